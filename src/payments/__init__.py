@@ -1,0 +1,1 @@
+"""Tap: card payments that a company runs itself."""

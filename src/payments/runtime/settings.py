@@ -1,0 +1,94 @@
+"""Settings of a service, read once from the environment at start.
+
+A service never reads `os.environ` elsewhere. A missing or malformed variable is one `SettingsError` that names it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from payments.runtime.topology import CONTAINER_PORT
+
+
+class SettingsError(Exception):
+    """A setting is missing or malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the environment tells a service. Secrets are left out of the repr."""
+
+    database_url: str = field(repr=False)
+    """`TAP_DATABASE_URL`: a libpq URL, TCP or Unix socket (`?host=/directory`)."""
+    database_role: str | None
+    """`TAP_DATABASE_ROLE`: the role that every connection assumes; unset: the login role itself."""
+    host: str
+    """`TAP_HOST`: the address to listen on."""
+    port: int
+    """`TAP_PORT`."""
+    public_url: str
+    """`TAP_PUBLIC_URL`: what customers' browsers reach, without a trailing slash: hosted pages are linked with it."""
+    transaction_processor_url: str
+    """`TAP_TRANSACTION_PROCESSOR_URL`: where payment-api finds transaction-processor."""
+    api_key_pepper: bytes = field(repr=False)
+    """`TAP_API_KEY_PEPPER`: key of the keyed hash under which API keys are stored, 64 hex digits."""
+    internal_api_key: str = field(repr=False)
+    """`TAP_INTERNAL_API_KEY`: bearer token between the services."""
+    envelope_key_file: Path
+    """`TAP_ENVELOPE_KEY_FILE`: file (mode 0600) with the key that seals card numbers and webhook secrets, 64 hex digits."""
+    attempt_lease_seconds: float
+    """`TAP_ATTEMPT_LEASE_SECONDS`: how long one process may work on an attempt before the sweeper takes it over."""
+    acquirer_timeout_seconds: float
+    """`TAP_ACQUIRER_TIMEOUT_SECONDS`: silence after which an outcome is unknown; shorter than the lease."""
+    allow_private_webhook_targets: bool
+    """`TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS`: deliver to loopback and private addresses (local runs only)."""
+
+    @staticmethod
+    def from_environment(environment: Mapping[str, str]) -> "Settings":
+        """Build the settings; raises `SettingsError` with the name of the first variable that is wrong."""
+        read = _Reader(environment)
+        settings = Settings(
+            database_url=read.text("TAP_DATABASE_URL"),
+            database_role=read.text("TAP_DATABASE_ROLE", "") or None,
+            host=read.text("TAP_HOST", "127.0.0.1"),
+            port=int(read.number("TAP_PORT", CONTAINER_PORT)),
+            public_url=read.text("TAP_PUBLIC_URL").rstrip("/"),
+            transaction_processor_url=read.text("TAP_TRANSACTION_PROCESSOR_URL").rstrip("/"),
+            api_key_pepper=read.key("TAP_API_KEY_PEPPER"),
+            internal_api_key=read.text("TAP_INTERNAL_API_KEY"),
+            envelope_key_file=Path(read.text("TAP_ENVELOPE_KEY_FILE")),
+            attempt_lease_seconds=read.number("TAP_ATTEMPT_LEASE_SECONDS", 15.0),
+            acquirer_timeout_seconds=read.number("TAP_ACQUIRER_TIMEOUT_SECONDS", 10.0),
+            allow_private_webhook_targets=read.text("TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS", "false") == "true",
+        )
+        if settings.acquirer_timeout_seconds >= settings.attempt_lease_seconds:
+            raise SettingsError("TAP_ACQUIRER_TIMEOUT_SECONDS must be shorter than TAP_ATTEMPT_LEASE_SECONDS")
+        return settings
+
+
+class _Reader:
+    """Typed look-ups that fail with the variable's name, never with its value."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._environment.get(name, default)
+        if value is None:
+            raise SettingsError(f"{name} is not set")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        try:
+            return float(self.text(name, str(default)))
+        except ValueError:
+            raise SettingsError(f"{name} is not a number") from None
+
+    def key(self, name: str) -> bytes:
+        try:
+            value = bytes.fromhex(self.text(name))
+        except ValueError:
+            raise SettingsError(f"{name} is not hexadecimal") from None
+        if len(value) != 32:
+            raise SettingsError(f"{name} is not 32 bytes in hexadecimal")
+        return value

@@ -1,0 +1,68 @@
+"""The names that the code and the infrastructure share.
+
+Paths, ports, health checks, environment variables and database roles are written here once. The services, the local gateway and the
+load balancer's rules all read this module, so none of them can drift from the others.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Service(StrEnum):
+    """A deployable service; the value is its name in process lists, in service discovery and in dashboards."""
+
+    PAYMENT_API = "payment-api"
+    TRANSACTION_PROCESSOR = "transaction-processor"
+    NOTIFICATION_SERVICE = "notification-service"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """How one service is started and reached."""
+
+    service: Service
+    module: str
+    """`python -m MODULE` starts it, locally and in a container."""
+    database_role: str
+    """The least-privileged PostgreSQL role that it works as."""
+    path_patterns: tuple[str, ...]
+    """Public paths that the front door sends here, `*` as a trailing wildcard; empty: everything that no other service takes."""
+
+
+SERVICES: dict[Service, ServiceSpec] = {
+    spec.service: spec
+    for spec in (
+        ServiceSpec(
+            Service.NOTIFICATION_SERVICE,
+            "payments.notification_service",
+            "tap_notification_service",
+            ("/v1/events", "/v1/events/*", "/v1/webhook_endpoints", "/v1/webhook_endpoints/*", "/v1/notifications/*"),
+        ),
+        ServiceSpec(
+            Service.TRANSACTION_PROCESSOR,
+            "payments.transaction_processor",
+            "tap_transaction_processor",
+            ("/v1/balance*", "/v1/payouts*", "/v1/disputes*", "/v1/ledger/*"),
+        ),
+        ServiceSpec(Service.PAYMENT_API, "payments.payment_api", "tap_payment_api", ()),
+    )
+}
+"""Routing order: the first service with a matching pattern takes the request; the one without patterns takes the rest."""
+
+CONTAINER_PORT = 8080
+"""The port that each service listens on in a container (`TAP_PORT` overrides it)."""
+
+HEALTH_PATH = "/health"
+"""200 when the process can do its work, its database included; 503 otherwise. Not authenticated."""
+
+INTERNAL_PATH_PREFIX = "/internal/"
+"""Service-to-service calls; the front door never routes it."""
+
+
+def route(path: str) -> Service:
+    """Return the service that takes a public request path."""
+    for service, spec in SERVICES.items():
+        for pattern in spec.path_patterns:
+            if path == pattern or (pattern.endswith("*") and path.startswith(pattern[:-1])):
+                return service
+    return Service.PAYMENT_API
