@@ -1,0 +1,44 @@
+"""An attempt: one order to an acquirer, recorded before it leaves the house."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from payments.domain.event import Origin
+
+
+class AttemptKind(StrEnum):
+    """What the acquirer is asked to do."""
+
+    AUTHORIZE = "authorize"
+    """Hold the amount, or with automatic capture hold and claim it in one message."""
+    CAPTURE = "capture"
+    VOID = "void"
+    REFUND = "refund"
+
+
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One order to an acquirer. Its id is the acquirer's reference: whoever repeats it repeats that, and nothing is done twice."""
+
+    id: str
+    merchant_id: int
+    livemode: bool
+    created: int
+    kind: AttemptKind
+    payment_intent: str
+    charge: str
+    """For an authorization the id that its charge will have."""
+    amount: int
+    """Minor units to hold, claim or return; for a void the amount released."""
+    currency: str
+    payment_method: str
+    refund: str | None = None
+    outcome_event: str
+    """The id that the event with the outcome will have; the idempotency claim points at it."""
+    final_capture: bool = True
+    authenticated: bool = False
+    """The cardholder has passed 3-D Secure for this payment."""
+    off_session: bool = False
+    error_on_requires_action: bool = False
+    cancellation_reason: str | None = None
+    origin: Origin = Origin()

@@ -1,0 +1,27 @@
+"""What a capture, a refund or a failed refund did to a merchant's balance."""
+
+from msgspec import Struct
+
+
+class BalanceTransaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change of a merchant's balance, in signed minor units: charges are positive, refunds negative; `net = amount - fee`."""
+
+    id: str
+    merchant_id: int
+    livemode: bool
+    created: int
+    amount: int
+    fee: int = 0
+    currency: str
+    type: str
+    """`charge`, `refund` or `refund_failure`."""
+    source: str
+    """The charge or refund."""
+    available_on: int
+    """Unix seconds: from then on the net amount can be paid out."""
+    description: str | None = None
+
+    @property
+    def net(self) -> int:
+        """What the merchant gains, or loses."""
+        return self.amount - self.fee

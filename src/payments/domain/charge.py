@@ -1,0 +1,57 @@
+"""The charge: what became of one authorization that reached an acquirer."""
+
+from msgspec import Struct
+
+from payments.domain.card import Card
+from payments.domain.people import BillingDetails, Shipping
+
+
+class ChargeOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the issuer and our rules judged."""
+
+    network_status: str
+    reason: str | None = None
+    risk_level: str = "normal"
+    risk_score: int = 20
+    seller_message: str
+    type: str
+    """`authorized`, `issuer_declined` or `blocked`."""
+
+
+class Charge(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One authorization and what was captured and returned of it; amounts in minor units."""
+
+    id: str
+    merchant_id: int
+    livemode: bool
+    created: int
+    version: int = 1
+    amount: int
+    currency: str
+    status: str
+    """`succeeded`, `pending` or `failed`."""
+    paid: bool
+    captured: bool = False
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    refunded: bool = False
+    payment_intent: str
+    payment_method: str
+    customer: str | None = None
+    card: Card
+    three_d_secure: str | None = None
+    """Result of the cardholder's authentication: `authenticated`; None when none took place."""
+    authorization_code: str | None = None
+    capture_before: int | None = None
+    outcome: ChargeOutcome
+    failure_code: str | None = None
+    failure_message: str | None = None
+    balance_transaction: str | None = None
+    billing_details: BillingDetails = BillingDetails()
+    description: str | None = None
+    metadata: dict[str, str] = {}
+    receipt_email: str | None = None
+    shipping: Shipping | None = None
+    statement_descriptor: str | None = None
+    statement_descriptor_suffix: str | None = None
+    transfer_group: str | None = None

@@ -1,0 +1,32 @@
+"""A merchant's customer."""
+
+from msgspec import Struct
+
+from payments.domain.people import Address, Shipping
+
+
+class Customer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom payments and cards belong to; every field but the identity is the merchant's own."""
+
+    id: str
+    merchant_id: int
+    livemode: bool
+    created: int
+    version: int = 1
+    deleted: bool = False
+    address: Address | None = None
+    balance: int = 0
+    """Minor units that a next invoice is credited or debited with."""
+    business_name: str | None = None
+    description: str | None = None
+    email: str | None = None
+    individual_name: str | None = None
+    invoice_prefix: str | None = None
+    default_payment_method: str | None = None
+    metadata: dict[str, str] = {}
+    name: str | None = None
+    next_invoice_sequence: int = 1
+    phone: str | None = None
+    preferred_locales: list[str] = []
+    shipping: Shipping | None = None
+    tax_exempt: str = "none"

@@ -1,0 +1,88 @@
+"""One tree of errors. A class's docstring says when it is raised; `payments.wire.errors` maps it to HTTP.
+
+Messages, codes and parameters follow Stripe's error reference, because clients branch on them.
+"""
+
+
+class TapError(Exception):
+    """Anything that Tap itself refuses or fails to do."""
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+
+
+class InvalidRequest(TapError):
+    """The request can never succeed as it stands."""
+
+
+class NotFound(InvalidRequest):
+    """The object doesn't exist, or belongs to another merchant or mode, which must look the same."""
+
+    def __init__(self, noun: str, object_id: str, *, param: str = "id") -> None:
+        super().__init__(f"No such {noun}: '{object_id}'", code="resource_missing", param=param)
+
+
+class UnexpectedState(InvalidRequest):
+    """The payment intent's status doesn't allow the call. Carries the intent, which the response shows."""
+
+    def __init__(self, message: str, payment_intent: object) -> None:
+        super().__init__(message, code="payment_intent_unexpected_state")
+        self.payment_intent = payment_intent
+
+
+class AuthenticationFailed(TapError):
+    """No API key, an unknown one, or a revoked one."""
+
+
+class PermissionDenied(TapError):
+    """The API key is valid and not allowed to do this."""
+
+
+class CardError(TapError):
+    """The card can't be used: refused by its issuer, or wrong in itself (number, expiry, CVC)."""
+
+    def __init__(self, message: str, *, code: str, decline_code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message, code=code, param=param)
+        self.decline_code = decline_code
+
+
+class IdempotencyMismatch(TapError):
+    """An idempotency key came again with another request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+            f"Try using a key other than '{key}' if you meant to execute a different request."
+        )
+
+
+class IdempotencyKeyInUse(TapError):
+    """The first request with this idempotency key is still running; the client retries."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, "
+            f"and the other request is still going through): {key}. Please try again later.",
+            code="idempotency_key_in_use",
+        )
+
+
+class ObjectLocked(TapError):
+    """Another request is changing the same object; the client retries."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This object cannot be accessed right now because another API request or process is currently accessing it. "
+            "If you see this error intermittently, retry the request.",
+            code="lock_timeout",
+        )
+
+
+class Overloaded(TapError):
+    """More work is waiting than the service accepts, or a part that it needs is away; nothing was done, the client retries."""
+
+    def __init__(self, message: str = "The service is at capacity. Please retry.") -> None:
+        super().__init__(message)

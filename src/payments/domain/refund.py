@@ -1,0 +1,26 @@
+"""Money returned after a capture."""
+
+from msgspec import Struct
+
+
+class Refund(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A return of `amount` minor units of one charge."""
+
+    id: str
+    merchant_id: int
+    livemode: bool
+    created: int
+    version: int = 1
+    amount: int
+    currency: str
+    status: str
+    """`pending`, `requires_action`, `succeeded`, `failed` or `canceled`; `succeeded` may still become `failed`."""
+    charge: str
+    payment_intent: str
+    payment_method: str | None = None
+    customer: str | None = None
+    reason: str | None = None
+    balance_transaction: str | None = None
+    failure_balance_transaction: str | None = None
+    failure_reason: str | None = None
+    metadata: dict[str, str] = {}

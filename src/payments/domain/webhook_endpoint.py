@@ -1,0 +1,20 @@
+"""Where a merchant wants to hear of events."""
+
+from msgspec import Struct
+
+
+class WebhookEndpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A receiver of events. Its signing secret is stored sealed beside this, never in it."""
+
+    id: str
+    merchant_id: int
+    livemode: bool
+    created: int
+    version: int = 1
+    url: str
+    enabled_events: list[str]
+    """Event types, or `["*"]`."""
+    enabled: bool = True
+    api_version: str | None = None
+    description: str | None = None
+    metadata: dict[str, str] = {}
