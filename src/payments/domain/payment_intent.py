@@ -5,6 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from payments.domain.errors import UnexpectedState
+from payments.domain.payment_method import PaymentMethod
 from payments.domain.people import Shipping
 
 
@@ -61,7 +62,8 @@ class PaymentError(Struct, frozen=True, kw_only=True, omit_defaults=True):
     decline_code: str | None = None
     message: str
     charge: str | None = None
-    payment_method: str | None = None
+    payment_method: PaymentMethod | None = None
+    """The card as it was, which the intent no longer names."""
 
 
 class NextAction(Struct, frozen=True, kw_only=True, omit_defaults=True):
