@@ -1,0 +1,98 @@
+"""Group commit: many callers, one transaction.
+
+A transaction per request caps a payment system at the rate of its disk flushes and of its hottest row. Here every caller hands in a row; whatever
+arrived while the previous commit ran becomes the next batch. Nobody waits for a timer: on an idle system a batch of one commits at once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import asyncpg
+
+from payments.domain.errors import Overloaded
+
+Row = TypeVar("Row")
+Result = TypeVar("Result")
+
+_ROW_FAULTS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError, ValueError, TypeError)
+"""Failures that one row causes. Everything else concerns the whole batch."""
+
+
+class GroupCommit(Generic[Row, Result]):
+    """Commits rows in batches, one batch at a time, with bounds, back-pressure, and isolation of a bad row."""
+
+    def __init__(
+        self,
+        write: Callable[[Sequence[Row]], Awaitable[Sequence[Result]]],
+        *,
+        name: str,
+        batch_rows_max: int = 256,
+        queue_rows_max: int = 4096,
+    ) -> None:
+        """`write` commits a batch in one transaction and returns a result per row, in order; when it raises, nothing was committed."""
+        self._write = write
+        self._name = name
+        self._batch_rows_max = batch_rows_max
+        self._queue_rows_max = queue_rows_max
+        self._waiting: deque[tuple[Row, asyncio.Future[Result]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def queued_rows(self) -> int:
+        """How many rows wait for the next batch."""
+        return len(self._waiting)
+
+    async def submit(self, row: Row) -> Result:
+        """Commit `row` and return its result; raises its own error, or `Overloaded` when too much is waiting."""
+        if self._closed or len(self._waiting) >= self._queue_rows_max:
+            raise Overloaded
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((row, future))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._drain(), name=f"group-commit {self._name}")
+        return await future
+
+    async def close(self) -> None:
+        """Refuse new rows and wait until all that were accepted are committed."""
+        self._closed = True
+        if self._writer is not None:
+            await self._writer
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self._batch_rows_max)
+                await self._commit([self._waiting.popleft() for _ in range(size)])
+        finally:
+            self._writer = None
+
+    async def _commit(self, batch: list[tuple[Row, asyncio.Future[Result]]]) -> None:
+        """Commit a batch; when one row is at fault, halve the batch until the culprit stands alone with its own error."""
+        try:
+            results = await self._write([row for row, _ in batch])
+        except _ROW_FAULTS as fault:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._commit(batch[:middle])
+                await self._commit(batch[middle:])
+            else:
+                _fail(batch, fault)
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as failure:  # noqa: BLE001 - whatever it was, each caller learns of it
+            _fail(batch, failure)
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+
+
+def _fail(batch: Sequence[tuple[object, asyncio.Future[Result]]], failure: Exception) -> None:
+    for _, future in batch:
+        if not future.done():  # the caller may have gone
+            future.set_exception(failure)

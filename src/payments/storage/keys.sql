@@ -1,0 +1,18 @@
+-- create_merchant: a merchant with the default fee schedule
+INSERT INTO payments.merchants (name) VALUES ($1) RETURNING id;
+
+-- merchant: name and fees
+SELECT id, name, fee_basis_points, fee_fixed_minor_units FROM payments.merchants WHERE id = $1;
+
+-- create_key: only the keyed hash and the last four characters are kept
+INSERT INTO payments.api_keys (id, merchant_id, livemode, kind, key_hash, last4) VALUES ($1, $2, $3, $4, $5, $6);
+
+-- list_keys: all keys, or those of one merchant
+SELECT id, merchant_id, livemode, kind, last4, created_at, revoked_at FROM payments.api_keys
+WHERE $1::bigint IS NULL OR merchant_id = $1 ORDER BY created_at, id;
+
+-- revoke_key: returns nothing when there is no such key
+UPDATE payments.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING id;
+
+-- find_principal: whom a key stands for, unless it is revoked
+SELECT merchant_id, livemode, kind FROM payments.api_keys WHERE key_hash = $1 AND revoked_at IS NULL;
