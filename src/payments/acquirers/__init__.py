@@ -1,0 +1,1 @@
+"""Acquirers: the merchant's banks and processors, behind one protocol."""

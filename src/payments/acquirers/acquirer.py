@@ -1,0 +1,55 @@
+"""The protocol that every acquirer is spoken to through."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from payments.domain.attempt import AttemptKind
+from payments.domain.card import Pan
+from payments.domain.outcome import Final, NotFound, Outcome, Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What an acquirer is asked to do. Its reference makes a repetition recognisable."""
+
+    reference: str
+    """The attempt's id: recorded before the order is sent, the same in every repetition and inquiry."""
+    original_reference: str | None = None
+    """For captures, voids and refunds: the reference of the authorization."""
+    kind: AttemptKind
+    merchant_id: int
+    livemode: bool
+    amount: int
+    """Minor units; for a void the amount released."""
+    currency: str
+    capture: bool = True
+    """An authorization that claims the money in the same message."""
+    pan: Pan | None = None
+    """Authorizations only."""
+    exp_month: int = 0
+    exp_year: int = 0
+    cvc: str | None = field(default=None, repr=False)
+    """As the cardholder typed it; it exists in memory only, so a repeated order is without it."""
+    authenticated: bool = False
+    """The cardholder passed 3-D Secure."""
+
+
+class Acquirer(Protocol):
+    """A bank or processor. Implementations never raise for what the network does to them: silence and nonsense are `Unknown`."""
+
+    @property
+    def name(self) -> str:
+        """The name that its accounts in the ledger carry."""
+        ...
+
+    async def execute(self, order: Order) -> Outcome:
+        """Carry out an order, once per reference, however often it is repeated."""
+        ...
+
+    async def inquire(self, reference: str) -> Final | Unknown | NotFound:
+        """Tell what became of an order."""
+        ...
+
+    async def verify_card(self, order: Order) -> Outcome:
+        """Ask the issuer whether a card is good, without moving money (zero-amount authorization)."""
+        ...
