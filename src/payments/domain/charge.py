@@ -39,6 +39,8 @@ class Charge(Struct, frozen=True, kw_only=True, omit_defaults=True):
     payment_method: str
     customer: str | None = None
     card: Card
+    authorization: str | None = None
+    """The attempt that authorized it: the reference under which the acquirer knows the hold."""
     three_d_secure: str | None = None
     """Result of the cardholder's authentication: `authenticated`; None when none took place."""
     authorization_code: str | None = None

@@ -1,0 +1,60 @@
+"""Ledger accounts and their balances."""
+
+import msgspec
+
+from payments.ledger.chart import Account, AccountKind
+from payments.ledger.transfer import Transfer
+from payments.storage.database import Pool
+from payments.storage.sql import queries
+
+_SQL = queries("accounts.sql")
+
+
+class Accounts:
+    """Finds the id of each account, and opens it when it is new. An account never changes, so ids are remembered."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Read and open accounts through `pool`."""
+        self._pool = pool
+        self._ids: dict[Account, int] = {}
+
+    async def id_of(self, account: Account) -> int:
+        """Return the account's id."""
+        known = self._ids.get(account)
+        if known is None:
+            known = await self._open(account)
+            self._ids[account] = known
+        return known
+
+    async def _open(self, account: Account) -> int:
+        arguments = (account.holder, account.livemode, account.kind, account.currency, account.normal_side)
+        # A rival that opens the same account first is invisible to this statement's snapshot; the next one sees it.
+        for _ in range(2):
+            account_id: int | None = await self._pool.fetchval(_SQL["open_account"], *arguments)
+            if account_id is not None:
+                return account_id
+        raise LookupError(f"account {account} can't be opened")
+
+    async def transfer_row(self, unit: str, transfer: Transfer) -> bytes:
+        """Encode a row of `transfers`."""
+        return msgspec.json.encode(
+            {
+                "unit": unit,
+                "posting": transfer.posting,
+                "kind": transfer.kind,
+                "phase": transfer.phase,
+                "debit_account": await self.id_of(transfer.debit),
+                "credit_account": await self.id_of(transfer.credit),
+                "amount": transfer.amount,
+                "currency": transfer.debit.currency,
+                "occurred_at": transfer.occurred_at,
+            }
+        )
+
+    async def merchant_balances(self, merchant_id: int, livemode: bool) -> dict[AccountKind, dict[str, int]]:
+        """Return a merchant's pending and available funds in minor units, by currency."""
+        found = await self._pool.fetch(_SQL["merchant_balances"], f"merchant:{merchant_id}", livemode)
+        balances: dict[AccountKind, dict[str, int]] = {AccountKind.PENDING: {}, AccountKind.AVAILABLE: {}}
+        for row in found:
+            balances[AccountKind(row["kind"])][row["currency"]] = row["amount"]
+        return balances

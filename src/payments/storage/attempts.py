@@ -1,0 +1,89 @@
+"""Open attempts: taking over those whose owner is gone, and loading what it takes to finish them."""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from payments.domain.attempt import Attempt
+from payments.domain.charge import Charge
+from payments.domain.payment_intent import PaymentIntent
+from payments.domain.payment_method import PaymentMethod
+from payments.domain.refund import Refund
+from payments.storage.database import Pool
+from payments.storage.sql import queries
+
+_SQL = queries("attempts.sql")
+
+
+class OpenAttempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An attempt that has no outcome yet, with all that finishing it takes. This is also what payment-api hands to transaction-processor."""
+
+    attempt: Attempt
+    intent: PaymentIntent
+    payment_method: PaymentMethod
+    sealed_number: str
+    sealed_cvc: str | None = None
+    """Only on the way of a request; a takeover has none, because the code is never stored."""
+    charge: Charge | None = None
+    """For captures, voids and refunds: the charge as it is."""
+    refund: Refund | None = None
+    answered: bool = False
+    """The merchant was told `processing`: the event that answers the request exists already."""
+
+
+class Attempts:
+    """The attempts that are open."""
+
+    def __init__(self, pool: Pool, *, lease_seconds: float) -> None:
+        """`lease_seconds`: how long one process may work on an attempt that it takes over."""
+        self._pool = pool
+        self._lease_seconds = lease_seconds
+
+    async def load(self, attempt: Attempt) -> OpenAttempt | None:
+        """Return an attempt with its objects as they are now; None when it is closed."""
+        row = await self._pool.fetchrow(_SQL["load"], attempt.merchant_id, attempt.livemode, attempt.id)
+        if row is None:
+            return None
+        return OpenAttempt(
+            attempt=msgspec.json.decode(row["attempt"], type=Attempt),
+            intent=msgspec.json.decode(row["intent"], type=PaymentIntent),
+            payment_method=msgspec.json.decode(row["payment_method"], type=PaymentMethod),
+            sealed_number=row["sealed_number"],
+            charge=None if row["charge"] is None else msgspec.json.decode(row["charge"], type=Charge),
+            refund=None if row["refund"] is None else msgspec.json.decode(row["refund"], type=Refund),
+            answered=row["answered"],
+        )
+
+    async def take_over(self, limit: int) -> list[Attempt]:
+        """Lease up to `limit` attempts whose lease ran out."""
+        found = await self._pool.fetch(_SQL["take_over"], self._lease_seconds, limit)
+        return [msgspec.json.decode(row["document"], type=Attempt) for row in found]
+
+    async def hand_back(self, attempts: Iterable[Attempt]) -> None:
+        """Give up the leases of attempts that this process won't finish."""
+        keys = [{"merchant_id": a.merchant_id, "livemode": a.livemode, "id": a.id} for a in attempts]
+        if keys:
+            await self._pool.execute(_SQL["hand_back"], msgspec.json.encode(keys).decode())
+
+    async def expired_holds(self, now: int, limit: int) -> list[PaymentIntent]:
+        """Return intents whose hold expired before `now`, unix seconds."""
+        found = await self._pool.fetch(_SQL["expired_holds"], now, limit)
+        return [msgspec.json.decode(row["document"], type=PaymentIntent) for row in found]
+
+    async def open_void(self, intent: PaymentIntent, attempt: Attempt) -> bool:
+        """Record that a hold is being released; `intent` is as it shall be. False when the intent moved on."""
+        opened: bool | None = await self._pool.fetchval(
+            _SQL["open_void"],
+            intent.merchant_id,
+            intent.livemode,
+            intent.id,
+            intent.version - 1,
+            intent.version,
+            attempt.id,
+            msgspec.json.encode(intent).decode(),
+            attempt.created,
+            self._lease_seconds,
+            msgspec.json.encode(attempt).decode(),
+        )
+        return opened is not None

@@ -1,0 +1,37 @@
+-- load: an open attempt with everything that its acquirer and its settlement need, as it is now
+SELECT a.document AS attempt, a.answered, i.document AS intent, m.document AS payment_method, m.sealed_number, c.document AS charge, r.document AS refund
+FROM payments.attempts a
+JOIN payments.payment_intents i ON i.merchant_id = a.merchant_id AND i.livemode = a.livemode AND i.id = a.payment_intent
+JOIN payments.payment_methods m ON m.merchant_id = a.merchant_id AND m.livemode = a.livemode AND m.id = a.document ->> 'payment_method'
+LEFT JOIN payments.charges c ON c.merchant_id = a.merchant_id AND c.livemode = a.livemode AND c.id = a.document ->> 'charge'
+LEFT JOIN payments.refunds r ON r.merchant_id = a.merchant_id AND r.livemode = a.livemode AND r.id = a.document ->> 'refund'
+WHERE a.merchant_id = $1 AND a.livemode = $2 AND a.id = $3 AND a.closed_at IS NULL;
+
+-- take_over: lease open attempts whose lease ran out; the lease grows with the inquiries made, so that a silent acquirer is asked ever less often
+UPDATE payments.attempts a
+SET lease_until = now() + least($1::double precision * power(2, least(inquiries, 8)), 3600) * interval '1 second', inquiries = inquiries + 1
+WHERE (merchant_id, livemode, id) IN (
+    SELECT merchant_id, livemode, id FROM payments.attempts WHERE closed_at IS NULL AND lease_until < now()
+    ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+RETURNING a.document;
+
+-- hand_back: give up leases at once, so that another copy goes on without waiting for them to run out
+UPDATE payments.attempts SET lease_until = now() WHERE closed_at IS NULL AND (merchant_id, livemode, id) IN (
+    SELECT merchant_id, livemode, id FROM json_to_recordset($1::json) AS r(merchant_id bigint, livemode boolean, id text));
+
+-- open_count: how many attempts have no outcome yet, and how many of those were taken over at least once
+SELECT count(*) AS open, count(*) FILTER (WHERE inquiries > 0) AS unknown FROM payments.attempts WHERE closed_at IS NULL;
+
+-- expired_holds: intents whose authorization ran out uncaptured
+SELECT document FROM payments.payment_intents WHERE capture_before < $1 AND open_attempt IS NULL ORDER BY capture_before LIMIT $2;
+
+-- open_void: start to release an expired hold, unless the intent moved on
+WITH changed AS (
+    UPDATE payments.payment_intents SET version = $5, open_attempt = $6, document = $7
+    WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4 AND open_attempt IS NULL
+    RETURNING merchant_id, livemode
+)
+INSERT INTO payments.attempts (merchant_id, livemode, id, payment_intent, created, lease_until, document)
+SELECT merchant_id, livemode, $6, $3, $8, now() + $9::double precision * interval '1 second', $10 FROM changed
+RETURNING true;

@@ -1,0 +1,1 @@
+"""transaction-processor: asks acquirers, records outcomes, keeps the books."""

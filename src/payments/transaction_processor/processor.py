@@ -1,0 +1,145 @@
+"""Takes an open attempt to its end: asks the acquirer, then commits the outcome.
+
+Nothing here holds a lock or a transaction while the acquirer thinks. If this process dies at any point, the attempt's lease runs out and another
+copy goes on from what is recorded.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+from payments.acquirers.acquirer import Acquirer, Order
+from payments.acquirers.sealed_card import CardSealer
+from payments.domain.attempt import Attempt, AttemptKind
+from payments.domain.event import Event
+from payments.domain.outcome import Declined, Final, NotFound, Outcome, Unknown
+from payments.runtime.clock import Clock
+from payments.runtime.logging import Logger
+from payments.storage.accounts import Accounts
+from payments.storage.attempts import Attempts, OpenAttempt
+from payments.storage.database import CONNECTION_FAILURES, Pool
+from payments.storage.events import find_event
+from payments.storage.fees import FeeSchedules
+from payments.storage.group_commit import GroupCommit
+from payments.storage.payments import EncodedSettlement, Settlement, encode_settlement
+from payments.storage.wakeup import Waker
+from payments.transaction_processor.settlement import Terms, settlement_of
+
+ATTEMPT_AGE_SECONDS_MAX = 600
+"""An order that never reached the acquirer is not sent any more when it is older: the customer has left."""
+_COMMIT_RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processor:
+    """Finishes attempts."""
+
+    acquirer: Acquirer
+    sealer: CardSealer
+    attempts: Attempts
+    accounts: Accounts
+    fees: FeeSchedules
+    settlements: GroupCommit[EncodedSettlement, bool]
+    pool: Pool
+    waker: Waker
+    clock: Clock
+    log: Logger
+    public_url: str
+    acquirer_timeout_seconds: float
+
+    async def process(self, work: OpenAttempt) -> Event | None:
+        """Carry out a new attempt; returns the event that answers the request, None when there is none yet."""
+        return await self._settle(work, await self._ask(self.acquirer.execute(self._order(work))))
+
+    async def resolve(self, attempt: Attempt) -> Event | None:
+        """Finish an attempt whose owner is gone: learn first whether the acquirer knows it, and never send it twice otherwise."""
+        work = await self.attempts.load(attempt)
+        if work is None:
+            return None
+        answer = await self._ask(self.acquirer.inquire(attempt.id))
+        if not isinstance(answer, NotFound):
+            return await self._settle(work, answer)
+        if attempt.kind is AttemptKind.AUTHORIZE and self.clock.now() - attempt.created > ATTEMPT_AGE_SECONDS_MAX:
+            return await self._settle(work, _TOO_LATE)
+        return await self.process(work)
+
+    async def _ask(self, question: "Awaitable[Outcome] | Awaitable[Final | Unknown | NotFound]") -> Outcome | NotFound:
+        try:
+            async with asyncio.timeout(self.acquirer_timeout_seconds):
+                return await question
+        except TimeoutError:
+            return Unknown(reason="timeout")
+        except Exception as failure:  # noqa: BLE001 - whatever failed, the order may have gone through
+            self.log.error("acquirer", failure)
+            return Unknown(reason=type(failure).__name__)
+
+    async def _settle(self, work: OpenAttempt, outcome: Outcome | NotFound) -> Event | None:
+        """Commit the outcome. When the intent changed in the meantime (its metadata, say), settle again on what it is now."""
+        attempt = work.attempt
+        current: OpenAttempt | None = work
+        while current is not None:
+            settlement = settlement_of(current, _known(outcome), await self._terms(attempt))
+            if settlement is None:
+                return None
+            if await self._commit(settlement):
+                self.waker.wake()
+                return next((event for event in settlement.events if event.id == attempt.outcome_event), None)
+            current = await self.attempts.load(attempt)
+        return await find_event(self.pool, attempt.merchant_id, attempt.livemode, attempt.outcome_event)
+
+    async def _commit(self, settlement: Settlement) -> bool:
+        """Commit 2. The database may be restarting: the outcome is known here only, so it is worth some patience."""
+        for pause_seconds in (*_COMMIT_RETRY_SECONDS, None):
+            try:
+                return await self.settlements.submit(await encode_settlement(settlement, self.accounts))
+            except CONNECTION_FAILURES:
+                if pause_seconds is None:
+                    raise
+                await asyncio.sleep(pause_seconds)
+        raise AssertionError("unreachable: the last pass returns or raises")
+
+    async def _terms(self, attempt: Attempt) -> Terms:
+        return Terms(
+            now=int(self.clock.now()),
+            fees=await self.fees.of(attempt.merchant_id),
+            acquirer=self.acquirer.name,
+            public_url=self.public_url,
+        )
+
+    def _order(self, work: OpenAttempt) -> Order:
+        attempt, method = work.attempt, work.payment_method
+        if attempt.kind is not AttemptKind.AUTHORIZE:
+            return Order(
+                reference=attempt.id,
+                original_reference=None if work.charge is None else work.charge.authorization,
+                kind=attempt.kind,
+                merchant_id=attempt.merchant_id,
+                livemode=attempt.livemode,
+                amount=attempt.amount,
+                currency=attempt.currency,
+            )
+        return Order(
+            reference=attempt.id,
+            kind=attempt.kind,
+            merchant_id=attempt.merchant_id,
+            livemode=attempt.livemode,
+            amount=attempt.amount,
+            currency=attempt.currency,
+            capture=work.intent.capture_method != "manual",
+            pan=self.sealer.open_number(method, work.sealed_number),
+            exp_month=method.card.exp_month,
+            exp_year=method.card.exp_year,
+            cvc=None if work.sealed_cvc is None else self.sealer.open_cvc(method, work.sealed_cvc),
+            authenticated=attempt.authenticated,
+        )
+
+
+_TOO_LATE = Declined(
+    code="processing_error",
+    message="An error occurred while processing your card. Try again in a little bit.",
+    network_status="not_sent_to_network",
+)
+
+
+def _known(outcome: Outcome | NotFound) -> Outcome:
+    return Unknown(reason="not found") if isinstance(outcome, NotFound) else outcome

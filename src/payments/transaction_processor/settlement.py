@@ -1,0 +1,445 @@
+"""What follows from an acquirer's answer: the intent's next state, the charge, the books and the events. Pure.
+
+Every function takes the attempt with its objects as they are, and returns them as they shall be, one version on.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar, assert_never
+
+from msgspec.structs import replace
+
+from payments.domain.attempt import Attempt, AttemptKind
+from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.charge import Charge, ChargeOutcome
+from payments.domain.event import Event, EventObject, event_of
+from payments.domain.fees import FeeSchedule
+from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
+from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, NextAction, PaymentError, PaymentIntent
+from payments.ledger import postings
+from payments.runtime.ids import new_id
+from payments.storage.attempts import OpenAttempt
+from payments.storage.payments import Settlement
+
+T = TypeVar("T")
+
+CAPTURE_WINDOW_SECONDS = 7 * 24 * 3600
+"""How long a hold lasts."""
+AVAILABILITY_SECONDS = 2 * 24 * 3600
+"""When captured funds become available."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a settlement depends on besides the attempt and its outcome."""
+
+    now: int
+    """Unix seconds."""
+    fees: FeeSchedule
+    acquirer: str
+    public_url: str
+    """Where our hosted pages are, for 3-D Secure."""
+
+
+def settlement_of(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
+    """Return all that `outcome` changes; None when it changes nothing (still unknown, and the merchant has been told)."""
+    match work.attempt.kind:
+        case AttemptKind.AUTHORIZE:
+            return _authorization(work, outcome, terms)
+        case AttemptKind.CAPTURE:
+            return _capture(work, outcome, terms)
+        case AttemptKind.VOID:
+            return _void(work, outcome, terms)
+        case AttemptKind.REFUND:
+            return _refund(work, outcome, terms)
+        case _ as never:
+            assert_never(never)
+
+
+def _authorization(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
+    match outcome:
+        case Approved() if work.intent.capture_method == "manual":
+            return _held(work, outcome, terms)
+        case Approved():
+            return _purchased(work, outcome, terms)
+        case Declined():
+            return _declined(work, outcome, terms)
+        case AuthenticationRequired() if work.attempt.error_on_requires_action or work.attempt.off_session:
+            refusal = Declined(
+                code="authentication_required",
+                decline_code="authentication_required",
+                message="Your card was declined. This transaction requires authentication.",
+            )
+            return _declined(work, refusal, terms)
+        case AuthenticationRequired():
+            return _challenged(work, outcome, terms)
+        case Unknown():
+            return _processing(work, outcome, terms)
+        case _ as never:
+            assert_never(never)
+
+
+def _purchased(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
+    """The issuer approved and the money is claimed in the same message."""
+    attempt = work.attempt
+    change = _capture_transaction(work, attempt.amount, outcome.funds_available_at_once, terms)
+    charge = _charge(work, outcome, terms, captured=True, balance_transaction=change.id)
+    intent = _advance(
+        work.intent,
+        IntentStatus.SUCCEEDED,
+        amount_received=attempt.amount,
+        latest_charge=charge.id,
+    )
+    return Settlement(
+        attempt=attempt.id,
+        outcome=outcome,
+        intent=intent,
+        charge=charge,
+        balance_transactions=[change],
+        available_at_once=outcome.funds_available_at_once,
+        transfers=postings.capture(
+            _books(attempt, terms), change.id, change.amount, change.fee, terms.now, available_at_once=outcome.funds_available_at_once
+        ),
+        events=[_event("charge.succeeded", charge, work, terms), _answer("payment_intent.succeeded", intent, work, terms)],
+    )
+
+
+def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
+    """The issuer approved a hold, to be captured later."""
+    attempt = work.attempt
+    capture_before = terms.now + CAPTURE_WINDOW_SECONDS
+    charge = _charge(work, outcome, terms, captured=False, capture_before=capture_before)
+    intent = _advance(
+        work.intent,
+        IntentStatus.REQUIRES_CAPTURE,
+        amount_capturable=attempt.amount,
+        capture_before=capture_before,
+        latest_charge=charge.id,
+    )
+    return Settlement(
+        attempt=attempt.id,
+        outcome=outcome,
+        intent=intent,
+        charge=charge,
+        transfers=postings.authorization(_books(attempt, terms), attempt.id, attempt.amount, terms.now),
+        events=[
+            _event("charge.succeeded", charge, work, terms),
+            _answer("payment_intent.amount_capturable_updated", intent, work, terms),
+        ],
+    )
+
+
+def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
+    """The issuer, or a rule before it, said no: the intent wants another card."""
+    attempt = work.attempt
+    charge = _charge(work, outcome, terms, captured=False)
+    intent = _advance(
+        work.intent,
+        IntentStatus.REQUIRES_PAYMENT_METHOD,
+        payment_method=None,
+        latest_charge=charge.id,
+        last_payment_error=_payment_error(work, outcome),
+    )
+    return Settlement(
+        attempt=attempt.id,
+        outcome=outcome,
+        intent=intent,
+        charge=charge,
+        events=[_event("charge.failed", charge, work, terms), _answer("payment_intent.payment_failed", intent, work, terms)],
+    )
+
+
+def _challenged(work: OpenAttempt, outcome: AuthenticationRequired, terms: Terms) -> Settlement:
+    """The cardholder has to authenticate on our challenge page."""
+    intent = work.intent
+    action = NextAction(
+        type="redirect_to_url" if intent.return_url else "use_stripe_sdk",
+        url=f"{terms.public_url}/pay/authenticate/{intent.id}?client_secret={intent.client_secret}",
+        return_url=intent.return_url,
+    )
+    intent = _advance(intent, IntentStatus.REQUIRES_ACTION, next_action=action)
+    return Settlement(
+        attempt=work.attempt.id,
+        outcome=outcome,
+        intent=intent,
+        events=[_answer("payment_intent.requires_action", intent, work, terms)],
+    )
+
+
+def _processing(work: OpenAttempt, outcome: Unknown, terms: Terms) -> Settlement | None:
+    """Silence: the attempt stays open, the merchant sees `processing`."""
+    if work.answered:
+        return None
+    intent = replace(work.intent, version=work.intent.version + 1)
+    return Settlement(
+        attempt=work.attempt.id,
+        outcome=outcome,
+        intent=intent,
+        events=[_answer("payment_intent.processing", intent, work, terms)],
+    )
+
+
+def _capture(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
+    match outcome:
+        case Approved():
+            return _captured(work, outcome, terms)
+        case Declined():
+            intent = _advance(work.intent, IntentStatus.REQUIRES_CAPTURE, last_payment_error=_payment_error(work, outcome))
+            return Settlement(
+                attempt=work.attempt.id,
+                outcome=outcome,
+                intent=intent,
+                events=[_answer("payment_intent.payment_failed", intent, work, terms)],
+            )
+        case AuthenticationRequired() | Unknown():
+            return None
+        case _ as never:
+            assert_never(never)
+
+
+def _captured(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
+    """The hold is claimed, in whole or in part."""
+    attempt, intent, charge = work.attempt, work.intent, _loaded(work.charge)
+    change = _capture_transaction(work, attempt.amount, outcome.funds_available_at_once, terms)
+    released = intent.amount_capturable if attempt.final_capture else attempt.amount
+    left = intent.amount_capturable - released
+    charge = replace(
+        charge,
+        version=charge.version + 1,
+        captured=True,
+        amount_captured=charge.amount_captured + attempt.amount,
+        balance_transaction=change.id,
+        capture_before=charge.capture_before if left else None,
+    )
+    intent = _advance(
+        intent,
+        IntentStatus.REQUIRES_CAPTURE if left else IntentStatus.SUCCEEDED,
+        amount_capturable=left,
+        amount_received=intent.amount_received + attempt.amount,
+        capture_before=intent.capture_before if left else None,
+    )
+    books = _books(attempt, terms)
+    return Settlement(
+        attempt=attempt.id,
+        outcome=outcome,
+        intent=intent,
+        charge=charge,
+        balance_transactions=[change],
+        available_at_once=outcome.funds_available_at_once,
+        transfers=[
+            *postings.hold_release(books, attempt.id, released, terms.now),
+            *postings.capture(
+                books, change.id, change.amount, change.fee, terms.now, available_at_once=outcome.funds_available_at_once
+            ),
+        ],
+        events=[
+            _event("charge.captured", charge, work, terms),
+            _answer("payment_intent.amount_capturable_updated" if left else "payment_intent.succeeded", intent, work, terms),
+        ],
+    )
+
+
+def _void(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
+    """The hold is given up. An acquirer that declines to void has no hold left, which comes to the same."""
+    if isinstance(outcome, Unknown | AuthenticationRequired):
+        return None
+    attempt, charge = work.attempt, _loaded(work.charge)
+    if not charge.captured:
+        charge = replace(charge, version=charge.version + 1, refunded=True, amount_refunded=charge.amount, capture_before=None)
+    intent = _advance(
+        work.intent,
+        IntentStatus.CANCELED,
+        amount_capturable=0,
+        capture_before=None,
+        canceled_at=terms.now,
+        cancellation_reason=attempt.cancellation_reason,
+    )
+    return Settlement(
+        attempt=attempt.id,
+        outcome=outcome,
+        intent=intent,
+        charge=charge,
+        transfers=postings.hold_release(_books(attempt, terms), attempt.id, work.intent.amount_capturable, terms.now),
+        events=[_event("charge.refunded", charge, work, terms), _answer("payment_intent.canceled", intent, work, terms)],
+    )
+
+
+def _refund(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
+    attempt, refund, charge = work.attempt, _loaded(work.refund), _loaded(work.charge)
+    event_type = "refund.updated" if work.answered else "refund.created"
+    match outcome:
+        case Approved():
+            change = BalanceTransaction(
+                id=new_id("txn"),
+                merchant_id=attempt.merchant_id,
+                livemode=attempt.livemode,
+                created=terms.now,
+                amount=-attempt.amount,
+                currency=attempt.currency,
+                type="refund",
+                source=refund.id,
+                available_on=terms.now,
+            )
+            refund = replace(refund, version=refund.version + 1, status="succeeded", balance_transaction=change.id)
+            returned = charge.amount_refunded + attempt.amount
+            charge = replace(
+                charge, version=charge.version + 1, amount_refunded=returned, refunded=returned == charge.amount_captured
+            )
+            return Settlement(
+                attempt=attempt.id,
+                outcome=outcome,
+                intent=_close(work.intent),
+                charge=charge,
+                refund=refund,
+                balance_transactions=[change],
+                transfers=postings.refund(_books(attempt, terms), change.id, attempt.amount, terms.now),
+                events=[_event("charge.refunded", charge, work, terms), _answer(event_type, refund, work, terms)],
+            )
+        case Declined():
+            refund = replace(refund, version=refund.version + 1, status="failed", failure_reason="declined")
+            return Settlement(
+                attempt=attempt.id,
+                outcome=outcome,
+                intent=_close(work.intent),
+                refund=refund,
+                events=[_answer(event_type, refund, work, terms), _event("refund.failed", refund, work, terms)],
+            )
+        case Unknown() | AuthenticationRequired():
+            if work.answered:
+                return None
+            return Settlement(
+                attempt=attempt.id,
+                outcome=outcome,
+                intent=replace(work.intent, version=work.intent.version + 1),
+                events=[_answer(event_type, refund, work, terms)],
+            )
+        case _ as never:
+            assert_never(never)
+
+
+def _loaded(value: T | None) -> T:
+    """Assert what the attempt's kind guarantees: its charge or refund was loaded with it."""
+    if value is None:
+        raise LookupError("the attempt was loaded without its charge or refund")
+    return value
+
+
+def _books(attempt: Attempt, terms: Terms) -> postings.Books:
+    return postings.Books(attempt.merchant_id, attempt.livemode, terms.acquirer, attempt.currency)
+
+
+def _advance(intent: PaymentIntent, status: IntentStatus, **changes: object) -> PaymentIntent:
+    """Take the intent a step further and close its attempt."""
+    if status not in ALLOWED_TRANSITIONS[intent.status]:
+        raise ValueError(f"a payment intent can't go from {intent.status} to {status}")
+    return replace(intent, version=intent.version + 1, open_attempt=None, status=status, **changes)
+
+
+def _close(intent: PaymentIntent) -> PaymentIntent:
+    """Close the attempt of a step that leaves the status as it is."""
+    return replace(intent, version=intent.version + 1, open_attempt=None)
+
+
+def _capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool, terms: Terms) -> BalanceTransaction:
+    attempt = work.attempt
+    return BalanceTransaction(
+        id=new_id("txn"),
+        merchant_id=attempt.merchant_id,
+        livemode=attempt.livemode,
+        created=terms.now,
+        amount=amount,
+        fee=terms.fees.fee(amount),
+        currency=attempt.currency,
+        type="charge",
+        source=attempt.charge,
+        available_on=terms.now if available_at_once else terms.now + AVAILABILITY_SECONDS,
+        description=work.intent.description,
+    )
+
+
+def _charge(
+    work: OpenAttempt,
+    outcome: Approved | Declined,
+    terms: Terms,
+    *,
+    captured: bool,
+    capture_before: int | None = None,
+    balance_transaction: str | None = None,
+) -> Charge:
+    attempt, intent, method = work.attempt, work.intent, work.payment_method
+    approved = isinstance(outcome, Approved)
+    return Charge(
+        id=attempt.charge,
+        merchant_id=attempt.merchant_id,
+        livemode=attempt.livemode,
+        created=terms.now,
+        amount=attempt.amount,
+        currency=attempt.currency,
+        status="succeeded" if approved else "failed",
+        paid=approved,
+        captured=captured,
+        amount_captured=attempt.amount if captured else 0,
+        payment_intent=intent.id,
+        payment_method=method.id,
+        customer=intent.customer,
+        card=replace(method.card, cvc_check=outcome.cvc_check or method.card.cvc_check),
+        authorization=attempt.id,
+        three_d_secure="authenticated" if attempt.authenticated else None,
+        authorization_code=outcome.authorization_code if approved else None,
+        capture_before=capture_before,
+        outcome=_judgement(outcome),
+        failure_code=None if approved else outcome.code,
+        failure_message=None if approved else outcome.message,
+        balance_transaction=balance_transaction,
+        billing_details=method.billing_details,
+        description=intent.description,
+        metadata=intent.metadata,
+        receipt_email=intent.receipt_email,
+        shipping=intent.shipping,
+        statement_descriptor=intent.statement_descriptor,
+        statement_descriptor_suffix=intent.statement_descriptor_suffix,
+        transfer_group=intent.transfer_group,
+    )
+
+
+_AUTHORIZED = ChargeOutcome(network_status="approved_by_network", seller_message="Payment complete.", type="authorized")
+
+
+def _judgement(outcome: Approved | Declined) -> ChargeOutcome:
+    if isinstance(outcome, Approved):
+        return _AUTHORIZED
+    if outcome.network_status == "not_sent_to_network":
+        return ChargeOutcome(
+            network_status=outcome.network_status,
+            reason="highest_risk_level",
+            risk_level="highest",
+            risk_score=100,
+            seller_message="Tap blocked this payment as too risky.",
+            type="blocked",
+        )
+    return ChargeOutcome(
+        network_status=outcome.network_status,
+        reason=outcome.decline_code or outcome.code,
+        seller_message="The bank did not return any further details with this decline."
+        if outcome.decline_code == "generic_decline"
+        else f"The bank returned the decline code `{outcome.decline_code or outcome.code}`.",
+        type="issuer_declined",
+    )
+
+
+def _payment_error(work: OpenAttempt, outcome: Declined) -> PaymentError:
+    return PaymentError(
+        code=outcome.code,
+        decline_code=outcome.decline_code,
+        message=outcome.message,
+        charge=work.attempt.charge,
+        payment_method=work.payment_method,
+    )
+
+
+def _event(event_type: str, subject: EventObject, work: OpenAttempt, terms: Terms, *, event_id: str | None = None) -> Event:
+    return event_of(event_id or new_id("evt"), event_type, subject, created=terms.now, origin=work.attempt.origin)
+
+
+def _answer(event_type: str, subject: EventObject, work: OpenAttempt, terms: Terms) -> Event:
+    """Build the event that answers the request, under the id that its idempotency claim points at; what comes later has an id of its own."""
+    return _event(event_type, subject, work, terms, event_id=None if work.answered else work.attempt.outcome_event)
