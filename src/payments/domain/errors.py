@@ -86,3 +86,12 @@ class Overloaded(TapError):
 
     def __init__(self, message: str = "The service is at capacity. Please retry.") -> None:
         super().__init__(message)
+
+
+class OutcomePending(TapError):
+    """The acquirer has the order and its answer isn't known yet; a retry with the same idempotency key learns it and charges nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The outcome of this payment is not known yet. Retry with the same idempotency key, or retrieve the object: nothing is done twice."
+        )

@@ -1,0 +1,116 @@
+"""Errors on the wire: each class of `payments.domain.errors` becomes a status and a body in Stripe's shape.
+
+Source: Stripe, "Errors" and "HTTP status code summary".
+"""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from payments.domain import errors
+from payments.domain.payment_intent import PaymentIntent
+from payments.wire.render import render
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """An error response."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class BodyTooLarge(errors.InvalidRequest):
+    """The request's body is larger than accepted."""
+
+    def __init__(self, bytes_max: int) -> None:
+        super().__init__(f"Request body is too large: at most {bytes_max} bytes are accepted.")
+
+
+class UnknownPath(errors.InvalidRequest):
+    """No endpoint has this path."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(
+            f"Unrecognized request URL ({method}: {path[:200]}). If you are trying to list objects, remove the trailing slash. "
+            "If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code."
+        )
+
+
+class MethodNotAllowed(errors.InvalidRequest):
+    """The endpoint exists, and not with this method."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"Method {method[:20]} is not allowed for {path[:200]}.")
+
+
+_SHOULD_RETRY = {"Stripe-Should-Retry": "true"}
+_RETRY_SOON = {"Stripe-Should-Retry": "true", "Retry-After": "1"}
+
+_MAPPING: tuple[tuple[type[errors.TapError], int, str, dict[str, str]], ...] = (
+    (BodyTooLarge, 413, "invalid_request_error", {}),
+    (MethodNotAllowed, 405, "invalid_request_error", {}),
+    (UnknownPath, 404, "invalid_request_error", {}),
+    (errors.NotFound, 404, "invalid_request_error", {}),
+    (errors.InvalidRequest, 400, "invalid_request_error", {}),
+    (errors.AuthenticationFailed, 401, "invalid_request_error", {"WWW-Authenticate": 'Bearer realm="Tap"'}),
+    (errors.PermissionDenied, 403, "invalid_request_error", {}),
+    (errors.CardError, 402, "card_error", {}),
+    (errors.IdempotencyMismatch, 400, "idempotency_error", {}),
+    (errors.IdempotencyKeyInUse, 409, "invalid_request_error", _SHOULD_RETRY),
+    (errors.ObjectLocked, 429, "invalid_request_error", _SHOULD_RETRY),
+    (errors.OutcomePending, 503, "api_error", _RETRY_SOON),
+    (errors.Overloaded, 503, "api_error", _RETRY_SOON),
+)
+
+
+def wire_error(error: errors.TapError) -> WireError:
+    """Map an error to its response."""
+    for cls, status, error_type, headers in _MAPPING:
+        if isinstance(error, cls):
+            return WireError(status, _encode({"error": _body(error, error_type)}), headers)
+    return INTERNAL_ERROR
+
+
+def _body(error: errors.TapError, error_type: str) -> dict[str, object]:
+    body: dict[str, object] = {"type": error_type, "message": error.message}
+    if error.code is not None:
+        body["code"] = error.code
+        body["doc_url"] = f"https://stripe.com/docs/error-codes/{error.code.replace('_', '-')}"
+    if error.param is not None:
+        body["param"] = error.param
+    if isinstance(error, errors.CardError) and error.decline_code is not None:
+        body["decline_code"] = error.decline_code
+    if isinstance(error, errors.UnexpectedState) and isinstance(error.payment_intent, PaymentIntent):
+        body["payment_intent"] = render(error.payment_intent)
+    return body
+
+
+INTERNAL_ERROR = WireError(
+    500, _encode({"error": {"type": "api_error", "message": "An unexpected error occurred. It has been logged."}})
+)
+"""What a client learns of a failure that is ours."""
+
+
+def payment_failed_body(intent: PaymentIntent) -> bytes:
+    """Render the 402 for an intent whose last confirm or capture was declined."""
+    failure = intent.last_payment_error
+    if failure is None:
+        raise ValueError(f"{intent.id} has no payment error")
+    body: dict[str, object] = {
+        "type": failure.type,
+        "code": failure.code,
+        "doc_url": f"https://stripe.com/docs/error-codes/{failure.code.replace('_', '-')}",
+        "message": failure.message,
+        "payment_intent": render(intent),
+    }
+    if failure.decline_code is not None:
+        body["decline_code"] = failure.decline_code
+    if failure.charge is not None:
+        body["charge"] = failure.charge
+    if failure.payment_method is not None:
+        body["payment_method"] = render(failure.payment_method)
+    return _encode({"error": body})

@@ -1,0 +1,128 @@
+"""Decodes request bodies and queries into nested parameters.
+
+`card[number]=4242&expand[]=customer&items[0][price]=p` becomes `{"card": {"number": "4242"}, "expand": ["customer"], "items": [{"price": "p"}]}`.
+Everything that a client could use to make the decoder work hard is bounded.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from payments.domain.errors import InvalidRequest
+
+PARAMETERS_MAX = 1_000
+DEPTH_MAX = 8
+
+_KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+_PART = re.compile(r"\[([^\[\]]*)\]")
+
+Params = dict[str, object]
+"""Decoded parameters: strings, numbers and booleans (JSON bodies), lists and dicts of them."""
+
+
+def decode_form(body: bytes) -> Params:
+    """Decode `application/x-www-form-urlencoded`; raises `InvalidRequest`."""
+    if not body:
+        return {}
+    pairs = body.split(b"&")
+    if len(pairs) > PARAMETERS_MAX:
+        raise InvalidRequest(f"Too many parameters: at most {PARAMETERS_MAX} are accepted.")
+    params: Params = {}
+    for pair in pairs:
+        if pair:
+            name, _, value = pair.partition(b"=")
+            _insert(params, _text(name), _text(value))
+    return {name: _lists(value) for name, value in params.items()}
+
+
+def decode_json(body: bytes) -> Params:
+    """Decode a JSON object; raises `InvalidRequest`."""
+    try:
+        decoded = msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidRequest("Invalid request body: it is not valid JSON.") from None
+    if not isinstance(decoded, dict):
+        raise InvalidRequest("Invalid request body: it must be a JSON object.")
+    _check_json(decoded, 0)
+    return decoded  # pyright: ignore[reportUnknownVariableType] - JSON is untyped until it is validated
+
+
+def _text(raw: bytes) -> str:
+    if b"%" in raw or b"+" in raw:
+        raw = unquote_to_bytes(raw.replace(b"+", b" "))
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidRequest("Invalid request: parameters must be valid UTF-8.") from None
+    if "\0" in text:
+        raise InvalidRequest("Invalid request: parameters must not contain NUL bytes.")
+    return text
+
+
+def _insert(params: Params, name: str, value: str) -> None:
+    if "[" not in name:
+        if isinstance(params.get(name), dict):
+            raise _conflict(name)
+        params[name] = value
+        return
+    match = _KEY.fullmatch(name)
+    if match is None:
+        raise InvalidRequest(f"Invalid parameter name: {name[:100]}")
+    path = [match[1], *_PART.findall(match[2])]
+    if len(path) > DEPTH_MAX:
+        raise InvalidRequest(f"Parameters are nested too deeply: at most {DEPTH_MAX} levels are accepted.")
+    node = params
+    for index, part in enumerate(path[:-1]):
+        child = node.setdefault(_slot(node, part), {})
+        if not isinstance(child, dict):
+            raise _conflict(match[1])
+        if path[index + 1] == "" and index + 2 < len(path):
+            raise InvalidRequest(f"Invalid parameter name: {name[:100]}")
+        node = child  # pyright: ignore[reportUnknownVariableType] - our own nested dicts
+    leaf = _slot(node, path[-1])
+    if isinstance(node.get(leaf), dict):
+        raise _conflict(match[1])
+    node[leaf] = value
+
+
+def _slot(node: Params, part: str) -> str:
+    """`[]` appends: the next free index."""
+    return part if part else str(len(node))
+
+
+def _lists(value: object) -> object:
+    """Turn hashes whose keys are 0, 1, 2, … into lists."""
+    if not isinstance(value, dict):
+        return value
+    node: Params = {name: _lists(child) for name, child in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if node and all(name.isascii() and name.isdigit() for name in node):
+        return [node[name] for name in sorted(node, key=int)]
+    return node
+
+
+def _conflict(name: str) -> InvalidRequest:
+    return InvalidRequest(f"Invalid parameter {name[:100]}: it is given both as a value and as a hash.", param=name[:100])
+
+
+def _check_json(value: object, depth: int) -> None:
+    """Refuse what a form can't express, and what a database can't store."""
+    if depth > DEPTH_MAX:
+        raise InvalidRequest(f"Parameters are nested too deeply: at most {DEPTH_MAX} levels are accepted.")
+    match value:
+        case str():
+            if "\0" in value:
+                raise InvalidRequest("Invalid request: parameters must not contain NUL bytes.")
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise InvalidRequest("Invalid request: parameters must be valid UTF-8.") from None
+        case dict():
+            for name, child in value.items():  # pyright: ignore[reportUnknownVariableType]
+                _check_json(name, depth)
+                _check_json(child, depth + 1)
+        case list():
+            for child in value:  # pyright: ignore[reportUnknownVariableType]
+                _check_json(child, depth + 1)
+        case _:
+            pass

@@ -1,0 +1,207 @@
+"""Turns decoded parameters into typed ones, with Stripe's errors for what doesn't fit.
+
+The happy path is one call into msgspec. Only when that refuses is the reason translated.
+"""
+
+import re
+from typing import Annotated, Any, TypeVar, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from payments.domain.errors import InvalidRequest
+from payments.domain.people import Address, BillingDetails, Shipping
+
+T = TypeVar("T")
+
+METADATA_KEYS_MAX = 50
+METADATA_KEY_CHARACTERS_MAX = 40
+METADATA_VALUE_CHARACTERS_MAX = 500
+
+Text = Annotated[str, Meta(max_length=5_000)]
+ShortText = Annotated[str, Meta(max_length=500)]
+MetadataParam = dict[str, Any] | str
+"""A hash to merge, or `""` to remove all."""
+
+
+class AddressParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """A postal address as a parameter."""
+
+    city: ShortText = ""
+    country: ShortText = ""
+    line1: ShortText = ""
+    line2: ShortText = ""
+    postal_code: ShortText = ""
+    state: ShortText = ""
+
+    def value(self) -> Address:
+        """Return the address; empty parts are absent."""
+        return Address(**{name: getattr(self, name) or None for name in self.__struct_fields__})
+
+
+class ShippingParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """Shipping information as a parameter."""
+
+    address: AddressParam
+    name: Text
+    carrier: Text = ""
+    phone: Text = ""
+    tracking_number: Text = ""
+
+    def value(self) -> Shipping:
+        """Return the shipping information."""
+        return Shipping(
+            address=self.address.value(),
+            name=self.name,
+            carrier=self.carrier or None,
+            phone=self.phone or None,
+            tracking_number=self.tracking_number or None,
+        )
+
+
+class BillingDetailsParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who owns a payment method, as a parameter."""
+
+    address: AddressParam | str = ""
+    email: ShortText = ""
+    name: Text = ""
+    phone: Text = ""
+    tax_id: ShortText = ""
+
+    def value(self) -> BillingDetails:
+        """Return the billing details; empty parts are absent."""
+        return BillingDetails(
+            address=self.address.value() if isinstance(self.address, AddressParam) else None,
+            email=self.email or None,
+            name=self.name or None,
+            phone=self.phone or None,
+            tax_id=self.tax_id or None,
+        )
+
+
+def parse(params: dict[str, object], cls: type[T]) -> T:
+    """Convert decoded parameters to the struct `cls`; raises `InvalidRequest` with Stripe's code, message and parameter."""
+    try:
+        return msgspec.convert(params, cls, strict=False)
+    except msgspec.ValidationError as refusal:
+        raise _translate(str(refusal), params) from None
+
+
+_AT = re.compile(r" - at `([^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `([^`]*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
+_EXPECTED = re.compile(r"Expected `([^`]*)`")
+_ENUM = re.compile(r"Invalid enum value (.*)")
+
+
+def _translate(refusal: str, params: dict[str, object]) -> InvalidRequest:
+    location = _AT.search(refusal)
+    path = _path(location[1]) if location else []
+    reason = refusal[: location.start()] if location else refusal
+    if match := _UNKNOWN.match(reason):
+        name = _bracketed([*path, match[1]])
+        return InvalidRequest(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+    if match := _MISSING.match(reason):
+        name = _bracketed([*path, match[1]])
+        return InvalidRequest(f"Missing required param: {name}.", code="parameter_missing", param=name)
+    name, given = _bracketed(path), _at(params, path)
+    if given == "":
+        message = f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a parameter; '{name}' cannot be unset."
+        return InvalidRequest(message, code="parameter_invalid_empty", param=name)
+    shown = str(given)[:100] if isinstance(given, str | int | float | bool) else "{}"
+    if _ENUM.match(reason):
+        return InvalidRequest(f"Invalid {name}: {shown} is not one of the accepted values.", code="parameter_invalid_value", param=name)
+    if match := _EXPECTED.match(reason):
+        return _mistyped(match[1], name, shown, reason)
+    return InvalidRequest(f"Invalid {name}: {reason[0].lower()}{reason[1:]}.", code="parameter_invalid_value", param=name)
+
+
+def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidRequest:
+    if "of length" in reason:
+        return InvalidRequest(f"Invalid string: {shown}…; {reason[0].lower()}{reason[1:]}", code="parameter_invalid_string", param=name)
+    kind = expected.split(" ")[0].split("|")[0]
+    if kind == "int":
+        if "`int` " in reason:  # a bound, such as Expected `int` >= 1
+            return InvalidRequest(
+                f"This value must be {reason.removeprefix('Expected `int` ').replace('>=', 'greater than or equal to').replace('<=', 'less than or equal to')}.",
+                code="parameter_invalid_integer",
+                param=name,
+            )
+        return InvalidRequest(f"Invalid integer: {shown}", code="parameter_invalid_integer", param=name)
+    if kind == "bool":
+        return InvalidRequest(f"Invalid boolean: {shown}", code="parameter_invalid_boolean", param=name)
+    if kind == "array":
+        return InvalidRequest("Invalid array", code="parameter_invalid_array", param=name)
+    if kind == "object":
+        return InvalidRequest("Invalid object", code="parameter_invalid_hash", param=name)
+    return InvalidRequest(f"Invalid string: {shown}", code="parameter_invalid_string", param=name)
+
+
+def _path(location: str) -> list[str]:
+    """`$.card.number` and `$.items[0]` as parts."""
+    return re.findall(r"[^.$\[\]]+", location)
+
+
+def _bracketed(parts: list[str]) -> str:
+    return parts[0] + "".join(f"[{part}]" for part in parts[1:]) if parts else "body"
+
+
+def _at(params: object, path: list[str]) -> object:
+    for part in path:
+        match params:
+            case dict():
+                params = cast("dict[str, object]", params).get(part)
+            case list() if part.isdigit() and int(part) < len(cast("list[object]", params)):
+                params = cast("list[object]", params)[int(part)]
+            case _:
+                return None
+    return params
+
+
+def merge_metadata(old: dict[str, str], given: MetadataParam | None) -> dict[str, str]:
+    """Merge metadata: an empty value removes its key, an empty string instead of a hash removes all. Raises `InvalidRequest` past the limits."""
+    if given is None:
+        return old
+    if isinstance(given, str):
+        if given:
+            raise InvalidRequest("Invalid metadata: metadata must be a set of key-value pairs.", param="metadata", code="parameter_invalid_hash")
+        return {}
+    merged = dict(old)
+    for key, value in given.items():
+        if isinstance(value, dict | list):
+            raise InvalidRequest(f"Invalid metadata value for '{key[:40]}': values must be strings.", param="metadata")
+        text = _plain(value)
+        if len(key) > METADATA_KEY_CHARACTERS_MAX or "[" in key or "]" in key:
+            raise InvalidRequest(
+                f"Metadata keys must be {METADATA_KEY_CHARACTERS_MAX} characters or less and contain no square brackets, and '{key[:60]}' is not.",
+                param=f"metadata[{key[:60]}]",
+            )
+        if len(text) > METADATA_VALUE_CHARACTERS_MAX:
+            raise InvalidRequest(
+                f"Metadata values must be {METADATA_VALUE_CHARACTERS_MAX} characters or less; the value of '{key}' has {len(text)}.",
+                param=f"metadata[{key}]",
+            )
+        if text:
+            merged[key] = text
+        else:
+            merged.pop(key, None)
+    if len(merged) > METADATA_KEYS_MAX:
+        raise InvalidRequest(f"You can have at most {METADATA_KEYS_MAX} metadata keys.", param="metadata")
+    return merged
+
+
+def _plain(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case _:
+            return str(value)
+
+
+def not_supported(params: dict[str, object], names: frozenset[str]) -> None:
+    """Refuse parameters that Stripe has and Tap doesn't, in words that tell them from a typing error."""
+    for name in params:
+        if name in names:
+            raise InvalidRequest(f"The parameter {name} is not supported by Tap.", code="parameter_unknown", param=name)

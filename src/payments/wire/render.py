@@ -1,0 +1,435 @@
+"""Stripe's shape of each object. Every field that Stripe always sends is sent, null included.
+
+Source: Stripe's OpenAPI description, version 2026-10-28.endive; the tests hold each shape against it.
+"""
+
+from functools import singledispatch
+
+from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.card import Card
+from payments.domain.charge import Charge
+from payments.domain.customer import Customer
+from payments.domain.event import Event
+from payments.domain.payment_intent import NextAction, PaymentError, PaymentIntent
+from payments.domain.payment_method import PaymentMethod
+from payments.domain.people import Address, BillingDetails, Shipping
+from payments.domain.refund import Refund
+from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.wire.version import CURRENT
+
+Rendered = dict[str, object]
+
+
+@singledispatch
+def render(subject: object) -> Rendered:
+    """Render a domain object as Stripe does."""
+    raise TypeError(f"{type(subject).__name__} has no public shape")
+
+
+_CARD_OPTIONS = {"card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}}
+
+
+@render.register
+def _payment_intent(intent: PaymentIntent) -> Rendered:
+    methods = intent.automatic_payment_methods
+    return {
+        "id": intent.id,
+        "object": "payment_intent",
+        "allowed_payment_method_types": intent.allowed_payment_method_types,
+        "amount": intent.amount,
+        "amount_capturable": intent.amount_capturable,
+        "amount_details": {"tip": {}},
+        "amount_received": intent.amount_received,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": None
+        if methods is None
+        else {"allow_redirects": methods.allow_redirects, "enabled": methods.enabled},
+        "canceled_at": intent.canceled_at,
+        "cancellation_reason": intent.cancellation_reason,
+        "capture_method": intent.capture_method,
+        "client_secret": intent.client_secret,
+        "confirmation_method": intent.confirmation_method,
+        "created": intent.created,
+        "currency": intent.currency,
+        "customer": intent.customer,
+        "customer_account": None,
+        "description": intent.description,
+        "excluded_payment_method_types": intent.excluded_payment_method_types,
+        "last_payment_error": None if intent.last_payment_error is None else _payment_error(intent.last_payment_error),
+        "latest_charge": intent.latest_charge,
+        "livemode": intent.livemode,
+        "managed_payments": None,
+        "metadata": intent.metadata,
+        "next_action": None if intent.next_action is None else _next_action(intent.next_action),
+        "on_behalf_of": None,
+        "payment_method": intent.payment_method,
+        "payment_method_configuration_details": None,
+        "payment_method_options": _CARD_OPTIONS,
+        "payment_method_types": ["card"],
+        "payment_record": None,
+        "processing": None,
+        "receipt_email": intent.receipt_email,
+        "review": None,
+        "setup_future_usage": intent.setup_future_usage,
+        "shipping": _shipping(intent.shipping),
+        "source": None,
+        "statement_descriptor": intent.statement_descriptor,
+        "statement_descriptor_suffix": intent.statement_descriptor_suffix,
+        "status": intent.status,
+        "transfer_data": None,
+        "transfer_group": intent.transfer_group,
+    }
+
+
+def _payment_error(failure: PaymentError) -> Rendered:
+    body: Rendered = {
+        "type": failure.type,
+        "code": failure.code,
+        "doc_url": f"https://stripe.com/docs/error-codes/{failure.code.replace('_', '-')}",
+        "message": failure.message,
+    }
+    if failure.decline_code is not None:
+        body["decline_code"] = failure.decline_code
+    if failure.charge is not None:
+        body["charge"] = failure.charge
+    if failure.payment_method is not None:
+        body["payment_method"] = render(failure.payment_method)
+    return body
+
+
+def _next_action(action: NextAction) -> Rendered:
+    if action.type == "redirect_to_url":
+        return {"type": "redirect_to_url", "redirect_to_url": {"return_url": action.return_url, "url": action.url}}
+    return {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": action.url}}
+
+
+@render.register
+def _charge(charge: Charge) -> Rendered:
+    return {
+        "id": charge.id,
+        "object": "charge",
+        "amount": charge.amount,
+        "amount_captured": charge.amount_captured,
+        "amount_refunded": charge.amount_refunded,
+        "application": None,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "balance_transaction": charge.balance_transaction,
+        "billing_details": _billing_details(charge.billing_details),
+        "calculated_statement_descriptor": charge.statement_descriptor or "TAP",
+        "captured": charge.captured,
+        "created": charge.created,
+        "currency": charge.currency,
+        "customer": charge.customer,
+        "description": charge.description,
+        "disputed": False,
+        "failure_balance_transaction": None,
+        "failure_code": charge.failure_code,
+        "failure_message": charge.failure_message,
+        "fraud_details": {},
+        "livemode": charge.livemode,
+        "metadata": charge.metadata,
+        "on_behalf_of": None,
+        "outcome": {
+            "advice_code": None,
+            "network_advice_code": None,
+            "network_decline_code": None,
+            "network_status": charge.outcome.network_status,
+            "reason": charge.outcome.reason,
+            "risk_level": charge.outcome.risk_level,
+            "risk_score": charge.outcome.risk_score,
+            "seller_message": charge.outcome.seller_message,
+            "type": charge.outcome.type,
+        },
+        "paid": charge.paid,
+        "payment_intent": charge.payment_intent,
+        "payment_method": charge.payment_method,
+        "payment_method_details": {"card": _charged_card(charge), "type": "card"},
+        "receipt_email": charge.receipt_email,
+        "receipt_number": None,
+        "receipt_url": None,
+        "refunded": charge.refunded,
+        "review": None,
+        "shipping": _shipping(charge.shipping),
+        "source": None,
+        "source_transfer": None,
+        "statement_descriptor": charge.statement_descriptor,
+        "statement_descriptor_suffix": charge.statement_descriptor_suffix,
+        "status": charge.status,
+        "transfer_data": None,
+        "transfer_group": charge.transfer_group,
+    }
+
+
+def _charged_card(charge: Charge) -> Rendered:
+    card = charge.card
+    held = charge.paid and not charge.captured
+    rendered: Rendered = {
+        "amount_authorized": charge.amount if charge.paid else None,
+        "authorization_code": charge.authorization_code,
+        "brand": card.brand,
+        "checks": _checks(card),
+        "country": card.country,
+        "exp_month": card.exp_month,
+        "exp_year": card.exp_year,
+        "extended_authorization": {"status": "disabled"},
+        "fingerprint": card.fingerprint,
+        "funding": card.funding,
+        "incremental_authorization": {"status": "unavailable"},
+        "installments": None,
+        "last4": card.last4,
+        "mandate": None,
+        "multicapture": {"status": "available" if held else "unavailable"},
+        "network": card.brand,
+        "network_token": {"used": False},
+        "network_transaction_id": None,
+        "overcapture": {"maximum_amount_capturable": charge.amount, "status": "unavailable"},
+        "regulated_status": "unregulated",
+        "three_d_secure": None
+        if charge.three_d_secure is None
+        else {
+            "authentication_flow": "challenge",
+            "electronic_commerce_indicator": "05",
+            "exemption_indicator": None,
+            "result": charge.three_d_secure,
+            "result_reason": None,
+            "transaction_id": None,
+            "version": "2.2.0",
+        },
+        "wallet": None,
+    }
+    if charge.capture_before is not None:
+        rendered["capture_before"] = charge.capture_before
+    return rendered
+
+
+def _checks(card: Card) -> Rendered:
+    return {
+        "address_line1_check": card.address_line1_check,
+        "address_postal_code_check": card.address_postal_code_check,
+        "cvc_check": card.cvc_check,
+    }
+
+
+@render.register
+def _payment_method(method: PaymentMethod) -> Rendered:
+    card = method.card
+    return {
+        "id": method.id,
+        "object": "payment_method",
+        "allow_redisplay": method.allow_redisplay,
+        "billing_details": _billing_details(method.billing_details),
+        "card": {
+            "brand": card.brand,
+            "checks": _checks(card),
+            "country": card.country,
+            "display_brand": card.brand,
+            "exp_month": card.exp_month,
+            "exp_year": card.exp_year,
+            "fingerprint": card.fingerprint,
+            "funding": card.funding,
+            "generated_from": None,
+            "last4": card.last4,
+            "networks": {"available": [card.brand], "preferred": None},
+            "regulated_status": "unregulated",
+            "three_d_secure_usage": {"supported": True},
+            "wallet": None,
+        },
+        "created": method.created,
+        "customer": method.customer,
+        "customer_account": None,
+        "livemode": method.livemode,
+        "metadata": method.metadata,
+        "type": "card",
+    }
+
+
+@render.register
+def _customer(customer: Customer) -> Rendered:
+    if customer.deleted:
+        return {"id": customer.id, "object": "customer", "deleted": True}
+    body: Rendered = {
+        "id": customer.id,
+        "object": "customer",
+        "address": _address(customer.address),
+        "balance": customer.balance,
+        "created": customer.created,
+        "currency": None,
+        "customer_account": None,
+        "default_source": None,
+        "delinquent": False,
+        "description": customer.description,
+        "discount": None,
+        "email": customer.email,
+        "invoice_prefix": customer.invoice_prefix,
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": customer.default_payment_method,
+            "footer": None,
+            "rendering_options": None,
+        },
+        "livemode": customer.livemode,
+        "metadata": customer.metadata,
+        "name": customer.name,
+        "next_invoice_sequence": customer.next_invoice_sequence,
+        "phone": customer.phone,
+        "preferred_locales": customer.preferred_locales,
+        "shipping": _shipping(customer.shipping),
+        "tax_exempt": customer.tax_exempt,
+        "test_clock": None,
+    }
+    if customer.business_name is not None:
+        body["business_name"] = customer.business_name
+    if customer.individual_name is not None:
+        body["individual_name"] = customer.individual_name
+    return body
+
+
+@render.register
+def _refund(refund: Refund) -> Rendered:
+    body: Rendered = {
+        "id": refund.id,
+        "object": "refund",
+        "amount": refund.amount,
+        "balance_transaction": refund.balance_transaction,
+        "charge": refund.charge,
+        "created": refund.created,
+        "currency": refund.currency,
+        "customer": refund.customer,
+        "customer_account": None,
+        "destination_details": {
+            "card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
+            "type": "card",
+        },
+        "metadata": refund.metadata,
+        "payment_intent": refund.payment_intent,
+        "payment_method": refund.payment_method,
+        "reason": refund.reason,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": refund.status,
+        "transfer_reversal": None,
+    }
+    if refund.status == "pending":
+        body["pending_reason"] = "processing"
+    if refund.failure_reason is not None:
+        body["failure_reason"] = refund.failure_reason
+    if refund.failure_balance_transaction is not None:
+        body["failure_balance_transaction"] = refund.failure_balance_transaction
+    return body
+
+
+_REPORTING_CATEGORIES = {"charge": "charge", "refund": "refund", "refund_failure": "refund_failure"}
+
+
+def render_balance_transaction(change: BalanceTransaction, now: float) -> Rendered:
+    """Render a balance transaction as it stands at `now`, unix seconds: its funds are pending until they are available."""
+    return {
+        "id": change.id,
+        "object": "balance_transaction",
+        "amount": change.amount,
+        "available_on": change.available_on,
+        "balance_type": "payments",
+        "created": change.created,
+        "currency": change.currency,
+        "description": change.description,
+        "exchange_rate": None,
+        "fee": change.fee,
+        "fee_details": [
+            {"amount": change.fee, "application": None, "currency": change.currency, "description": "Tap processing fees", "type": "stripe_fee"}
+        ]
+        if change.fee
+        else [],
+        "net": change.net,
+        "reporting_category": _REPORTING_CATEGORIES[change.type],
+        "source": change.source,
+        "status": "available" if change.available_on <= now else "pending",
+        "type": change.type,
+    }
+
+
+def render_balance(livemode: bool, pending: dict[str, int], available: dict[str, int]) -> Rendered:
+    """Render a merchant's funds, given in minor units by currency."""
+
+    def funds(amounts: dict[str, int]) -> list[Rendered]:
+        listed = sorted(pending.keys() | available.keys()) or ["usd"]
+        return [{"amount": amounts.get(code, 0), "currency": code, "source_types": {"card": amounts.get(code, 0)}} for code in listed]
+
+    return {"object": "balance", "available": funds(available), "livemode": livemode, "pending": funds(pending)}
+
+
+def render_event(event: Event, pending_webhooks: int) -> Rendered:
+    """Render an event with its object as it was then; `pending_webhooks`: deliveries that haven't succeeded yet."""
+    data: Rendered = {"object": render(event.object())}
+    if event.previous_attributes is not None:
+        data["previous_attributes"] = event.previous_attributes
+    return {
+        "id": event.id,
+        "object": "event",
+        "api_version": CURRENT,
+        "created": event.created,
+        "data": data,
+        "livemode": event.livemode,
+        "pending_webhooks": pending_webhooks,
+        "request": {"id": event.origin.request_id, "idempotency_key": event.origin.idempotency_key},
+        "type": event.type,
+    }
+
+
+def render_webhook_endpoint(endpoint: WebhookEndpoint, secret: str | None = None) -> Rendered:
+    """Render a webhook endpoint; its signing secret is given at creation only."""
+    body: Rendered = {
+        "id": endpoint.id,
+        "object": "webhook_endpoint",
+        "api_version": endpoint.api_version,
+        "application": None,
+        "created": endpoint.created,
+        "description": endpoint.description,
+        "enabled_events": endpoint.enabled_events,
+        "livemode": endpoint.livemode,
+        "metadata": endpoint.metadata,
+        "status": "enabled" if endpoint.enabled else "disabled",
+        "url": endpoint.url,
+    }
+    if secret is not None:
+        body["secret"] = secret
+    return body
+
+
+def _address(address: Address | None) -> Rendered | None:
+    if address is None:
+        return None
+    return {
+        "city": address.city,
+        "country": address.country,
+        "line1": address.line1,
+        "line2": address.line2,
+        "postal_code": address.postal_code,
+        "state": address.state,
+    }
+
+
+_NO_ADDRESS = _address(Address())
+
+
+def _billing_details(details: BillingDetails) -> Rendered:
+    return {
+        "address": _address(details.address) or _NO_ADDRESS,
+        "email": details.email,
+        "name": details.name,
+        "phone": details.phone,
+        "tax_id": details.tax_id,
+    }
+
+
+def _shipping(shipping: Shipping | None) -> Rendered | None:
+    if shipping is None:
+        return None
+    return {
+        "address": _address(shipping.address) or _NO_ADDRESS,
+        "carrier": shipping.carrier,
+        "name": shipping.name,
+        "phone": shipping.phone,
+        "tracking_number": shipping.tracking_number,
+    }
