@@ -71,7 +71,8 @@ class Sweeper:
 
     async def release_funds(self) -> int:
         """Make captured funds available whose time has come; returns how many captures."""
-        return await release_available_funds(self.pool, int(self.clock.now()), self.processor.accounts)
+        acquirer = self.processor.acquirer.name
+        return await release_available_funds(self.pool, int(self.clock.now()), self.processor.accounts, acquirer=acquirer)
 
     async def purge_claims(self) -> int:
         """Forget idempotency keys after their time."""

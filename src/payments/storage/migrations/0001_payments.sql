@@ -235,15 +235,15 @@ CREATE VIEW ledger.entries AS
 
 -- The sandbox acquirer's own books, as a bank would keep them. Not ours: the payment path never reads it.
 CREATE TABLE simulator.journal (
-    reference payments.object_id PRIMARY KEY,
-    kind      text NOT NULL,
-    amount    bigint NOT NULL,
-    currency  text NOT NULL,
-    approvals integer NOT NULL,
-    answer    json NOT NULL,
-    answered_at timestamptz NOT NULL DEFAULT now()
+    reference   payments.object_id PRIMARY KEY,
+    kind        text NOT NULL,
+    amount      bigint NOT NULL,
+    currency    text NOT NULL,
+    approvals   integer NOT NULL,
+    repetitions integer NOT NULL DEFAULT 0,
+    answer      json NOT NULL
 );
-COMMENT ON COLUMN simulator.journal.approvals IS 'how often the reference was approved: more than one would be a double charge';
+COMMENT ON COLUMN simulator.journal.repetitions IS 'how often the order was sent again after it had been answered: a careless acquirer would have carried it out again';
 
 -- History can't be changed, by nobody.
 CREATE FUNCTION payments.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

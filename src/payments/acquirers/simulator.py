@@ -1,0 +1,175 @@
+"""The sandbox acquirer: decides by the card's number, and keeps a journal as a bank does.
+
+The journal is its own, and outside of every transaction of ours. An answer is journalled before it is given, so that a repetition or an inquiry gets the
+same one. It counts approvals per reference: more than one would be a double charge.
+"""
+
+import asyncio
+import hashlib
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from payments.acquirers.acquirer import Order
+from payments.acquirers.test_cards import BY_NUMBER, MESSAGES, Behaviour, TestCard
+from payments.domain.attempt import AttemptKind
+from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
+from payments.runtime.clock import Clock
+
+REFUND_PENDING_SECONDS = 5
+"""How long the refund of the card that keeps refunds pending does so, and until the one that fails refunds fails."""
+
+
+class JournalEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the bank remembers of an order. No card number: the behaviour is enough."""
+
+    reference: str
+    kind: AttemptKind
+    amount: int
+    currency: str
+    behaviour: Behaviour
+    answer: Final
+    approvals: int = 0
+    answered_at: int
+    """Unix seconds."""
+    original_reference: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(JournalEntry).decode
+
+
+class Journal(Protocol):
+    """The bank's books: entries in their stored form, by reference."""
+
+    async def record(self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes) -> str | bytes:
+        """Write an answer and return it; for a reference known already, return the first answer instead."""
+        ...
+
+    async def find(self, reference: str) -> str | bytes | None:
+        """Return the answer recorded for a reference."""
+        ...
+
+
+class Simulator:
+    """An `Acquirer` for test mode."""
+
+    def __init__(self, journal: Journal, clock: Clock, *, latency_seconds: float = 0.0) -> None:
+        """`latency_seconds` makes it as slow as a real one."""
+        self._journal = journal
+        self._clock = clock
+        self._latency_seconds = latency_seconds
+
+    @property
+    def name(self) -> str:
+        """The name that its accounts in the ledger carry."""
+        return "simulator"
+
+    async def execute(self, order: Order) -> Outcome:
+        """Answer an order, once per reference."""
+        if self._latency_seconds:
+            await asyncio.sleep(self._latency_seconds)
+        if order.kind is AttemptKind.AUTHORIZE:
+            card = _card(order)
+            behaviour, answer = card.behaviour, _authorize(order, card)
+        else:
+            original = await self._find(order.original_reference or "")
+            if original is None:
+                return Unknown(reason="the original order is not known")
+            behaviour, answer = original.behaviour, _follow_up(order, original)
+        entry = JournalEntry(
+            reference=order.reference,
+            kind=order.kind,
+            amount=order.amount,
+            currency=order.currency,
+            behaviour=behaviour,
+            answer=answer,
+            approvals=1 if isinstance(answer, Approved) else 0,
+            answered_at=int(self._clock.now()),
+            original_reference=order.original_reference,
+        )
+        recorded = await self._journal.record(
+            entry.reference,
+            kind=entry.kind,
+            amount=entry.amount,
+            currency=entry.currency,
+            approvals=entry.approvals,
+            answer=_encode(entry),
+        )
+        return self._visible(_decode(recorded))
+
+    async def inquire(self, reference: str) -> Final | Unknown | NotFound:
+        """Tell what became of an order."""
+        entry = await self._find(reference)
+        return NotFound() if entry is None else self._visible(entry)
+
+    async def verify_card(self, order: Order) -> Outcome:
+        """Check a card without moving money: plain declines are refused, those that only fail when charged pass."""
+        card = _card(order)
+        return _declined(card) if card.behaviour is Behaviour.DECLINE else Approved(authorization_code="000000")
+
+    async def _find(self, reference: str) -> JournalEntry | None:
+        recorded = await self._journal.find(reference)
+        return None if recorded is None else _decode(recorded)
+
+    def _visible(self, entry: JournalEntry) -> Final | Unknown:
+        """What the bank tells now: a pending refund is not decided until its time has come."""
+        pending = entry.kind is AttemptKind.REFUND and entry.behaviour is Behaviour.REFUND_PENDING
+        if pending and self._clock.now() < entry.answered_at + REFUND_PENDING_SECONDS:
+            return Unknown(reason="pending at the bank")
+        return entry.answer
+
+
+def _card(order: Order) -> TestCard:
+    if order.pan is None:
+        raise ValueError("an authorization needs a card number")
+    return BY_NUMBER.get(order.pan.reveal(), _NO_TEST_CARD)
+
+
+_NO_TEST_CARD = TestCard(number="", behaviour=Behaviour.DECLINE, decline_code="test_mode_live_card")
+
+
+def _authorize(order: Order, card: TestCard) -> Final:
+    match card.behaviour:
+        case Behaviour.DECLINE | Behaviour.DECLINE_ON_CHARGE:
+            return _declined(card)
+        case Behaviour.BLOCK:
+            return Declined(
+                code=card.code,
+                decline_code=card.decline_code,
+                message=MESSAGES["card_declined"],
+                network_status="not_sent_to_network",
+            )
+        case Behaviour.AUTHENTICATE if not order.authenticated:
+            return AuthenticationRequired()
+        case Behaviour.AUTHENTICATE if card.decline_code is not None:
+            return _declined(card)
+        case _:
+            return Approved(
+                authorization_code=_authorization_code(order.reference),
+                cvc_check=card.cvc_check if order.cvc is not None else None,
+                funds_available_at_once=card.behaviour is Behaviour.AVAILABLE_AT_ONCE,
+            )
+
+
+def _follow_up(order: Order, original: JournalEntry) -> Final:
+    """Captures, voids and refunds follow an approved authorization."""
+    if not isinstance(original.answer, Approved) or order.amount > original.amount:
+        return Declined(code="processing_error", message=MESSAGES["processing_error"])
+    return Approved(
+        authorization_code=_authorization_code(order.reference),
+        funds_available_at_once=original.answer.funds_available_at_once and order.kind is AttemptKind.CAPTURE,
+    )
+
+
+def _declined(card: TestCard) -> Declined:
+    message = MESSAGES.get(card.decline_code or "") or MESSAGES[card.code]
+    return Declined(
+        code=card.code, decline_code=card.decline_code, message=message, cvc_check="fail" if card.code == "incorrect_cvc" else None
+    )
+
+
+def _authorization_code(reference: str) -> str:
+    """Six digits that follow from the reference."""
+    return f"{int.from_bytes(hashlib.blake2b(reference.encode(), digest_size=4).digest()) % 1_000_000:06d}"

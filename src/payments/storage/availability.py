@@ -1,0 +1,31 @@
+"""Captured funds become available when their time has come."""
+
+import msgspec
+
+from payments.domain.balance_transaction import BalanceTransaction
+from payments.ledger import postings
+from payments.storage.accounts import Accounts
+from payments.storage.database import Pool
+from payments.storage.rows import json_array
+from payments.storage.sql import queries
+
+_SQL = queries("availability.sql")
+_BATCH = 1_000
+
+
+async def release_available_funds(pool: Pool, now: int, accounts: Accounts, *, acquirer: str) -> int:
+    """Move the net amounts of due captures from pending to available; returns how many there were."""
+    async with pool.acquire() as connection, connection.transaction():
+        found = await connection.fetch(_SQL["take_due"], now, _BATCH)
+        changes = [msgspec.json.decode(row["document"], type=BalanceTransaction) for row in found]
+        transfers = [
+            transfer
+            for change in changes
+            for transfer in postings.availability(
+                postings.Books(change.merchant_id, change.livemode, acquirer, change.currency), change.id, change.net, now
+            )
+        ]
+        if transfers:
+            rows = [await accounts.transfer_row("", transfer) for transfer in transfers]
+            await connection.execute(_SQL["post"], json_array(rows))
+    return len(changes)

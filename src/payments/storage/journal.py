@@ -1,0 +1,53 @@
+"""The sandbox acquirer's journal, on PostgreSQL.
+
+Its sessions commit without waiting for the disk: whatever outcome follows is committed later in the same log, and a commit is durable only when all that
+was logged before it is. So no outcome is ever acknowledged whose journal entry could be lost.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from payments.storage.database import Pool
+from payments.storage.group_commit import GroupCommit
+from payments.storage.rows import json_array
+from payments.storage.sql import queries
+
+_SQL = queries("journal.sql")
+
+SESSION_SETTINGS = {"synchronous_commit": "off"}
+"""For the journal's own pool."""
+
+
+class _Row(Struct, frozen=True):
+    reference: str
+    kind: str
+    amount: int
+    currency: str
+    approvals: int
+    answer: msgspec.Raw
+
+
+class PostgresJournal:
+    """A journal in the table `simulator.journal`."""
+
+    def __init__(self, pool: Pool) -> None:
+        """`pool` has sessions of its own, opened with `SESSION_SETTINGS`."""
+        self._pool = pool
+        self._rows: GroupCommit[_Row, str] = GroupCommit(self._write, name="journal")
+
+    async def record(self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes) -> str | bytes:
+        """Write an answer and return it; for a reference known already, return the first answer instead."""
+        return await self._rows.submit(_Row(reference, kind, amount, currency, approvals, msgspec.Raw(answer)))
+
+    async def find(self, reference: str) -> str | bytes | None:
+        """Return the answer recorded for a reference."""
+        answer: str | None = await self._pool.fetchval(_SQL["find"], reference)
+        return answer
+
+    async def _write(self, batch: Sequence[_Row]) -> list[str]:
+        unique = {row.reference: row for row in batch}
+        found = await self._pool.fetch(_SQL["record"], json_array(msgspec.json.encode(row) for row in unique.values()))
+        recorded: dict[str, str] = {row["reference"]: row["answer"] for row in found}
+        return [recorded[row.reference] for row in batch]

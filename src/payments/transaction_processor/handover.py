@@ -1,0 +1,90 @@
+"""The calls of payment-api: a batch of attempts in, answers out as their commits are done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from payments.acquirers.acquirer import Order
+from payments.domain.attempt import AttemptKind
+from payments.runtime.ids import new_id
+from payments.storage.attempts import OpenAttempt
+from payments.transaction_processor.processor import Processor
+from payments.wire.internal import ATTEMPTS_PATH, VERIFICATIONS_PATH, Answer, Handover, Verdict, Verification, is_internal_caller
+
+_decode_handover = msgspec.json.Decoder(Handover).decode
+_decode_verification = msgspec.json.Decoder(Verification).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class HandoverRoutes:
+    """The internal endpoints, and the attempts that are under way through them."""
+
+    def __init__(self, processor: Processor, internal_api_key: str) -> None:
+        """Process through `processor` what callers with the services' own key hand over."""
+        self._processor = processor
+        self._internal_api_key = internal_api_key
+        self._under_way: set[asyncio.Task[Answer]] = set()
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route(ATTEMPTS_PATH, self._attempts, methods=["POST"]),
+            Route(VERIFICATIONS_PATH, self._verify, methods=["POST"]),
+        ]
+
+    async def drain(self) -> None:
+        """Wait until what is under way is finished, even if its caller has gone."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _attempts(self, request: Request) -> Response:
+        if not is_internal_caller(request.headers.get("authorization"), self._internal_api_key):
+            return Response(status_code=401)
+        handover = _decode_handover(await request.body())
+        latest_start = handover.deadline - self._processor.acquirer_timeout_seconds
+        if self._processor.clock.now() > latest_start:
+            return JSONResponse({"error": "too late: the leases are about to run out"}, 409)
+        tasks = [asyncio.create_task(self._process(work)) for work in handover.attempts]
+        self._under_way.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._under_way.discard)
+        return StreamingResponse(_lines(tasks), media_type="application/x-ndjson")
+
+    async def _process(self, work: OpenAttempt) -> Answer:
+        try:
+            return Answer(attempt=work.attempt.id, event=await self._processor.process(work))
+        except Exception as failure:  # noqa: BLE001 - one attempt's failure is not its neighbours'; the sweeper goes on with it
+            self._processor.log.error("process", failure)
+            return Answer(attempt=work.attempt.id)
+
+    async def _verify(self, request: Request) -> Response:
+        if not is_internal_caller(request.headers.get("authorization"), self._internal_api_key):
+            return Response(status_code=401)
+        question = _decode_verification(await request.body())
+        method = question.payment_method
+        order = Order(
+            reference=new_id("ver"),
+            kind=AttemptKind.AUTHORIZE,
+            merchant_id=method.merchant_id,
+            livemode=method.livemode,
+            amount=0,
+            currency="usd",
+            pan=self._processor.sealer.open_number(method, question.sealed_number),
+            exp_month=method.card.exp_month,
+            exp_year=method.card.exp_year,
+            cvc=None if question.sealed_cvc is None else self._processor.sealer.open_cvc(method, question.sealed_cvc),
+        )
+        verdict = Verdict(outcome=await self._processor.acquirer.verify_card(order))
+        return Response(_encode(verdict), media_type="application/json")
+
+
+async def _lines(tasks: list[asyncio.Task[Answer]]) -> AsyncIterator[bytes]:
+    """Yield a line per answer as they come, those that come together in one piece."""
+    pending: set[asyncio.Task[Answer]] = set(tasks)
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        yield b"".join(_encode(task.result()) + b"\n" for task in done)
