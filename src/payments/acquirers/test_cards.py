@@ -96,9 +96,7 @@ _SPECIAL = (
     TestCard(number="4000000000000077", alias="pm_card_bypassPending", behaviour=Behaviour.AVAILABLE_AT_ONCE),
     TestCard(number="4000002500003155", alias="pm_card_authenticationRequiredOnSetup", behaviour=Behaviour.AUTHENTICATE),
     TestCard(number="4000002760003184", alias="pm_card_authenticationRequired", behaviour=Behaviour.AUTHENTICATE),
-    TestCard(
-        number="4000003800000446", alias="pm_card_authenticationRequiredSetupForOffSession", behaviour=Behaviour.AUTHENTICATE
-    ),
+    TestCard(number="4000003800000446", alias="pm_card_authenticationRequiredSetupForOffSession", behaviour=Behaviour.AUTHENTICATE),
     TestCard(number="4000000000003220", alias="pm_card_threeDSecure2Required", behaviour=Behaviour.AUTHENTICATE),
     TestCard(
         number="4000008260003178",

@@ -43,9 +43,7 @@ class Logger:
     def error(self, where: str, failure: BaseException) -> None:
         """Log a failure with the places it passed through; its message is left out, since a driver's message may quote data."""
         frames = traceback.extract_tb(failure.__traceback__)
-        self.event(
-            "error", where=where, kind=type(failure).__qualname__, stack=[f"{f.filename}:{f.lineno} {f.name}" for f in frames[-8:]]
-        )
+        self.event("error", where=where, kind=type(failure).__qualname__, stack=[f"{f.filename}:{f.lineno} {f.name}" for f in frames[-8:]])
         self.flush()
 
     def flush(self) -> None:

@@ -59,6 +59,10 @@ INTERNAL_PATH_PREFIX = "/internal/"
 """Service-to-service calls; the front door never routes it."""
 
 
+CHALLENGE_PATH = "/pay/authenticate/{mode}/{merchant}/{intent}"
+"""The hosted 3-D Secure page of payment-api, which transaction-processor links to."""
+
+
 def route(path: str) -> Service:
     """Return the service that takes a public request path."""
     for service, spec in SERVICES.items():

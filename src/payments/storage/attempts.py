@@ -22,7 +22,8 @@ class OpenAttempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: Attempt
     intent: PaymentIntent
     payment_method: PaymentMethod
-    sealed_number: str
+    sealed_number: str | None = None
+    """None for a card on file that payment-api hands over: only transaction-processor can read its number."""
     sealed_cvc: str | None = None
     """Only on the way of a request; a takeover has none, because the code is never stored."""
     charge: Charge | None = None
@@ -54,6 +55,13 @@ class Attempts:
             refund=None if row["refund"] is None else msgspec.json.decode(row["refund"], type=Refund),
             answered=row["answered"],
         )
+
+    async def sealed_number(self, method: PaymentMethod) -> str:
+        """Return the sealed number of a card on file; raises `LookupError` when there is none."""
+        sealed: str | None = await self._pool.fetchval(_SQL["sealed_number"], method.merchant_id, method.livemode, method.id)
+        if sealed is None:
+            raise LookupError(f"no payment method {method.id}")
+        return sealed
 
     async def take_over(self, limit: int) -> list[Attempt]:
         """Lease up to `limit` attempts whose lease ran out."""

@@ -7,6 +7,9 @@ LEFT JOIN payments.charges c ON c.merchant_id = a.merchant_id AND c.livemode = a
 LEFT JOIN payments.refunds r ON r.merchant_id = a.merchant_id AND r.livemode = a.livemode AND r.id = a.document ->> 'refund'
 WHERE a.merchant_id = $1 AND a.livemode = $2 AND a.id = $3 AND a.closed_at IS NULL;
 
+-- sealed_number: the number of a card on file
+SELECT sealed_number FROM payments.payment_methods WHERE merchant_id = $1 AND livemode = $2 AND id = $3;
+
 -- take_over: lease open attempts whose lease ran out; the lease grows with the inquiries made, so that a silent acquirer is asked ever less often
 UPDATE payments.attempts a
 SET lease_until = now() + least($1::double precision * power(2, least(inquiries, 8)), 3600) * interval '1 second', inquiries = inquiries + 1

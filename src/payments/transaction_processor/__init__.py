@@ -1,1 +1,1 @@
-"""transaction-processor: asks acquirers, records outcomes, keeps the books."""
+"""transaction-processor: takes attempts to acquirers, commits their outcomes, keeps the ledger, answers for balances."""

@@ -73,7 +73,7 @@ class HandoverRoutes:
             livemode=method.livemode,
             amount=0,
             currency="usd",
-            pan=self._processor.sealer.open_number(method, question.sealed_number),
+            pan=await self._processor.pan(method, question.sealed_number),
             exp_month=method.card.exp_month,
             exp_year=method.card.exp_year,
             cvc=None if question.sealed_cvc is None else self._processor.sealer.open_cvc(method, question.sealed_cvc),

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from payments.acquirers.acquirer import Acquirer, Order
 from payments.acquirers.sealed_card import CardSealer
 from payments.domain.attempt import Attempt, AttemptKind
+from payments.domain.card import Pan
 from payments.domain.event import Event
 from payments.domain.outcome import Declined, Final, NotFound, Outcome, Unknown
+from payments.domain.payment_method import PaymentMethod
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.storage.accounts import Accounts
@@ -49,7 +51,7 @@ class Processor:
 
     async def process(self, work: OpenAttempt) -> Event | None:
         """Carry out a new attempt; returns the event that answers the request, None when there is none yet."""
-        return await self._settle(work, await self._ask(self.acquirer.execute(self._order(work))))
+        return await self._settle(work, await self._ask(self.acquirer.execute(await self._order(work))))
 
     async def resolve(self, attempt: Attempt) -> Event | None:
         """Finish an attempt whose owner is gone: learn first whether the acquirer knows it, and never send it twice otherwise."""
@@ -106,7 +108,11 @@ class Processor:
             public_url=self.public_url,
         )
 
-    def _order(self, work: OpenAttempt) -> Order:
+    async def pan(self, method: PaymentMethod, sealed_number: str | None) -> Pan:
+        """Open a card's number, read from storage when it wasn't handed over."""
+        return self.sealer.open_number(method, sealed_number or await self.attempts.sealed_number(method))
+
+    async def _order(self, work: OpenAttempt) -> Order:
         attempt, method = work.attempt, work.payment_method
         if attempt.kind is not AttemptKind.AUTHORIZE:
             return Order(
@@ -126,7 +132,7 @@ class Processor:
             amount=attempt.amount,
             currency=attempt.currency,
             capture=work.intent.capture_method != "manual",
-            pan=self.sealer.open_number(method, work.sealed_number),
+            pan=await self.pan(method, work.sealed_number),
             exp_month=method.card.exp_month,
             exp_year=method.card.exp_year,
             cvc=None if work.sealed_cvc is None else self.sealer.open_cvc(method, work.sealed_cvc),

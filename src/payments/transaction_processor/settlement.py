@@ -17,6 +17,7 @@ from payments.domain.outcome import Approved, AuthenticationRequired, Declined, 
 from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, NextAction, PaymentError, PaymentIntent
 from payments.ledger import postings
 from payments.runtime.ids import new_id
+from payments.runtime.topology import CHALLENGE_PATH
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
 
@@ -151,9 +152,10 @@ def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
 def _challenged(work: OpenAttempt, outcome: AuthenticationRequired, terms: Terms) -> Settlement:
     """The cardholder has to authenticate on our challenge page."""
     intent = work.intent
+    page = CHALLENGE_PATH.format(mode="live" if intent.livemode else "test", merchant=intent.merchant_id, intent=intent.id)
     action = NextAction(
         type="redirect_to_url" if intent.return_url else "use_stripe_sdk",
-        url=f"{terms.public_url}/pay/authenticate/{intent.id}?client_secret={intent.client_secret}",
+        url=terms.public_url + page + f"?client_secret={intent.client_secret}",
         return_url=intent.return_url,
     )
     intent = _advance(intent, IntentStatus.REQUIRES_ACTION, next_action=action)
@@ -227,9 +229,7 @@ def _captured(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
         available_at_once=outcome.funds_available_at_once,
         transfers=[
             *postings.hold_release(books, attempt.id, released, terms.now),
-            *postings.capture(
-                books, change.id, change.amount, change.fee, terms.now, available_at_once=outcome.funds_available_at_once
-            ),
+            *postings.capture(books, change.id, change.amount, change.fee, terms.now, available_at_once=outcome.funds_available_at_once),
         ],
         events=[
             _event("charge.captured", charge, work, terms),
@@ -281,9 +281,7 @@ def _refund(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | N
             )
             refund = replace(refund, version=refund.version + 1, status="succeeded", balance_transaction=change.id)
             returned = charge.amount_refunded + attempt.amount
-            charge = replace(
-                charge, version=charge.version + 1, amount_refunded=returned, refunded=returned == charge.amount_captured
-            )
+            charge = replace(charge, version=charge.version + 1, amount_refunded=returned, refunded=returned == charge.amount_captured)
             return Settlement(
                 attempt=attempt.id,
                 outcome=outcome,

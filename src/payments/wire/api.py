@@ -6,7 +6,6 @@ It speaks ASGI itself, because on the way of a payment every layer of middleware
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -37,6 +36,10 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 _VERSION_HEADER = (b"stripe-version", CURRENT.encode())
 
 
+class _NoParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For operations without parameters."""
+
+
 @dataclass(slots=True)
 class Call:
     """An authenticated API call, decoded."""
@@ -56,6 +59,10 @@ class Call:
     def parse(self, cls: type[T]) -> T:
         """Convert the parameters to a struct; raises `InvalidRequest`."""
         return parse(self.params, cls)
+
+    def no_parameters(self) -> None:
+        """Refuse whatever was given."""
+        parse(self.params, _NoParams)
 
     @property
     def fingerprint(self) -> str:
@@ -98,16 +105,12 @@ class Endpoint:
     """Publishable keys may call it; the handler decides what they see."""
 
 
-Lifespan = Callable[[object], AbstractAsyncContextManager[None]]
-
-
 def build_api(
     endpoints: Sequence[Endpoint],
     *,
     authenticator: Authenticator,
     log: Logger,
     is_healthy: Callable[[], Awaitable[bool]],
-    lifespan: Lifespan,
     raw_routes: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Build a service's ASGI application; `raw_routes` are served as they are (internal calls, pages)."""
@@ -122,7 +125,7 @@ def build_api(
 
     routes: list[BaseRoute] = [Route(path, _Resource(front, methods)) for path, methods in by_path.items()]
     routes += [Route(HEALTH_PATH, health, methods=["GET"]), *raw_routes]
-    return Router(routes, default=_Unknown(front), lifespan=lifespan, redirect_slashes=False)
+    return Router(routes, default=_Unknown(front), redirect_slashes=False)
 
 
 class _Resource:
@@ -191,9 +194,7 @@ class _Front:
             merchant=merchant_id,
         )
 
-    async def _call(
-        self, scope: Scope, receive: Receive, headers: Headers, endpoint: Endpoint, request_id: str, key: str | None
-    ) -> Call:
+    async def _call(self, scope: Scope, receive: Receive, headers: Headers, endpoint: Endpoint, request_id: str, key: str | None) -> Call:
         principal = await self._authenticator.authenticate(headers.get("authorization"))
         if principal.kind is KeyKind.PUBLISHABLE and not endpoint.publishable:
             raise PermissionDenied(

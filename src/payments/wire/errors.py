@@ -89,9 +89,7 @@ def _body(error: errors.TapError, error_type: str) -> dict[str, object]:
     return body
 
 
-INTERNAL_ERROR = WireError(
-    500, _encode({"error": {"type": "api_error", "message": "An unexpected error occurred. It has been logged."}})
-)
+INTERNAL_ERROR = WireError(500, _encode({"error": {"type": "api_error", "message": "An unexpected error occurred. It has been logged."}}))
 """What a client learns of a failure that is ours."""
 
 

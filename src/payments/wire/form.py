@@ -88,7 +88,7 @@ def _insert(params: Params, name: str, value: str) -> None:
 
 def _slot(node: Params, part: str) -> str:
     """`[]` appends: the next free index."""
-    return part if part else str(len(node))
+    return part or str(len(node))
 
 
 def _lists(value: object) -> object:

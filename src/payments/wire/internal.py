@@ -37,7 +37,8 @@ class Verification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A question to the issuer: is this card good?"""
 
     payment_method: PaymentMethod
-    sealed_number: str
+    sealed_number: str | None = None
+    """None for a card on file: only transaction-processor can read its number."""
     sealed_cvc: str | None = None
 
 

@@ -119,7 +119,7 @@ def _translate(refusal: str, params: dict[str, object]) -> InvalidRequest:
 def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidRequest:
     if "of length" in reason:
         return InvalidRequest(f"Invalid string: {shown}…; {reason[0].lower()}{reason[1:]}", code="parameter_invalid_string", param=name)
-    kind = expected.split(" ")[0].split("|")[0]
+    kind = expected.split(" ", maxsplit=1)[0].split("|", maxsplit=1)[0]
     if kind == "int":
         if "`int` " in reason:  # a bound, such as Expected `int` >= 1
             return InvalidRequest(
@@ -164,7 +164,9 @@ def merge_metadata(old: dict[str, str], given: MetadataParam | None) -> dict[str
         return old
     if isinstance(given, str):
         if given:
-            raise InvalidRequest("Invalid metadata: metadata must be a set of key-value pairs.", param="metadata", code="parameter_invalid_hash")
+            raise InvalidRequest(
+                "Invalid metadata: metadata must be a set of key-value pairs.", param="metadata", code="parameter_invalid_hash"
+            )
         return {}
     merged = dict(old)
     for key, value in given.items():
@@ -205,3 +207,8 @@ def not_supported(params: dict[str, object], names: frozenset[str]) -> None:
     for name in params:
         if name in names:
             raise InvalidRequest(f"The parameter {name} is not supported by Tap.", code="parameter_unknown", param=name)
+
+
+def unset(value: T) -> T | None:
+    """Return a given parameter, None for an empty string: that is how a form unsets a field."""
+    return None if value == "" else value

@@ -102,7 +102,14 @@ KINDS: dict[str, Kind] = {
         Kind("balance_transaction", nouns.BALANCE_TRANSACTIONS, {"source": "charge refund"}),
     )
 }
-_KIND_BY_PREFIX = {"pi": "payment_intent", "ch": "charge", "re": "refund", "pm": "payment_method", "cus": "customer", "txn": "balance_transaction"}
+_KIND_BY_PREFIX = {
+    "pi": "payment_intent",
+    "ch": "charge",
+    "re": "refund",
+    "pm": "payment_method",
+    "cus": "customer",
+    "txn": "balance_transaction",
+}
 
 
 def rendered(subject: object) -> Rendered:
@@ -117,9 +124,13 @@ class Reader:
         """Read through `pool`."""
         self._pool = pool
 
+    async def find(self, call: Call, kind_name: str, object_id: str) -> Any:
+        """Return one object of the caller's, or None."""
+        return await KINDS[kind_name].noun.get(self._pool, call.principal.merchant_id, call.principal.livemode, object_id)
+
     async def get(self, call: Call, kind_name: str, object_id: str, *, param: str = "id") -> Any:
         """Return one object of the caller's; raises `NotFound`."""
-        found = await KINDS[kind_name].noun.get(self._pool, call.principal.merchant_id, call.principal.livemode, object_id)
+        found = await self.find(call, kind_name, object_id)
         if found is None:
             raise NotFound(kind_name, object_id[:100], param=param)
         return found

@@ -42,9 +42,7 @@ def _payment_intent(intent: PaymentIntent) -> Rendered:
         "amount_received": intent.amount_received,
         "application": None,
         "application_fee_amount": None,
-        "automatic_payment_methods": None
-        if methods is None
-        else {"allow_redirects": methods.allow_redirects, "enabled": methods.enabled},
+        "automatic_payment_methods": None if methods is None else {"allow_redirects": methods.allow_redirects, "enabled": methods.enabled},
         "canceled_at": intent.canceled_at,
         "cancellation_reason": intent.cancellation_reason,
         "capture_method": intent.capture_method,
@@ -337,7 +335,13 @@ def render_balance_transaction(change: BalanceTransaction, now: float) -> Render
         "exchange_rate": None,
         "fee": change.fee,
         "fee_details": [
-            {"amount": change.fee, "application": None, "currency": change.currency, "description": "Tap processing fees", "type": "stripe_fee"}
+            {
+                "amount": change.fee,
+                "application": None,
+                "currency": change.currency,
+                "description": "Tap processing fees",
+                "type": "stripe_fee",
+            }
         ]
         if change.fee
         else [],

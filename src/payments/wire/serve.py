@@ -1,31 +1,68 @@
 """Runs a service: uvicorn on uvloop, quiet, and drained on SIGTERM."""
 
+import asyncio
 import gc
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import FrameType
 
+import asyncpg
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp
 
+from payments.runtime.logging import Logger
+from payments.runtime.seal import SealError
 from payments.runtime.settings import Settings
 
 DRAIN_SECONDS = 25
 """Requests in flight get this long to finish after SIGTERM; well inside the 60 s after which a container is killed."""
 
+Application = Callable[[Settings, Logger], AbstractAsyncContextManager[ASGIApp]]
+"""A service's composition root: entering it starts the service's own work, leaving it drains that."""
 
-def serve(app: ASGIApp, settings: Settings) -> None:
+
+def serve(application: Application, settings: Settings, log: Logger) -> None:
     """Serve until SIGTERM or SIGINT."""
-    # What start-up made lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        timeout_keep_alive=75,
-    )
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(application, settings, log))
+    except (OSError, SealError, asyncpg.PostgresError) as failure:
+        log.error("start", failure)
+        sys.exit(1)
+
+
+async def _serve(application: Application, settings: Settings, log: Logger) -> None:
+    async with application(settings, log) as app:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                http="httptools",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+                timeout_keep_alive=75,
+                backlog=4096,
+            )
+        )
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            server.should_exit = True
+
+        # Uvicorn raises the signal again when it is done; by then it must not end the process, which has its own work to drain.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        # What start-up made lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        log.event("started", port=settings.port)
+        log.flush()
+        await server.serve()
+    log.event("stopped")

@@ -1,0 +1,47 @@
+# Everything is set up into .venv; a machine needs git, make and Python 3.11 or newer.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help install up down test check format bench lock
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(INSTALLED) ## Set up .venv
+
+$(INSTALLED): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tap needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: $(INSTALLED) ## Run Tap here, on http://127.0.0.1:8080 (ARGS="--port 9000")
+	@$(BIN)/tap up $(ARGS)
+
+down: $(INSTALLED) ## Stop what `tap up --detach` started
+	@$(BIN)/tap down $(ARGS)
+
+test: check ## Run all checks and tests
+	@$(BIN)/pytest $(ARGS)
+
+check: $(INSTALLED) ## Lint, types, layers
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/pyright --warnings > .venv/pyright.log || { cat .venv/pyright.log >&2; exit 1; }
+	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log >&2; exit 1; }
+	@echo "lint, types and layers: clean"
+
+format: $(INSTALLED) ## Format the code
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+bench: $(INSTALLED) ## Measure payments per second against pgbench on the same server
+	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
+
+lock: $(INSTALLED) ## Compile the locked requirements anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra local --group dev -o requirements-dev.txt

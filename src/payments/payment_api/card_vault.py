@@ -1,0 +1,141 @@
+"""Takes card numbers in, seals them, and keeps of them what may be shown."""
+
+import datetime
+from functools import lru_cache
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from payments.acquirers.sealed_card import CardSealer
+from payments.acquirers.test_cards import BY_ALIAS, BY_NUMBER, EXP_MONTH, EXP_YEARS_AHEAD
+from payments.domain.card import Card, Pan, check_cvc, check_expiry
+from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.payment_method import PaymentMethod
+from payments.domain.people import BillingDetails
+from payments.domain.principal import Principal
+from payments.runtime.clock import Clock
+from payments.runtime.ids import new_id
+
+_ALIAS_PREFIXES = ("pm_card_", "tok_")
+
+
+class CardParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """A card as a parameter: its number with expiry, or a token that stands for it."""
+
+    number: Annotated[str, Meta(max_length=40)] = ""
+    exp_month: int | None = None
+    exp_year: int | None = None
+    cvc: Annotated[str, Meta(max_length=10)] = ""
+    token: Annotated[str, Meta(max_length=100)] = ""
+
+    def __repr__(self) -> str:
+        return "CardParam(…)"
+
+
+class Vaulted(Struct, frozen=True):
+    """A payment method just made, with its secrets sealed."""
+
+    method: PaymentMethod
+    sealed_number: str
+    sealed_cvc: str | None = None
+    """It travels with the request, and is never stored."""
+
+
+class CardVault:
+    """Makes payment methods."""
+
+    def __init__(self, sealer: CardSealer, clock: Clock) -> None:
+        self._sealer = sealer
+        self._clock = clock
+
+    def vault(self, principal: Principal, card: CardParam, details: BillingDetails | None = None) -> Vaulted:
+        """Make a payment method of a card; raises `CardError`, `InvalidRequest`."""
+        if card.token:
+            if card != CardParam(token=card.token):
+                raise InvalidRequest("You may only specify one of these parameters: card[token], card[number].", param="card")
+            return self.from_alias(principal, card.token, details)
+        for name, value in (("number", card.number), ("exp_month", card.exp_month), ("exp_year", card.exp_year)):
+            if value in (None, ""):
+                raise InvalidRequest(f"Missing required param: card[{name}].", code="parameter_missing", param=f"card[{name}]")
+        pan = Pan(card.number)
+        month = card.exp_month or 0
+        year = self.check_expiry(month, card.exp_year or 0)
+        if card.cvc:
+            check_cvc(card.cvc, pan.brand)
+        return self._seal(principal, pan, month, year, card.cvc or None, details)
+
+    def check_expiry(self, month: int, year: int) -> int:
+        """Return the year with four digits; raises `CardError` unless the card is valid this month."""
+        year = _four_digits(year)
+        now_year, now_month = _year_and_month(self._clock.now())
+        check_expiry(month, year, now_year=now_year, now_month=now_month)
+        return year
+
+    def from_alias(self, principal: Principal, alias: str, details: BillingDetails | None = None) -> Vaulted:
+        """Make a payment method of a test card's name, such as `pm_card_visa`; raises `NotFound`, in live mode always."""
+        card = BY_ALIAS.get(alias)
+        if card is None or principal.livemode:
+            raise NotFound("token" if alias.startswith("tok_") else "PaymentMethod", alias[:100], param="payment_method")
+        year, _ = _year_and_month(self._clock.now())
+        return self._seal(principal, Pan(card.number), EXP_MONTH, year + EXP_YEARS_AHEAD, None, details)
+
+    def _seal(self, principal: Principal, pan: Pan, month: int, year: int, cvc: str | None, details: BillingDetails | None) -> Vaulted:
+        method_id = new_id("pm")
+        merchant_id, livemode = principal.merchant_id, principal.livemode
+        card = self._describe(merchant_id, livemode, pan, month, year)
+        details = details or BillingDetails()
+        known = BY_NUMBER.get(pan.reveal())
+        address = details.address
+        if known is not None and not livemode and (cvc is not None or address is not None):
+            # In test mode the simulator's verdicts on CVC and address are known at once, as Stripe's are.
+            card = replace(
+                card,
+                cvc_check=known.cvc_check if cvc is not None else None,
+                address_line1_check=known.address_line1_check if address is not None and address.line1 else None,
+                address_postal_code_check=known.address_postal_code_check if address is not None and address.postal_code else None,
+            )
+        method = PaymentMethod(
+            id=method_id,
+            merchant_id=merchant_id,
+            livemode=livemode,
+            created=int(self._clock.now()),
+            card=card,
+            billing_details=details,
+        )
+        return Vaulted(
+            method,
+            self._sealer.seal_number(merchant_id, livemode, method_id, pan),
+            None if cvc is None else self._sealer.seal_cvc(merchant_id, livemode, method_id, cvc),
+        )
+
+    def _describe(self, merchant_id: int, livemode: bool, pan: Pan, month: int, year: int) -> Card:
+        known = BY_NUMBER.get(pan.reveal())
+        return Card(
+            brand=pan.brand,
+            last4=pan.last4,
+            exp_month=month,
+            exp_year=year,
+            fingerprint=self._sealer.fingerprint(merchant_id, livemode, pan),
+            funding="credit" if known is None else known.funding,
+        )
+
+
+def is_alias(payment_method: str) -> bool:
+    """Tell whether a payment method is a test card's name rather than an id."""
+    return payment_method.startswith(_ALIAS_PREFIXES)
+
+
+def _four_digits(year: int) -> int:
+    """People write 27 for 2027."""
+    return year + 2000 if 0 <= year < 100 else year
+
+
+@lru_cache(maxsize=2)
+def _month_of(day: int) -> tuple[int, int]:
+    date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
+    return date.year, date.month
+
+
+def _year_and_month(now: float) -> tuple[int, int]:
+    return _month_of(int(now // 86_400))

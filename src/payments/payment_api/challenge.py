@@ -1,0 +1,166 @@
+"""The hosted 3-D Secure challenge of test mode: a page where the cardholder authenticates, or fails to.
+
+The link carries the intent's client secret, which is what entitles a browser to it.
+"""
+
+import html
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from payments.domain.errors import ObjectLocked, TapError
+from payments.domain.event import Origin, event_of
+from payments.domain.money import format_amount
+from payments.domain.payment_intent import IntentStatus, PaymentError, PaymentIntent
+from payments.payment_api.confirmation import Cards, confirmed
+from payments.payment_api.steps import Steps, is_secret_of
+from payments.runtime.ids import new_id
+from payments.runtime.topology import CHALLENGE_PATH
+from payments.storage import nouns
+from payments.storage.payments import Begin
+
+_FORM_BYTES_MAX = 1_000
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+  body {{ font: 16px/1.5 system-ui, sans-serif; background: #f6f7f9; color: #1a1f36; display: grid; place-items: center; min-height: 100vh; margin: 0 }}
+  main {{ background: #fff; padding: 2rem; border-radius: 12px; box-shadow: 0 2px 12px #0002; max-width: 24rem; width: calc(100% - 6rem) }}
+  h1 {{ font-size: 1.25rem; margin: 0 0 .5rem }}
+  .amount {{ font-size: 2rem; font-weight: 600; margin: .5rem 0 1.5rem }}
+  button {{ font: inherit; width: 100%; padding: .75rem; margin-top: .5rem; border-radius: 8px; border: 1px solid #c1c9d2; background: #fff; cursor: pointer }}
+  button.primary {{ background: #1a1f36; border-color: #1a1f36; color: #fff }}
+  small {{ color: #697386 }}
+</style>
+</head>
+<body><main><h1>{title}</h1>{body}</main></body>
+</html>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Serves the challenge page."""
+
+    steps: Steps
+    cards: Cards
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [Route(CHALLENGE_PATH, self._page, methods=["GET"]), Route(CHALLENGE_PATH, self._decide, methods=["POST"])]
+
+    async def _page(self, request: Request) -> Response:
+        intent = await self._find(request)
+        if intent is None:
+            return _show("Unknown payment", "<p>This link is not valid.</p>", 404)
+        if intent.status is not IntentStatus.REQUIRES_ACTION:
+            return _done(intent)
+        return _show(
+            "3-D Secure: test challenge",
+            f'<p class="amount">{html.escape(format_amount(intent.amount, intent.currency))}</p>'
+            '<form method="post"><button class="primary" name="action" value="complete">Complete authentication</button>'
+            '<button name="action" value="fail">Fail authentication</button></form>'
+            "<p><small>In test mode you play the cardholder.</small></p>",
+        )
+
+    async def _decide(self, request: Request) -> Response:
+        intent = await self._find(request)
+        if intent is None:
+            return _show("Unknown payment", "<p>This link is not valid.</p>", 404)
+        if intent.status is not IntentStatus.REQUIRES_ACTION:
+            return _done(intent)
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _FORM_BYTES_MAX:
+                return _show("Too much", "<p>That was more than this form has.</p>", 413)
+        action = parse_qs(body.decode("ascii", "replace")).get("action", [""])[0]
+        try:
+            match action:
+                case "complete":
+                    return _done(await self._complete(intent))
+                case "fail":
+                    return _done(await self._fail(intent))
+                case _:
+                    return _show("Unknown action", "<p>Choose one of the two buttons.</p>", 400)
+        except ObjectLocked:
+            return _show("Already under way", "<p>This payment is being processed. Reload the page in a moment.</p>", 409)
+        except TapError as failure:
+            return _show("Please try again", f"<p>{html.escape(failure.message)}</p>", 503)
+
+    async def _find(self, request: Request) -> PaymentIntent | None:
+        merchant, mode = request.path_params["merchant"], request.path_params["mode"]
+        if not (merchant.isascii() and merchant.isdigit() and len(merchant) < 18) or mode not in ("test", "live"):
+            return None
+        intent = await nouns.PAYMENT_INTENTS.get(self.steps.pool, int(merchant), mode == "live", request.path_params["intent"])
+        secret = request.query_params.get("client_secret", "")
+        return intent if intent is not None and is_secret_of(intent, secret) else None
+
+    async def _complete(self, intent: PaymentIntent) -> PaymentIntent:
+        """The cardholder is who they say: ask the acquirer again, saying so."""
+        card = await self.cards.of_intent(intent)
+        if card is None:
+            raise LookupError(f"{intent.id} waits for authentication without a card")
+        deadline = self.steps.lease_end()
+        unit, work = confirmed(
+            intent, card, unit=new_id("req"), now=int(self.steps.clock.now()), origin=Origin(), claim=None, authenticated=True
+        )
+        await self.steps.begin(unit)
+        return cast("PaymentIntent", (await self.steps.outcome(work, deadline)).object())
+
+    async def _fail(self, intent: PaymentIntent) -> PaymentIntent:
+        now = int(self.steps.clock.now())
+        method = await self.cards.of_intent(intent)
+        failed = replace(
+            intent,
+            version=intent.version + 1,
+            status=IntentStatus.REQUIRES_PAYMENT_METHOD,
+            payment_method=None,
+            next_action=None,
+            last_payment_error=PaymentError(
+                type="invalid_request_error",
+                code="payment_intent_authentication_failure",
+                message="The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new PaymentMethod "
+                "to attempt to fulfill this PaymentIntent again.",
+                payment_method=method,
+            ),
+        )
+        event = event_of(new_id("evt"), "payment_intent.payment_failed", failed, created=now, origin=Origin())
+        unit = Begin(unit=new_id("req"), merchant_id=intent.merchant_id, livemode=intent.livemode, changed_intent=failed, events=(event,))
+        await self.steps.begin(unit)
+        return failed
+
+
+def _done(intent: PaymentIntent) -> Response:
+    """Lead back to the merchant, or say how it went."""
+    succeeded = intent.status in (IntentStatus.SUCCEEDED, IntentStatus.REQUIRES_CAPTURE, IntentStatus.PROCESSING)
+    if intent.return_url:
+        parts = urlsplit(intent.return_url)
+        added = urlencode(
+            {
+                "payment_intent": intent.id,
+                "payment_intent_client_secret": intent.client_secret,
+                "redirect_status": "succeeded" if succeeded else "failed",
+            }
+        )
+        query = f"{parts.query}&{added}" if parts.query else added
+        return RedirectResponse(urlunsplit(parts._replace(query=query)), 303, _HEADERS)
+    return _show("Done" if succeeded else "Not authenticated", f"<p>This payment's status: {html.escape(intent.status)}.</p>")
+
+
+def _show(title: str, body: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(_PAGE.format(title=html.escape(title), body=body), status, _HEADERS)

@@ -1,0 +1,188 @@
+"""The parameters of payment intents, and the checks that need no object."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from payments.domain.errors import InvalidRequest
+from payments.domain.money import CHARGE_MINOR_UNITS_MAX, CURRENCIES, format_amount
+from payments.domain.payment_intent import AutomaticPaymentMethods
+from payments.payment_api.card_vault import CardParam
+from payments.wire.api import Call
+from payments.wire.params import BillingDetailsParam, MetadataParam, ShippingParam, ShortText, Text, not_supported
+from payments.wire.version import PAYMENT_METHOD_TYPES_REFUSED_FROM
+
+NOT_SUPPORTED = frozenset(
+    {
+        "amount_details",
+        "amount_to_confirm",
+        "application_fee_amount",
+        "confirmation_token",
+        "customer_account",
+        "hooks",
+        "mandate",
+        "mandate_data",
+        "on_behalf_of",
+        "payment_details",
+        "payment_method_configuration",
+        "payment_method_options",
+        "radar_options",
+        "setup_future_usage",
+        "transfer_data",
+    }
+)
+"""What Stripe has for payment intents and Tap doesn't: refused rather than ignored."""
+
+CaptureMethod = Literal["automatic", "automatic_async", "manual"]
+CancellationReason = Literal["duplicate", "fraudulent", "requested_by_customer", "abandoned"]
+Amount = Annotated[int, Meta(ge=1)]
+Id = Annotated[str, Meta(max_length=255)]
+StatementDescriptor = Annotated[str, Meta(max_length=22)]
+
+
+class AutomaticPaymentMethodsParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """Let Tap choose the payment methods: cards."""
+
+    enabled: bool
+    allow_redirects: Literal["always", "never"] = "always"
+
+    def value(self) -> AutomaticPaymentMethods:
+        """Return the domain's form."""
+        return AutomaticPaymentMethods(enabled=self.enabled, allow_redirects=self.allow_redirects)
+
+
+class PaymentMethodDataParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A card given with the payment itself."""
+
+    type: Literal["card"]
+    card: CardParam
+    billing_details: BillingDetailsParam | None = None
+    allow_redisplay: Literal["always", "limited", "unspecified"] = "unspecified"
+    metadata: MetadataParam | None = None
+
+
+class Payer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With what is paid, and how it is confirmed: the part that create, update and confirm share."""
+
+    payment_method: Id | None = None
+    payment_method_data: PaymentMethodDataParam | None = None
+    return_url: Text | None = None
+    off_session: bool | Literal["one_off", "recurring"] = False
+    error_on_requires_action: bool = False
+    use_stripe_sdk: bool | None = None
+    """Accepted: it chooses between two ways of 3-D Secure in Stripe's own browser library, and Tap has one."""
+    receipt_email: ShortText | None = None
+    shipping: ShippingParam | Literal[""] | None = None
+    capture_method: CaptureMethod | None = None
+    allowed_payment_method_types: list[Literal["card"]] | Literal[""] | None = None
+    excluded_payment_method_types: list[str] | Literal[""] | None = None
+    payment_method_types: list[str] | None = None
+
+
+class CreateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/payment_intents`."""
+
+    amount: Amount
+    currency: str
+    automatic_payment_methods: AutomaticPaymentMethodsParam | None = None
+    confirm: bool = False
+    confirmation_method: Literal["automatic", "manual"] = "automatic"
+    customer: Id | None = None
+    description: Text | None = None
+    metadata: MetadataParam | None = None
+    statement_descriptor: StatementDescriptor | None = None
+    statement_descriptor_suffix: StatementDescriptor | None = None
+    transfer_group: ShortText | None = None
+
+
+class UpdateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/payment_intents/{intent}`."""
+
+    amount: Amount | None = None
+    currency: str | None = None
+    customer: Id | None = None
+    description: Text | None = None
+    metadata: MetadataParam | None = None
+    statement_descriptor: StatementDescriptor | None = None
+    statement_descriptor_suffix: StatementDescriptor | None = None
+    transfer_group: ShortText | None = None
+
+
+class ConfirmParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/payment_intents/{intent}/confirm`."""
+
+    client_secret: Text | None = None
+
+
+class CaptureParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/payment_intents/{intent}/capture`."""
+
+    amount_to_capture: Amount | None = None
+    final_capture: bool = True
+    metadata: MetadataParam | None = None
+    statement_descriptor: StatementDescriptor | None = None
+    statement_descriptor_suffix: StatementDescriptor | None = None
+
+
+class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/payment_intents/{intent}/cancel`."""
+
+    cancellation_reason: CancellationReason | None = None
+
+
+def check_supported(call: Call) -> None:
+    """Refuse parameters that Tap doesn't have, and those that the caller's API version has no more; raises `InvalidRequest`."""
+    not_supported(call.params, NOT_SUPPORTED)
+    if "payment_method_types" in call.params and call.api_version >= PAYMENT_METHOD_TYPES_REFUSED_FROM:
+        raise InvalidRequest(
+            "The payment_method_types parameter is no longer supported. Use allowed_payment_method_types instead.",
+            code="payment_method_types_no_longer_supported",
+            param="payment_method_types",
+        )
+
+
+def check_payer(params: Payer) -> None:
+    """Raise `InvalidRequest` for values that contradict each other or that Tap can't serve."""
+    if params.payment_method is not None and params.payment_method_data is not None:
+        raise InvalidRequest(
+            "You may only specify one of these parameters: payment_method, payment_method_data.", param="payment_method_data"
+        )
+    if params.payment_method_types is not None and "card" not in params.payment_method_types:
+        raise InvalidRequest("Tap takes cards only: payment_method_types must contain card.", param="payment_method_types")
+    if "card" in (params.excluded_payment_method_types or ()):
+        raise InvalidRequest("Tap takes cards only: card can't be excluded.", param="excluded_payment_method_types")
+    if params.return_url:
+        _check_return_url(params.return_url)
+
+
+def check_amount(amount: int, currency: str) -> str:
+    """Return the currency in lower case; raises `InvalidRequest` for an amount or a currency that can't be charged."""
+    known = CURRENCIES.get(currency.lower())
+    if known is None:
+        supported = ", ".join(sorted(CURRENCIES))
+        raise InvalidRequest(f"Invalid currency: {currency[:20]}. Tap supports these currencies: {supported}", param="currency")
+    if amount < known.charge_minor_units_min:
+        raise InvalidRequest(
+            f"Amount must be at least {format_amount(known.charge_minor_units_min, known.code)} {known.code}",
+            code="amount_too_small",
+            param="amount",
+        )
+    if amount > CHARGE_MINOR_UNITS_MAX:
+        raise InvalidRequest(
+            f"Amount must be no more than {format_amount(CHARGE_MINOR_UNITS_MAX, known.code)} {known.code}",
+            code="amount_too_large",
+            param="amount",
+        )
+    return known.code
+
+
+def _check_return_url(url: str) -> None:
+    """Any scheme that leads back to the merchant, an app's own included, and none that a browser would run."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    scheme = parts.scheme.lower()
+    if not scheme or scheme in {"javascript", "data", "vbscript", "file", "blob"} or not (parts.netloc or parts.path):
+        raise InvalidRequest("Not a valid URL", code="url_invalid", param="return_url")

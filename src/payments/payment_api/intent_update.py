@@ -1,0 +1,101 @@
+"""Updating a payment intent: what may change, and until when."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from payments.domain.errors import NotFound
+from payments.domain.payment_intent import UPDATABLE_AMOUNT, IntentStatus, PaymentIntent
+from payments.payment_api.card_vault import Vaulted
+from payments.payment_api.confirmation import Cards
+from payments.payment_api.intent_params import UpdateParams, check_amount, check_payer, check_supported
+from payments.payment_api.steps import Steps
+from payments.storage import nouns
+from payments.storage.changes import insert_payment_method, update_intent
+from payments.storage.database import Connection
+from payments.wire.api import Call, Reply, reply
+from payments.wire.params import merge_metadata, unset
+from payments.wire.reading import Reader
+from payments.wire.render import render
+
+_ALWAYS = frozenset({"description", "metadata"})
+"""What may change whatever has become of the payment; everything else decides how it is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntentUpdate:
+    """Handles `POST /v1/payment_intents/{intent}`."""
+
+    steps: Steps
+    cards: Cards
+    reader: Reader
+
+    async def handle(self, call: Call) -> Reply:
+        """Update the intent of the path."""
+        check_supported(call)
+        params = call.parse(UpdateParams)
+        check_payer(params)
+        intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
+        if (found := await self.steps.seen(call)) is not None:
+            return found
+        if call.params.keys() - _ALWAYS:
+            intent.expect(UPDATABLE_AMOUNT, "This PaymentIntent's parameters could not be updated", "updated")
+        customer = await self._customer(call, params, intent)
+        card = await self.cards.given(call.principal, params, customer=customer)
+        changed = _changed(intent, params, customer, card.method.id if isinstance(card, Vaulted) else card.id if card else None)
+
+        async def store(connection: Connection) -> Reply:
+            if isinstance(card, Vaulted):
+                await insert_payment_method(connection, card.method, card.sealed_number)
+            await update_intent(connection, changed)
+            return reply(render(changed))
+
+        return await self.steps.answered(call, await self.steps.idempotency.once(call, store))
+
+    async def _customer(self, call: Call, params: UpdateParams, intent: PaymentIntent) -> str | None:
+        if params.customer is None:
+            return intent.customer
+        if params.customer:
+            customer = await nouns.CUSTOMERS.get(self.steps.pool, intent.merchant_id, intent.livemode, params.customer)
+            if customer is None or customer.deleted:
+                raise NotFound("customer", params.customer[:100], param="customer")
+        return params.customer or None
+
+
+def _changed(intent: PaymentIntent, params: UpdateParams, customer: str | None, method_id: str | None) -> PaymentIntent:
+    amount = intent.amount if params.amount is None else params.amount
+    currency = intent.currency if params.currency is None else params.currency
+    if params.amount is not None or params.currency is not None:
+        currency = check_amount(amount, currency)
+    changes: dict[str, Any] = {
+        name: unset(getattr(params, name))
+        for name in (
+            "description",
+            "receipt_email",
+            "statement_descriptor",
+            "statement_descriptor_suffix",
+            "transfer_group",
+            "return_url",
+            "allowed_payment_method_types",
+            "excluded_payment_method_types",
+        )
+        if getattr(params, name) is not None
+    }
+    if params.shipping is not None:
+        changes["shipping"] = params.shipping.value() if params.shipping else None
+    if params.capture_method is not None:
+        changes["capture_method"] = params.capture_method
+    if method_id is not None:
+        changes["payment_method"] = method_id
+        if intent.status is IntentStatus.REQUIRES_PAYMENT_METHOD:
+            changes["status"] = IntentStatus.REQUIRES_CONFIRMATION
+    return replace(
+        intent,
+        version=intent.version + 1,
+        amount=amount,
+        currency=currency,
+        customer=customer,
+        metadata=merge_metadata(intent.metadata, params.metadata),
+        **changes,
+    )

@@ -1,0 +1,85 @@
+"""The composition root of payment-api: the only place that knows how its parts are put together."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from starlette.types import ASGIApp
+
+from payments.acquirers.sealed_card import CardSealer
+from payments.payment_api.card_vault import CardVault
+from payments.payment_api.challenge import Challenge
+from payments.payment_api.charges import Charges
+from payments.payment_api.confirmation import Cards
+from payments.payment_api.customers import Customers
+from payments.payment_api.handover import HandoverClient
+from payments.payment_api.intent_update import IntentUpdate
+from payments.payment_api.objects import Objects
+from payments.payment_api.payment_intents import PaymentIntents
+from payments.payment_api.payment_methods import PaymentMethods
+from payments.payment_api.refunds import Refunds
+from payments.payment_api.steps import Steps
+from payments.runtime.clock import SystemClock
+from payments.runtime.logging import Logger
+from payments.runtime.seal import FileKeyProvider, Sealer
+from payments.runtime.settings import Settings
+from payments.runtime.topology import SERVICES, Service
+from payments.storage.database import is_healthy, open_pool
+from payments.storage.group_commit import GroupCommit
+from payments.storage.payments import PaymentStore
+from payments.storage.wakeup import Waker
+from payments.wire.api import build_api
+from payments.wire.auth import Authenticator
+from payments.wire.idempotency import Idempotency
+from payments.wire.reading import Reader
+from payments.wire.serve import serve
+
+_SPEC = SERVICES[Service.PAYMENT_API]
+
+
+@asynccontextmanager
+async def application(settings: Settings, log: Logger) -> AsyncIterator[ASGIApp]:
+    """Build the service; leaving the context drains it."""
+    clock = SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service))
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False))
+        sealer = Sealer(FileKeyProvider(settings.envelope_key_file))
+        reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer), Waker(pool)
+        vault = CardVault(CardSealer(sealer), clock)
+        cards = Cards(vault, pool)
+        handover = HandoverClient(session, settings.transaction_processor_url, settings.internal_api_key, clock, log)
+        begins = GroupCommit(PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).begin, name="begin")
+        steps = Steps(
+            begins=begins,
+            handover=handover,
+            idempotency=idempotency,
+            reader=reader,
+            pool=pool,
+            waker=waker,
+            clock=clock,
+            lease_seconds=settings.attempt_lease_seconds,
+        )
+        objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
+        intents = PaymentIntents(steps=steps, cards=cards, reader=reader, update=IntentUpdate(steps, cards, reader))
+        yield build_api(
+            [
+                *intents.endpoints(),
+                *Refunds(steps, objects, reader).endpoints(),
+                *Charges(objects, reader).endpoints(),
+                *Customers(objects, reader, pool).endpoints(),
+                *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
+            ],
+            authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            log=log,
+            is_healthy=lambda: is_healthy(pool),
+            raw_routes=Challenge(steps, cards).routes(),
+        )
+        await begins.close()
+
+
+def main() -> None:
+    """Run the service."""
+    serve(application, Settings.from_environment(os.environ), Logger(_SPEC.service))

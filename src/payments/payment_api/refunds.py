@@ -1,0 +1,164 @@
+"""Refunds: create, retrieve, update, list."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from payments.domain.attempt import Attempt, AttemptKind
+from payments.domain.charge import Charge
+from payments.domain.errors import InvalidRequest
+from payments.domain.money import format_amount
+from payments.domain.payment_intent import PaymentIntent
+from payments.domain.payment_method import PaymentMethod
+from payments.domain.refund import Refund
+from payments.payment_api.intent_params import Amount, Id
+from payments.payment_api.objects import Objects
+from payments.payment_api.steps import Steps
+from payments.runtime.ids import new_id
+from payments.storage.attempts import OpenAttempt
+from payments.storage.changes import update_refund
+from payments.storage.payments import Begin
+from payments.wire.api import Call, Endpoint, Reply
+from payments.wire.idempotency import claim_of
+from payments.wire.params import MetadataParam, merge_metadata, not_supported
+from payments.wire.reading import ListParams, Reader
+
+PATH = "/v1/refunds"
+_NOT_SUPPORTED = frozenset({"customer", "currency", "instructions_email", "origin", "refund_application_fee", "reverse_transfer"})
+
+
+class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    charge: Id | None = None
+    payment_intent: Id | None = None
+    amount: Amount | None = None
+    reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+    metadata: MetadataParam | None = None
+
+
+class _UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    metadata: MetadataParam | None = None
+
+
+class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    charge: str | None = None
+    payment_intent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refunds:
+    """Handlers of `/v1/refunds`."""
+
+    steps: Steps
+    objects: Objects
+    reader: Reader
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints."""
+        return [
+            Endpoint("POST", PATH, self._create),
+            Endpoint("GET", PATH, self._list),
+            Endpoint("GET", f"{PATH}/{{id}}", self._retrieve),
+            Endpoint("POST", f"{PATH}/{{id}}", self._update),
+        ]
+
+    async def _create(self, call: Call) -> Reply:
+        not_supported(call.params, _NOT_SUPPORTED)
+        params = call.parse(_CreateParams)
+        intent, charge = await self._paid(call, params)
+        if (found := await self.steps.seen(call)) is not None:
+            return found
+        amount = _refundable(charge, params.amount)
+        method: PaymentMethod = await self.reader.get(call, "payment_method", charge.payment_method)
+        now = int(self.steps.clock.now())
+        refund = Refund(
+            id=new_id("re"),
+            merchant_id=charge.merchant_id,
+            livemode=charge.livemode,
+            created=now,
+            amount=amount,
+            currency=charge.currency,
+            status="pending",
+            charge=charge.id,
+            payment_intent=intent.id,
+            payment_method=charge.payment_method,
+            customer=charge.customer,
+            reason=params.reason,
+            metadata=merge_metadata({}, params.metadata),
+        )
+        claim = claim_of(call, response_event=new_id("evt"))
+        attempt = Attempt(
+            id=new_id("att"),
+            merchant_id=charge.merchant_id,
+            livemode=charge.livemode,
+            created=now,
+            kind=AttemptKind.REFUND,
+            payment_intent=intent.id,
+            charge=charge.id,
+            amount=amount,
+            currency=charge.currency,
+            payment_method=charge.payment_method,
+            refund=refund.id,
+            outcome_event=new_id("evt") if claim is None or claim.response_event is None else claim.response_event,
+            origin=call.origin,
+        )
+        intent = replace(intent, version=intent.version + 1, open_attempt=attempt.id)
+        unit = Begin(
+            unit=call.request_id,
+            merchant_id=charge.merchant_id,
+            livemode=charge.livemode,
+            claim=claim,
+            changed_intent=intent,
+            refund=refund,
+            attempt=attempt,
+        )
+        work = OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=charge, refund=refund)
+        return await self.steps.take(call, unit, work)
+
+    async def _paid(self, call: Call, params: _CreateParams) -> tuple[PaymentIntent, Charge]:
+        """Return what is to be refunded."""
+        if (params.charge is None) == (params.payment_intent is None):
+            raise InvalidRequest(
+                "One of the following params should be provided for this request: payment_intent or charge.", code="parameter_missing"
+            )
+        if params.payment_intent is not None:
+            intent: PaymentIntent = await self.reader.get(call, "payment_intent", params.payment_intent, param="payment_intent")
+            if intent.latest_charge is None:
+                raise InvalidRequest(
+                    f"This PaymentIntent ({intent.id}) does not have a successful charge to refund.", param="payment_intent"
+                )
+            return intent, await self.reader.get(call, "charge", intent.latest_charge)
+        charge: Charge = await self.reader.get(call, "charge", params.charge or "", param="charge")
+        return await self.reader.get(call, "payment_intent", charge.payment_intent), charge
+
+    async def _retrieve(self, call: Call) -> Reply:
+        call.no_parameters()
+        return await self.reader.show(call, "refund", call.path["id"], param="refund")
+
+    async def _update(self, call: Call) -> Reply:
+        params = call.parse(_UpdateParams)
+        refund: Refund = await self.reader.get(call, "refund", call.path["id"], param="refund")
+        changed = replace(refund, version=refund.version + 1, metadata=merge_metadata(refund.metadata, params.metadata))
+        return await self.objects.change(call, "refund.updated", refund, changed, update_refund)
+
+    async def _list(self, call: Call) -> Reply:
+        params = call.parse(_ListParams)
+        return await self.reader.page(call, "refund", params, {"charge": params.charge, "payment_intent": params.payment_intent}, PATH)
+
+
+def _refundable(charge: Charge, amount: int | None) -> int:
+    """Return how much is refunded; raises `InvalidRequest`."""
+    if not charge.paid:
+        raise InvalidRequest(f"Charge {charge.id} was declined: there is nothing to refund.", param="charge")
+    if not charge.captured:
+        raise InvalidRequest(
+            f"Charge {charge.id} has not been captured yet. Cancel its PaymentIntent instead to release the funds.", param="charge"
+        )
+    left = charge.amount_captured - charge.amount_refunded
+    if left == 0:
+        raise InvalidRequest(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
+    if amount is not None and amount > left:
+        shown, unrefunded = format_amount(amount, charge.currency), format_amount(left, charge.currency)
+        raise InvalidRequest(f"Refund amount ({shown}) is greater than unrefunded amount on charge ({unrefunded})", param="amount")
+    return amount or left

@@ -1,0 +1,103 @@
+"""A step of a payment, from the merchant's call to the answer: commit 1, handover, outcome.
+
+Every call that moves money, or changes a payment's status, is one `Begin`. The event that answers it has its id before anything happens, and the idempotency
+claim points at that id: whoever asks again, after whatever crash, is answered from that event.
+"""
+
+import hmac
+from dataclasses import dataclass
+
+import msgspec
+
+from payments.domain.errors import ObjectLocked, OutcomePending
+from payments.domain.event import Event
+from payments.domain.payment_intent import PaymentIntent
+from payments.domain.principal import KeyKind
+from payments.payment_api.handover import HandoverClient
+from payments.runtime.clock import Clock
+from payments.storage.attempts import OpenAttempt
+from payments.storage.database import Pool
+from payments.storage.events import find_event
+from payments.storage.group_commit import GroupCommit
+from payments.storage.payments import Begin, Begun, EncodedBegin
+from payments.storage.wakeup import Waker
+from payments.wire.api import Call, Reply
+from payments.wire.idempotency import Idempotency, answer_of
+from payments.wire.reading import Reader
+
+OUTCOME_WAIT_SECONDS = 25.0
+"""How long a client is kept waiting for an outcome that got lost on its way, before it is told to ask again."""
+
+_SECRET_FIELDS = ("customer", "description", "latest_charge", "metadata", "receipt_email", "statement_descriptor", "transfer_group")
+"""What of a payment intent is the merchant's own business: browsers don't see it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Carries out steps of payments."""
+
+    begins: GroupCommit[EncodedBegin, Begun]
+    handover: HandoverClient
+    idempotency: Idempotency
+    reader: Reader
+    pool: Pool
+    waker: Waker
+    clock: Clock
+    lease_seconds: float
+
+    async def take(self, call: Call, unit: Begin, work: OpenAttempt | None) -> Reply:
+        """Take a step and answer the call; `work` is the unit's attempt with all that carrying it out takes."""
+        deadline = self.lease_end()
+        if not await self.begin(unit):
+            return await self.answered(call, await self.idempotency.replay(call))
+        event = unit.events[0] if work is None else await self.outcome(work, deadline)
+        return await self.answered(call, answer_of(event))
+
+    async def begin(self, unit: Begin) -> bool:
+        """Commit 1. False when another request owns the idempotency key; raises `ObjectLocked` when the payment moved on or is moving."""
+        begun = await self.begins.submit(unit.encoded())
+        if begun is Begun.LOCKED:
+            raise ObjectLocked
+        if begun is Begun.WON and unit.events:
+            self.waker.wake()
+        return begun is Begun.WON
+
+    def lease_end(self) -> float:
+        """Return when the lease of an attempt that begins now runs out at the earliest: asked for before commit 1, not after it."""
+        return self.clock.now() + self.lease_seconds
+
+    async def outcome(self, work: OpenAttempt, deadline: float) -> Event:
+        """Have an attempt carried out before its lease ends; raises `OutcomePending` when nobody knows the outcome yet."""
+        attempt = work.attempt
+        event = await self.handover.carry_out(work, deadline)
+        if event is None:
+            event = await find_event(
+                self.pool, attempt.merchant_id, attempt.livemode, attempt.outcome_event, wait_seconds=OUTCOME_WAIT_SECONDS
+            )
+        if event is None:
+            raise OutcomePending
+        return event
+
+    async def seen(self, call: Call) -> Reply | None:
+        """Replay the answer to a call that was made before."""
+        found = await self.idempotency.seen(call)
+        return None if found is None else await self.answered(call, found)
+
+    async def answered(self, call: Call, result: Reply) -> Reply:
+        """Show the caller what it may see, expanded as it asked."""
+        if call.principal.kind is KeyKind.PUBLISHABLE:
+            return Reply(result.status, _for_browser(result.body), result.replayed, result.headers)
+        return await self.reader.expanded(call, result)
+
+
+def _for_browser(body: bytes) -> bytes:
+    decoded = msgspec.json.decode(body)
+    intent = decoded.get("error", {}).get("payment_intent") or decoded
+    for name in _SECRET_FIELDS:
+        intent.pop(name, None)
+    return msgspec.json.encode(decoded)
+
+
+def is_secret_of(intent: PaymentIntent, client_secret: str) -> bool:
+    """Tell whether a client secret opens this intent."""
+    return hmac.compare_digest(intent.client_secret.encode(), client_secret.encode(errors="replace"))

@@ -1,0 +1,89 @@
+"""The composition root of transaction-processor: the only place that knows how its parts are put together."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.types import ASGIApp
+
+from payments.acquirers.sealed_card import CardSealer
+from payments.acquirers.simulator import Simulator
+from payments.runtime.clock import SystemClock
+from payments.runtime.logging import Logger
+from payments.runtime.seal import FileKeyProvider, Sealer
+from payments.runtime.settings import Settings
+from payments.runtime.topology import SERVICES, Service
+from payments.storage.accounts import Accounts
+from payments.storage.attempts import Attempts
+from payments.storage.database import is_healthy, open_pool
+from payments.storage.fees import FeeSchedules
+from payments.storage.group_commit import GroupCommit
+from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
+from payments.storage.payments import PaymentStore
+from payments.storage.wakeup import Waker
+from payments.transaction_processor.balance import BalanceApi
+from payments.transaction_processor.handover import HandoverRoutes
+from payments.transaction_processor.processor import Processor
+from payments.transaction_processor.sweeper import Sweeper
+from payments.wire.api import build_api
+from payments.wire.auth import Authenticator
+from payments.wire.reading import Reader
+from payments.wire.serve import serve
+
+_SPEC = SERVICES[Service.TRANSACTION_PROCESSOR]
+
+
+@asynccontextmanager
+async def application(settings: Settings, log: Logger) -> AsyncIterator[ASGIApp]:
+    """Build the service; leaving the context drains it."""
+    clock = SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service))
+        journal_pool = await stack.enter_async_context(
+            open_pool(
+                settings.database_url,
+                role=settings.database_role,
+                name=f"{_SPEC.service} simulator",
+                size_max=3,
+                server_settings=SESSION_SETTINGS,
+            )
+        )
+        attempts = Attempts(pool, lease_seconds=settings.attempt_lease_seconds)
+        accounts = Accounts(pool)
+        settlements = GroupCommit(PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).settle, name="settle")
+        processor = Processor(
+            acquirer=Simulator(PostgresJournal(journal_pool), clock),
+            sealer=CardSealer(Sealer(FileKeyProvider(settings.envelope_key_file))),
+            attempts=attempts,
+            accounts=accounts,
+            fees=FeeSchedules(pool, clock),
+            settlements=settlements,
+            pool=pool,
+            waker=Waker(pool),
+            clock=clock,
+            log=log,
+            public_url=settings.public_url,
+            acquirer_timeout_seconds=settings.acquirer_timeout_seconds,
+        )
+        handover = HandoverRoutes(processor, settings.internal_api_key)
+        sweeper = asyncio.create_task(
+            Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).run(), name="sweeper"
+        )
+        yield build_api(
+            BalanceApi(Reader(pool), accounts).endpoints(),
+            authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            log=log,
+            is_healthy=lambda: is_healthy(pool),
+            raw_routes=handover.routes(),
+        )
+        sweeper.cancel()
+        await asyncio.gather(sweeper, return_exceptions=True)
+        await handover.drain()
+        await settlements.close()
+
+
+def main() -> None:
+    """Run the service."""
+    serve(application, Settings.from_environment(os.environ), Logger(_SPEC.service))
