@@ -188,9 +188,10 @@ def _changed(customer: Customer, params: _Params) -> Customer:
     for name in ("balance", "invoice_prefix", "next_invoice_sequence", "preferred_locales", "tax_exempt"):
         if getattr(params, name) is not None:
             changes[name] = getattr(params, name)
-    for name, value in (("address", params.address), ("shipping", params.shipping)):
-        if value is not None:
-            changes[name] = value.value() if value else None
+    if params.address is not None:
+        changes["address"] = params.address.value() if params.address else None
+    if params.shipping is not None:
+        changes["shipping"] = params.shipping.value() if params.shipping else None
     if params.invoice_settings is not None and params.invoice_settings.default_payment_method is not None:
         changes["default_payment_method"] = params.invoice_settings.default_payment_method or None
     return replace(customer, metadata=merge_metadata(customer.metadata, params.metadata), **changes)

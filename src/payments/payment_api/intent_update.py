@@ -41,7 +41,7 @@ class IntentUpdate:
             return found
         if call.params.keys() - _ALWAYS:
             intent.expect(UPDATABLE_AMOUNT, "This PaymentIntent's parameters could not be updated", "updated")
-        customer = await self._customer(call, params, intent)
+        customer = await self._customer(params, intent)
         card = await self.cards.given(call.principal, params, customer=customer)
         changed = _changed(intent, params, customer, card.method.id if isinstance(card, Vaulted) else card.id if card else None)
 
@@ -53,7 +53,7 @@ class IntentUpdate:
 
         return await self.steps.answered(call, await self.steps.idempotency.once(call, store))
 
-    async def _customer(self, call: Call, params: UpdateParams, intent: PaymentIntent) -> str | None:
+    async def _customer(self, params: UpdateParams, intent: PaymentIntent) -> str | None:
         if params.customer is None:
             return intent.customer
         if params.customer:

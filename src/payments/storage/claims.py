@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from payments.storage.database import Connection, Pool
+from payments.storage.database import Connection, Queries
 from payments.storage.sql import queries
 
 _SQL = queries("claims.sql")
@@ -69,7 +69,7 @@ async def insert(connection: Connection, claim: Claim) -> bool:
     return row is not None
 
 
-async def find(connection: Connection | Pool, merchant_id: int, livemode: bool, key: str) -> Claim | None:
+async def find(connection: Queries, merchant_id: int, livemode: bool, key: str) -> Claim | None:
     """Return the claim on a key."""
     row = await connection.fetchrow(_SQL["find"], merchant_id, livemode, key)
     return None if row is None else Claim(merchant_id=merchant_id, livemode=livemode, key=key, **dict(row))
@@ -80,11 +80,11 @@ async def finish(connection: Connection, claim: Claim, status: int, sealed_body:
     await connection.execute(_SQL["finish"], claim.merchant_id, claim.livemode, claim.key, claim.request_id, status, sealed_body)
 
 
-async def delete_expired(connection: Connection | Pool, merchant_id: int, livemode: bool, key: str, now: float) -> None:
+async def delete_expired(connection: Queries, merchant_id: int, livemode: bool, key: str, now: float) -> None:
     """Forget one key if its time is over."""
     await connection.execute(_SQL["delete_expired"], merchant_id, livemode, key, int(now) - KEPT_SECONDS)
 
 
-async def purge_expired(connection: Connection | Pool, now: float) -> None:
+async def purge_expired(connection: Queries, now: float) -> None:
     """Forget all keys whose time is over."""
     await connection.execute(_SQL["purge_expired"], int(now) - KEPT_SECONDS)

@@ -1,16 +1,52 @@
 """Connections to PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol, cast
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
-Connection = asyncpg.Connection[Any] | PoolConnectionProxy[Any]
-"""A connection, whether its own or lent by a pool."""
-Pool = asyncpg.Pool[Any]
+_asyncpg: Any = asyncpg  # it isn't typed
+
+Row = Mapping[str, Any]
+
+
+class Queries(Protocol):
+    """What stores use of asyncpg's connections and pools alike. Asyncpg itself isn't typed."""
+
+    async def fetch(self, query: str, *args: object, timeout: float | None = None) -> list[Row]:
+        """Return all rows."""
+        ...
+
+    async def fetchrow(self, query: str, *args: object, timeout: float | None = None) -> Row | None:
+        """Return the first row."""
+        ...
+
+    async def fetchval(self, query: str, *args: object, timeout: float | None = None) -> Any:
+        """Return the first column of the first row."""
+        ...
+
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:
+        """Return the command's tag."""
+        ...
+
+
+class Connection(Queries, Protocol):
+    """A connection, whether its own or lent by a pool."""
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """Open a transaction, or a savepoint in one."""
+        ...
+
+
+class Pool(Queries, Protocol):
+    """A pool of connections."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection."""
+        ...
+
 
 CONNECTION_FAILURES = (
     OSError,
@@ -28,16 +64,16 @@ _CLOSE_SECONDS = 5
 @asynccontextmanager
 async def open_pool(
     database_url: str, *, role: str | None, name: str, size_max: int = 10, server_settings: Mapping[str, str] | None = None
-) -> AsyncIterator[Pool]:
+) -> AsyncGenerator[Pool]:
     """Open a pool whose connections work as `role`, and are called `name` in pg_stat_activity."""
-    settings = {"application_name": name, "timezone": "UTC", "lock_timeout": "5s", "statement_timeout": "30s"}
+    settings = {"application_name": str(name), "timezone": "UTC", "lock_timeout": "5s", "statement_timeout": "30s"}
     if role is not None:
         settings["role"] = role
-    pool = await asyncpg.create_pool(
+    pool = await _asyncpg.create_pool(
         database_url, min_size=1, max_size=size_max, server_settings={**settings, **(server_settings or {})}, command_timeout=30
     )
     try:
-        yield pool
+        yield cast("Pool", pool)
     finally:
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
@@ -46,9 +82,19 @@ async def open_pool(
             pool.terminate()
 
 
+@asynccontextmanager
+async def connect(database_url: str) -> AsyncGenerator[Connection]:
+    """Open one connection as the URL's own user, for administration."""
+    connection = await _asyncpg.connect(database_url, timeout=10)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def is_healthy(pool: Pool) -> bool:
     """Tell whether the database answers within two seconds."""
     try:
-        return await pool.fetchval("SELECT true", timeout=2)
+        return bool(await pool.fetchval("SELECT true", timeout=2))
     except (TimeoutError, asyncpg.PostgresError, *CONNECTION_FAILURES):
         return False

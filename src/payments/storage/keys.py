@@ -8,7 +8,7 @@ from datetime import datetime
 from payments.domain.fees import FeeSchedule
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.ids import new_id
-from payments.storage.database import Connection, Pool
+from payments.storage.database import Connection, Queries
 from payments.storage.sql import queries
 
 _SQL = queries("keys.sql")
@@ -47,7 +47,7 @@ async def create_merchant(connection: Connection, name: str) -> int:
     return merchant_id
 
 
-async def fee_schedule(connection: Connection | Pool, merchant_id: int) -> FeeSchedule:
+async def fee_schedule(connection: Queries, merchant_id: int) -> FeeSchedule:
     """Return what a merchant pays; raises `LookupError` for an unknown one."""
     row = await connection.fetchrow(_SQL["merchant"], merchant_id)
     if row is None:
@@ -64,18 +64,29 @@ async def create_key(connection: Connection, merchant_id: int, *, livemode: bool
     return key
 
 
-async def list_keys(connection: Connection, merchant_id: int | None = None) -> list[KeyRecord]:
+async def list_keys(connection: Queries, merchant_id: int | None = None) -> list[KeyRecord]:
     """Return the keys of one merchant, or of all, oldest first."""
     rows = await connection.fetch(_SQL["list_keys"], merchant_id)
-    return [KeyRecord(**{**dict(row), "kind": KeyKind(row["kind"])}) for row in rows]
+    return [
+        KeyRecord(
+            id=row["id"],
+            merchant_id=row["merchant_id"],
+            livemode=row["livemode"],
+            kind=KeyKind(row["kind"]),
+            last4=row["last4"],
+            created_at=row["created_at"],
+            revoked_at=row["revoked_at"],
+        )
+        for row in rows
+    ]
 
 
-async def revoke_key(connection: Connection, key_id: str) -> bool:
+async def revoke_key(connection: Queries, key_id: str) -> bool:
     """Revoke a key; False when there is none of that id. Services refuse it within a second."""
     return await connection.fetchval(_SQL["revoke_key"], key_id) is not None
 
 
-async def find_principal(connection: Connection | Pool, hashed_key: bytes) -> Principal | None:
+async def find_principal(connection: Queries, hashed_key: bytes) -> Principal | None:
     """Return whom a key stands for; None for an unknown or revoked one."""
     row = await connection.fetchrow(_SQL["find_principal"], hashed_key)
     if row is None:

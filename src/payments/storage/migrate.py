@@ -5,12 +5,13 @@ previous code working.
 """
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import yoyo
-from yoyo.backends import DatabaseBackend
 
+_yoyo: Any = yoyo  # it isn't typed
 _LOCK = 0x7461705F6D6967  # "tap_mig": any number that nobody else locks
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -26,14 +27,13 @@ class DatabaseNewerError(Exception):
 
 def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
     """Apply what is missing and return how many migrations that were; raises `DatabaseNewerError`, `psycopg.OperationalError`."""
-    known = yoyo.read_migrations(str(migrations))
+    known = _yoyo.read_migrations(str(migrations))
     # The lock is held by a connection of its own: one copy migrates, the others wait and then find nothing to do.
     with psycopg.connect(database_url, autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-        backend: DatabaseBackend = yoyo.get_backend(_yoyo_url(database_url))
+        backend = _yoyo.get_backend(_yoyo_url(database_url))
         try:
-            applied = {row["migration_id"] for row in _applied(guard)}
-            if unknown := sorted(applied - {migration.id for migration in known}):
+            if unknown := sorted(_applied(guard) - {migration.id for migration in known}):
                 raise DatabaseNewerError(unknown)
             missing = backend.to_apply(known)
             backend.apply_migrations(missing)
@@ -42,11 +42,11 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
             backend.connection.close()
 
 
-def _applied(connection: psycopg.Connection) -> list[dict[str, str]]:
+def _applied(connection: psycopg.Connection) -> set[str]:
     """Return what yoyo has recorded; nothing in a database that it never saw."""
     if connection.execute("SELECT to_regclass('_yoyo_migration')").fetchone() == (None,):
-        return []
-    return [{"migration_id": row[0]} for row in connection.execute("SELECT migration_id FROM _yoyo_migration")]
+        return set()
+    return {row[0] for row in connection.execute("SELECT migration_id FROM _yoyo_migration")}
 
 
 def _yoyo_url(database_url: str) -> str:

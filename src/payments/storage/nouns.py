@@ -12,7 +12,7 @@ from payments.domain.customer import Customer
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
-from payments.storage.database import Connection, Pool
+from payments.storage.database import Queries
 from payments.storage.sql import queries
 
 _SQL = queries("nouns.sql")
@@ -44,18 +44,18 @@ class Noun(Generic[T]):
         self._filters = frozenset(filters)
         self._condition = f" AND {condition}" if condition else ""
 
-    async def get(self, connection: Connection | Pool, merchant_id: int, livemode: bool, object_id: str) -> T | None:
+    async def get(self, connection: Queries, merchant_id: int, livemode: bool, object_id: str) -> T | None:
         """Return one object; None when the merchant has none of that id in that mode."""
         document = await connection.fetchval(_SQL["get"].format(table=self.table), merchant_id, livemode, object_id)
         return None if document is None else self._decoder.decode(document)
 
-    async def get_many(self, connection: Connection | Pool, merchant_id: int, livemode: bool, ids: Iterable[str]) -> dict[str, T]:
+    async def get_many(self, connection: Queries, merchant_id: int, livemode: bool, ids: Iterable[str]) -> dict[str, T]:
         """Return those of the objects that exist, by id."""
         rows = await connection.fetch(_SQL["get_many"].format(table=self.table), merchant_id, livemode, list(ids))
         return {row["id"]: self._decoder.decode(row["document"]) for row in rows}
 
     async def page(
-        self, connection: Connection | Pool, merchant_id: int, livemode: bool, page: PageRequest, filters: Mapping[str, object]
+        self, connection: Queries, merchant_id: int, livemode: bool, page: PageRequest, filters: Mapping[str, object]
     ) -> tuple[list[T], bool]:
         """Return a page, newest first, and whether there is more beyond it in the direction asked for."""
         if unknown := filters.keys() - self._filters:

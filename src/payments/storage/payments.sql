@@ -59,9 +59,9 @@ WITH units AS (
         unit text, merchant_id bigint, livemode boolean, id text, created bigint, type text, object_type text, object_id text,
         object_version integer, snapshot json, previous_attributes json, request_id text, idempotency_key text)
     WHERE unit IN (SELECT unit FROM won)
-    RETURNING e.merchant_id, e.livemode, e.id
+    RETURNING e.merchant_id, e.livemode, e.id, e.type
 ), outbox AS (
-    INSERT INTO notifications.outbox (merchant_id, livemode, event_id) SELECT merchant_id, livemode, id FROM created_events
+    INSERT INTO notifications.outbox (merchant_id, livemode, event_id, type) SELECT merchant_id, livemode, id, type FROM created_events
 )
 SELECT f.unit, w.unit IS NOT NULL AS won FROM free f LEFT JOIN won w USING (unit);
 
@@ -144,8 +144,8 @@ WITH units AS (
         unit text, merchant_id bigint, livemode boolean, id text, created bigint, type text, object_type text, object_id text,
         object_version integer, snapshot json, previous_attributes json, request_id text, idempotency_key text)
     WHERE unit IN (SELECT unit FROM won)
-    RETURNING e.merchant_id, e.livemode, e.id
+    RETURNING e.merchant_id, e.livemode, e.id, e.type
 ), outbox AS (
-    INSERT INTO notifications.outbox (merchant_id, livemode, event_id) SELECT merchant_id, livemode, id FROM events
+    INSERT INTO notifications.outbox (merchant_id, livemode, event_id, type) SELECT merchant_id, livemode, id, type FROM events
 )
 SELECT unit FROM won;

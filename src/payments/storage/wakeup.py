@@ -1,11 +1,15 @@
 """LISTEN and NOTIFY between services. They only wake: what there is to do is in tables, and is found by polling if a notice is lost."""
 
 import asyncio
+from typing import Any
 
-from payments.storage.database import CONNECTION_FAILURES, Pool
+import asyncpg
+
+from payments.storage.database import CONNECTION_FAILURES, Pool, connect
 
 CHANNEL = "tap_outbox"
 _INTERVAL_SECONDS = 0.05
+_RECONNECT_SECONDS = 1.0
 
 
 class Waker:
@@ -38,3 +42,36 @@ class Waker:
                 await asyncio.sleep(_INTERVAL_SECONDS)
         finally:
             self._task = None
+
+
+class Wakeup:
+    """Hears notices, and remembers that there was one."""
+
+    def __init__(self, database_url: str) -> None:
+        """Listen on a connection of its own."""
+        self._database_url = database_url
+        self._noticed = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Listen until cancelled; a lost connection is opened again."""
+        while True:
+            try:
+                async with connect(self._database_url) as connection:
+                    listener: Any = connection
+                    await listener.add_listener(CHANNEL, self._notice)
+                    while not listener.is_closed():  # noqa: ASYNC110 - asyncpg tells of a lost connection no other way that can be awaited
+                        await asyncio.sleep(_RECONNECT_SECONDS)
+            except (asyncpg.PostgresError, *CONNECTION_FAILURES):
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    def _notice(self, *_: object) -> None:
+        self._noticed.set()
+
+    async def wait(self, seconds_max: float) -> None:
+        """Return at the next notice, or after `seconds_max`."""
+        try:
+            async with asyncio.timeout(seconds_max):
+                await self._noticed.wait()
+        except TimeoutError:
+            pass
+        self._noticed.clear()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
@@ -30,13 +30,13 @@ from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.reading import Reader
-from payments.wire.serve import serve
+from payments.wire.serve import Binding, serve
 
 _SPEC = SERVICES[Service.TRANSACTION_PROCESSOR]
 
 
 @asynccontextmanager
-async def application(settings: Settings, log: Logger) -> AsyncIterator[ASGIApp]:
+async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
@@ -86,4 +86,5 @@ async def application(settings: Settings, log: Logger) -> AsyncIterator[ASGIApp]
 
 def main() -> None:
     """Run the service."""
-    serve(application, Settings.from_environment(os.environ), Logger(_SPEC.service))
+    settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
+    serve(application(settings, log), Binding(settings.host, settings.port), log)

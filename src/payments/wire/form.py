@@ -5,6 +5,7 @@ Everything that a client could use to make the decoder work hard is bounded.
 """
 
 import re
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -44,8 +45,9 @@ def decode_json(body: bytes) -> Params:
         raise InvalidRequest("Invalid request body: it is not valid JSON.") from None
     if not isinstance(decoded, dict):
         raise InvalidRequest("Invalid request body: it must be a JSON object.")
-    _check_json(decoded, 0)
-    return decoded  # pyright: ignore[reportUnknownVariableType] - JSON is untyped until it is validated
+    params = cast("Params", decoded)
+    _check_json(params, 0)
+    return params
 
 
 def _text(raw: bytes) -> str:
@@ -74,12 +76,12 @@ def _insert(params: Params, name: str, value: str) -> None:
         raise InvalidRequest(f"Parameters are nested too deeply: at most {DEPTH_MAX} levels are accepted.")
     node = params
     for index, part in enumerate(path[:-1]):
+        if path[index + 1] == "" and index + 2 < len(path):
+            raise InvalidRequest(f"Invalid parameter name: {name[:100]}")
         child = node.setdefault(_slot(node, part), {})
         if not isinstance(child, dict):
             raise _conflict(match[1])
-        if path[index + 1] == "" and index + 2 < len(path):
-            raise InvalidRequest(f"Invalid parameter name: {name[:100]}")
-        node = child  # pyright: ignore[reportUnknownVariableType] - our own nested dicts
+        node = cast("Params", child)
     leaf = _slot(node, path[-1])
     if isinstance(node.get(leaf), dict):
         raise _conflict(match[1])
@@ -95,7 +97,7 @@ def _lists(value: object) -> object:
     """Turn hashes whose keys are 0, 1, 2, … into lists."""
     if not isinstance(value, dict):
         return value
-    node: Params = {name: _lists(child) for name, child in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    node = {name: _lists(child) for name, child in cast("Params", value).items()}
     if node and all(name.isascii() and name.isdigit() for name in node):
         return [node[name] for name in sorted(node, key=int)]
     return node
@@ -118,11 +120,11 @@ def _check_json(value: object, depth: int) -> None:
             except UnicodeEncodeError:
                 raise InvalidRequest("Invalid request: parameters must be valid UTF-8.") from None
         case dict():
-            for name, child in value.items():  # pyright: ignore[reportUnknownVariableType]
+            for name, child in cast("Params", value).items():
                 _check_json(name, depth)
                 _check_json(child, depth + 1)
         case list():
-            for child in value:  # pyright: ignore[reportUnknownVariableType]
+            for child in cast("list[object]", value):
                 _check_json(child, depth + 1)
         case _:
             pass

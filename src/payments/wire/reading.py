@@ -183,7 +183,8 @@ class Reader:
         """Expand `path` in all bodies at once, level by level: one query per kind and level."""
         if not bodies:
             return
-        expandable = KINDS[cast("str", bodies[0]["object"])].expandable if bodies[0]["object"] in KINDS else {}
+        kind = KINDS.get(cast("str", bodies[0]["object"]))
+        expandable: Mapping[str, str] = {} if kind is None else kind.expandable
         field = next((name for name in expandable if path == name or path.startswith(f"{name}.")), None)
         if field is None:
             raise _not_expandable(whole)

@@ -4,8 +4,8 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from types import FrameType
 
 import asyncpg
@@ -15,32 +15,39 @@ from starlette.types import ASGIApp
 
 from payments.runtime.logging import Logger
 from payments.runtime.seal import SealError
-from payments.runtime.settings import Settings
 
 DRAIN_SECONDS = 25
 """Requests in flight get this long to finish after SIGTERM; well inside the 60 s after which a container is killed."""
 
-Application = Callable[[Settings, Logger], AbstractAsyncContextManager[ASGIApp]]
+Application = AbstractAsyncContextManager[ASGIApp]
 """A service's composition root: entering it starts the service's own work, leaving it drains that."""
 
 
-def serve(application: Application, settings: Settings, log: Logger) -> None:
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+
+def serve(application: Application, binding: Binding, log: Logger) -> None:
     """Serve until SIGTERM or SIGINT."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(application, settings, log))
+            runner.run(_serve(application, binding, log))
     except (OSError, SealError, asyncpg.PostgresError) as failure:
         log.error("start", failure)
         sys.exit(1)
 
 
-async def _serve(application: Application, settings: Settings, log: Logger) -> None:
-    async with application(settings, log) as app:
+async def _serve(application: Application, binding: Binding, log: Logger) -> None:
+    async with application as app:
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                host=settings.host,
-                port=settings.port,
+                host=binding.host,
+                port=binding.port,
                 http="httptools",
                 lifespan="off",
                 access_log=False,
@@ -62,7 +69,7 @@ async def _serve(application: Application, settings: Settings, log: Logger) -> N
         # What start-up made lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        log.event("started", port=settings.port)
+        log.event("started", port=binding.port)
         log.flush()
         await server.serve()
     log.event("stopped")

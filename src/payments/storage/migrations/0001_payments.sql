@@ -191,6 +191,7 @@ CREATE TABLE notifications.outbox (
     merchant_id bigint NOT NULL,
     livemode    boolean NOT NULL,
     event_id    payments.object_id NOT NULL,
+    type        text NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now()
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 

@@ -1,0 +1,172 @@
+"""The `tap` command's arguments; each command's work is in a module of its own."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from payments.cli.data_directory import DataDirectory, Run, UsageError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
+keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
+app.add_typer(keys_app, name="keys")
+
+DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the database, the secrets and the logs are.")]
+_DEFAULT = Path(".tap")
+_DETACH_SECONDS_MAX = 90
+_DOWN_SECONDS_MAX = 90
+
+console = Console(highlight=False)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="The port of the front door, on 127.0.0.1.", min=1, max=65_535)] = 8080,
+    data_dir: DataDir = _DEFAULT,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when everything is healthy, and leave it running.")] = False,
+) -> None:
+    """Run the whole system here: PostgreSQL, the three services, and a gateway on one port."""
+    directory = DataDirectory(data_dir)
+    if detach:
+        _up_detached(directory, port)
+        return
+    from payments.cli.local_run import LocalRun
+
+    with console.status("Starting PostgreSQL and the services …") as status:
+
+        def ready(run: Run) -> None:
+            status.stop()
+            _welcome(directory, run)
+            console.print("Ctrl-C stops everything; the data stays.")
+
+        run = LocalRun(directory, port, os.environ.get("TAP_DATABASE_URL"))
+        asyncio.run(run.run(ready))
+
+
+def _up_detached(directory: DataDirectory, port: int) -> None:
+    directory.create()
+    if directory.is_locked():
+        os.close(directory.lock())  # raises the error that says so
+    log = directory.logs / "tap.log"
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "payments.cli", "up", "--port", str(port), "--data-dir", str(directory.path)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    deadline = time.monotonic() + _DETACH_SECONDS_MAX
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            lines = log.read_text(errors="replace").strip().splitlines()
+            raise UsageError(lines[-1] if lines else f"Tap didn't start: see {log}")
+        try:
+            run = directory.run()
+        except UsageError:
+            run = None
+        if run is not None and run.ready:
+            _welcome(directory, run)
+            console.print(f"Stop it with: tap down --data-dir {directory.path}")
+            return
+        time.sleep(0.05)
+    process.terminate()
+    raise UsageError(f"Tap didn't become healthy in {_DETACH_SECONDS_MAX} s: see {directory.logs}")
+
+
+def _welcome(directory: DataDirectory, run: Run) -> None:
+    secrets = directory.secrets()
+    table = Table.grid(padding=(0, 2))
+    table.add_row("API", run.base_url)
+    table.add_row("Secret key", secrets.secret_key)
+    table.add_row("Publishable key", secrets.publishable_key)
+    table.add_row("Logs", str(directory.logs))
+    table.add_row("Try", f"tap demo --data-dir {directory.path}")
+    console.print("[bold]Tap is up.[/bold]")
+    console.print(table)
+
+
+@app.command()
+def down(data_dir: DataDir = _DEFAULT) -> None:
+    """Stop what `tap up` started; the data stays."""
+    directory = DataDirectory(data_dir)
+    run = directory.run()
+    os.kill(run.supervisor_pid, signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN_SECONDS_MAX
+    while directory.is_locked():
+        if time.monotonic() > deadline:
+            raise UsageError(f"Process {run.supervisor_pid} is still stopping: see {directory.logs}")
+        time.sleep(0.05)
+    console.print("Tap is stopped.")
+
+
+@app.command()
+def status(data_dir: DataDir = _DEFAULT, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Show what is running, and how to reach it."""
+    from payments.cli.status import read_status, show_status
+
+    read = asyncio.run(read_status(DataDirectory(data_dir)))
+    show_status(console, read, as_json=as_json)
+
+
+@app.command()
+def demo(
+    data_dir: DataDir = _DEFAULT,
+    payments: Annotated[int, typer.Option(help="How many payments to make.", min=1, max=100_000)] = 100,
+) -> None:
+    """Make payments of many kinds with the official Stripe SDK, and receive their webhooks."""
+    from payments.cli.demo import run_demo
+
+    run_demo(console, DataDirectory(data_dir), payments)
+
+
+@app.command()
+def verify(data_dir: DataDir = _DEFAULT) -> None:
+    """Prove the books: every charge, refund and fee has its transfers, and everything balances."""
+    from payments.cli.verify import run_verify
+
+    sys.exit(asyncio.run(run_verify(console, DataDirectory(data_dir))))
+
+
+@keys_app.command("create")
+def keys_create(
+    data_dir: DataDir = _DEFAULT,
+    merchant: Annotated[
+        int | None, typer.Option(help="For which merchant; a new one is made when it is left out with --new-merchant.")
+    ] = None,
+    new_merchant: Annotated[str | None, typer.Option(help="Make a merchant of this name for the key.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="A live key instead of a test key.")] = False,
+    publishable: Annotated[bool, typer.Option("--publishable", help="A publishable key instead of a secret one.")] = False,
+) -> None:
+    """Create an API key, and show it once."""
+    from payments.cli.keys import create
+
+    asyncio.run(create(console, DataDirectory(data_dir), merchant=merchant, new_merchant=new_merchant, live=live, publishable=publishable))
+
+
+@keys_app.command("list")
+def keys_list(data_dir: DataDir = _DEFAULT) -> None:
+    """List the API keys; the keys themselves are not kept."""
+    from payments.cli.keys import show_list
+
+    asyncio.run(show_list(console, DataDirectory(data_dir)))
+
+
+@keys_app.command("revoke")
+def keys_revoke(key_id: Annotated[str, typer.Argument(help="Its id, from `tap keys list`.")], data_dir: DataDir = _DEFAULT) -> None:
+    """Revoke an API key; it is refused everywhere when this returns."""
+    from payments.cli.keys import revoke
+
+    asyncio.run(revoke(console, DataDirectory(data_dir), key_id))
+
+
+def main() -> None:
+    """Run the command; what the user can mend is one line and exit status 1."""
+    try:
+        app()
+    except UsageError as mistake:
+        print(mistake, file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""notification-service: fans events out to webhook endpoints, signs them, delivers them at least once."""

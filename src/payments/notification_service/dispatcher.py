@@ -1,0 +1,41 @@
+"""Fans events out: each row of the outbox becomes a delivery to every endpoint that wants it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from payments.runtime.logging import Logger
+from payments.storage.database import Pool
+from payments.storage.outbox import dispatch
+from payments.storage.wakeup import Wakeup
+
+_BATCH = 1_000
+_POLL_SECONDS = 1.0
+_PAUSE_SECONDS = 0.05
+"""Between two batches: while events stream in, twenty batches a second are cheaper than one an event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Runs in every copy of the service; SKIP LOCKED shares the work."""
+
+    pool: Pool
+    wakeup: Wakeup
+    on_deliveries: Callable[[], None]
+    """Called when there are new deliveries."""
+    log: Logger
+
+    async def run(self) -> None:
+        """Dispatch until cancelled; a failure (a restarting database) is logged and tried again."""
+        while True:
+            try:
+                dispatched = await dispatch(self.pool, _BATCH)
+            except Exception as failure:  # noqa: BLE001 - dispatching must survive whatever happens to it
+                self.log.error("dispatch", failure)
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            if dispatched.deliveries:
+                self.on_deliveries()
+            if dispatched.events < _BATCH:
+                await self.wakeup.wait(_POLL_SECONDS)
+                await asyncio.sleep(_PAUSE_SECONDS if dispatched.events else 0)

@@ -1,0 +1,146 @@
+"""Events, and our own view of their deliveries: list, look at attempts, send again."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from payments.domain.errors import InvalidRequest, NotFound
+from payments.notification_service.deliverer import Deliverer
+from payments.storage.database import Pool
+from payments.storage.deliveries import Deliveries, Delivery
+from payments.storage.events import find_event, page_of_events
+from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.reading import ListParams
+from payments.wire.render import Rendered, render_event
+
+PATH = "/v1/events"
+DELIVERIES_PATH = "/v1/notifications/deliveries"
+_TYPES_MAX = 20
+_TYPE = re.compile(r"[a-z0-9_.]*\*?")
+
+
+class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    type: str | None = None
+    types: list[str] | None = None
+    delivery_success: bool | None = None
+
+
+class _DeliveryListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    event: str | None = None
+    endpoint: str | None = None
+    status: Literal["pending", "delivered", "dead"] | None = None
+    starting_after: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Handlers of `/v1/events` and `/v1/notifications/deliveries`."""
+
+    pool: Pool
+    deliveries: Deliveries
+    deliverer: Deliverer
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints."""
+        return [
+            Endpoint("GET", PATH, self._list),
+            Endpoint("GET", f"{PATH}/{{id}}", self._retrieve),
+            Endpoint("GET", DELIVERIES_PATH, self._list_deliveries),
+            Endpoint("GET", f"{DELIVERIES_PATH}/{{id}}", self._retrieve_delivery),
+            Endpoint("POST", f"{DELIVERIES_PATH}/{{id}}/redeliver", self._redeliver),
+        ]
+
+    async def _retrieve(self, call: Call) -> Reply:
+        call.no_parameters()
+        merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
+        event = await find_event(self.pool, merchant_id, livemode, call.path["id"])
+        if event is None:
+            raise NotFound("event", call.path["id"][:100])
+        pending = await self.deliveries.pending_of(merchant_id, livemode, [event.id])
+        return reply(render_event(event, pending.get(event.id, 0)))
+
+    async def _list(self, call: Call) -> Reply:
+        params = call.parse(_ListParams)
+        if params.type is not None and params.types is not None:
+            raise InvalidRequest("You may only specify one of these parameters: type, types.", param="types")
+        types = [params.type] if params.type is not None else params.types
+        if types is not None and (len(types) > _TYPES_MAX or not all(_TYPE.fullmatch(name) for name in types)):
+            raise InvalidRequest(f"Invalid types: at most {_TYPES_MAX} event types, each with at most a trailing *.", param="types")
+        page, merchant_id, livemode = params.page(), call.principal.merchant_id, call.principal.livemode
+        for name, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
+            if cursor is not None and await find_event(self.pool, merchant_id, livemode, cursor) is None:
+                raise InvalidRequest(f"No such event: '{cursor[:100]}'", code="resource_missing", param=name)
+        events, has_more = await page_of_events(self.pool, merchant_id, livemode, page, types=types, delivered=params.delivery_success)
+        pending = await self.deliveries.pending_of(merchant_id, livemode, [event.id for event in events])
+        data = [render_event(event, pending.get(event.id, 0)) for event in events]
+        return reply({"object": "list", "url": PATH, "has_more": has_more, "data": data})
+
+    async def _list_deliveries(self, call: Call) -> Reply:
+        params = call.parse(_DeliveryListParams)
+        after = None if params.starting_after is None else _split(params.starting_after)
+        found, has_more = await self.deliveries.page(
+            call.principal.merchant_id,
+            call.principal.livemode,
+            event_id=params.event,
+            endpoint_id=params.endpoint,
+            status=params.status,
+            after=after,
+            limit=params.limit,
+        )
+        return reply({"object": "list", "url": DELIVERIES_PATH, "has_more": has_more, "data": [_rendered(each) for each in found]})
+
+    async def _retrieve_delivery(self, call: Call) -> Reply:
+        call.no_parameters()
+        event_id, endpoint_id = _split(call.path["id"])
+        merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
+        found, _ = await self.deliveries.page(
+            merchant_id, livemode, event_id=event_id, endpoint_id=endpoint_id, status=None, after=None, limit=1
+        )
+        if not found:
+            raise NotFound("delivery", call.path["id"][:100])
+        attempts = await self.deliveries.attempts_of(merchant_id, livemode, event_id, endpoint_id)
+        body = _rendered(found[0])
+        body["attempt_log"] = [
+            {
+                "attempt": row["attempt"],
+                "attempted_at": int(row["attempted_at"].timestamp()),
+                "duration_ms": row["duration_ms"],
+                "status_code": row["status_code"],
+                "error": row["error"],
+            }
+            for row in attempts
+        ]
+        return reply(body)
+
+    async def _redeliver(self, call: Call) -> Reply:
+        call.no_parameters()
+        event_id, endpoint_id = _split(call.path["id"])
+        delivery = await self.deliveries.redeliver(call.principal.merchant_id, call.principal.livemode, event_id, endpoint_id)
+        if delivery is None:
+            raise NotFound("delivery", call.path["id"][:100])
+        self.deliverer.wake()
+        return reply(_rendered(delivery))
+
+
+def _split(delivery_id: str) -> tuple[str, str]:
+    """A delivery's id is its event's and its endpoint's."""
+    event_id, dot, endpoint_id = delivery_id.partition(".")
+    if not dot:
+        raise NotFound("delivery", delivery_id[:100])
+    return event_id, endpoint_id
+
+
+def _rendered(delivery: Delivery) -> Rendered:
+    return {
+        "id": f"{delivery.event_id}.{delivery.endpoint_id}",
+        "object": "notification.delivery",
+        "event": delivery.event_id,
+        "webhook_endpoint": delivery.endpoint_id,
+        "status": delivery.status,
+        "attempts": delivery.attempts,
+        "next_attempt_at": int(delivery.next_attempt_at.timestamp()) if delivery.status == "pending" else None,
+        "created": int(delivery.created_at.timestamp()),
+    }

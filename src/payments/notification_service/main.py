@@ -1,0 +1,85 @@
+"""The composition root of notification-service: the only place that knows how its parts are put together."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from starlette.types import ASGIApp
+
+from payments.notification_service.deliverer import LEASE_SECONDS, SEND_SECONDS_MAX, Deliverer
+from payments.notification_service.dispatcher import Dispatcher
+from payments.notification_service.events import Events
+from payments.notification_service.targets import PublicResolver
+from payments.notification_service.webhook_endpoints import WebhookEndpoints
+from payments.runtime.clock import SystemClock
+from payments.runtime.logging import Logger
+from payments.runtime.seal import FileKeyProvider, Sealer
+from payments.runtime.settings import Settings
+from payments.runtime.topology import SERVICES, Service
+from payments.storage.database import is_healthy, open_pool
+from payments.storage.deliveries import Deliveries
+from payments.storage.group_commit import GroupCommit
+from payments.storage.wakeup import Wakeup
+from payments.wire.api import build_api
+from payments.wire.auth import Authenticator
+from payments.wire.idempotency import Idempotency
+from payments.wire.serve import Binding, serve
+
+_SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
+
+
+@asynccontextmanager
+async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
+    """Build the service; leaving the context drains it."""
+    clock, allow_private = SystemClock(), settings.allow_private_webhook_targets
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service))
+        connector = aiohttp.TCPConnector(limit=0, resolver=None if allow_private else PublicResolver(), use_dns_cache=allow_private)
+        timeout = aiohttp.ClientTimeout(total=SEND_SECONDS_MAX)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+        )
+        sealer = Sealer(FileKeyProvider(settings.envelope_key_file))
+        deliveries = Deliveries(pool, lease_seconds=LEASE_SECONDS)
+        results = GroupCommit(deliveries.record, name="delivery attempts")
+        deliverer = Deliverer(
+            deliveries=deliveries,
+            results=results,
+            pool=pool,
+            session=session,
+            sealer=sealer,
+            clock=clock,
+            log=log,
+            allow_private=allow_private,
+        )
+        wakeup = Wakeup(settings.database_url)
+        dispatcher = Dispatcher(pool, wakeup, deliverer.wake, log)
+        endpoints = WebhookEndpoints(
+            pool=pool,
+            idempotency=Idempotency(pool, sealer),
+            deliveries=deliveries,
+            sealer=sealer,
+            clock=clock,
+            allow_private=allow_private,
+        )
+        tasks = [asyncio.create_task(work) for work in (wakeup.listen(), dispatcher.run(), deliverer.run())]
+        yield build_api(
+            [*endpoints.endpoints(), *Events(pool, deliveries, deliverer).endpoints()],
+            authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            log=log,
+            is_healthy=lambda: is_healthy(pool),
+        )
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await deliverer.drain()
+        await results.close()
+
+
+def main() -> None:
+    """Run the service."""
+    settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
+    serve(application(settings, log), Binding(settings.host, settings.port), log)

@@ -1,0 +1,144 @@
+"""Deliveries: an event on its way to one endpoint, attempt by attempt."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+from msgspec import Struct
+
+from payments.domain.event import Event
+from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.storage.database import Pool, Queries, Row
+from payments.storage.events import event_from_row
+from payments.storage.rows import json_array
+from payments.storage.sql import queries
+
+_SQL = queries("deliveries.sql")
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    """The schedule is exhausted, or the endpoint is gone: a dead letter, which can be sent again by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueDelivery:
+    """A delivery that this process has leased."""
+
+    event: Event
+    endpoint: WebhookEndpoint
+    sealed_secret: bytes = field(repr=False)
+    sealed_previous_secret: bytes | None = field(repr=False)
+    attempts: int
+    """How often it was tried before."""
+    pending: int
+    """How many deliveries of the event haven't succeeded yet, this one included."""
+
+
+class AttemptResult(Struct, frozen=True, kw_only=True):
+    """What one attempt came to."""
+
+    merchant_id: int
+    livemode: bool
+    event_id: str
+    endpoint_id: str
+    attempt: int
+    attempted_at: float
+    duration_ms: int
+    status_code: int | None
+    error: str | None
+    """The kind of failure when there was no answer."""
+    status: DeliveryStatus
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery as the API shows it."""
+
+    event_id: str
+    endpoint_id: str
+    status: DeliveryStatus
+    attempts: int
+    next_attempt_at: datetime
+    created_at: datetime
+
+
+class Deliveries:
+    """The table of deliveries."""
+
+    def __init__(self, pool: Pool, *, lease_seconds: float) -> None:
+        """`lease_seconds`: how long one process may take for an attempt."""
+        self._pool = pool
+        self._lease_seconds = lease_seconds
+
+    async def claim(self, limit: int, *, per_endpoint: int, busy_endpoints: Collection[str]) -> list[DueDelivery]:
+        """Lease up to `limit` due deliveries, `per_endpoint` of each endpoint, none of the busy ones."""
+        rows = await self._pool.fetch(_SQL["claim"], limit, per_endpoint, list(busy_endpoints), self._lease_seconds)
+        return [
+            DueDelivery(
+                event=event_from_row(row["merchant_id"], row["livemode"], row),
+                endpoint=msgspec.json.decode(row["endpoint"], type=WebhookEndpoint),
+                sealed_secret=row["sealed_secret"],
+                sealed_previous_secret=row["sealed_previous_secret"],
+                attempts=row["attempts"],
+                pending=row["pending"],
+            )
+            for row in rows
+        ]
+
+    async def record(self, batch: Sequence[AttemptResult]) -> list[None]:
+        """Record results; made to be the `write` of a `GroupCommit`."""
+        await self._pool.execute(_SQL["record"], json_array(msgspec.json.encode(result) for result in batch))
+        return [None] * len(batch)
+
+    async def pending_of(self, merchant_id: int, livemode: bool, event_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many deliveries of each event haven't succeeded yet; events without any are left out."""
+        rows = await self._pool.fetch(_SQL["pending_of"], merchant_id, livemode, list(event_ids))
+        return {row["event_id"]: row["pending"] for row in rows}
+
+    async def bury(self, connection: Queries, merchant_id: int, livemode: bool, endpoint_id: str) -> None:
+        """Make dead letters of what waits for an endpoint."""
+        await connection.execute(_SQL["bury"], merchant_id, livemode, endpoint_id)
+
+    async def redeliver(self, merchant_id: int, livemode: bool, event_id: str, endpoint_id: str) -> Delivery | None:
+        """Make a delivery due now; None when there is none such, or its endpoint is disabled."""
+        row = await self._pool.fetchrow(_SQL["redeliver"], merchant_id, livemode, event_id, endpoint_id)
+        return None if row is None else _delivery(row)
+
+    async def page(
+        self,
+        merchant_id: int,
+        livemode: bool,
+        *,
+        event_id: str | None,
+        endpoint_id: str | None,
+        status: str | None,
+        after: tuple[str, str] | None,
+        limit: int,
+    ) -> tuple[list[Delivery], bool]:
+        """Return deliveries, newest event first, and whether there are more."""
+        cursor = after or (None, None)
+        rows = await self._pool.fetch(_SQL["page"], merchant_id, livemode, event_id, endpoint_id, status, *cursor, limit + 1)
+        return [_delivery(row) for row in rows[:limit]], len(rows) > limit
+
+    async def attempts_of(self, merchant_id: int, livemode: bool, event_id: str, endpoint_id: str) -> list[Row]:
+        """Return the attempts of a delivery: attempt, attempted_at, duration_ms, status_code, error."""
+        return await self._pool.fetch(_SQL["attempts_of"], merchant_id, livemode, event_id, endpoint_id)
+
+
+def _delivery(row: Row) -> Delivery:
+    return Delivery(
+        event_id=row["event_id"],
+        endpoint_id=row["endpoint_id"],
+        status=DeliveryStatus(row["status"]),
+        attempts=row["attempts"],
+        next_attempt_at=row["next_attempt_at"],
+        created_at=row["created_at"],
+    )

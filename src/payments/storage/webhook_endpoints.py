@@ -1,0 +1,68 @@
+"""Webhook endpoints and their sealed secrets."""
+
+import msgspec
+
+from payments.domain.errors import ObjectLocked
+from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.storage.database import Queries
+from payments.storage.nouns import Noun
+from payments.storage.sql import queries
+
+_SQL = queries("webhook_endpoints.sql")
+
+WEBHOOK_ENDPOINTS = Noun("notifications.webhook_endpoints", WebhookEndpoint)
+
+
+def _key(endpoint: WebhookEndpoint) -> tuple[int, bool, str]:
+    return endpoint.merchant_id, endpoint.livemode, endpoint.id
+
+
+async def insert(connection: Queries, endpoint: WebhookEndpoint, sealed_secret: bytes) -> None:
+    """Store a new endpoint."""
+    document = msgspec.json.encode(endpoint).decode()
+    await connection.execute(
+        _SQL["insert"],
+        *_key(endpoint),
+        endpoint.created,
+        endpoint.version,
+        endpoint.enabled,
+        endpoint.enabled_events,
+        sealed_secret,
+        document,
+    )
+
+
+async def count(connection: Queries, merchant_id: int, livemode: bool) -> int:
+    """Return how many endpoints a merchant has in one mode."""
+    return int(await connection.fetchval(_SQL["count"], merchant_id, livemode))
+
+
+async def update(connection: Queries, endpoint: WebhookEndpoint) -> None:
+    """Store an endpoint, one version on; raises `ObjectLocked` when somebody else changed it first."""
+    document = msgspec.json.encode(endpoint).decode()
+    swapped = await connection.fetchval(
+        _SQL["update"],
+        *_key(endpoint),
+        endpoint.version - 1,
+        endpoint.version,
+        endpoint.enabled,
+        endpoint.enabled_events,
+        document,
+    )
+    if swapped is None:
+        raise ObjectLocked
+
+
+async def rotate_secret(connection: Queries, endpoint: WebhookEndpoint, sealed_secret: bytes, previous_seconds: float) -> None:
+    """Replace the secret; the old one signs as well for `previous_seconds`."""
+    await connection.execute(_SQL["rotate_secret"], *_key(endpoint), sealed_secret, previous_seconds)
+
+
+async def disable(connection: Queries, endpoint: WebhookEndpoint) -> None:
+    """Send nothing more to an endpoint."""
+    await connection.execute(_SQL["disable"], *_key(endpoint))
+
+
+async def delete(connection: Queries, endpoint: WebhookEndpoint) -> None:
+    """Forget an endpoint."""
+    await connection.execute(_SQL["delete"], *_key(endpoint))

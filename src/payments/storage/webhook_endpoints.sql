@@ -1,0 +1,23 @@
+-- insert: a new endpoint
+INSERT INTO notifications.webhook_endpoints (merchant_id, livemode, id, created, version, enabled, enabled_events, sealed_secret, document)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- count: how many a merchant has in one mode
+SELECT count(*) FROM notifications.webhook_endpoints WHERE merchant_id = $1 AND livemode = $2;
+
+-- update: only from the version that was read
+UPDATE notifications.webhook_endpoints SET version = $5, enabled = $6, enabled_events = $7, document = $8
+WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4
+RETURNING true;
+
+-- rotate_secret: the old secret signs beside the new one for a while
+UPDATE notifications.webhook_endpoints
+SET sealed_previous_secret = sealed_secret, previous_secret_until = now() + $5::double precision * interval '1 second', sealed_secret = $4
+WHERE merchant_id = $1 AND livemode = $2 AND id = $3;
+
+-- disable: what a receiver that answered 410 wants
+UPDATE notifications.webhook_endpoints SET enabled = false, version = version + 1, document = (document::jsonb || '{"enabled": false}' || jsonb_build_object('version', version + 1))::json
+WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND enabled;
+
+-- delete: its deliveries stay, as history
+DELETE FROM notifications.webhook_endpoints WHERE merchant_id = $1 AND livemode = $2 AND id = $3;
