@@ -28,6 +28,8 @@ _GATEWAY = "gateway"
 _DATABASE = "tap"
 _PORTS = range(20_000, 32_000)
 """Below what the kernel hands out for outgoing connections, so that nothing takes a port between choosing and binding it."""
+_TUNABLE = ("TAP_ATTEMPT_LEASE_SECONDS", "TAP_ACQUIRER_TIMEOUT_SECONDS")
+"""Settings of the services that the environment of `tap up` may change."""
 _START_SECONDS_MAX = 60.0
 _POLL_SECONDS = 0.05
 
@@ -40,9 +42,6 @@ class LocalRun:
     port: int
     external_database_url: str | None = None
     """A server of the user's own, instead of the embedded one."""
-    postgres_settings: dict[str, str] = field(default_factory=dict[str, str])
-    service_environment: dict[str, str] = field(default_factory=dict[str, str])
-    """Settings of the services that a test wants otherwise."""
     _supervisor: Supervisor = field(init=False)
     _postgres: EmbeddedPostgres | None = field(init=False, default=None)
     _urls: dict[Service, str] = field(init=False, default_factory=dict[Service, str])
@@ -101,7 +100,7 @@ class LocalRun:
             self._database_url = self.external_database_url
             await _check_database(self._database_url)
             return
-        self._postgres = EmbeddedPostgres(self.directory.postgres, **self.postgres_settings)
+        self._postgres = EmbeddedPostgres(self.directory.postgres)
         await asyncio.to_thread(self._postgres.prepare)
         self._database_url = self._postgres.url(_DATABASE)
         log = self._log("postgres")
@@ -147,7 +146,7 @@ class LocalRun:
             "TAP_INTERNAL_API_KEY": secrets.internal_api_key,
             "TAP_ENVELOPE_KEY_FILE": str(self.directory.envelope_key.resolve()),
             "TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true",
-            **self.service_environment,
+            **{name: os.environ[name] for name in _TUNABLE if name in os.environ},
         }
         for service, spec in SERVICES.items():
             environment = _plain_environment() | shared

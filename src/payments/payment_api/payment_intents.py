@@ -83,15 +83,7 @@ class PaymentIntents:
             )
         card = _used(card, params.customer or None)
         intent = self._new_intent(call, params, currency, card)
-        claim = claim_of(call, response_event=new_id("evt"))
-        confirming = card is not None and params.confirm
-        announcement = event_of(
-            new_id("evt") if claim is None or confirming else claim.response_event or new_id("evt"),
-            "payment_intent.created",
-            intent,
-            created=intent.created,
-            origin=call.origin,
-        )
+        announcement = event_of(new_id("evt"), "payment_intent.created", intent, created=intent.created, origin=call.origin)
         if card is not None and params.confirm:
             unit, work = confirmed(
                 intent,
@@ -99,7 +91,7 @@ class PaymentIntents:
                 unit=call.request_id,
                 now=intent.created,
                 origin=call.origin,
-                claim=claim,
+                claim=claim_of(call, response_event=new_id("evt")),
                 created=True,
                 announcement=announcement,
                 options=params,
@@ -109,7 +101,7 @@ class PaymentIntents:
             unit=call.request_id,
             merchant_id=principal.merchant_id,
             livemode=principal.livemode,
-            claim=claim,
+            claim=claim_of(call, response_event=announcement.id),
             new_intent=intent,
             payment_method=card.method if isinstance(card, Vaulted) else None,
             sealed_number=card.sealed_number if isinstance(card, Vaulted) else "",

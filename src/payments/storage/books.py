@@ -1,0 +1,53 @@
+"""Proving the books: queries that find what must not be. Each returns nothing when all is well."""
+
+from dataclasses import dataclass
+
+from payments.storage.database import Connection, Row
+from payments.storage.sql import queries
+
+_SQL = queries("books.sql")
+_FINDINGS_SHOWN = 20
+
+CHECKS = {
+    "unbalanced_currencies": "Σ debits = Σ credits, per currency",
+    "wrong_balances": "each account's balance is the sum of its entries",
+    "foreign_transfers": "each transfer stays in one currency and mode",
+    "wrong_changes": "each capture, fee and refund has exactly its transfers",
+    "unexplained_postings": "each transfer has its balance transaction or attempt",
+    "wrong_charges": "each charge agrees with its balance transactions",
+    "wrong_intents": "each payment intent agrees with its charges",
+    "wrong_holds": "each hold in the ledger is a capturable amount",
+    "wrong_refunds": "each refund agrees with its balance transactions",
+    "events_without_objects": "each event has its object",
+    "double_approvals": "the sandbox acquirer approved nothing twice, and nothing behind our back",
+}
+"""What is proven, by the query that looks for the opposite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that must not be."""
+
+    check: str
+    detail: str
+
+
+async def find_faults(connection: Connection) -> list[Finding]:
+    """Run every check on one snapshot of the database."""
+    findings: list[Finding] = []
+    async with connection.transaction():
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        for name in CHECKS:
+            rows = await connection.fetch(_SQL[name], timeout=600)
+            findings += [Finding(name, ", ".join(f"{key} {value}" for key, value in dict(row).items())) for row in rows[:_FINDINGS_SHOWN]]
+            if len(rows) > _FINDINGS_SHOWN:
+                findings.append(Finding(name, f"… and {len(rows) - _FINDINGS_SHOWN} more"))
+    return findings
+
+
+async def count_checked(connection: Connection) -> Row:
+    """Return how many transfers, charges, refunds and events there are, and attempts without an outcome."""
+    row = await connection.fetchrow(_SQL["counts"])
+    if row is None:
+        raise LookupError("the count returned nothing")
+    return row

@@ -1,0 +1,121 @@
+-- unbalanced_currencies: per mode, currency and phase the debits of all accounts equal their credits
+SELECT a.livemode, a.currency, sum(b.debits_posted) AS debits, sum(b.credits_posted) AS credits, sum(b.debits_held) AS debits_held,
+    sum(b.credits_held) AS credits_held
+FROM ledger.balances b JOIN ledger.accounts a ON a.id = b.account_id
+GROUP BY a.livemode, a.currency
+HAVING sum(b.debits_posted) <> sum(b.credits_posted) OR sum(b.debits_held) <> sum(b.credits_held);
+
+-- wrong_balances: an account's balance is the sum of its entries
+WITH sums AS (
+    SELECT account_id,
+        coalesce(sum(amount) FILTER (WHERE side = 'debit' AND phase = 'posted'), 0) AS debits_posted,
+        coalesce(sum(amount) FILTER (WHERE side = 'credit' AND phase = 'posted'), 0) AS credits_posted,
+        coalesce(sum(CASE phase WHEN 'held' THEN amount WHEN 'released' THEN -amount END) FILTER (WHERE side = 'debit'), 0) AS debits_held,
+        coalesce(sum(CASE phase WHEN 'held' THEN amount WHEN 'released' THEN -amount END) FILTER (WHERE side = 'credit'), 0) AS credits_held
+    FROM ledger.entries GROUP BY account_id
+)
+SELECT a.holder, a.kind, a.currency, a.livemode
+FROM ledger.accounts a LEFT JOIN ledger.balances b ON b.account_id = a.id LEFT JOIN sums s ON s.account_id = a.id
+WHERE (b.debits_posted, b.credits_posted, b.debits_held, b.credits_held) IS DISTINCT FROM
+    (coalesce(s.debits_posted, 0), coalesce(s.credits_posted, 0), coalesce(s.debits_held, 0), coalesce(s.credits_held, 0));
+
+-- foreign_transfers: a transfer stays in one currency and one mode
+SELECT t.posting, t.kind FROM ledger.transfers t
+JOIN ledger.accounts d ON d.id = t.debit_account JOIN ledger.accounts c ON c.id = t.credit_account
+WHERE d.currency <> t.currency OR c.currency <> t.currency OR d.livemode <> c.livemode;
+
+-- wrong_changes: each balance transaction has exactly the transfers that its type posts, of the right amounts
+WITH posted AS (
+    SELECT posting,
+        count(*) AS transfers,
+        coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0) AS captured,
+        coalesce(sum(amount) FILTER (WHERE kind = 'fee'), 0) AS fee,
+        coalesce(sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunded,
+        coalesce(sum(amount) FILTER (WHERE kind = 'refund_reversal'), 0) AS reversed,
+        coalesce(sum(amount) FILTER (WHERE kind = 'availability'), 0) AS made_available
+    FROM ledger.transfers WHERE phase = 'posted' GROUP BY posting
+)
+SELECT b.id, b.type FROM payments.balance_transactions b LEFT JOIN posted p ON p.posting = b.id
+WHERE CASE b.type
+    WHEN 'charge' THEN
+        (coalesce(p.captured, 0), coalesce(p.fee, 0), coalesce(p.refunded, 0), coalesce(p.reversed, 0)) <> (b.amount, b.fee, 0, 0)
+        OR coalesce(p.made_available, 0) <> CASE WHEN b.released_at IS NULL THEN 0 ELSE abs(b.amount - b.fee) END
+    WHEN 'refund' THEN (coalesce(p.refunded, 0), coalesce(p.transfers, 0)) <> (-b.amount, 1)
+    WHEN 'refund_failure' THEN (coalesce(p.reversed, 0), coalesce(p.transfers, 0)) <> (b.amount, 1)
+END;
+
+-- unexplained_postings: every posting belongs to a balance transaction or, for holds, to an attempt
+SELECT t.posting, t.kind FROM ledger.transfers t
+WHERE CASE WHEN t.phase = 'posted'
+    THEN NOT EXISTS (SELECT FROM payments.balance_transactions b WHERE b.id = t.posting)
+    ELSE NOT EXISTS (SELECT FROM payments.attempts a WHERE a.id = t.posting) END;
+
+-- wrong_charges: what a charge says was captured and returned is what its balance transactions say
+WITH captured AS (
+    SELECT merchant_id, livemode, source AS charge, sum(amount) AS amount FROM payments.balance_transactions WHERE type = 'charge' GROUP BY 1, 2, 3
+), returned AS (
+    SELECT r.merchant_id, r.livemode, r.charge, -sum(b.amount) AS amount
+    FROM payments.refunds r
+    JOIN payments.balance_transactions b ON b.merchant_id = r.merchant_id AND b.livemode = r.livemode AND b.source = r.id
+    GROUP BY 1, 2, 3
+)
+SELECT c.id FROM payments.charges c
+LEFT JOIN captured k ON k.merchant_id = c.merchant_id AND k.livemode = c.livemode AND k.charge = c.id
+LEFT JOIN returned r ON r.merchant_id = c.merchant_id AND r.livemode = c.livemode AND r.charge = c.id
+WHERE c.amount_captured <> coalesce(k.amount, 0)
+    OR c.amount_captured > c.amount
+    OR (c.amount_refunded <> coalesce(r.amount, 0) AND NOT (c.amount_captured = 0 AND c.amount_refunded = c.amount));
+
+-- wrong_intents: an intent's money is its charges' money
+WITH charged AS (
+    SELECT merchant_id, livemode, payment_intent, sum(amount_captured) AS received, count(*) FILTER (WHERE status = 'succeeded') AS paid
+    FROM payments.charges GROUP BY 1, 2, 3
+)
+SELECT i.id, i.status FROM payments.payment_intents i
+LEFT JOIN charged c ON c.merchant_id = i.merchant_id AND c.livemode = i.livemode AND c.payment_intent = i.id
+WHERE i.amount_received <> coalesce(c.received, 0)
+    OR (i.status = 'succeeded') <> (i.amount_received > 0 AND i.amount_capturable = 0 AND i.status <> 'canceled')
+    OR coalesce(c.paid, 0) > 1;
+
+-- wrong_holds: what an intent can still capture is what the ledger still holds for its charge
+WITH held AS (
+    SELECT a.merchant_id, a.livemode, a.payment_intent, sum(CASE t.phase WHEN 'held' THEN t.amount ELSE -t.amount END) AS amount
+    FROM ledger.transfers t JOIN payments.attempts a ON a.id = t.posting
+    WHERE t.phase <> 'posted' GROUP BY 1, 2, 3
+)
+SELECT i.id, i.status FROM payments.payment_intents i
+LEFT JOIN held h ON h.merchant_id = i.merchant_id AND h.livemode = i.livemode AND h.payment_intent = i.id
+WHERE i.amount_capturable <> coalesce(h.amount, 0);
+
+-- wrong_refunds: a refund that succeeded or failed has the balance transactions of that
+SELECT r.id, r.status FROM payments.refunds r
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE type = 'refund') AS returned, count(*) FILTER (WHERE type = 'refund_failure') AS undone
+    FROM payments.balance_transactions b WHERE b.merchant_id = r.merchant_id AND b.livemode = r.livemode AND b.source = r.id
+) b ON true
+WHERE CASE r.status
+    WHEN 'succeeded' THEN (b.returned, b.undone) <> (1, 0)
+    WHEN 'failed' THEN b.returned <> b.undone OR b.returned > 1
+    ELSE (b.returned, b.undone) <> (0, 0)
+END;
+
+-- events_without_objects: every event is about something that exists
+SELECT e.id, e.type FROM payments.events e
+WHERE NOT CASE e.object_type
+    WHEN 'payment_intent' THEN EXISTS (SELECT FROM payments.payment_intents o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'charge' THEN EXISTS (SELECT FROM payments.charges o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'refund' THEN EXISTS (SELECT FROM payments.refunds o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'payment_method' THEN EXISTS (SELECT FROM payments.payment_methods o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'customer' THEN EXISTS (SELECT FROM payments.customers o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    ELSE false
+END;
+
+-- double_approvals: the sandbox acquirer approved no payment intent's authorization twice, and nothing that we don't know of
+SELECT j.reference FROM simulator.journal j LEFT JOIN payments.attempts a ON a.id = j.reference
+WHERE j.approvals > 1 OR a.id IS NULL
+    OR (j.approvals = 1 AND a.closed_at IS NOT NULL AND a.outcome ->> 'type' <> 'approved');
+
+-- counts: how much was checked
+SELECT (SELECT count(*) FROM ledger.transfers) AS transfers, (SELECT count(*) FROM payments.charges) AS charges,
+    (SELECT count(*) FROM payments.refunds) AS refunds, (SELECT count(*) FROM payments.events) AS events,
+    (SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL) AS open_attempts;

@@ -1,0 +1,70 @@
+"""The whole system as real processes, started with the `tap` command and stopped without a trace."""
+
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import stripe
+
+
+@dataclass(frozen=True)
+class RunningTap:
+    data_dir: Path
+    port: int
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.tap("status", "--json").stdout)
+
+    def client(self, **options: Any) -> stripe.StripeClient:
+        status = self.status()
+        return stripe.StripeClient(status["secret_key"], base_addresses={"api": status["base_url"]}, **options)
+
+    def tap(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return run_tap(*arguments, "--data-dir", str(self.data_dir), check=check)
+
+
+def run_tap(
+    *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "payments.cli", *arguments]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TAP_")}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, env={**inherited, **(environment or {})}, check=False
+    )
+    if check and done.returncode:
+        raise AssertionError(f"tap {' '.join(arguments)} exited with {done.returncode}: {done.stdout}{done.stderr}")
+    return done
+
+
+@contextmanager
+def running_tap(environment: Mapping[str, str] | None = None) -> Generator[RunningTap]:
+    data_dir = Path(tempfile.mkdtemp(prefix="tap-test-"))
+    tap = RunningTap(data_dir, free_port())
+    try:
+        run_tap("up", "--detach", "--port", str(tap.port), "--data-dir", str(data_dir), environment=environment)
+        yield tap
+    finally:
+        run_tap("down", "--data-dir", str(data_dir), check=False)
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port outside of what the kernel hands out for outgoing connections, and of what `tap up` chooses from."""
+    while True:
+        port = random.randrange(12_000, 19_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
