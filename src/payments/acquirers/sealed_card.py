@@ -27,7 +27,7 @@ class CardSealer:
     def open_number(self, method: PaymentMethod, sealed: str) -> Pan:
         """Open a card number; raises `SealError`."""
         context = _context("number", method.merchant_id, method.livemode, method.id)
-        return Pan(self._sealer.open(base64.b64decode(sealed), context).decode("ascii"))
+        return Pan.stored(self._sealer.open(base64.b64decode(sealed), context).decode("ascii"))
 
     def open_cvc(self, method: PaymentMethod, sealed: str) -> str:
         """Open a security code; raises `SealError`."""

@@ -7,7 +7,7 @@ arrived while the previous commit ran becomes the next batch. Nobody waits for a
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import asyncpg
 
@@ -30,14 +30,19 @@ class GroupCommit(Generic[Row, Result]):
         name: str,
         batch_rows_max: int = 256,
         queue_rows_max: int = 4096,
+        writers_max: int = 1,
     ) -> None:
-        """`write` commits a batch in one transaction and returns a result per row, in order; when it raises, nothing was committed."""
+        """`write` commits a batch in one transaction and returns a result per row, in order; when it raises, nothing was committed.
+
+        `writers_max`: how many batches may be under way at once.
+        """
         self._write = write
         self._name = name
         self._batch_rows_max = batch_rows_max
         self._queue_rows_max = queue_rows_max
         self._waiting: deque[tuple[Row, asyncio.Future[Result]]] = deque()
-        self._writer: asyncio.Task[None] | None = None
+        self._writers_max = writers_max
+        self._writers: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -51,15 +56,17 @@ class GroupCommit(Generic[Row, Result]):
             raise Overloaded
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, future))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._drain(), name=f"group-commit {self._name}")
+        if len(self._writers) < self._writers_max and len(self._waiting) == 1:
+            # It starts at the end of this turn of the loop, so that it takes along what others hand in meanwhile.
+            writer = asyncio.create_task(self._drain(), name=f"group-commit {self._name}")
+            self._writers.add(writer)
         return await future
 
     async def close(self) -> None:
         """Refuse new rows and wait until all that were accepted are committed."""
         self._closed = True
-        if self._writer is not None:
-            await self._writer
+        if self._writers:
+            await asyncio.wait(self._writers)
 
     async def _drain(self) -> None:
         try:
@@ -67,7 +74,8 @@ class GroupCommit(Generic[Row, Result]):
                 size = min(len(self._waiting), self._batch_rows_max)
                 await self._commit([self._waiting.popleft() for _ in range(size)])
         finally:
-            self._writer = None
+            # Here, not in a callback: a row that came between the two would find a writer that takes nothing any more.
+            self._writers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _commit(self, batch: list[tuple[Row, asyncio.Future[Result]]]) -> None:
         """Commit a batch; when one row is at fault, halve the batch until the culprit stands alone with its own error."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,6 +29,7 @@ from payments.wire.version import CURRENT, requested_version
 BODY_BYTES_MAX = 1024 * 1024
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 
+Headers = dict[bytes, bytes]
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _canonical = msgspec.json.Encoder(order="sorted").encode
@@ -169,8 +169,8 @@ class _Front:
         """Call the endpoint, or answer with the error `otherwise`, and log one line."""
         started = time.perf_counter()
         request_id = new_id("req")
-        headers = Headers(scope=scope)
-        key = headers.get("idempotency-key") if scope["method"] == "POST" else None
+        headers: Headers = dict(scope["headers"])
+        key = _text(headers, b"idempotency-key") if scope["method"] == "POST" else None
         merchant_id: int | None = None
         try:
             if endpoint is None:
@@ -195,17 +195,17 @@ class _Front:
         )
 
     async def _call(self, scope: Scope, receive: Receive, headers: Headers, endpoint: Endpoint, request_id: str, key: str | None) -> Call:
-        principal = await self._authenticator.authenticate(headers.get("authorization"))
+        principal = await self._authenticator.authenticate(_text(headers, b"authorization"))
         if principal.kind is KeyKind.PUBLISHABLE and not endpoint.publishable:
             raise PermissionDenied(
                 "This API call cannot be made with a publishable API key. Please use a secret API key.", code="secret_key_required"
             )
-        version = requested_version(headers.get("stripe-version"))
+        version = requested_version(_text(headers, b"stripe-version"))
         if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
             raise InvalidRequest(f"Idempotency keys must have between 1 and {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters.")
         if scope["method"] == "POST":
             body = await _read(receive, headers)
-            decode = decode_json if headers.get("content-type", "").startswith("application/json") else decode_form
+            decode = decode_json if headers.get(b"content-type", b"").startswith(b"application/json") else decode_form
             params = decode(body)
         else:
             params = decode_form(scope["query_string"])
@@ -230,9 +230,14 @@ def _expand(params: Params) -> tuple[str, ...]:
     return tuple(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - checked above
 
 
+def _text(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
 async def _read(receive: Receive, headers: Headers) -> bytes:
     """Read the body, however its length was declared, and stop at the limit."""
-    declared = headers.get("content-length", "")
+    declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
         raise BodyTooLarge(BODY_BYTES_MAX)
     message = await receive()

@@ -31,23 +31,33 @@ class Authenticator:
         self._pool = pool
         self._pepper = pepper
         self._clock = clock
+        self._hashes: dict[str, bytes] = {}
         self._remembered: dict[bytes, tuple[float, asyncio.Future[Principal | None]]] = {}
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """Return the caller; raises `AuthenticationFailed`."""
         key = _key_of(authorization)
-        principal = await self._find(key_hash(key, self._pepper))
+        principal = await self._find(self._hash(key))
         if principal is None:
             shown = f"{key[:8]}{'*' * 12}{key[-4:]}" if len(key) >= 16 else "*" * len(key)
             raise AuthenticationFailed(f"Invalid API Key provided: {shown}")
         return principal
+
+    def _hash(self, key: str) -> bytes:
+        """Hash a key; the hashes of keys in use are remembered, for an HMAC a request adds up."""
+        hashed = self._hashes.get(key)
+        if hashed is None:
+            if len(self._hashes) >= _REMEMBERED_KEYS_MAX:
+                self._hashes.clear()
+            hashed = self._hashes[key] = key_hash(key, self._pepper)
+        return hashed
 
     async def _find(self, hashed: bytes) -> Principal | None:
         """Look the key up; concurrent callers with one key share one look-up."""
         now = self._clock.now()
         known = self._remembered.get(hashed)
         if known is not None and now < known[0]:
-            return await asyncio.shield(known[1])
+            return known[1].result() if known[1].done() else await asyncio.shield(known[1])
         if len(self._remembered) >= _REMEMBERED_KEYS_MAX:
             self._remembered.clear()
         lookup = asyncio.ensure_future(find_principal(self._pool, hashed))

@@ -26,14 +26,18 @@ def decode_form(body: bytes) -> Params:
     """Decode `application/x-www-form-urlencoded`; raises `InvalidRequest`."""
     if not body:
         return {}
-    pairs = body.split(b"&")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise _not_utf8() from None
+    pairs = text.split("&")
     if len(pairs) > PARAMETERS_MAX:
         raise InvalidRequest(f"Too many parameters: at most {PARAMETERS_MAX} are accepted.")
     params: Params = {}
     for pair in pairs:
         if pair:
-            name, _, value = pair.partition(b"=")
-            _insert(params, _text(name), _text(value))
+            name, _, value = pair.partition("=")
+            _insert(params, _unquoted(name), _unquoted(value))
     return {name: _lists(value) for name, value in params.items()}
 
 
@@ -50,16 +54,19 @@ def decode_json(body: bytes) -> Params:
     return params
 
 
-def _text(raw: bytes) -> str:
-    if b"%" in raw or b"+" in raw:
-        raw = unquote_to_bytes(raw.replace(b"+", b" "))
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise InvalidRequest("Invalid request: parameters must be valid UTF-8.") from None
+def _unquoted(text: str) -> str:
+    if "%" in text or "+" in text:
+        try:
+            text = unquote_to_bytes(text.replace("+", " ")).decode()
+        except UnicodeDecodeError:
+            raise _not_utf8() from None
     if "\0" in text:
         raise InvalidRequest("Invalid request: parameters must not contain NUL bytes.")
     return text
+
+
+def _not_utf8() -> InvalidRequest:
+    return InvalidRequest("Invalid request: parameters must be valid UTF-8.")
 
 
 def _insert(params: Params, name: str, value: str) -> None:
@@ -118,7 +125,7 @@ def _check_json(value: object, depth: int) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise InvalidRequest("Invalid request: parameters must be valid UTF-8.") from None
+                raise _not_utf8() from None
         case dict():
             for name, child in cast("Params", value).items():
                 _check_json(name, depth)

@@ -51,6 +51,7 @@ async def _serve(application: Application, binding: Binding, log: Logger) -> Non
                 http="httptools",
                 lifespan="off",
                 access_log=False,
+                proxy_headers=False,
                 log_config=None,
                 server_header=False,
                 date_header=False,
