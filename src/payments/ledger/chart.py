@@ -5,6 +5,7 @@ Assets (what others owe us) grow by debits, liabilities and income by credits. A
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, lru_cache
 
 
 class AccountKind(StrEnum):
@@ -32,11 +33,12 @@ class AccountKind(StrEnum):
 
 _DEBIT_NORMAL = frozenset({AccountKind.RECEIVABLE, AccountKind.SETTLED, AccountKind.LOSSES, AccountKind.PAID_OUT})
 
+_ACCOUNTS_REMEMBERED = 10_000
 PLATFORM = "platform"
 """The holder of our own accounts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Account:
     """An account of the chart; equal accounts are the same account."""
 
@@ -46,22 +48,32 @@ class Account:
     kind: AccountKind
     currency: str
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.holder, self.livemode, self.kind, self.currency))
+
+    def __hash__(self) -> int:
+        return self._hash  # looked up several times a payment
+
     @property
     def normal_side(self) -> str:
         """The side that makes the account grow: `debit` or `credit`."""
         return "debit" if self.kind in _DEBIT_NORMAL else "credit"
 
 
+@lru_cache(maxsize=_ACCOUNTS_REMEMBERED)
 def merchant_account(merchant_id: int, livemode: bool, kind: AccountKind, currency: str) -> Account:
     """Return an account of a merchant."""
     return Account(f"merchant:{merchant_id}", livemode, kind, currency)
 
 
+@lru_cache(maxsize=_ACCOUNTS_REMEMBERED)
 def acquirer_account(acquirer: str, livemode: bool, kind: AccountKind, currency: str) -> Account:
     """Return an account of an acquirer."""
     return Account(f"acquirer:{acquirer}", livemode, kind, currency)
 
 
+@lru_cache(maxsize=_ACCOUNTS_REMEMBERED)
 def platform_account(livemode: bool, kind: AccountKind, currency: str) -> Account:
     """Return an account of our own."""
     return Account(PLATFORM, livemode, kind, currency)

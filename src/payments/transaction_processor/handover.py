@@ -1,12 +1,12 @@
 """The calls of payment-api: a batch of attempts in, answers out as their commits are done."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from payments.acquirers.acquirer import Order
 from payments.domain.attempt import AttemptKind
@@ -52,7 +52,7 @@ class HandoverRoutes:
         self._under_way.update(tasks)
         for task in tasks:
             task.add_done_callback(self._under_way.discard)
-        return StreamingResponse(_lines(tasks), media_type="application/x-ndjson")
+        return _Lines(tasks)
 
     async def _process(self, work: OpenAttempt) -> Answer:
         try:
@@ -82,9 +82,18 @@ class HandoverRoutes:
         return Response(_encode(verdict), media_type="application/json")
 
 
-async def _lines(tasks: list[asyncio.Task[Answer]]) -> AsyncIterator[bytes]:
-    """Yield a line per answer as they come, those that come together in one piece."""
-    pending: set[asyncio.Task[Answer]] = set(tasks)
-    while pending:
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        yield b"".join(_encode(task.result()) + b"\n" for task in done)
+class _Lines(Response):
+    """A line per answer as they come, those that come together in one piece."""
+
+    def __init__(self, tasks: list[asyncio.Task[Answer]]) -> None:
+        super().__init__(media_type="application/x-ndjson")
+        del self.headers["content-length"]
+        self._pending = set(tasks)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while self._pending:
+            done, self._pending = await asyncio.wait(self._pending, return_when=asyncio.FIRST_COMPLETED)
+            lines = b"".join(_encode(task.result()) + b"\n" for task in done)
+            await send({"type": "http.response.body", "body": lines, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})

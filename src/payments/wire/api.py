@@ -123,9 +123,26 @@ def build_api(
         healthy = await is_healthy()
         return JSONResponse({"status": "ok" if healthy else "unavailable"}, 200 if healthy else 503)
 
-    routes: list[BaseRoute] = [Route(path, _Resource(front, methods)) for path, methods in by_path.items()]
+    resources = {path: _Resource(front, methods) for path, methods in by_path.items()}
+    routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
     routes += [Route(HEALTH_PATH, health, methods=["GET"]), *raw_routes]
-    return Router(routes, default=_Unknown(front), redirect_slashes=False)
+    return _Dispatch(resources, Router(routes, default=_Unknown(front), redirect_slashes=False))
+
+
+class _Dispatch:
+    """Finds paths without placeholders by one look-up, and leaves the others to the router."""
+
+    def __init__(self, resources: Mapping[str, ASGIApp], router: ASGIApp) -> None:
+        self._resources = resources
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        resource = self._resources.get(scope["path"])
+        if resource is None or scope["type"] != "http":
+            await self._router(scope, receive, send)
+        else:
+            scope["path_params"] = {}
+            await resource(scope, receive, send)
 
 
 class _Resource:
