@@ -38,9 +38,7 @@ def run_tap(
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "payments.cli", *arguments]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TAP_")}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, env={**inherited, **(environment or {})}, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env={**inherited, **(environment or {})}, check=False)
     if check and done.returncode:
         raise AssertionError(f"tap {' '.join(arguments)} exited with {done.returncode}: {done.stdout}{done.stderr}")
     return done

@@ -34,6 +34,16 @@ class Order:
     """The cardholder passed 3-D Secure."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedRefund:
+    """An acquirer's report that a refund which it had approved didn't reach the cardholder."""
+
+    reference: str
+    """The refund's attempt."""
+    merchant_id: int
+    livemode: bool
+
+
 class Acquirer(Protocol):
     """A bank or processor. Implementations never raise for what the network does to them: silence and nonsense are `Unknown`."""
 
@@ -48,6 +58,14 @@ class Acquirer(Protocol):
 
     async def inquire(self, reference: str) -> Final | Unknown | NotFound:
         """Tell what became of an order."""
+        ...
+
+    async def failed_refunds(self) -> list[FailedRefund]:
+        """Return refunds that were approved and failed after all; each is reported until it is acknowledged."""
+        ...
+
+    async def acknowledge(self, report: FailedRefund) -> None:
+        """Tell that a report was booked."""
         ...
 
     async def verify_card(self, order: Order) -> Outcome:

@@ -6,12 +6,13 @@ same one. It counts approvals per reference: more than one would be a double cha
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
-from payments.acquirers.acquirer import Order
+from payments.acquirers.acquirer import FailedRefund, Order
 from payments.acquirers.test_cards import BY_NUMBER, MESSAGES, Behaviour, TestCard
 from payments.domain.attempt import AttemptKind
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
@@ -34,6 +35,8 @@ class JournalEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     answered_at: int
     """Unix seconds."""
     original_reference: str | None = None
+    merchant_id: int
+    livemode: bool
 
 
 _encode = msgspec.json.Encoder().encode
@@ -43,12 +46,25 @@ _decode = msgspec.json.Decoder(JournalEntry).decode
 class Journal(Protocol):
     """The bank's books: entries in their stored form, by reference."""
 
-    async def record(self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes) -> str | bytes:
-        """Write an answer and return it; for a reference known already, return the first answer instead."""
+    async def record(
+        self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes, fails_at: int | None
+    ) -> str | bytes:
+        """Write an answer and return it; for a reference known already, return the first answer instead.
+
+        `fails_at`, unix seconds: when a refund that was approved fails after all.
+        """
         ...
 
     async def find(self, reference: str) -> str | bytes | None:
         """Return the answer recorded for a reference."""
+        ...
+
+    async def failed(self, now: int) -> Sequence[str | bytes]:
+        """Return the entries that failed until `now` and aren't acknowledged."""
+        ...
+
+    async def acknowledge(self, reference: str) -> None:
+        """Report a failure no more."""
         ...
 
 
@@ -88,6 +104,8 @@ class Simulator:
             approvals=1 if isinstance(answer, Approved) else 0,
             answered_at=int(self._clock.now()),
             original_reference=order.original_reference,
+            merchant_id=order.merchant_id,
+            livemode=order.livemode,
         )
         recorded = await self._journal.record(
             entry.reference,
@@ -96,6 +114,9 @@ class Simulator:
             currency=entry.currency,
             approvals=entry.approvals,
             answer=_encode(entry),
+            fails_at=entry.answered_at + REFUND_PENDING_SECONDS
+            if entry.kind is AttemptKind.REFUND and behaviour is Behaviour.REFUND_FAILS
+            else None,
         )
         return self._visible(_decode(recorded))
 
@@ -103,6 +124,15 @@ class Simulator:
         """Tell what became of an order."""
         entry = await self._find(reference)
         return NotFound() if entry is None else self._visible(entry)
+
+    async def failed_refunds(self) -> list[FailedRefund]:
+        """Return refunds that were approved and failed after all; each is reported until it is acknowledged."""
+        entries = [_decode(answer) for answer in await self._journal.failed(int(self._clock.now()))]
+        return [FailedRefund(reference=each.reference, merchant_id=each.merchant_id, livemode=each.livemode) for each in entries]
+
+    async def acknowledge(self, report: FailedRefund) -> None:
+        """Tell that a report was booked."""
+        await self._journal.acknowledge(report.reference)
 
     async def verify_card(self, order: Order) -> Outcome:
         """Check a card without moving money: plain declines are refused, those that only fail when charged pass."""

@@ -15,6 +15,8 @@ class AttemptKind(StrEnum):
     CAPTURE = "capture"
     VOID = "void"
     REFUND = "refund"
+    REFUND_FAILURE = "refund_failure"
+    """Not an order of ours: the acquirer reported that a refund which it had approved failed after all."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):

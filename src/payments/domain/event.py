@@ -32,7 +32,7 @@ OBJECT_CLASSES: dict[ObjectType, type[EventObject]] = {
     ObjectType.PAYMENT_METHOD: PaymentMethod,
     ObjectType.CUSTOMER: Customer,
 }
-_TYPES: dict[type[EventObject], ObjectType] = {cls: name for name, cls in OBJECT_CLASSES.items()}
+OBJECT_TYPES: dict[type[EventObject], ObjectType] = {cls: name for name, cls in OBJECT_CLASSES.items()}
 
 
 class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,7 +82,7 @@ def event_of(
         livemode=subject.livemode,
         created=created,
         type=event_type,
-        object_type=_TYPES[type(subject)],
+        object_type=OBJECT_TYPES[type(subject)],
         object_id=subject.id,
         object_version=subject.version,
         snapshot=msgspec.Raw(msgspec.json.encode(subject)),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.event import ObjectType
 from payments.domain.payment_method import PaymentMethod
 from payments.payment_api.intent_params import Id
 from payments.payment_api.objects import Objects
@@ -148,7 +149,7 @@ class Customers:
             await self.objects.tell(connection, told)
             return reply(render(deleted))
 
-        return await self.objects.once(call, mutate)
+        return await self.objects.once(call, mutate, ObjectType.CUSTOMER)
 
     async def _payment_methods(self, call: Call) -> Reply:
         params = call.parse(PaymentMethodListParams)

@@ -16,7 +16,7 @@ from payments.storage.changes import insert_payment_method, update_intent
 from payments.storage.database import Connection
 from payments.wire.api import Call, Reply, reply
 from payments.wire.params import merge_metadata, unset
-from payments.wire.reading import Reader
+from payments.wire.reading import Reader, check_expandable
 from payments.wire.render import render
 
 _ALWAYS = frozenset({"description", "metadata"})
@@ -34,6 +34,7 @@ class IntentUpdate:
     async def handle(self, call: Call) -> Reply:
         """Update the intent of the path."""
         check_supported(call)
+        check_expandable(call, "payment_intent")
         params = call.parse(UpdateParams)
         check_payer(params)
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")

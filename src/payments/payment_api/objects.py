@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from payments.domain.event import Event, EventObject, event_of
+from payments.domain.event import OBJECT_TYPES, Event, EventObject, ObjectType, event_of
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
 from payments.storage.database import Connection
@@ -12,7 +12,7 @@ from payments.storage.events import append_events
 from payments.storage.wakeup import Waker
 from payments.wire.api import Call, Reply, reply
 from payments.wire.idempotency import Idempotency
-from payments.wire.reading import Reader
+from payments.wire.reading import Reader, check_expandable
 from payments.wire.render import Rendered, render
 
 T = TypeVar("T", bound=EventObject)
@@ -39,10 +39,11 @@ class Objects:
                 await self.tell(connection, [self.event(call, event_type, after, previous)])
             return reply(render(after))
 
-        return await self.once(call, mutate)
+        return await self.once(call, mutate, OBJECT_TYPES[type(after)])
 
-    async def once(self, call: Call, mutate: Callable[[Connection], Awaitable[Reply]]) -> Reply:
-        """Run a mutation once per key, and wake whoever delivers its events."""
+    async def once(self, call: Call, mutate: Callable[[Connection], Awaitable[Reply]], answer: ObjectType) -> Reply:
+        """Run a mutation that answers with an `answer` once per key, and wake whoever delivers its events."""
+        check_expandable(call, answer)
         result = await self.idempotency.once(call, mutate)
         self.waker.wake()
         return await self.reader.expanded(call, result)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from payments.domain.customer import Customer
 from payments.domain.errors import CardError, InvalidRequest, NotFound, Overloaded
+from payments.domain.event import ObjectType
 from payments.domain.outcome import Declined, Unknown
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.people import Address, BillingDetails
@@ -86,7 +87,7 @@ class PaymentMethods:
             await insert_payment_method(connection, method, vaulted.sealed_number)
             return reply(render(method))
 
-        return await self.objects.once(call, mutate)
+        return await self.objects.once(call, mutate, ObjectType.PAYMENT_METHOD)
 
     async def _list(self, call: Call) -> Reply:
         params = call.parse(_ListParams)

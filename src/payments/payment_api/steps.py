@@ -23,7 +23,7 @@ from payments.storage.payments import Begin, Begun, EncodedBegin
 from payments.storage.wakeup import Waker
 from payments.wire.api import Call, Reply
 from payments.wire.idempotency import Idempotency, answer_of
-from payments.wire.reading import Reader
+from payments.wire.reading import Reader, check_expandable
 
 OUTCOME_WAIT_SECONDS = 25.0
 """How long a client is kept waiting for an outcome that got lost on its way, before it is told to ask again."""
@@ -47,6 +47,7 @@ class Steps:
 
     async def take(self, call: Call, unit: Begin, work: OpenAttempt | None) -> Reply:
         """Take a step and answer the call; `work` is the unit's attempt with all that carrying it out takes."""
+        check_expandable(call, "payment_intent" if unit.refund is None else "refund")
         deadline = self.lease_end()
         if not await self.begin(unit):
             return await self.answered(call, await self.idempotency.replay(call))

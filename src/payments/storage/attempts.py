@@ -79,10 +79,17 @@ class Attempts:
         found = await self._pool.fetch(_SQL["expired_holds"], now, limit)
         return [msgspec.json.decode(row["document"], type=PaymentIntent) for row in found]
 
-    async def open_void(self, intent: PaymentIntent, attempt: Attempt) -> bool:
-        """Record that a hold is being released; `intent` is as it shall be. False when the intent moved on."""
+    async def refund_of(self, merchant_id: int, livemode: bool, attempt_id: str) -> tuple[Refund, PaymentIntent] | None:
+        """Return the refund that an attempt was for, with its intent, as they are now."""
+        row = await self._pool.fetchrow(_SQL["refund_of"], merchant_id, livemode, attempt_id)
+        if row is None:
+            return None
+        return msgspec.json.decode(row["refund"], type=Refund), msgspec.json.decode(row["intent"], type=PaymentIntent)
+
+    async def open_follow_up(self, intent: PaymentIntent, attempt: Attempt) -> bool:
+        """Record an attempt that nobody asked for; `intent` is as it shall be. False when the intent moved on."""
         opened: bool | None = await self._pool.fetchval(
-            _SQL["open_void"],
+            _SQL["open_follow_up"],
             intent.merchant_id,
             intent.livemode,
             intent.id,

@@ -29,7 +29,14 @@ SELECT count(*) AS open, count(*) FILTER (WHERE inquiries > 0) AS unknown FROM p
 -- expired_holds: intents whose authorization ran out uncaptured
 SELECT document FROM payments.payment_intents WHERE capture_before < $1 AND open_attempt IS NULL ORDER BY capture_before LIMIT $2;
 
--- open_void: start to release an expired hold, unless the intent moved on
+-- refund_of: the refund of an attempt, with its intent
+SELECT r.document AS refund, i.document AS intent
+FROM payments.attempts a
+JOIN payments.payment_intents i ON i.merchant_id = a.merchant_id AND i.livemode = a.livemode AND i.id = a.payment_intent
+JOIN payments.refunds r ON r.merchant_id = a.merchant_id AND r.livemode = a.livemode AND r.id = a.document ->> 'refund'
+WHERE a.merchant_id = $1 AND a.livemode = $2 AND a.id = $3;
+
+-- open_follow_up: start what nobody asked for (an expired hold, a failed refund), unless the intent moved on
 WITH changed AS (
     UPDATE payments.payment_intents SET version = $5, open_attempt = $6, document = $7
     WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4 AND open_attempt IS NULL

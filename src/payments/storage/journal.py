@@ -27,6 +27,7 @@ class _Row(Struct, frozen=True):
     currency: str
     approvals: int
     answer: msgspec.Raw
+    fails_at: int | None
 
 
 class PostgresJournal:
@@ -37,14 +38,24 @@ class PostgresJournal:
         self._pool = pool
         self._rows: GroupCommit[_Row, str] = GroupCommit(self._write, name="journal")
 
-    async def record(self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes) -> str | bytes:
+    async def record(
+        self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes, fails_at: int | None
+    ) -> str | bytes:
         """Write an answer and return it; for a reference known already, return the first answer instead."""
-        return await self._rows.submit(_Row(reference, kind, amount, currency, approvals, msgspec.Raw(answer)))
+        return await self._rows.submit(_Row(reference, kind, amount, currency, approvals, msgspec.Raw(answer), fails_at))
 
     async def find(self, reference: str) -> str | bytes | None:
         """Return the answer recorded for a reference."""
         answer: str | None = await self._pool.fetchval(_SQL["find"], reference)
         return answer
+
+    async def failed(self, now: int) -> list[str]:
+        """Return the entries that failed until `now` and aren't acknowledged."""
+        return [row["answer"] for row in await self._pool.fetch(_SQL["failed"], now)]
+
+    async def acknowledge(self, reference: str) -> None:
+        """Report a failure no more."""
+        await self._pool.execute(_SQL["acknowledge"], reference)
 
     async def _write(self, batch: Sequence[_Row]) -> list[str]:
         unique = {row.reference: row for row in batch}

@@ -58,6 +58,8 @@ class Processor:
         work = await self.attempts.load(attempt)
         if work is None:
             return None
+        if attempt.kind is AttemptKind.REFUND_FAILURE:
+            return await self._settle(work, _REFUND_FAILED)
         answer = await self._ask(self.acquirer.inquire(attempt.id))
         if not isinstance(answer, NotFound):
             return await self._settle(work, answer)
@@ -145,6 +147,9 @@ _TOO_LATE = Declined(
     message="An error occurred while processing your card. Try again in a little bit.",
     network_status="not_sent_to_network",
 )
+
+
+_REFUND_FAILED = Declined(code="refund_failed", message="The refund was approved and failed after all.")
 
 
 def _known(outcome: Outcome | NotFound) -> Outcome:

@@ -52,6 +52,8 @@ def settlement_of(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settleme
             return _void(work, outcome, terms)
         case AttemptKind.REFUND:
             return _refund(work, outcome, terms)
+        case AttemptKind.REFUND_FAILURE:
+            return _refund_failure(work, outcome, terms)
         case _ as never:
             assert_never(never)
 
@@ -312,6 +314,40 @@ def _refund(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | N
             )
         case _ as never:
             assert_never(never)
+
+
+def _refund_failure(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement:
+    """A refund that was booked didn't reach the cardholder: the merchant gets the amount back, by a reversing transfer."""
+    attempt, refund, charge = work.attempt, _loaded(work.refund), _loaded(work.charge)
+    change = BalanceTransaction(
+        id=new_id("txn"),
+        merchant_id=attempt.merchant_id,
+        livemode=attempt.livemode,
+        created=terms.now,
+        amount=attempt.amount,
+        currency=attempt.currency,
+        type="refund_failure",
+        source=refund.id,
+        available_on=terms.now,
+    )
+    refund = replace(
+        refund,
+        version=refund.version + 1,
+        status="failed",
+        failure_reason="unknown",
+        failure_balance_transaction=change.id,
+    )
+    charge = replace(charge, version=charge.version + 1, amount_refunded=charge.amount_refunded - attempt.amount, refunded=False)
+    return Settlement(
+        attempt=attempt.id,
+        outcome=outcome,
+        intent=_close(work.intent),
+        charge=charge,
+        refund=refund,
+        balance_transactions=[change],
+        transfers=postings.refund_reversal(_books(attempt, terms), change.id, attempt.amount, terms.now),
+        events=[_event("charge.refund.updated", refund, work, terms), _answer("refund.failed", refund, work, terms)],
+    )
 
 
 def _loaded(value: T | None) -> T:

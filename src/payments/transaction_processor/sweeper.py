@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from payments.domain.attempt import Attempt, AttemptKind
 from payments.domain.payment_intent import PaymentIntent
+from payments.domain.refund import Refund
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
@@ -36,6 +37,7 @@ class Sweeper:
             tasks.create_task(self._repeat(self.resolve_abandoned, every_seconds=0.5))
             tasks.create_task(self._repeat(self.expire_holds, every_seconds=5))
             tasks.create_task(self._repeat(self.release_funds, every_seconds=5))
+            tasks.create_task(self._repeat(self.book_failed_refunds, every_seconds=5))
             tasks.create_task(self._repeat(self.purge_claims, every_seconds=600))
 
     async def _repeat(self, step: Callable[[], Awaitable[int]], *, every_seconds: float) -> None:
@@ -65,9 +67,25 @@ class Sweeper:
         for intent in expired:
             attempt = void_attempt(intent, now)
             changed = replace(intent, version=intent.version + 1, open_attempt=attempt.id)
-            if await self.attempts.open_void(changed, attempt):
+            if await self.attempts.open_follow_up(changed, attempt):
                 await self.processor.resolve(attempt)
         return len(expired)
+
+    async def book_failed_refunds(self) -> int:
+        """Book the refunds that failed after they had been approved; returns how many were booked."""
+        booked = 0
+        for report in await self.processor.acquirer.failed_refunds():
+            found = await self.attempts.refund_of(report.merchant_id, report.livemode, report.reference)
+            if found is None or found[0].status == "failed":
+                await self.processor.acquirer.acknowledge(report)
+                continue
+            refund, intent = found
+            attempt = refund_failure_attempt(refund, intent, int(self.clock.now()))
+            changed = replace(intent, version=intent.version + 1, open_attempt=attempt.id)
+            if refund.status == "succeeded" and await self.attempts.open_follow_up(changed, attempt):
+                await self.processor.resolve(attempt)
+                booked += 1
+        return booked
 
     async def release_funds(self) -> int:
         """Make captured funds available whose time has come; returns how many captures."""
@@ -78,6 +96,24 @@ class Sweeper:
         """Forget idempotency keys after their time."""
         await claims.purge_expired(self.pool, self.clock.now())
         return 0
+
+
+def refund_failure_attempt(refund: Refund, intent: PaymentIntent, now: int) -> Attempt:
+    """Build the attempt that books a refund's failure."""
+    return Attempt(
+        id=new_id("att"),
+        merchant_id=refund.merchant_id,
+        livemode=refund.livemode,
+        created=now,
+        kind=AttemptKind.REFUND_FAILURE,
+        payment_intent=intent.id,
+        charge=refund.charge,
+        amount=refund.amount,
+        currency=refund.currency,
+        payment_method=refund.payment_method or "",
+        refund=refund.id,
+        outcome_event=new_id("evt"),
+    )
 
 
 def void_attempt(intent: PaymentIntent, now: int) -> Attempt:

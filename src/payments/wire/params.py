@@ -82,11 +82,25 @@ class BillingDetailsParam(Struct, frozen=True, forbid_unknown_fields=True):
 def parse(params: dict[str, object], cls: type[T]) -> T:
     """Convert decoded parameters to the struct `cls`; raises `InvalidRequest` with Stripe's code, message and parameter."""
     try:
-        return msgspec.convert(params, cls, strict=False)
+        parsed = msgspec.convert(params, cls, strict=False)
     except msgspec.ValidationError as refusal:
         raise _translate(str(refusal), params) from None
+    _check_integers(params, parsed, [])
+    return parsed
 
 
+def _check_integers(params: dict[str, object], parsed: object, path: list[str]) -> None:
+    """Refuse what msgspec takes for an integer and nobody else does: `1e3`, `2000.0`."""
+    for name, given in params.items():
+        value = getattr(parsed, name, None)
+        if type(value) is int and not isinstance(given, int) and not (isinstance(given, str) and _INTEGER.fullmatch(given)):
+            field = _bracketed([*path, name])
+            raise InvalidRequest(f"Invalid integer: {str(given)[:100]}", code="parameter_invalid_integer", param=field)
+        if isinstance(value, Struct) and isinstance(given, dict):
+            _check_integers(cast("dict[str, object]", given), value, [*path, name])
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _AT = re.compile(r" - at `([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")

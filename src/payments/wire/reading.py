@@ -175,8 +175,7 @@ class Reader:
 
     async def _expand(self, call: Call, bodies: list[Rendered], paths: tuple[str, ...] | list[str]) -> None:
         for path in paths:
-            if path.count(".") >= EXPAND_DEPTH_MAX:
-                raise InvalidRequest(f"You cannot expand more than {EXPAND_DEPTH_MAX} levels of a property: {path[:200]}.", param="expand")
+            _check_depth(path)
             await self._expand_path(call, bodies, path, path)
 
     async def _expand_path(self, call: Call, bodies: list[Rendered], path: str, whole: str) -> None:
@@ -212,6 +211,29 @@ class Reader:
             subject = found.get(cast("str", parent[leaf]))
             if subject is not None:
                 parent[leaf] = rendered(subject)
+
+
+def check_expandable(call: Call, kind_name: str) -> None:
+    """Raise `InvalidRequest` for a property that can't be expanded: before a call changes anything, not after it."""
+    for path in call.expand:
+        _check_depth(path)
+        kinds, rest = [kind_name], path
+        while rest:
+            fields = {
+                field: names
+                for name in kinds
+                for field, names in KINDS[name].expandable.items()
+                if rest == field or rest.startswith(f"{field}.")
+            }
+            if not fields:
+                raise _not_expandable(path)
+            field, names = next(iter(fields.items()))
+            kinds, rest = names.split(), rest[len(field) + 1 :]
+
+
+def _check_depth(path: str) -> None:
+    if path.count(".") >= EXPAND_DEPTH_MAX:
+        raise InvalidRequest(f"You cannot expand more than {EXPAND_DEPTH_MAX} levels of a property: {path[:200]}.", param="expand")
 
 
 def _parents(bodies: list[Rendered], field: str) -> tuple[list[Rendered], str]:

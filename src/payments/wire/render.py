@@ -160,6 +160,13 @@ def _charge(charge: Charge) -> Rendered:
     }
 
 
+_ECI: dict[bool, dict[str, str]] = {
+    True: {"visa": "05", "mastercard": "02"},
+    False: {"visa": "07", "mastercard": "00"},
+}
+"""Electronic commerce indicators of the networks, by whether the cardholder authenticated. Source: EMV 3-D Secure."""
+
+
 def _charged_card(charge: Charge) -> Rendered:
     card = charge.card
     held = charge.paid and not charge.captured
@@ -169,6 +176,7 @@ def _charged_card(charge: Charge) -> Rendered:
         "brand": card.brand,
         "checks": _checks(card),
         "country": card.country,
+        "electronic_commerce_indicator": _ECI[charge.three_d_secure is not None].get(card.brand) if charge.paid else None,
         "exp_month": card.exp_month,
         "exp_year": card.exp_year,
         "extended_authorization": {"status": "disabled"},
@@ -195,6 +203,7 @@ def _charged_card(charge: Charge) -> Rendered:
             "transaction_id": None,
             "version": "2.2.0",
         },
+        "transaction_link_id": None,
         "wallet": None,
     }
     if charge.capture_before is not None:

@@ -242,8 +242,11 @@ CREATE TABLE simulator.journal (
     currency    text NOT NULL,
     approvals   integer NOT NULL,
     repetitions integer NOT NULL DEFAULT 0,
-    answer      json NOT NULL
+    answer      json NOT NULL,
+    fails_at    bigint
 );
+CREATE INDEX journal_fails_at ON simulator.journal (fails_at) WHERE fails_at IS NOT NULL;
+COMMENT ON COLUMN simulator.journal.fails_at IS 'when a refund that was approved fails after all; null again when that was acknowledged';
 COMMENT ON COLUMN simulator.journal.repetitions IS 'how often the order was sent again after it had been answered: a careless acquirer would have carried it out again';
 
 -- History can't be changed, by nobody.

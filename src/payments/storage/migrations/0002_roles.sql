@@ -46,7 +46,7 @@ GRANT SELECT, INSERT ON ledger.accounts, ledger.transfers TO tap_transaction_pro
 GRANT SELECT, INSERT, UPDATE ON ledger.balances TO tap_transaction_processor;
 GRANT SELECT ON ledger.entries TO tap_transaction_processor;
 GRANT SELECT, INSERT ON simulator.journal TO tap_transaction_processor;
-GRANT UPDATE (repetitions) ON simulator.journal TO tap_transaction_processor;
+GRANT UPDATE (repetitions, fails_at) ON simulator.journal TO tap_transaction_processor;
 
 -- notification-service empties the outbox.
 GRANT SELECT, DELETE, UPDATE ON notifications.outbox TO tap_notification_service;

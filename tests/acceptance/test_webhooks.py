@@ -1,0 +1,111 @@
+"""From a payment to the signed webhook, through real processes."""
+
+import pytest
+import stripe
+
+from tests.support.receiver import receiver
+from tests.support.running_tap import RunningTap
+from tests.support.stripe_schema import violations
+
+
+def test_each_step_of_a_payment_arrives_signed_and_in_order(client: stripe.StripeClient) -> None:
+    with receiver() as received:
+        endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["*"]})
+        assert violations(endpoint.to_dict()) == []
+        received.secret = str(endpoint.secret)
+        intent = client.v1.payment_intents.create(
+            {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True, "capture_method": "manual"}
+        )
+        client.v1.payment_intents.capture(intent.id)
+        client.v1.refunds.create({"payment_intent": intent.id})
+        expected = {
+            "payment_intent.created",
+            "charge.succeeded",
+            "payment_intent.amount_capturable_updated",
+            "charge.captured",
+            "payment_intent.succeeded",
+            "charge.refunded",
+            "refund.created",
+        }
+        received.wait_for(lambda each: {delivery.event["type"] for delivery in each.deliveries} >= expected)
+        about_intent = [d for d in received.deliveries if d.event["data"]["object"]["id"] == intent.id]
+        in_order = sorted(about_intent, key=lambda d: int(d.headers["Tap-Object-Sequence"]))
+        assert [delivery.event["type"] for delivery in in_order] == [
+            "payment_intent.created",
+            "payment_intent.amount_capturable_updated",
+            "payment_intent.succeeded",
+        ]
+        assert [delivery.event["data"]["object"]["status"] for delivery in in_order[1:]] == ["requires_capture", "succeeded"]
+        assert [fault for delivery in received.deliveries for fault in violations(delivery.event)] == []
+        assert received.refused == []
+        assert "secret" not in client.v1.webhook_endpoints.retrieve(endpoint.id).to_dict()
+        assert client.v1.webhook_endpoints.delete(endpoint.id).deleted
+
+
+def test_an_endpoint_gets_the_events_that_it_asked_for(client: stripe.StripeClient) -> None:
+    with receiver() as received:
+        endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.deleted", "customer.updated"]})
+        received.secret = str(endpoint.secret)
+        customer = client.v1.customers.create({"name": "Ada", "metadata": {"a": "1", "b": "2"}})
+        client.v1.customers.update(customer.id, {"name": "Grace", "metadata": {"a": "", "c": "3"}})
+        client.v1.customers.delete(customer.id)
+        received.wait_for(lambda each: len(each.deliveries) == 2)
+        updated = next(d.event for d in received.deliveries if d.event["type"] == "customer.updated")
+        assert updated["data"]["previous_attributes"] == {"name": "Ada", "metadata": {"a": "1", "c": None}}
+        assert updated["request"]["id"].startswith("req_")
+        client.v1.webhook_endpoints.update(endpoint.id, {"disabled": True})
+        assert client.v1.webhook_endpoints.retrieve(endpoint.id).status == "disabled"
+
+
+def test_events_are_listed_with_their_pending_webhooks(client: stripe.StripeClient) -> None:
+    endpoint = client.v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/nobody", "enabled_events": ["customer.created"]})
+    customer = client.v1.customers.create({"description": "pending"})
+    listed = client.v1.events.list({"type": "customer.*", "limit": 5})
+    event = next(each for each in listed.data if each.data.object["id"] == customer.id)
+    assert violations(event.to_dict()) == []
+    assert client.v1.events.retrieve(event.id).type == "customer.created"
+    failed = client.v1.events.list({"types": ["customer.created"], "delivery_success": False})
+    for _ in range(100):
+        if any(each.id == event.id for each in failed.data):
+            break
+        failed = client.v1.events.list({"types": ["customer.created"], "delivery_success": False})
+    else:
+        pytest.fail("an undelivered event is not listed as such")
+    client.v1.webhook_endpoints.delete(endpoint.id)
+
+
+def test_dead_letters_are_seen_and_sent_again(tap: RunningTap, client: stripe.StripeClient) -> None:
+    with receiver() as received:
+        endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.created"]})
+        received.secret = "whsec_" + "d3Jvbmc="  # what the receiver refuses for now
+        client.v1.customers.create({})
+        received.wait_for(lambda each: each.refused)
+        listed = client.raw_request("get", "/v1/notifications/deliveries", endpoint=endpoint.id)
+        (delivery,) = client.deserialize(listed, api_mode="V1").data
+        assert delivery.status == "pending"
+        received.secret = str(endpoint.secret)
+        client.raw_request("post", f"/v1/notifications/deliveries/{delivery.id}/redeliver")
+        received.wait_for(lambda each: each.deliveries)
+        for _ in range(200):
+            shown = client.deserialize(client.raw_request("get", f"/v1/notifications/deliveries/{delivery.id}"), api_mode="V1")
+            if shown.status == "delivered":
+                break
+        assert [attempt["status_code"] for attempt in shown.attempt_log] == [400, 200]
+        client.v1.webhook_endpoints.delete(endpoint.id)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"url": "ftp://example.com", "enabled_events": ["*"]},
+        {"url": "example.com", "enabled_events": ["*"]},
+        {"url": "https://example.com", "enabled_events": ["payment_intent.celebrated"]},
+        {"url": "https://example.com", "enabled_events": []},
+        {"url": "https://example.com", "enabled_events": ["*"], "api_version": "2020-01-01"},
+    ],
+)
+def test_an_endpoint_that_makes_no_sense_is_refused(client: stripe.StripeClient, params: stripe.params.WebhookEndpointCreateParams) -> None:
+    before = len(client.v1.webhook_endpoints.list().data)
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.webhook_endpoints.create(params)
+    assert len(client.v1.webhook_endpoints.list().data) == before

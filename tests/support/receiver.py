@@ -1,0 +1,76 @@
+"""A webhook receiver: a real HTTP server on loopback that verifies each delivery with the official library."""
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import stripe
+
+
+@dataclass
+class Delivery:
+    event: dict[str, Any]
+    headers: dict[str, str]
+
+
+@dataclass
+class Receiver:
+    url: str = ""
+    secret: str = ""
+    deliveries: list[Delivery] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why deliveries were not accepted."""
+
+    def event_ids(self) -> set[str]:
+        return {delivery.event["id"] for delivery in self.deliveries}
+
+    def wait_for(self, condition: Any, seconds_max: float = 20) -> None:
+        """Wait until `condition(self)` holds."""
+        deadline = time.monotonic() + seconds_max
+        while not condition(self):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"received {sorted(d.event['type'] for d in self.deliveries)}, refused {self.refused}")
+            time.sleep(0.02)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+
+@contextmanager
+def receiver() -> Generator[Receiver]:
+    received = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                event = stripe.Webhook.construct_event(body, self.headers["Stripe-Signature"], received.secret)
+            except (ValueError, stripe.SignatureVerificationError) as refusal:
+                received.refused.append(repr(refusal))
+                self.send_response(400)
+            else:
+                received.deliveries.append(Delivery(event.to_dict(), dict(self.headers.items())))
+                self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+            pass
+
+    with _Server(("127.0.0.1", 0), Handler) as server:
+        received.url = f"http://127.0.0.1:{server.server_address[1]}/webhooks"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield received
+        finally:
+            server.shutdown()
+            thread.join()
