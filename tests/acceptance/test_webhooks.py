@@ -4,7 +4,6 @@ import pytest
 import stripe
 
 from tests.support.receiver import receiver
-from tests.support.running_tap import RunningTap
 from tests.support.stripe_schema import violations
 
 
@@ -74,7 +73,7 @@ def test_events_are_listed_with_their_pending_webhooks(client: stripe.StripeClie
     client.v1.webhook_endpoints.delete(endpoint.id)
 
 
-def test_dead_letters_are_seen_and_sent_again(tap: RunningTap, client: stripe.StripeClient) -> None:
+def test_dead_letters_are_seen_and_sent_again(client: stripe.StripeClient) -> None:
     with receiver() as received:
         endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.created"]})
         received.secret = "whsec_" + "d3Jvbmc="  # what the receiver refuses for now

@@ -27,7 +27,7 @@ from payments.wire.render import render_event
 
 SEND_SECONDS_MAX = 20.0
 """How long a receiver may take to answer."""
-LEASE_SECONDS = 40.0
+LEASE_SECONDS = SEND_SECONDS_MAX + 5
 UNDER_WAY_MAX = 256
 PER_ENDPOINT_MAX = 32
 _RESPONSE_BYTES_MAX = 4_096

@@ -190,7 +190,9 @@ class _Front:
         key = _text(headers, b"idempotency-key") if scope["method"] == "POST" else None
         merchant_id: int | None = None
         try:
-            if endpoint is None or "\0" in scope["path"]:
+            if "\0" in scope["path"]:  # no id has one, and no database takes one
+                raise UnknownPath(scope["method"], scope["path"].replace("\0", "%00"))
+            if endpoint is None:
                 raise otherwise(scope["method"], scope["path"])
             call = await self._call(scope, receive, headers, endpoint, request_id, key)
             merchant_id = call.principal.merchant_id

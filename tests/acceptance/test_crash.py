@@ -1,0 +1,191 @@
+"""Every process is killed in turn under load. Nothing is lost, nothing is charged twice, every event arrives, the books balance."""
+
+import asyncio
+import os
+import random
+import signal
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from payments.storage.database import connect
+from tests.support.receiver import Receiver, receiver
+from tests.support.running_tap import RunningTap, running_tap
+
+CLIENTS = 32
+PAUSE_SECONDS = 3.0
+"""Between two kills: what was killed is back, and the next one hits a system at work."""
+RETRIED = {409, 429, 500, 502, 503, 504}
+"""What the official SDKs try again under the same idempotency key."""
+
+
+@dataclass
+class Seen:
+    """What the clients saw."""
+
+    operations: set[str] = field(default_factory=set)
+    succeeded: dict[str, str] = field(default_factory=dict)
+    """Operation → payment intent."""
+    refunded: set[str] = field(default_factory=set)
+    declined: int = 0
+    retries: int = 0
+    gave_up: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def session() -> AsyncGenerator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as opened:
+        yield opened
+
+
+class Shop:
+    """A merchant's server that never gives up, and never makes up a new key for the same operation."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, key: str, seen: Seen) -> None:
+        self._session = session
+        self._base_url = base_url
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._seen = seen
+
+    async def post(self, path: str, idempotency_key: str, **params: str) -> tuple[int, dict[str, Any]]:
+        headers = {**self._headers, "Idempotency-Key": idempotency_key}
+        for attempt in range(200):
+            try:
+                async with self._session.post(
+                    self._base_url + path, data=params, headers=headers, timeout=aiohttp.ClientTimeout(total=40)
+                ) as response:
+                    if response.status not in RETRIED:
+                        return response.status, await response.json()
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            self._seen.retries += 1
+            await asyncio.sleep(min(0.05 * (attempt + 1), 0.5))
+        self._seen.gave_up.append(f"{path} {idempotency_key}")
+        return 0, {}
+
+    async def shop(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self.sell(random.random())
+            await asyncio.sleep(random.uniform(0, 0.2))
+
+    async def sell(self, chance: float) -> None:
+        operation = uuid.uuid4().hex
+        self._seen.operations.add(operation)
+        status, intent = await self.post(
+            "/v1/payment_intents",
+            operation,
+            amount="2000",
+            currency="usd",
+            confirm="true",
+            payment_method="pm_card_chargeDeclined" if chance < 0.1 else "pm_card_visa",
+            capture_method="manual" if 0.1 < chance < 0.3 else "automatic",
+            **{"metadata[operation]": operation},
+        )
+        if chance < 0.1:
+            assert status == 402, intent
+            self._seen.declined += 1
+            return
+        assert status == 200, intent
+        if intent["status"] == "requires_capture":
+            status, intent = await self.post(f"/v1/payment_intents/{intent['id']}/capture", operation + "-capture")
+            assert status == 200, intent
+        if intent["status"] != "succeeded":
+            assert intent["status"] == "processing", intent
+            return
+        self._seen.succeeded[operation] = intent["id"]
+        if chance > 0.8:
+            status, refund = await self.post("/v1/refunds", operation + "-refund", payment_intent=intent["id"])
+            assert status == 200, refund
+            assert refund["status"] == "succeeded"
+            self._seen.refunded.add(intent["id"])
+
+
+def kill(tap: RunningTap, name: str) -> None:
+    status = tap.status()
+    pid = status["postgres"]["pid"] if name == "postgres" else status["services"][name]["pid"]
+    os.kill(pid, signal.SIGKILL)
+
+
+async def test_nothing_is_lost_or_doubled_by_any_crash(session: aiohttp.ClientSession) -> None:
+    seen = Seen()
+    with running_tap({"TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}) as tap, receiver() as received:
+        status = tap.status()
+        shop = Shop(session, status["base_url"], status["secret_key"], seen)
+        _, endpoint = await shop.post("/v1/webhook_endpoints", "endpoint", url=received.url, **{"enabled_events[]": "*"})
+        received.secret = endpoint["secret"]
+
+        stop = asyncio.Event()
+        clients = [asyncio.create_task(shop.shop(stop)) for _ in range(CLIENTS)]
+        for victim in ("notification-service", "transaction-processor", "payment-api", "postgres", "transaction-processor"):
+            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.to_thread(kill, tap, victim)
+        await asyncio.sleep(PAUSE_SECONDS)
+        stop.set()
+        await asyncio.gather(*clients)
+
+        assert seen.gave_up == []
+        assert len(seen.succeeded) > 100
+        assert seen.retries > 0, "the kills hit nobody: the test shows nothing"
+        await settled(status["database_url"])
+        await check_payments(status["database_url"], seen)
+        await check_events(status["database_url"], received)
+        books = tap.tap("verify", check=False)
+        assert books.returncode == 0, books.stdout
+
+
+async def settled(database_url: str) -> None:
+    """Wait until no attempt is open: every payment has reached a state that only its merchant can change."""
+
+    async def open_attempts() -> int:
+        async with connect(database_url) as connection:
+            return await connection.fetchval("SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL")
+
+    await eventually(open_attempts, lambda count: count == 0, seconds_max=30)
+
+
+async def check_payments(database_url: str, seen: Seen) -> None:
+    async with connect(database_url) as connection:
+        rows = await connection.fetch(
+            "SELECT id, status, document -> 'metadata' ->> 'operation' AS operation FROM payments.payment_intents"
+        )
+        intents: dict[str, list[Any]] = {}
+        for row in rows:
+            intents.setdefault(row["operation"], []).append(row)
+        assert intents.keys() <= seen.operations
+        assert [operation for operation, made in intents.items() if len(made) > 1] == [], "charged twice"
+        for operation, intent_id in seen.succeeded.items():
+            (row,) = intents[operation]
+            assert (row["id"], row["status"]) == (intent_id, "succeeded")
+        assert {row["status"] for row in rows} <= {"succeeded", "requires_payment_method", "requires_capture", "canceled"}
+
+        assert await connection.fetchval("SELECT count(*) FROM simulator.journal WHERE approvals > 1") == 0
+        doubled = await connection.fetch(
+            "SELECT a.payment_intent FROM simulator.journal j JOIN payments.attempts a ON a.id = j.reference"
+            " WHERE j.kind = 'authorize' AND j.approvals = 1 GROUP BY 1 HAVING count(*) > 1"
+        )
+        assert doubled == []
+        refunds = await connection.fetch("SELECT payment_intent, count(*) AS count FROM payments.refunds GROUP BY 1")
+        assert {row["payment_intent"] for row in refunds} >= seen.refunded
+        assert max((row["count"] for row in refunds), default=1) == 1
+
+
+async def check_events(database_url: str, received: Receiver) -> None:
+    async with connect(database_url) as connection:
+        events = {row["id"] for row in await connection.fetch("SELECT id FROM payments.events")}
+
+    async def missing() -> int:
+        return len(events - received.event_ids())
+
+    await eventually(missing, lambda count: count == 0, seconds_max=60)
+    assert received.refused == []
+
+
+async def eventually(measure: Callable[[], Any], condition: Callable[[int], bool], *, seconds_max: float) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds_max
+    while not condition(value := await measure()):
+        assert asyncio.get_running_loop().time() < deadline, f"still {value}"
+        await asyncio.sleep(0.1)
