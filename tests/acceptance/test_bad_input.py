@@ -149,7 +149,7 @@ def test_unknown_paths_and_methods_say_so(tap: RunningTap, key: str) -> None:
     assert send(tap, key, "POST", "/internal/attempts", b"{}")[0] == 404
 
 
-def test_a_key_is_needed_and_must_be_valid(tap: RunningTap, key: str) -> None:
+def test_a_key_is_needed_and_must_be_valid(tap: RunningTap) -> None:
     assert "You did not provide an API key" in error(tap, None, 401, "GET", "/v1/balance")["message"]
     wrong = f"sk_test_{os.urandom(24).hex()}"
     message = error(tap, wrong, 401, "GET", "/v1/payment_intents")["message"]

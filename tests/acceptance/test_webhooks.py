@@ -1,5 +1,7 @@
 """From a payment to the signed webhook, through real processes."""
 
+from typing import Any
+
 import pytest
 import stripe
 
@@ -80,11 +82,13 @@ def test_dead_letters_are_seen_and_sent_again(client: stripe.StripeClient) -> No
         client.v1.customers.create({})
         received.wait_for(lambda each: each.refused)
         listed = client.raw_request("get", "/v1/notifications/deliveries", endpoint=endpoint.id)
-        (delivery,) = client.deserialize(listed, api_mode="V1").data
+        answer: Any = client.deserialize(listed, api_mode="V1")
+        (delivery,) = answer.data
         assert delivery.status == "pending"
         received.secret = str(endpoint.secret)
         client.raw_request("post", f"/v1/notifications/deliveries/{delivery.id}/redeliver")
         received.wait_for(lambda each: each.deliveries)
+        shown: Any = None
         for _ in range(200):
             shown = client.deserialize(client.raw_request("get", f"/v1/notifications/deliveries/{delivery.id}"), api_mode="V1")
             if shown.status == "delivered":

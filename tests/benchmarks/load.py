@@ -86,7 +86,9 @@ async def _pay(url: str, key: str, clients: int, seconds: float, warm_up_seconds
     until = measured_from + seconds
     ended = [loop.create_future() for _ in range(clients)]
     for done in ended:
-        await loop.create_connection(lambda done=done: _Client(head, result, measured_from, until, done), parts.hostname, parts.port)
+        await loop.create_connection(
+            lambda done=done: _Client(head, result, measured_from, until, done), str(parts.hostname), parts.port or 80
+        )
     await asyncio.gather(*ended)
     result.seconds = time.perf_counter() - measured_from
     return result

@@ -25,7 +25,7 @@ def test_a_database_of_a_newer_version_is_left_alone(database_url: str, tmp_path
     for known in MIGRATIONS.glob("*.sql"):
         (tmp_path / known.name).write_text(known.read_text())
     assert migrate(database_url, tmp_path) == 1
-    with pytest.raises(DatabaseNewerError, match="newer version of Tap .*9999_future"):
+    with pytest.raises(DatabaseNewerError, match=r"newer version of Tap .*9999_future"):
         migrate(database_url)
 
 

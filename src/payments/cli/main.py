@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -96,11 +97,18 @@ def down(data_dir: DataDir = _DEFAULT) -> None:
     run = directory.run()
     os.kill(run.supervisor_pid, signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_SECONDS_MAX
-    while directory.is_locked():
+    while directory.is_locked() or _is_alive(run.supervisor_pid):
         if time.monotonic() > deadline:
             raise UsageError(f"Process {run.supervisor_pid} is still stopping: see {directory.logs}")
         time.sleep(0.05)
     console.print("Tap is stopped.")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 @app.command()

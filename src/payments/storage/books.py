@@ -51,3 +51,8 @@ async def count_checked(connection: Connection) -> Row:
     if row is None:
         raise LookupError("the count returned nothing")
     return row
+
+
+async def account_balances(connection: Connection) -> list[Row]:
+    """Return each account's balance and hold, signed so that the account's normal side is positive, in minor units."""
+    return await connection.fetch(_SQL["account_balances"])

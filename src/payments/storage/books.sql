@@ -119,3 +119,10 @@ WHERE j.approvals > 1 OR a.id IS NULL
 SELECT (SELECT count(*) FROM ledger.transfers) AS transfers, (SELECT count(*) FROM payments.charges) AS charges,
     (SELECT count(*) FROM payments.refunds) AS refunds, (SELECT count(*) FROM payments.events) AS events,
     (SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL) AS open_attempts;
+
+-- account_balances: posted and held, each account on its normal side
+SELECT a.holder, a.kind, a.currency, a.livemode,
+    CASE a.normal_side WHEN 'debit' THEN b.debits_posted - b.credits_posted ELSE b.credits_posted - b.debits_posted END AS balance,
+    CASE a.normal_side WHEN 'debit' THEN b.debits_held - b.credits_held ELSE b.credits_held - b.debits_held END AS held
+FROM ledger.accounts a JOIN ledger.balances b ON b.account_id = a.id
+ORDER BY a.livemode, a.currency, a.holder, a.kind;
