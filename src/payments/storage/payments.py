@@ -21,7 +21,7 @@ from payments.ledger.transfer import Transfer
 from payments.storage import rows
 from payments.storage.accounts import Accounts
 from payments.storage.claims import Claim, claim_row
-from payments.storage.database import Pool
+from payments.storage.database import Pool, Row
 from payments.storage.sql import queries
 
 _SQL = queries("payments.sql")
@@ -149,13 +149,15 @@ class PaymentStore:
             rows.json_array(row for unit in batch for row in unit.events),
             self._lease_seconds,
         )
+        if not any(unit.changed_intents for unit in batch):  # nothing can be locked: the statement is a transaction by itself
+            found = await self._pool.fetch(_SQL["begin"], *arguments)
+            return _begun(batch, found)
         async with self._pool.acquire() as connection, connection.transaction():
-            found = await connection.fetch(_SQL["begin"], *arguments)
-            results = {row["unit"]: Begun.WON if row["won"] else Begun.LOCKED for row in found}
-            locked = [unit.claim for unit in batch if results.get(unit.unit) is Begun.LOCKED]
+            results = _begun(batch, await connection.fetch(_SQL["begin"], *arguments))
+            locked = [unit.claim for unit, result in zip(batch, results, strict=True) if result is Begun.LOCKED]
             if locked:
                 await connection.execute(_SQL["release_claims"], rows.json_array(locked))
-        return [results.get(unit.unit, Begun.KEY_TAKEN) for unit in batch]
+        return results
 
     async def settle(self, batch: Sequence[EncodedSettlement]) -> list[bool]:
         """Commit 2 for a batch; False for a unit whose attempt was settled, or whose intent changed, in the meantime: it wrote nothing."""
@@ -170,3 +172,8 @@ class PaymentStore:
         )
         won = {row["unit"] for row in found}
         return [unit.attempt in won for unit in batch]
+
+
+def _begun(batch: Sequence[EncodedBegin], found: Sequence[Row]) -> list[Begun]:
+    won = {row["unit"]: Begun.WON if row["won"] else Begun.LOCKED for row in found}
+    return [won.get(unit.unit, Begun.KEY_TAKEN) for unit in batch]
