@@ -1,0 +1,165 @@
+"""Forms and JSON become parameters; what doesn't fit gets Stripe's error."""
+
+import contextlib
+import json
+from typing import Any, Literal
+from urllib.parse import quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from payments.domain.errors import InvalidRequest
+from payments.payment_api.objects import changed_attributes
+from payments.wire.form import DEPTH_MAX, PARAMETERS_MAX, decode_form, decode_json
+from payments.wire.params import merge_metadata, parse
+
+names = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="[]\0"), min_size=1, max_size=8).filter(
+    lambda name: not name.isdigit()
+)
+texts = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=12)
+trees = st.dictionaries(
+    names,
+    st.recursive(
+        texts, lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(names, inner, min_size=1, max_size=3), max_leaves=6
+    ),
+    max_size=4,
+)
+
+
+def encode(tree: dict[str, Any]) -> bytes:
+    """As Stripe's SDKs encode: lists with their indexes."""
+    pairs: list[str] = []
+
+    def walk(name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, child in value.items():
+                walk(f"{name}[{key}]", child)
+        elif isinstance(value, list):
+            for index, child in enumerate(value):
+                walk(f"{name}[{index}]", child)
+        else:
+            pairs.append(f"{quote_plus(name)}={quote_plus(value)}")
+
+    for key, value in tree.items():
+        walk(key, value)
+    return "&".join(pairs).encode()
+
+
+@given(trees)
+def test_what_an_sdk_encodes_is_decoded_again(tree: dict[str, Any]) -> None:
+    assert decode_form(encode(tree)) == tree
+    assert decode_json(json.dumps(tree).encode()) == tree
+
+
+@given(st.binary(max_size=60) | st.text("a[]=&%0", max_size=30).map(str.encode))
+def test_no_body_does_worse_than_be_refused(body: bytes) -> None:
+    for decode in (decode_form, decode_json):
+        with contextlib.suppress(InvalidRequest):
+            decode(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "decoded"),
+    [
+        (b"", {}),
+        (b"a=1&a=2", {"a": "2"}),
+        (b"expand[]=x&expand[]=y", {"expand": ["x", "y"]}),
+        (b"items[1][p]=b&items[0][p]=a", {"items": [{"p": "a"}, {"p": "b"}]}),
+        (b"a+b=c%20d", {"a b": "c d"}),
+        (b"metadata[k]=", {"metadata": {"k": ""}}),
+        (b"a", {"a": ""}),
+    ],
+)
+def test_forms_are_nested_by_brackets(body: bytes, decoded: dict[str, Any]) -> None:
+    assert decode_form(body) == decoded
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a=%00",
+        b"a=%ff",
+        b"\xff=1",
+        b"a[=1",
+        b"[]=1",
+        b"a=1&a[b]=2",
+        b"a[b]=1&a=2",
+        b"a[b]=1&a[b][c]=2",
+        b"a[][b]=1",
+        b"a" + b"[b]" * DEPTH_MAX + b"=1",
+        b"&".join(b"a%d=1" % i for i in range(PARAMETERS_MAX + 1)),
+    ],
+)
+def test_malformed_forms_are_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        decode_form(body)
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"1", b"{", b'{"a": "\\u0000"}', b'{"a": "\\ud800"}', b'{"a":' * 20 + b"1" + b"}" * 20, b"\xff"])
+def test_malformed_json_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        decode_json(body)
+
+
+class Inner(Struct, frozen=True, forbid_unknown_fields=True):
+    count: int
+    flag: bool = False
+
+
+class Outer(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    size: Literal["small", "large"] = "small"
+    inner: Inner | None = None
+    many: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "param"),
+    [
+        ({}, "parameter_missing", "name"),
+        ({"name": "a", "nmae": "b"}, "parameter_unknown", "nmae"),
+        ({"name": "a", "inner": {}}, "parameter_missing", "inner[count]"),
+        ({"name": "a", "inner": {"count": "1", "x": "1"}}, "parameter_unknown", "inner[x]"),
+        ({"name": "a", "inner": {"count": "one"}}, "parameter_invalid_integer", "inner[count]"),
+        ({"name": "a", "inner": {"count": "1e1"}}, "parameter_invalid_integer", "inner[count]"),
+        ({"name": "a", "inner": {"count": 1.0}}, "parameter_invalid_integer", "inner[count]"),
+        ({"name": "a", "inner": {"count": ""}}, "parameter_invalid_empty", "inner[count]"),
+        ({"name": "a", "inner": {"count": "1", "flag": "maybe"}}, "parameter_invalid_boolean", "inner[flag]"),
+        ({"name": "a", "inner": "text"}, "parameter_invalid_hash", "inner"),
+        ({"name": ["a"]}, "parameter_invalid_string", "name"),
+        ({"name": "a", "size": "huge"}, "parameter_invalid_value", "size"),
+        ({"name": "a", "many": "one"}, "parameter_invalid_array", "many"),
+    ],
+)
+def test_the_wrong_parameter_is_named_as_the_client_wrote_it(params: dict[str, object], code: str, param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(params, Outer)
+    assert (refused.value.code, refused.value.param) == (code, param)
+
+
+def test_forms_and_json_mean_the_same() -> None:
+    from_form = parse({"name": "a", "inner": {"count": "3", "flag": "true"}}, Outer)
+    assert from_form == parse({"name": "a", "inner": {"count": 3, "flag": True}}, Outer) == Outer("a", inner=Inner(3, True))
+
+
+def test_metadata_is_merged_and_unset() -> None:
+    assert merge_metadata({"a": "1", "b": "2"}, {"a": "", "c": 3, "d": True}) == {"b": "2", "c": "3", "d": "true"}
+    assert merge_metadata({"a": "1"}, "") == {}
+    assert merge_metadata({"a": "1"}, None) == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    "given_metadata",
+    ["text", {"k" * 41: "v"}, {"k[": "v"}, {"k": "v" * 501}, {"k": {"deep": "v"}}, {f"k{i}": "v" for i in range(51)}],
+)
+def test_metadata_has_limits(given_metadata: Any) -> None:
+    with pytest.raises(InvalidRequest):
+        merge_metadata({}, given_metadata)
+
+
+def test_previous_attributes_are_what_changed() -> None:
+    before: dict[str, object] = {"name": "a", "metadata": {"x": "1", "y": "2"}, "same": 1}
+    after: dict[str, object] = {"name": "b", "metadata": {"x": "1", "z": "3"}, "same": 1}
+    assert changed_attributes(before, after) == {"name": "a", "metadata": {"y": "2", "z": None}}

@@ -1,0 +1,162 @@
+"""Ids, secrets, settings, logs, routes."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payments.runtime.ids import IdGenerator
+from payments.runtime.logging import Logger
+from payments.runtime.seal import FileKeyProvider, Sealer, SealError
+from payments.runtime.settings import Settings, SettingsError
+from payments.runtime.topology import SERVICES, Service, route
+
+ENVIRONMENT = {
+    "TAP_DATABASE_URL": "postgresql://tap:hunter2@db/tap",
+    "TAP_PUBLIC_URL": "https://pay.example/",
+    "TAP_TRANSACTION_PROCESSOR_URL": "http://transaction-processor:8080",
+    "TAP_API_KEY_PEPPER": "ab" * 32,
+    "TAP_INTERNAL_API_KEY": "internal-secret",
+    "TAP_ENVELOPE_KEY_FILE": "/run/key",
+}
+
+
+class Key:
+    def __init__(self, key: bytes = b"k" * 32) -> None:
+        self._key = key
+
+    def envelope_key(self) -> bytes:
+        return self._key
+
+
+def test_ids_are_unique_and_sort_by_the_order_they_were_made_in() -> None:
+    new_id = IdGenerator()
+    ids = [new_id("pi") for _ in range(20_000)]
+    assert sorted(set(ids)) == ids
+    assert all(re.fullmatch(r"pi_[0-9A-Za-z]{24}", each) for each in ids)
+
+
+def test_two_processes_never_make_the_same_id() -> None:
+    one, other = IdGenerator(), IdGenerator()
+    assert not {one("pi") for _ in range(5_000)} & {other("pi") for _ in range(5_000)}
+
+
+def test_a_clock_set_back_does_not_disturb_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    new_id = IdGenerator()
+    before = new_id("pi")
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    assert new_id("pi") > before
+
+
+@given(st.binary(max_size=100), st.binary(max_size=20), st.binary(max_size=20))
+def test_a_sealed_value_opens_in_its_context_only(plaintext: bytes, context: bytes, other: bytes) -> None:
+    sealer = Sealer(Key())
+    sealed = sealer.seal(plaintext, context)
+    assert sealer.open(sealed, context) == plaintext
+    assert sealer.seal(plaintext, context) != sealed
+    if other != context:
+        with pytest.raises(SealError):
+            sealer.open(sealed, other)
+    with pytest.raises(SealError):
+        Sealer(Key(b"x" * 32)).open(sealed, context)
+
+
+@given(st.binary(min_size=1, max_size=40), st.data())
+def test_a_damaged_value_does_not_open(plaintext: bytes, data: st.DataObject) -> None:
+    sealed = Sealer(Key()).seal(plaintext, b"")
+    at = data.draw(st.integers(0, len(sealed) - 1))
+    damaged = sealed[:at] + bytes([sealed[at] ^ data.draw(st.integers(1, 255))]) + sealed[at + 1 :]
+    for broken in (damaged, sealed[:-1], b""):
+        with pytest.raises(SealError):
+            Sealer(Key()).open(broken, b"")
+
+
+def test_fingerprints_are_equal_for_equal_values_of_one_merchant() -> None:
+    sealer = Sealer(Key())
+    assert sealer.fingerprint(b"4242", b"merchant 1") == sealer.fingerprint(b"4242", b"merchant 1")
+    assert sealer.fingerprint(b"4242", b"merchant 1") != sealer.fingerprint(b"4242", b"merchant 2")
+    assert len(sealer.fingerprint(b"4242", b"merchant 1")) == 16
+
+
+def test_the_key_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("ab" * 32)
+    path.chmod(0o644)
+    with pytest.raises(SealError, match="chmod 600"):
+        FileKeyProvider(path).envelope_key()
+    path.chmod(0o600)
+    assert FileKeyProvider(path).envelope_key() == b"\xab" * 32
+    for content in ("ab", "not hex", ""):
+        path.write_text(content)
+        with pytest.raises(SealError):
+            FileKeyProvider(path).envelope_key()
+
+
+def test_settings_are_read_once_and_keep_their_secrets() -> None:
+    settings = Settings.from_environment(ENVIRONMENT)
+    assert settings.public_url == "https://pay.example"
+    for secret in ("hunter2", "ab" * 32, "internal-secret"):
+        assert secret not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, None) for name in ENVIRONMENT]
+    + [
+        ("TAP_API_KEY_PEPPER", "secret-but-not-hex"),
+        ("TAP_API_KEY_PEPPER", "abcd"),
+        ("TAP_PORT", "eighty"),
+        ("TAP_ACQUIRER_TIMEOUT_SECONDS", "60"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_never_shown(name: str, value: str | None) -> None:
+    environment = {key: kept for key, kept in ENVIRONMENT.items() if key != name} | ({} if value is None else {name: value})
+    with pytest.raises(SettingsError, match=name) as refused:
+        Settings.from_environment(environment)
+    assert value is None or value not in str(refused.value)
+
+
+def test_a_log_line_is_one_json_object() -> None:
+    stream = io.BytesIO()
+    log = Logger("test", stream)
+    log.event("request", path="/v1/x\n", status=200)
+    log.flush()
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line).items() >= {"service": "test", "event": "request", "path": "/v1/x\n", "status": 200}.items()
+
+
+def test_a_failure_is_logged_by_its_place_not_by_its_message() -> None:
+    stream = io.BytesIO()
+    try:
+        raise ValueError("card 4242424242424242")
+    except ValueError as failure:
+        Logger("test", stream).error("somewhere", failure)
+    line = json.loads(stream.getvalue())
+    assert (line["kind"], line["where"]) == ("ValueError", "somewhere")
+    assert "4242" not in stream.getvalue().decode().replace(line["stack"][0], "")
+
+
+@pytest.mark.parametrize(
+    ("path", "service"),
+    [
+        ("/v1/payment_intents", Service.PAYMENT_API),
+        ("/v1/events", Service.NOTIFICATION_SERVICE),
+        ("/v1/events/evt_1", Service.NOTIFICATION_SERVICE),
+        ("/v1/eventsx", Service.PAYMENT_API),
+        ("/v1/webhook_endpoints/we_1", Service.NOTIFICATION_SERVICE),
+        ("/v1/balance", Service.TRANSACTION_PROCESSOR),
+        ("/v1/balance_transactions/txn_1", Service.TRANSACTION_PROCESSOR),
+        ("/pay/authenticate/test/1/pi_1", Service.PAYMENT_API),
+        ("/", Service.PAYMENT_API),
+    ],
+)
+def test_the_route_table(path: str, service: Service) -> None:
+    assert route(path) is service
+
+
+def test_exactly_one_service_takes_the_rest() -> None:
+    assert [service for service, spec in SERVICES.items() if not spec.path_patterns] == [Service.PAYMENT_API]
