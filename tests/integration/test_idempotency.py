@@ -1,0 +1,113 @@
+"""A repeated request gets the first one's answer, and does nothing again."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from payments.domain.errors import IdempotencyMismatch
+from payments.domain.principal import KeyKind, Principal
+from payments.runtime.ids import new_id
+from payments.runtime.seal import Sealer
+from payments.storage.claims import KEPT_SECONDS
+from payments.storage.database import Connection, Pool, open_pool
+from payments.wire.api import Call, Reply
+from payments.wire.idempotency import Idempotency
+from tests.integration.builders import Key
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncGenerator[Pool]:
+    async with open_pool(database_url, role="tap_payment_api", name="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def idempotency(pool: Pool) -> Idempotency:
+    return Idempotency(pool, Sealer(Key()))
+
+
+def call(key: str | None = "k", *, merchant_id: int = 1, livemode: bool = False, endpoint: str = "POST /v1/x", **params: object) -> Call:
+    return Call(
+        principal=Principal(merchant_id=merchant_id, livemode=livemode, kind=KeyKind.SECRET),
+        path={},
+        params=dict(params),
+        expand=(),
+        request_id=new_id("req"),
+        idempotency_key=key,
+        endpoint=endpoint,
+        api_version="2026-10-28.endive",
+    )
+
+
+class Mutation:
+    """Counts how often it ran."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    async def __call__(self, connection: Connection) -> Reply:
+        self.runs += 1
+        await connection.fetchval("SELECT pg_sleep(0.02)")
+        return Reply(200, f'{{"run": {self.runs}, "secret": "whsec_x"}}'.encode())
+
+
+async def test_a_repetition_is_answered_byte_for_byte(idempotency: Idempotency) -> None:
+    mutation = Mutation()
+    first = await idempotency.once(call(a="1", b="2"), mutation)
+    again = await idempotency.once(call(b="2", a="1"), mutation)
+    assert (again.status, again.body, again.replayed) == (first.status, first.body, True)
+    assert not first.replayed
+    assert mutation.runs == 1
+
+
+@pytest.mark.parametrize("other", [call(a="2"), call(a="1", b="1"), call(a="1", endpoint="POST /v1/y")])
+async def test_another_request_under_the_same_key_is_refused(idempotency: Idempotency, other: Call) -> None:
+    await idempotency.once(call(a="1"), Mutation())
+    with pytest.raises(IdempotencyMismatch, match="Try using a key other than 'k'"):
+        await idempotency.once(other, Mutation())
+
+
+async def test_of_many_at_once_one_runs(idempotency: Idempotency) -> None:
+    mutation = Mutation()
+    replies = await asyncio.gather(*(idempotency.once(call(), mutation) for _ in range(8)))
+    assert mutation.runs == 1
+    assert sorted(reply.replayed for reply in replies) == [False] + [True] * 7
+    assert len({reply.body for reply in replies}) == 1
+
+
+async def test_a_refused_mutation_frees_its_key(idempotency: Idempotency) -> None:
+    async def refuse(_: Connection) -> Reply:
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        await idempotency.once(call(), refuse)
+    assert (await idempotency.once(call(), Mutation())).replayed is False
+
+
+async def test_keys_belong_to_a_merchant_and_a_mode(idempotency: Idempotency) -> None:
+    mutation = Mutation()
+    for each in (call(), call(merchant_id=2), call(livemode=True)):
+        assert not (await idempotency.once(each, mutation)).replayed
+    assert mutation.runs == 3
+
+
+async def test_without_a_key_everything_runs(idempotency: Idempotency) -> None:
+    mutation = Mutation()
+    for _ in range(2):
+        await idempotency.once(call(None), mutation)
+    assert mutation.runs == 2
+
+
+async def test_a_key_is_forgotten_after_a_day(idempotency: Idempotency, connection: Connection) -> None:
+    mutation = Mutation()
+    await idempotency.once(call(), mutation)
+    await connection.execute("UPDATE payments.idempotency_claims SET created = created - $1", KEPT_SECONDS + 1)
+    assert not (await idempotency.once(call(a="other"), mutation)).replayed
+    assert mutation.runs == 2
+
+
+async def test_a_stored_response_is_sealed(idempotency: Idempotency, connection: Connection) -> None:
+    await idempotency.once(call(), Mutation())
+    stored = await connection.fetchval("SELECT sealed_body FROM payments.idempotency_claims")
+    assert b"whsec" not in stored

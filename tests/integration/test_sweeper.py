@@ -1,0 +1,171 @@
+"""What is abandoned is finished, once."""
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from msgspec.structs import replace
+
+from payments.acquirers.sealed_card import CardSealer
+from payments.acquirers.simulator import Simulator
+from payments.domain.card import Pan
+from payments.domain.payment_intent import PaymentIntent
+from payments.runtime.logging import Logger
+from payments.runtime.seal import Sealer
+from payments.storage.accounts import Accounts
+from payments.storage.attempts import Attempts, OpenAttempt
+from payments.storage.books import find_faults
+from payments.storage.database import Connection, Pool, open_pool
+from payments.storage.fees import FeeSchedules
+from payments.storage.group_commit import GroupCommit
+from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
+from payments.storage.keys import create_merchant
+from payments.storage.nouns import PAYMENT_INTENTS
+from payments.storage.payments import PaymentStore
+from payments.storage.wakeup import Waker
+from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, Processor
+from payments.transaction_processor.settlement import AVAILABILITY_SECONDS, CAPTURE_WINDOW_SECONDS
+from payments.transaction_processor.sweeper import Sweeper
+from tests.integration.builders import FakeClock, Key, payment
+
+
+@dataclass
+class Copy:
+    """A copy of transaction-processor, without its HTTP."""
+
+    sweeper: Sweeper
+    processor: Processor
+    store: PaymentStore
+    clock: FakeClock
+    pool: Pool
+
+    async def abandoned(self, *, manual: bool = False, created: int | None = None, number: str = "4242424242424242") -> OpenAttempt:
+        """A payment that was recorded, and whose owner died."""
+        begin, work = payment(manual=manual, created=created)
+        sealed = self.processor.sealer.seal_number(1, False, work.payment_method.id, Pan(number))
+        begin, work = replace(begin, sealed_number=sealed), replace(work, sealed_number=sealed)
+        await self.store.begin([begin.encoded()])
+        await self.pool.execute("UPDATE payments.attempts SET lease_until = now() - interval '1 second' WHERE id = $1", work.attempt.id)
+        return work
+
+    async def intent(self, work: OpenAttempt) -> PaymentIntent:
+        found = await PAYMENT_INTENTS.get(self.pool, 1, False, work.intent.id)
+        assert found is not None
+        return found
+
+
+@asynccontextmanager
+async def copy_of_the_service(database_url: str, clock: FakeClock) -> AsyncGenerator[Copy]:
+    async with (
+        open_pool(database_url, role="tap_transaction_processor", name="processor") as pool,
+        open_pool(database_url, role="tap_transaction_processor", name="bank", server_settings=SESSION_SETTINGS) as bank,
+        open_pool(database_url, role="tap_payment_api", name="api") as api,
+    ):
+        log = Logger("test", io.BytesIO())
+        attempts = Attempts(pool, lease_seconds=15)
+        store = PaymentStore(pool, lease_seconds=15)
+        processor = Processor(
+            acquirer=Simulator(PostgresJournal(bank), clock),
+            sealer=CardSealer(Sealer(Key())),
+            attempts=attempts,
+            accounts=Accounts(pool),
+            fees=FeeSchedules(pool, clock),
+            settlements=GroupCommit(store.settle, name="settle"),
+            pool=pool,
+            waker=Waker(pool),
+            clock=clock,
+            log=log,
+            public_url="http://tap",
+            acquirer_timeout_seconds=5,
+        )
+        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
+        yield Copy(sweeper, processor, PaymentStore(api, lease_seconds=15), clock, pool)
+        await asyncio.sleep(0.06)  # the wake-up's pause ends before its pool does
+
+
+@pytest.fixture
+async def copy(database_url: str, connection: Connection) -> AsyncGenerator[Copy]:
+    assert await create_merchant(connection, "Test") == 1
+    async with copy_of_the_service(database_url, FakeClock()) as made:
+        yield made
+
+
+async def test_what_the_acquirer_never_saw_is_sent(copy: Copy, connection: Connection) -> None:
+    work = await copy.abandoned()
+    assert await copy.sweeper.resolve_abandoned() == 1
+    assert (await copy.intent(work)).status == "succeeded"
+    assert await copy.sweeper.resolve_abandoned() == 0
+    assert await connection.fetchval("SELECT approvals FROM simulator.journal WHERE reference = $1", work.attempt.id) == 1
+    assert await find_faults(connection) == []
+
+
+async def test_what_the_acquirer_approved_is_not_sent_again(copy: Copy, connection: Connection) -> None:
+    work = await copy.abandoned()
+    await copy.processor.acquirer.execute(await copy.processor._order(work))
+    assert await copy.sweeper.resolve_abandoned() == 1
+    assert (await copy.intent(work)).status == "succeeded"
+    row = await connection.fetchrow("SELECT approvals, repetitions FROM simulator.journal WHERE reference = $1", work.attempt.id)
+    assert row is not None
+    assert (row["approvals"], row["repetitions"]) == (1, 0)
+
+
+async def test_the_answer_has_the_id_that_the_key_points_at(copy: Copy, connection: Connection) -> None:
+    work = await copy.abandoned()
+    await copy.sweeper.resolve_abandoned()
+    event = await connection.fetchrow("SELECT type FROM payments.events WHERE id = $1", work.attempt.outcome_event)
+    assert event is not None
+    assert event["type"] == "payment_intent.succeeded"
+
+
+async def test_an_old_order_that_never_left_is_not_sent_any_more(copy: Copy) -> None:
+    work = await copy.abandoned(created=int(copy.clock.now()) - ATTEMPT_AGE_SECONDS_MAX - 1)
+    await copy.sweeper.resolve_abandoned()
+    intent = await copy.intent(work)
+    assert intent.status == "requires_payment_method"
+    assert intent.last_payment_error is not None
+    assert intent.last_payment_error.code == "processing_error"
+
+
+async def test_a_lease_that_runs_is_respected(copy: Copy) -> None:
+    work = await copy.abandoned()
+    await copy.pool.execute("UPDATE payments.attempts SET lease_until = now() + interval '1 minute'")
+    assert await copy.sweeper.resolve_abandoned() == 0
+    assert (await copy.intent(work)).status == "processing"
+    await copy.processor.attempts.hand_back([work.attempt])
+    assert await copy.sweeper.resolve_abandoned() == 1
+
+
+async def test_two_copies_do_nothing_twice(copy: Copy, database_url: str, connection: Connection) -> None:
+    works = [await copy.abandoned(manual=number % 2 == 0) for number in range(40)]
+    async with copy_of_the_service(database_url, copy.clock) as other:
+        await asyncio.gather(copy.sweeper.resolve_abandoned(), other.sweeper.resolve_abandoned())
+    assert {(await copy.intent(work)).status for work in works} == {"succeeded", "requires_capture"}
+    assert await connection.fetchval("SELECT count(*) FROM simulator.journal WHERE repetitions > 0") == 0
+    assert await find_faults(connection) == []
+
+
+async def test_a_hold_that_expires_is_released(copy: Copy, connection: Connection) -> None:
+    work = await copy.abandoned(manual=True)
+    await copy.sweeper.resolve_abandoned()
+    assert await copy.sweeper.expire_holds() == 0
+    copy.clock.time += CAPTURE_WINDOW_SECONDS + 1
+    assert await copy.sweeper.expire_holds() == 1
+    intent = await copy.intent(work)
+    assert (intent.status, intent.cancellation_reason, intent.amount_capturable) == ("canceled", "automatic", 0)
+    assert await copy.sweeper.expire_holds() == 0
+    assert await find_faults(connection) == []
+
+
+async def test_funds_become_available_when_their_time_has_come(copy: Copy, connection: Connection) -> None:
+    await copy.abandoned()
+    await copy.sweeper.resolve_abandoned()
+    assert await copy.sweeper.release_funds() == 0
+    copy.clock.time += AVAILABILITY_SECONDS + 1
+    assert await copy.sweeper.release_funds() == 1
+    assert await copy.sweeper.release_funds() == 0
+    balances = await copy.processor.accounts.merchant_balances(1, False)
+    assert {kind: amounts.get("usd", 0) for kind, amounts in balances.items()} == {"pending": 0, "available": 1912}
+    assert await find_faults(connection) == []
