@@ -6,8 +6,10 @@ import urllib.request
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 import stripe
+from psycopg import sql
 
 from tests.support.running_tap import RunningTap
 from tests.support.stripe_schema import violations
@@ -328,6 +330,25 @@ def test_a_browser_pays_with_the_client_secret_only(tap: RunningTap, client: str
         browser.v1.payment_intents.retrieve(intent.id, {"client_secret": f"{intent.id}_secret_guess"})
     paid = browser.v1.payment_intents.confirm(intent.id, secret | {"payment_method": method.id})
     assert paid.status == "succeeded"
+
+
+def test_card_numbers_are_nowhere_in_the_clear(tap: RunningTap, client: stripe.StripeClient) -> None:
+    number, cvc = "4000056655665556", "8417"
+    card: Any = {"number": number, "exp_month": 12, "exp_year": 2034, "cvc": cvc[:3]}
+    method = client.v1.payment_methods.create({"type": "card", "card": card})
+    pay(client, payment_method=method.id)
+    inline: Any = {"type": "card", "card": card}
+    pay(client, payment_method_data=inline, payment_method="")
+    with psycopg.connect(tap.status()["database_url"]) as connection:
+        tables = connection.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('payments', 'ledger', 'notifications', 'simulator')"
+        ).fetchall()
+        assert len(tables) > 15
+        for (table,) in tables:
+            rows = connection.execute(sql.SQL("SELECT t::text FROM {} t").format(sql.SQL(table))).fetchall()
+            assert not any(number in row[0] or number.encode().hex() in row[0] for row in rows), table
+    for log in (tap.data_dir / "logs").glob("*.log"):
+        assert number not in log.read_text(errors="replace")
 
 
 def merchant(tap: RunningTap, name: str) -> stripe.StripeClient:

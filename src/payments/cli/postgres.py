@@ -30,7 +30,7 @@ _SETTINGS = {
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
     "jit": "off",
-    "autovacuum_naptime": "10s",
+    "autovacuum_naptime": "60s",
     "log_min_messages": "warning",
     "logging_collector": "off",
 }
