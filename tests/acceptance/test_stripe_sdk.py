@@ -337,8 +337,8 @@ def test_card_numbers_are_nowhere_in_the_clear(tap: RunningTap, client: stripe.S
     card: Any = {"number": number, "exp_month": 12, "exp_year": 2034, "cvc": cvc[:3]}
     method = client.v1.payment_methods.create({"type": "card", "card": card})
     pay(client, payment_method=method.id)
-    inline: Any = {"type": "card", "card": card}
-    pay(client, payment_method_data=inline, payment_method="")
+    inline: Any = {"amount": 2000, "currency": "usd", "payment_method_data": {"type": "card", "card": card}, "confirm": True}
+    assert client.v1.payment_intents.create(inline).status == "succeeded"
     with psycopg.connect(tap.status()["database_url"]) as connection:
         tables = connection.execute(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('payments', 'ledger', 'notifications', 'simulator')"

@@ -1,10 +1,12 @@
 """An attempt: one order to an acquirer, recorded before it leaves the house."""
 
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
 from payments.domain.event import Origin
+from payments.domain.payment_intent import PaymentIntent
 
 
 class AttemptKind(StrEnum):
@@ -44,3 +46,16 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_on_requires_action: bool = False
     cancellation_reason: str | None = None
     origin: Origin = Origin()
+
+
+def attempt_on(intent: PaymentIntent, kind: AttemptKind, attempt_id: str, **fields: Any) -> Attempt:
+    """Build an attempt on a payment: merchant, mode, intent and currency are the intent's, everything else is in `fields`."""
+    return Attempt(
+        id=attempt_id,
+        kind=kind,
+        merchant_id=intent.merchant_id,
+        livemode=intent.livemode,
+        payment_intent=intent.id,
+        currency=intent.currency,
+        **fields,
+    )

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from payments.domain.attempt import Attempt, AttemptKind
+from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.errors import InvalidRequest, NotFound, UnexpectedState
 from payments.domain.event import Event, Origin
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
@@ -17,6 +17,7 @@ from payments.storage.attempts import OpenAttempt
 from payments.storage.claims import Claim
 from payments.storage.database import Pool
 from payments.storage.payments import Begin
+from payments.wire.idempotency import answer_id
 from payments.wire.params import merge_metadata
 
 
@@ -80,18 +81,15 @@ def confirmed(
 ) -> tuple[Begin, OpenAttempt]:
     """Build commit 1 of a confirmation, and the work that follows it. `created`: the intent is new; `announcement`: the event that says so."""
     method = card.method if isinstance(card, Vaulted) else card
-    attempt = Attempt(
-        id=new_id("att"),
-        merchant_id=intent.merchant_id,
-        livemode=intent.livemode,
+    attempt = attempt_on(
+        intent,
+        AttemptKind.AUTHORIZE,
+        new_id("att"),
         created=now,
-        kind=AttemptKind.AUTHORIZE,
-        payment_intent=intent.id,
         charge=new_id("ch"),
         amount=intent.amount,
-        currency=intent.currency,
         payment_method=method.id,
-        outcome_event=new_id("evt") if claim is None or claim.response_event is None else claim.response_event,
+        outcome_event=answer_id(claim),
         authenticated=authenticated,
         off_session=options is not None and options.off_session is not False,
         error_on_requires_action=options is not None and options.error_on_requires_action,

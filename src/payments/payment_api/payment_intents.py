@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from payments.domain.attempt import Attempt, AttemptKind
+from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.charge import Charge
 from payments.domain.errors import InvalidRequest, NotFound, PermissionDenied
 from payments.domain.event import event_of
@@ -31,7 +31,7 @@ from payments.storage import nouns
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Reply, reply
-from payments.wire.idempotency import claim_of
+from payments.wire.idempotency import answer_id, claim_of
 from payments.wire.params import merge_metadata
 from payments.wire.reading import ListParams, Reader
 from payments.wire.render import render
@@ -240,7 +240,7 @@ class PaymentIntents:
             next_action=None,
         )
         claim = claim_of(call, response_event=new_id("evt"))
-        event_id = new_id("evt") if claim is None or claim.response_event is None else claim.response_event
+        event_id = answer_id(claim)
         unit = Begin(
             unit=call.request_id,
             merchant_id=intent.merchant_id,
@@ -265,18 +265,15 @@ class PaymentIntents:
         charge: Charge = await self.reader.get(call, "charge", intent.latest_charge or "")
         method: PaymentMethod = await self.reader.get(call, "payment_method", charge.payment_method)
         claim = claim_of(call, response_event=new_id("evt"))
-        attempt = Attempt(
-            id=new_id("att"),
-            merchant_id=intent.merchant_id,
-            livemode=intent.livemode,
+        attempt = attempt_on(
+            intent,
+            kind,
+            new_id("att"),
             created=int(self.steps.clock.now()),
-            kind=kind,
-            payment_intent=intent.id,
             charge=charge.id,
             amount=amount,
-            currency=intent.currency,
             payment_method=method.id,
-            outcome_event=new_id("evt") if claim is None or claim.response_event is None else claim.response_event,
+            outcome_event=answer_id(claim),
             final_capture=final_capture,
             cancellation_reason=cancellation_reason,
             origin=call.origin,

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from payments.domain.attempt import Attempt, AttemptKind
+from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.charge import Charge
 from payments.domain.errors import InvalidRequest
 from payments.domain.money import format_amount
@@ -21,7 +21,7 @@ from payments.storage.attempts import OpenAttempt
 from payments.storage.changes import update_refund
 from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Reply
-from payments.wire.idempotency import claim_of
+from payments.wire.idempotency import answer_id, claim_of
 from payments.wire.params import MetadataParam, merge_metadata, not_supported
 from payments.wire.reading import ListParams, Reader
 
@@ -88,19 +88,16 @@ class Refunds:
             metadata=merge_metadata({}, params.metadata),
         )
         claim = claim_of(call, response_event=new_id("evt"))
-        attempt = Attempt(
-            id=new_id("att"),
-            merchant_id=charge.merchant_id,
-            livemode=charge.livemode,
+        attempt = attempt_on(
+            intent,
+            AttemptKind.REFUND,
+            new_id("att"),
             created=now,
-            kind=AttemptKind.REFUND,
-            payment_intent=intent.id,
             charge=charge.id,
             amount=amount,
-            currency=charge.currency,
             payment_method=charge.payment_method,
             refund=refund.id,
-            outcome_event=new_id("evt") if claim is None or claim.response_event is None else claim.response_event,
+            outcome_event=answer_id(claim),
             origin=call.origin,
         )
         intent = replace(intent, version=intent.version + 1, open_attempt=attempt.id)

@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from payments.domain.attempt import Attempt, AttemptKind
 from payments.domain.balance_transaction import BalanceTransaction
-from payments.domain.charge import Charge, ChargeOutcome
 from payments.domain.event import Event, EventObject, event_of
 from payments.domain.fees import FeeSchedule
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
-from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, NextAction, PaymentError, PaymentIntent
+from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, NextAction, PaymentIntent
 from payments.ledger import postings
 from payments.runtime.ids import new_id
 from payments.runtime.topology import CHALLENGE_PATH
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
+from payments.transaction_processor.judgement import charge_of, payment_error_of
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ def _purchased(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement
     """The issuer approved and the money is claimed in the same message."""
     attempt = work.attempt
     change = _capture_transaction(work, attempt.amount, outcome.funds_available_at_once, terms)
-    charge = _charge(work, outcome, terms, captured=True, balance_transaction=change.id)
+    charge = charge_of(work, outcome, terms.now, captured=True, balance_transaction=change.id)
     intent = _advance(
         work.intent,
         IntentStatus.SUCCEEDED,
@@ -110,7 +110,7 @@ def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
     """The issuer approved a hold, to be captured later."""
     attempt = work.attempt
     capture_before = terms.now + CAPTURE_WINDOW_SECONDS
-    charge = _charge(work, outcome, terms, captured=False, capture_before=capture_before)
+    charge = charge_of(work, outcome, terms.now, captured=False, capture_before=capture_before)
     intent = _advance(
         work.intent,
         IntentStatus.REQUIRES_CAPTURE,
@@ -134,13 +134,13 @@ def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
 def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
     """The issuer, or a rule before it, said no: the intent wants another card."""
     attempt = work.attempt
-    charge = _charge(work, outcome, terms, captured=False)
+    charge = charge_of(work, outcome, terms.now, captured=False)
     intent = _advance(
         work.intent,
         IntentStatus.REQUIRES_PAYMENT_METHOD,
         payment_method=None,
         latest_charge=charge.id,
-        last_payment_error=_payment_error(work, outcome),
+        last_payment_error=payment_error_of(work, outcome),
     )
     return Settlement(
         attempt=attempt.id,
@@ -187,7 +187,7 @@ def _capture(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | 
         case Approved():
             return _captured(work, outcome, terms)
         case Declined():
-            intent = _advance(work.intent, IntentStatus.REQUIRES_CAPTURE, last_payment_error=_payment_error(work, outcome))
+            intent = _advance(work.intent, IntentStatus.REQUIRES_CAPTURE, last_payment_error=payment_error_of(work, outcome))
             return Settlement(
                 attempt=work.attempt.id,
                 outcome=outcome,
@@ -387,86 +387,6 @@ def _capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool
         source=attempt.charge,
         available_on=terms.now if available_at_once else terms.now + AVAILABILITY_SECONDS,
         description=work.intent.description,
-    )
-
-
-def _charge(
-    work: OpenAttempt,
-    outcome: Approved | Declined,
-    terms: Terms,
-    *,
-    captured: bool,
-    capture_before: int | None = None,
-    balance_transaction: str | None = None,
-) -> Charge:
-    attempt, intent, method = work.attempt, work.intent, work.payment_method
-    approved = isinstance(outcome, Approved)
-    return Charge(
-        id=attempt.charge,
-        merchant_id=attempt.merchant_id,
-        livemode=attempt.livemode,
-        created=terms.now,
-        amount=attempt.amount,
-        currency=attempt.currency,
-        status="succeeded" if approved else "failed",
-        paid=approved,
-        captured=captured,
-        amount_captured=attempt.amount if captured else 0,
-        payment_intent=intent.id,
-        payment_method=method.id,
-        customer=intent.customer,
-        card=replace(method.card, cvc_check=outcome.cvc_check or method.card.cvc_check),
-        authorization=attempt.id,
-        three_d_secure="authenticated" if attempt.authenticated else None,
-        authorization_code=outcome.authorization_code if approved else None,
-        capture_before=capture_before,
-        outcome=_judgement(outcome),
-        failure_code=None if approved else outcome.code,
-        failure_message=None if approved else outcome.message,
-        balance_transaction=balance_transaction,
-        billing_details=method.billing_details,
-        description=intent.description,
-        metadata=intent.metadata,
-        receipt_email=intent.receipt_email,
-        shipping=intent.shipping,
-        statement_descriptor=intent.statement_descriptor,
-        statement_descriptor_suffix=intent.statement_descriptor_suffix,
-        transfer_group=intent.transfer_group,
-    )
-
-
-_AUTHORIZED = ChargeOutcome(network_status="approved_by_network", seller_message="Payment complete.", type="authorized")
-
-
-def _judgement(outcome: Approved | Declined) -> ChargeOutcome:
-    if isinstance(outcome, Approved):
-        return _AUTHORIZED
-    if outcome.network_status == "not_sent_to_network":
-        return ChargeOutcome(
-            network_status=outcome.network_status,
-            reason="highest_risk_level",
-            risk_level="highest",
-            risk_score=100,
-            seller_message="Tap blocked this payment as too risky.",
-            type="blocked",
-        )
-    return ChargeOutcome(
-        network_status=outcome.network_status,
-        reason=outcome.decline_code or outcome.code,
-        seller_message="The bank did not return any further details with this decline."
-        if outcome.decline_code == "generic_decline"
-        else f"The bank returned the decline code `{outcome.decline_code or outcome.code}`.",
-        type="issuer_declined",
-    )
-
-
-def _payment_error(work: OpenAttempt, outcome: Declined) -> PaymentError:
-    return PaymentError(
-        code=outcome.code,
-        decline_code=outcome.decline_code,
-        message=outcome.message,
-        charge=work.attempt.charge,
-        payment_method=work.payment_method,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from payments.domain.attempt import Attempt, AttemptKind
+from payments.domain.attempt import Attempt, AttemptKind, attempt_on
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.refund import Refund
 from payments.runtime.clock import Clock
@@ -100,16 +100,13 @@ class Sweeper:
 
 def refund_failure_attempt(refund: Refund, intent: PaymentIntent, now: int) -> Attempt:
     """Build the attempt that books a refund's failure."""
-    return Attempt(
-        id=new_id("att"),
-        merchant_id=refund.merchant_id,
-        livemode=refund.livemode,
+    return attempt_on(
+        intent,
+        AttemptKind.REFUND_FAILURE,
+        new_id("att"),
         created=now,
-        kind=AttemptKind.REFUND_FAILURE,
-        payment_intent=intent.id,
         charge=refund.charge,
         amount=refund.amount,
-        currency=refund.currency,
         payment_method=refund.payment_method or "",
         refund=refund.id,
         outcome_event=new_id("evt"),
@@ -120,16 +117,13 @@ def void_attempt(intent: PaymentIntent, now: int) -> Attempt:
     """Build the attempt that gives up an expired hold."""
     if intent.latest_charge is None or intent.payment_method is None:
         raise ValueError(f"{intent.id} holds money without a charge")
-    return Attempt(
-        id=new_id("att"),
-        merchant_id=intent.merchant_id,
-        livemode=intent.livemode,
+    return attempt_on(
+        intent,
+        AttemptKind.VOID,
+        new_id("att"),
         created=now,
-        kind=AttemptKind.VOID,
-        payment_intent=intent.id,
         charge=intent.latest_charge,
         amount=intent.amount_capturable,
-        currency=intent.currency,
         payment_method=intent.payment_method,
         outcome_event=new_id("evt"),
         cancellation_reason="automatic",

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from payments.domain.errors import IdempotencyKeyInUse, IdempotencyMismatch
 from payments.domain.event import Event
 from payments.domain.payment_intent import PaymentIntent
+from payments.runtime.ids import new_id
 from payments.runtime.seal import Sealer
 from payments.storage import claims
 from payments.storage.claims import Claim
@@ -36,6 +37,11 @@ def claim_of(call: Call, *, response_event: str | None = None) -> Claim | None:
         created=int(time.time()),
         response_event=response_event,
     )
+
+
+def answer_id(claim: Claim | None) -> str:
+    """Return the id that the event which answers a call will have: what its claim points at, or a new one without a key."""
+    return new_id("evt") if claim is None or claim.response_event is None else claim.response_event
 
 
 def answer_of(event: Event) -> Reply:

@@ -6,18 +6,16 @@ Source: Stripe's OpenAPI description, version 2026-10-28.endive; the tests hold 
 from functools import singledispatch
 
 from payments.domain.balance_transaction import BalanceTransaction
-from payments.domain.card import Card
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
 from payments.domain.event import Event
 from payments.domain.payment_intent import NextAction, PaymentError, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
-from payments.domain.people import Address, BillingDetails, Shipping
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.wire.render_card import render_charged_card, render_payment_method
+from payments.wire.render_people import Rendered, render_address, render_billing_details, render_shipping
 from payments.wire.version import CURRENT
-
-Rendered = dict[str, object]
 
 
 @singledispatch
@@ -70,7 +68,7 @@ def _payment_intent(intent: PaymentIntent) -> Rendered:
         "receipt_email": intent.receipt_email,
         "review": None,
         "setup_future_usage": intent.setup_future_usage,
-        "shipping": _shipping(intent.shipping),
+        "shipping": render_shipping(intent.shipping),
         "source": None,
         "statement_descriptor": intent.statement_descriptor,
         "statement_descriptor_suffix": intent.statement_descriptor_suffix,
@@ -114,7 +112,7 @@ def _charge(charge: Charge) -> Rendered:
         "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": charge.balance_transaction,
-        "billing_details": _billing_details(charge.billing_details),
+        "billing_details": render_billing_details(charge.billing_details),
         "calculated_statement_descriptor": charge.statement_descriptor or "TAP",
         "captured": charge.captured,
         "created": charge.created,
@@ -143,13 +141,13 @@ def _charge(charge: Charge) -> Rendered:
         "paid": charge.paid,
         "payment_intent": charge.payment_intent,
         "payment_method": charge.payment_method,
-        "payment_method_details": {"card": _charged_card(charge), "type": "card"},
+        "payment_method_details": {"card": render_charged_card(charge), "type": "card"},
         "receipt_email": charge.receipt_email,
         "receipt_number": None,
         "receipt_url": None,
         "refunded": charge.refunded,
         "review": None,
-        "shipping": _shipping(charge.shipping),
+        "shipping": render_shipping(charge.shipping),
         "source": None,
         "source_transfer": None,
         "statement_descriptor": charge.statement_descriptor,
@@ -160,96 +158,7 @@ def _charge(charge: Charge) -> Rendered:
     }
 
 
-_ECI: dict[bool, dict[str, str]] = {
-    True: {"visa": "05", "mastercard": "02"},
-    False: {"visa": "07", "mastercard": "00"},
-}
-"""Electronic commerce indicators of the networks, by whether the cardholder authenticated. Source: EMV 3-D Secure."""
-
-
-def _charged_card(charge: Charge) -> Rendered:
-    card = charge.card
-    held = charge.paid and not charge.captured
-    rendered: Rendered = {
-        "amount_authorized": charge.amount if charge.paid else None,
-        "authorization_code": charge.authorization_code,
-        "brand": card.brand,
-        "checks": _checks(card),
-        "country": card.country,
-        "electronic_commerce_indicator": _ECI[charge.three_d_secure is not None].get(card.brand) if charge.paid else None,
-        "exp_month": card.exp_month,
-        "exp_year": card.exp_year,
-        "extended_authorization": {"status": "disabled"},
-        "fingerprint": card.fingerprint,
-        "funding": card.funding,
-        "incremental_authorization": {"status": "unavailable"},
-        "installments": None,
-        "last4": card.last4,
-        "mandate": None,
-        "multicapture": {"status": "available" if held else "unavailable"},
-        "network": card.brand,
-        "network_token": {"used": False},
-        "network_transaction_id": None,
-        "overcapture": {"maximum_amount_capturable": charge.amount, "status": "unavailable"},
-        "regulated_status": "unregulated",
-        "three_d_secure": None
-        if charge.three_d_secure is None
-        else {
-            "authentication_flow": "challenge",
-            "electronic_commerce_indicator": "05",
-            "exemption_indicator": None,
-            "result": charge.three_d_secure,
-            "result_reason": None,
-            "transaction_id": None,
-            "version": "2.2.0",
-        },
-        "transaction_link_id": None,
-        "wallet": None,
-    }
-    if charge.capture_before is not None:
-        rendered["capture_before"] = charge.capture_before
-    return rendered
-
-
-def _checks(card: Card) -> Rendered:
-    return {
-        "address_line1_check": card.address_line1_check,
-        "address_postal_code_check": card.address_postal_code_check,
-        "cvc_check": card.cvc_check,
-    }
-
-
-@render.register
-def _payment_method(method: PaymentMethod) -> Rendered:
-    card = method.card
-    return {
-        "id": method.id,
-        "object": "payment_method",
-        "allow_redisplay": method.allow_redisplay,
-        "billing_details": _billing_details(method.billing_details),
-        "card": {
-            "brand": card.brand,
-            "checks": _checks(card),
-            "country": card.country,
-            "display_brand": card.brand,
-            "exp_month": card.exp_month,
-            "exp_year": card.exp_year,
-            "fingerprint": card.fingerprint,
-            "funding": card.funding,
-            "generated_from": None,
-            "last4": card.last4,
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        },
-        "created": method.created,
-        "customer": method.customer,
-        "customer_account": None,
-        "livemode": method.livemode,
-        "metadata": method.metadata,
-        "type": "card",
-    }
+render.register(PaymentMethod)(render_payment_method)
 
 
 @render.register
@@ -259,7 +168,7 @@ def _customer(customer: Customer) -> Rendered:
     body: Rendered = {
         "id": customer.id,
         "object": "customer",
-        "address": _address(customer.address),
+        "address": render_address(customer.address),
         "balance": customer.balance,
         "created": customer.created,
         "currency": None,
@@ -282,7 +191,7 @@ def _customer(customer: Customer) -> Rendered:
         "next_invoice_sequence": customer.next_invoice_sequence,
         "phone": customer.phone,
         "preferred_locales": customer.preferred_locales,
-        "shipping": _shipping(customer.shipping),
+        "shipping": render_shipping(customer.shipping),
         "tax_exempt": customer.tax_exempt,
         "test_clock": None,
     }
@@ -408,41 +317,3 @@ def render_webhook_endpoint(endpoint: WebhookEndpoint, secret: str | None = None
     if secret is not None:
         body["secret"] = secret
     return body
-
-
-def _address(address: Address | None) -> Rendered | None:
-    if address is None:
-        return None
-    return {
-        "city": address.city,
-        "country": address.country,
-        "line1": address.line1,
-        "line2": address.line2,
-        "postal_code": address.postal_code,
-        "state": address.state,
-    }
-
-
-_NO_ADDRESS = _address(Address())
-
-
-def _billing_details(details: BillingDetails) -> Rendered:
-    return {
-        "address": _address(details.address) or _NO_ADDRESS,
-        "email": details.email,
-        "name": details.name,
-        "phone": details.phone,
-        "tax_id": details.tax_id,
-    }
-
-
-def _shipping(shipping: Shipping | None) -> Rendered | None:
-    if shipping is None:
-        return None
-    return {
-        "address": _address(shipping.address) or _NO_ADDRESS,
-        "carrier": shipping.carrier,
-        "name": shipping.name,
-        "phone": shipping.phone,
-        "tracking_number": shipping.tracking_number,
-    }

@@ -1,0 +1,90 @@
+"""What a charge says of an acquirer's answer."""
+
+from msgspec.structs import replace
+
+from payments.domain.charge import Charge, ChargeOutcome
+from payments.domain.outcome import Approved, Declined
+from payments.domain.payment_intent import PaymentError
+from payments.storage.attempts import OpenAttempt
+
+
+def charge_of(
+    work: OpenAttempt,
+    outcome: Approved | Declined,
+    now: int,
+    *,
+    captured: bool,
+    capture_before: int | None = None,
+    balance_transaction: str | None = None,
+) -> Charge:
+    """Build the charge that an authorization leaves, approved or declined; `now` in unix seconds."""
+    attempt, intent, method = work.attempt, work.intent, work.payment_method
+    approved = isinstance(outcome, Approved)
+    return Charge(
+        id=attempt.charge,
+        merchant_id=attempt.merchant_id,
+        livemode=attempt.livemode,
+        created=now,
+        amount=attempt.amount,
+        currency=attempt.currency,
+        status="succeeded" if approved else "failed",
+        paid=approved,
+        captured=captured,
+        amount_captured=attempt.amount if captured else 0,
+        payment_intent=intent.id,
+        payment_method=method.id,
+        customer=intent.customer,
+        card=replace(method.card, cvc_check=outcome.cvc_check or method.card.cvc_check),
+        authorization=attempt.id,
+        three_d_secure="authenticated" if attempt.authenticated else None,
+        authorization_code=outcome.authorization_code if approved else None,
+        capture_before=capture_before,
+        outcome=_judgement(outcome),
+        failure_code=None if approved else outcome.code,
+        failure_message=None if approved else outcome.message,
+        balance_transaction=balance_transaction,
+        billing_details=method.billing_details,
+        description=intent.description,
+        metadata=intent.metadata,
+        receipt_email=intent.receipt_email,
+        shipping=intent.shipping,
+        statement_descriptor=intent.statement_descriptor,
+        statement_descriptor_suffix=intent.statement_descriptor_suffix,
+        transfer_group=intent.transfer_group,
+    )
+
+
+_AUTHORIZED = ChargeOutcome(network_status="approved_by_network", seller_message="Payment complete.", type="authorized")
+
+
+def _judgement(outcome: Approved | Declined) -> ChargeOutcome:
+    if isinstance(outcome, Approved):
+        return _AUTHORIZED
+    if outcome.network_status == "not_sent_to_network":
+        return ChargeOutcome(
+            network_status=outcome.network_status,
+            reason="highest_risk_level",
+            risk_level="highest",
+            risk_score=100,
+            seller_message="Tap blocked this payment as too risky.",
+            type="blocked",
+        )
+    return ChargeOutcome(
+        network_status=outcome.network_status,
+        reason=outcome.decline_code or outcome.code,
+        seller_message="The bank did not return any further details with this decline."
+        if outcome.decline_code == "generic_decline"
+        else f"The bank returned the decline code `{outcome.decline_code or outcome.code}`.",
+        type="issuer_declined",
+    )
+
+
+def payment_error_of(work: OpenAttempt, outcome: Declined) -> PaymentError:
+    """Build what the intent says of a refusal."""
+    return PaymentError(
+        code=outcome.code,
+        decline_code=outcome.decline_code,
+        message=outcome.message,
+        charge=work.attempt.charge,
+        payment_method=work.payment_method,
+    )
