@@ -26,7 +26,7 @@ from payments.storage.keys import create_merchant
 from payments.storage.nouns import PAYMENT_INTENTS
 from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
-from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, Processor
+from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, Processor, Tally
 from payments.transaction_processor.settlement import AVAILABILITY_SECONDS, CAPTURE_WINDOW_SECONDS
 from payments.transaction_processor.sweeper import Sweeper
 from tests.integration.builders import FakeClock, Key, payment
@@ -80,6 +80,7 @@ async def copy_of_the_service(database_url: str, clock: FakeClock) -> AsyncGener
             log=log,
             public_url="http://tap",
             acquirer_timeout_seconds=5,
+            tally=Tally(),
         )
         sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
         yield Copy(sweeper, processor, PaymentStore(api, lease_seconds=15), clock, pool)

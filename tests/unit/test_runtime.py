@@ -1,5 +1,6 @@
 """Ids, secrets, settings, logs, routes."""
 
+import asyncio
 import io
 import json
 import re
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from payments.runtime.ids import IdGenerator
 from payments.runtime.logging import Logger
+from payments.runtime.metrics import MetricReporter
 from payments.runtime.seal import FileKeyProvider, Sealer, SealError
 from payments.runtime.settings import Settings, SettingsError
-from payments.runtime.topology import SERVICES, Service, route
+from payments.runtime.topology import METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
 
 ENVIRONMENT = {
     "TAP_DATABASE_URL": "postgresql://tap:hunter2@db/tap",
@@ -138,6 +140,29 @@ def test_a_failure_is_logged_by_its_place_not_by_its_message() -> None:
     line = json.loads(stream.getvalue())
     assert (line["kind"], line["where"]) == ("ValueError", "somewhere")
     assert "4242" not in stream.getvalue().decode().replace(line["stack"][0], "")
+
+
+def test_the_database_may_be_given_in_parts() -> None:
+    parts = {"TAP_DATABASE_HOST": "db", "TAP_DATABASE_USER": "tap", "TAP_DATABASE_PASSWORD": "p@ss/word", "TAP_DATABASE_CA_FILE": "/ca.pem"}
+    settings = Settings.from_environment({**ENVIRONMENT, **parts})
+    assert settings.database_url == "postgresql://tap:p%40ss%2Fword@db:5432/tap?sslmode=verify-full&sslrootcert=%2Fca.pem"
+
+
+def test_the_envelope_key_may_be_injected() -> None:
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "TAP_ENVELOPE_KEY_FILE"}
+    assert Settings.from_environment({**environment, "TAP_ENVELOPE_KEY": "cd" * 32}).envelope_key == b"\xcd" * 32
+
+
+def test_metrics_are_lines_in_the_embedded_metric_format() -> None:
+    stream = io.BytesIO()
+    reporter = MetricReporter("payment-api", "prod", lambda: asyncio.sleep(0, {}), Logger("payment-api", stream))
+    reporter.report({Metric.BACKLOG: 7, Metric.OUTBOX_AGE: 0.5})
+    line = json.loads(stream.getvalue())
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == METRIC_NAMESPACE
+    assert directive["Dimensions"] == [list(METRIC_DIMENSIONS)]
+    assert {each["Name"]: each["Unit"] for each in directive["Metrics"]} == {"Backlog": "Count", "OutboxAge": "Seconds"}
+    assert (line["Environment"], line["Service"], line["Backlog"], line["OutboxAge"]) == ("prod", "payment-api", 7, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,11 @@ class Deliverer:
             task.add_done_callback(self._finished)
         return len(due)
 
+    @property
+    def under_way(self) -> int:
+        """How many deliveries are being sent."""
+        return len(self._under_way)
+
     async def drain(self) -> None:
         """Wait until what is under way is recorded."""
         if self._under_way:

@@ -16,12 +16,14 @@ from payments.notification_service.targets import PublicResolver
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
 from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
-from payments.runtime.seal import FileKeyProvider, Sealer
+from payments.runtime.metrics import MetricReporter, Readings
+from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
-from payments.runtime.topology import SERVICES, Service
+from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.database import is_healthy, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.group_commit import GroupCommit
+from payments.storage.outbox import waiting
 from payments.storage.wakeup import Wakeup
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
@@ -42,7 +44,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
         )
-        sealer = Sealer(FileKeyProvider(settings.envelope_key_file))
+        sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         deliveries = Deliveries(pool, lease_seconds=LEASE_SECONDS)
         results = GroupCommit(deliveries.record, name="delivery attempts")
         deliverer = Deliverer(
@@ -65,7 +67,17 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             clock=clock,
             allow_private=allow_private,
         )
-        tasks = [asyncio.create_task(work) for work in (wakeup.listen(), dispatcher.run(), deliverer.run())]
+
+        async def readings() -> Readings:
+            events, oldest_seconds = await waiting(pool)
+            return {
+                Metric.BACKLOG: events + deliverer.under_way,
+                Metric.DEAD_LETTERS: await deliveries.dead_letters(),
+                Metric.OUTBOX_AGE: oldest_seconds,
+            }
+
+        reporter = MetricReporter(_SPEC.service, settings.environment, readings, log)
+        tasks = [asyncio.create_task(work) for work in (wakeup.listen(), dispatcher.run(), deliverer.run(), reporter.run())]
         yield build_api(
             [*endpoints.endpoints(), *Events(pool, deliveries, deliverer).endpoints()],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),

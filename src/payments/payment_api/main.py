@@ -1,5 +1,6 @@
 """The composition root of payment-api: the only place that knows how its parts are put together."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator
@@ -23,9 +24,10 @@ from payments.payment_api.refunds import Refunds
 from payments.payment_api.steps import Steps
 from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
-from payments.runtime.seal import FileKeyProvider, Sealer
+from payments.runtime.metrics import MetricReporter, Readings
+from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
-from payments.runtime.topology import SERVICES, Service
+from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.database import is_healthy, open_pool
 from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import PaymentStore
@@ -46,7 +48,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False))
-        sealer = Sealer(FileKeyProvider(settings.envelope_key_file))
+        sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer), Waker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
@@ -67,6 +69,11 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         )
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
         intents = PaymentIntents(steps=steps, cards=cards, reader=reader, update=IntentUpdate(steps, cards, reader))
+
+        async def readings() -> Readings:
+            return {Metric.BACKLOG: begins.queued_rows}
+
+        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, log).run())
         yield build_api(
             [
                 *intents.endpoints(),
@@ -80,6 +87,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             is_healthy=lambda: is_healthy(pool),
             raw_routes=Challenge(steps, cards).routes(),
         )
+        reporter.cancel()
         await begins.close()
 
 

@@ -52,6 +52,27 @@ class FileKeyProvider:
         return key
 
 
+class GivenKeyProvider:
+    """An envelope key that was injected into the environment."""
+
+    def __init__(self, key: bytes) -> None:
+        """Provide `key`, 32 bytes."""
+        self._key = key
+
+    def envelope_key(self) -> bytes:
+        """Return the key."""
+        return self._key
+
+
+def key_provider(file: Path | None, key: bytes | None) -> KeyProvider:
+    """Return the provider that the settings name; raises `SealError` when they name none."""
+    if key is not None:
+        return GivenKeyProvider(key)
+    if file is None:
+        raise SealError("no envelope key is set")
+    return FileKeyProvider(file)
+
+
 class Sealer:
     """Seals, opens, and fingerprints. Each purpose has a key of its own, derived from the envelope key."""
 

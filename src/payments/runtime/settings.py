@@ -6,6 +6,7 @@ A service never reads `os.environ` elsewhere. A missing or malformed variable is
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from payments.runtime.topology import CONTAINER_PORT
 
@@ -19,7 +20,8 @@ class Settings:
     """Everything that the environment tells a service. Secrets are left out of the repr."""
 
     database_url: str = field(repr=False)
-    """`TAP_DATABASE_URL`: a libpq URL, TCP or Unix socket (`?host=/directory`)."""
+    """`TAP_DATABASE_URL`: a libpq URL, TCP or Unix socket (`?host=/directory`). Or its parts, as a secret store injects them: `TAP_DATABASE_HOST`,
+    `TAP_DATABASE_PORT`, `TAP_DATABASE_NAME`, `TAP_DATABASE_USER`, `TAP_DATABASE_PASSWORD`, and `TAP_DATABASE_CA_FILE` to verify the server's certificate."""
     database_role: str | None
     """`TAP_DATABASE_ROLE`: the role that every connection assumes; unset: the login role itself."""
     host: str
@@ -34,8 +36,12 @@ class Settings:
     """`TAP_API_KEY_PEPPER`: key of the keyed hash under which API keys are stored, 64 hex digits."""
     internal_api_key: str = field(repr=False)
     """`TAP_INTERNAL_API_KEY`: bearer token between the services."""
-    envelope_key_file: Path
+    envelope_key_file: Path | None
     """`TAP_ENVELOPE_KEY_FILE`: file (mode 0600) with the key that seals card numbers and webhook secrets, 64 hex digits."""
+    envelope_key: bytes | None = field(repr=False)
+    """`TAP_ENVELOPE_KEY`: the key itself, where it is injected instead of mounted. One of the two is needed."""
+    environment: str
+    """`TAP_ENVIRONMENT`: `local`, `dev`, `prod`, …: a dimension of the metrics."""
     attempt_lease_seconds: float
     """`TAP_ATTEMPT_LEASE_SECONDS`: how long one process may work on an attempt before the sweeper takes it over."""
     acquirer_timeout_seconds: float
@@ -48,7 +54,7 @@ class Settings:
         """Build the settings; raises `SettingsError` with the name of the first variable that is wrong."""
         read = _Reader(environment)
         settings = Settings(
-            database_url=read.text("TAP_DATABASE_URL"),
+            database_url=read.database_url(),
             database_role=read.text("TAP_DATABASE_ROLE", "") or None,
             host=read.text("TAP_HOST", "127.0.0.1"),
             port=int(read.number("TAP_PORT", CONTAINER_PORT)),
@@ -56,7 +62,9 @@ class Settings:
             transaction_processor_url=read.text("TAP_TRANSACTION_PROCESSOR_URL").rstrip("/"),
             api_key_pepper=read.key("TAP_API_KEY_PEPPER"),
             internal_api_key=read.text("TAP_INTERNAL_API_KEY"),
-            envelope_key_file=Path(read.text("TAP_ENVELOPE_KEY_FILE")),
+            envelope_key_file=Path(read.text("TAP_ENVELOPE_KEY_FILE")) if "TAP_ENVELOPE_KEY" not in environment else None,
+            envelope_key=read.key("TAP_ENVELOPE_KEY") if "TAP_ENVELOPE_KEY" in environment else None,
+            environment=read.text("TAP_ENVIRONMENT", "local"),
             attempt_lease_seconds=read.number("TAP_ATTEMPT_LEASE_SECONDS", 15.0),
             acquirer_timeout_seconds=read.number("TAP_ACQUIRER_TIMEOUT_SECONDS", 10.0),
             allow_private_webhook_targets=read.text("TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS", "false") == "true",
@@ -77,6 +85,19 @@ class _Reader:
         if value is None:
             raise SettingsError(f"{name} is not set")
         return value
+
+    def database_url(self) -> str:
+        if "TAP_DATABASE_HOST" not in self._environment:
+            return self.text("TAP_DATABASE_URL")
+        user, password = quote(self.text("TAP_DATABASE_USER"), safe=""), quote(self.text("TAP_DATABASE_PASSWORD"), safe="")
+        host, port, name = (
+            self.text("TAP_DATABASE_HOST"),
+            int(self.number("TAP_DATABASE_PORT", 5432)),
+            self.text("TAP_DATABASE_NAME", "tap"),
+        )
+        ca_file = self.text("TAP_DATABASE_CA_FILE", "")
+        tls = f"?sslmode=verify-full&sslrootcert={quote(ca_file, safe='')}" if ca_file else ""
+        return f"postgresql://{user}:{password}@{host}:{port}/{name}{tls}"
 
     def number(self, name: str, default: float) -> float:
         try:

@@ -16,6 +16,27 @@ class Service(StrEnum):
     NOTIFICATION_SERVICE = "notification-service"
 
 
+class Metric(StrEnum):
+    """What the services report of themselves, and what alarms and auto scaling watch."""
+
+    BACKLOG = "Backlog"
+    """Work that waits in one copy of a service: what auto scaling goes by."""
+    PAYMENTS_APPROVED = "PaymentsApproved"
+    PAYMENTS_DECLINED = "PaymentsDeclined"
+    UNKNOWN_ATTEMPTS = "UnknownAttempts"
+    """Attempts that were taken over and still have no outcome."""
+    LEDGER_IMBALANCE = "LedgerImbalance"
+    """Σ |debits - credits| over all currencies: anything but 0 is a defect."""
+    DEAD_LETTERS = "DeadLetters"
+    OUTBOX_AGE = "OutboxAge"
+    """How long the oldest event has been waiting to be fanned out."""
+
+
+METRIC_NAMESPACE = "Tap"
+METRIC_DIMENSIONS = ("Environment", "Service")
+METRIC_UNITS: dict[Metric, str] = {metric: "Seconds" if metric is Metric.OUTBOX_AGE else "Count" for metric in Metric}
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
     """How one service is started and reached."""
@@ -25,6 +46,8 @@ class ServiceSpec:
     """`python -m MODULE` starts it, locally and in a container."""
     database_role: str
     """The least-privileged PostgreSQL role that it works as."""
+    metrics: tuple[Metric, ...]
+    """What it reports."""
     path_patterns: tuple[str, ...]
     """Public paths that the front door sends here, `*` as a trailing wildcard; empty: everything that no other service takes."""
 
@@ -36,15 +59,17 @@ SERVICES: dict[Service, ServiceSpec] = {
             Service.NOTIFICATION_SERVICE,
             "payments.notification_service",
             "tap_notification_service",
+            (Metric.BACKLOG, Metric.DEAD_LETTERS, Metric.OUTBOX_AGE),
             ("/v1/events", "/v1/events/*", "/v1/webhook_endpoints", "/v1/webhook_endpoints/*", "/v1/notifications/*"),
         ),
         ServiceSpec(
             Service.TRANSACTION_PROCESSOR,
             "payments.transaction_processor",
             "tap_transaction_processor",
+            (Metric.BACKLOG, Metric.PAYMENTS_APPROVED, Metric.PAYMENTS_DECLINED, Metric.UNKNOWN_ATTEMPTS, Metric.LEDGER_IMBALANCE),
             ("/v1/balance*", "/v1/payouts*", "/v1/disputes*", "/v1/ledger/*"),
         ),
-        ServiceSpec(Service.PAYMENT_API, "payments.payment_api", "tap_payment_api", ()),
+        ServiceSpec(Service.PAYMENT_API, "payments.payment_api", "tap_payment_api", (Metric.BACKLOG,), ()),
     )
 }
 """Routing order: the first service with a matching pattern takes the request; the one without patterns takes the rest."""

@@ -51,6 +51,10 @@ class Accounts:
             }
         )
 
+    async def imbalance(self) -> float:
+        """Return by how much debits and credits differ, over all currencies: 0 when the books balance."""
+        return float(await self._pool.fetchval(_SQL["imbalance"]))
+
     async def merchant_balances(self, merchant_id: int, livemode: bool) -> dict[AccountKind, dict[str, int]]:
         """Return a merchant's pending and available funds in minor units, by currency."""
         found = await self._pool.fetch(_SQL["merchant_balances"], f"merchant:{merchant_id}", livemode)

@@ -10,6 +10,12 @@ SELECT id FROM made
 UNION ALL
 SELECT id FROM ledger.accounts WHERE holder = $1 AND livemode = $2 AND kind = $3 AND currency = $4;
 
+-- imbalance: what debits and credits differ by, over all currencies and modes; 0 when the books balance
+SELECT coalesce(sum(abs(difference)), 0)::double precision FROM (
+    SELECT sum(b.debits_posted - b.credits_posted) + sum(b.debits_held - b.credits_held) AS difference
+    FROM ledger.balances b JOIN ledger.accounts a ON a.id = b.account_id GROUP BY a.livemode, a.currency
+) currencies;
+
 -- merchant_balances: what a merchant has, per kind and currency; credits minus debits, posted only
 SELECT a.kind, a.currency, b.credits_posted - b.debits_posted AS amount
 FROM ledger.accounts a JOIN ledger.balances b ON b.account_id = a.id

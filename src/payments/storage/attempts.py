@@ -68,6 +68,10 @@ class Attempts:
         found = await self._pool.fetch(_SQL["take_over"], self._lease_seconds, limit)
         return [msgspec.json.decode(row["document"], type=Attempt) for row in found]
 
+    async def unknown(self) -> int:
+        """Return how many attempts were taken over and have no outcome yet."""
+        return int(await self._pool.fetchval(_SQL["unknown"]))
+
     async def hand_back(self, attempts: Iterable[Attempt]) -> None:
         """Give up the leases of attempts that this process won't finish."""
         keys = [{"merchant_id": a.merchant_id, "livemode": a.livemode, "id": a.id} for a in attempts]

@@ -23,8 +23,8 @@ RETURNING a.document;
 UPDATE payments.attempts SET lease_until = now() WHERE closed_at IS NULL AND (merchant_id, livemode, id) IN (
     SELECT merchant_id, livemode, id FROM json_to_recordset($1::json) AS r(merchant_id bigint, livemode boolean, id text));
 
--- open_count: how many attempts have no outcome yet, and how many of those were taken over at least once
-SELECT count(*) AS open, count(*) FILTER (WHERE inquiries > 0) AS unknown FROM payments.attempts WHERE closed_at IS NULL;
+-- unknown: how many attempts were taken over at least once and have no outcome yet
+SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL AND inquiries > 0;
 
 -- expired_holds: intents whose authorization ran out uncaptured
 SELECT document FROM payments.payment_intents WHERE capture_before < $1 AND open_attempt IS NULL ORDER BY capture_before LIMIT $2;

@@ -128,6 +128,10 @@ class Deliveries:
         rows = await self._pool.fetch(_SQL["page"], merchant_id, livemode, event_id, endpoint_id, status, *cursor, limit + 1)
         return [_delivery(row) for row in rows[:limit]], len(rows) > limit
 
+    async def dead_letters(self) -> int:
+        """Return how many dead letters there are."""
+        return int(await self._pool.fetchval(_SQL["dead_letters"]))
+
     async def attempts_of(self, merchant_id: int, livemode: bool, event_id: str, endpoint_id: str) -> list[Row]:
         """Return the attempts of a delivery: attempt, attempted_at, duration_ms, status_code, error."""
         return await self._pool.fetch(_SQL["attempts_of"], merchant_id, livemode, event_id, endpoint_id)

@@ -62,6 +62,9 @@ WHERE merchant_id = $1 AND livemode = $2 AND ($3::text IS NULL OR event_id = $3)
     AND ($5::text IS NULL OR status = $5) AND ($6::text IS NULL OR (event_id, endpoint_id) < ($6, $7))
 ORDER BY event_id DESC, endpoint_id DESC LIMIT $8;
 
+-- dead_letters: how many there are
+SELECT count(*) FROM notifications.deliveries WHERE status = 'dead';
+
 -- attempts_of: the attempts of one delivery, oldest first
 SELECT attempt, attempted_at, duration_ms, status_code, error FROM notifications.delivery_attempts
 WHERE merchant_id = $1 AND livemode = $2 AND event_id = $3 AND endpoint_id = $4 ORDER BY attempt;

@@ -16,6 +16,12 @@ class Dispatched:
     deliveries: int
 
 
+async def waiting(pool: Pool) -> tuple[int, float]:
+    """Return how many events haven't been fanned out yet, and for how many seconds the oldest has been waiting."""
+    row = await pool.fetchrow(_SQL["waiting"])
+    return (0, 0.0) if row is None else (row["events"], row["oldest_seconds"])
+
+
 async def dispatch(pool: Pool, limit: int) -> Dispatched:
     """Fan out up to `limit` events."""
     row = await pool.fetchrow(_SQL["dispatch"], limit)

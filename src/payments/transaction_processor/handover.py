@@ -36,6 +36,11 @@ class HandoverRoutes:
             Route(VERIFICATIONS_PATH, self._verify, methods=["POST"]),
         ]
 
+    @property
+    def under_way(self) -> int:
+        """How many attempts are being processed."""
+        return len(self._under_way)
+
     async def drain(self) -> None:
         """Wait until what is under way is finished, even if its caller has gone."""
         if self._under_way:

@@ -12,9 +12,10 @@ from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.simulator import Simulator
 from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
-from payments.runtime.seal import FileKeyProvider, Sealer
+from payments.runtime.metrics import MetricReporter, Readings
+from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
-from payments.runtime.topology import SERVICES, Service
+from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.accounts import Accounts
 from payments.storage.attempts import Attempts
 from payments.storage.database import is_healthy, open_pool
@@ -25,7 +26,7 @@ from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.balance import BalanceApi
 from payments.transaction_processor.handover import HandoverRoutes
-from payments.transaction_processor.processor import Processor
+from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
@@ -55,7 +56,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         settlements = GroupCommit(PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).settle, name="settle")
         processor = Processor(
             acquirer=Simulator(PostgresJournal(journal_pool), clock),
-            sealer=CardSealer(Sealer(FileKeyProvider(settings.envelope_key_file))),
+            sealer=CardSealer(Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))),
             attempts=attempts,
             accounts=accounts,
             fees=FeeSchedules(pool, clock),
@@ -66,11 +67,24 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             public_url=settings.public_url,
             acquirer_timeout_seconds=settings.acquirer_timeout_seconds,
+            tally=Tally(),
         )
         handover = HandoverRoutes(processor, settings.internal_api_key)
         sweeper = asyncio.create_task(
             Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).run(), name="sweeper"
         )
+
+        async def readings() -> Readings:
+            approved, declined = processor.tally.take()
+            return {
+                Metric.BACKLOG: handover.under_way + settlements.queued_rows,
+                Metric.PAYMENTS_APPROVED: approved,
+                Metric.PAYMENTS_DECLINED: declined,
+                Metric.UNKNOWN_ATTEMPTS: await attempts.unknown(),
+                Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
+            }
+
+        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, log).run())
         yield build_api(
             BalanceApi(Reader(pool), accounts).endpoints(),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
@@ -79,7 +93,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             raw_routes=handover.routes(),
         )
         sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
+        reporter.cancel()
+        await asyncio.gather(sweeper, reporter, return_exceptions=True)
         await handover.drain()
         await settlements.close()
 

@@ -13,7 +13,7 @@ from payments.acquirers.sealed_card import CardSealer
 from payments.domain.attempt import Attempt, AttemptKind
 from payments.domain.card import Pan
 from payments.domain.event import Event
-from payments.domain.outcome import Declined, Final, NotFound, Outcome, Unknown
+from payments.domain.outcome import Approved, Declined, Final, NotFound, Outcome, Unknown
 from payments.domain.payment_method import PaymentMethod
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
@@ -32,6 +32,20 @@ ATTEMPT_AGE_SECONDS_MAX = 600
 _COMMIT_RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
+@dataclass(slots=True)
+class Tally:
+    """Counts the outcomes since it was last taken."""
+
+    approved: int = 0
+    declined: int = 0
+
+    def take(self) -> tuple[int, int]:
+        """Return approved and declined, and start anew."""
+        taken = self.approved, self.declined
+        self.approved = self.declined = 0
+        return taken
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
     """Finishes attempts."""
@@ -48,6 +62,7 @@ class Processor:
     log: Logger
     public_url: str
     acquirer_timeout_seconds: float
+    tally: Tally
 
     async def process(self, work: OpenAttempt) -> Event | None:
         """Carry out a new attempt; returns the event that answers the request, None when there is none yet."""
@@ -87,6 +102,7 @@ class Processor:
                 return None
             if await self._commit(settlement):
                 self.waker.wake()
+                self._count(attempt, outcome)
                 return next((event for event in settlement.events if event.id == attempt.outcome_event), None)
             current = await self.attempts.load(attempt)
         return await find_event(self.pool, attempt.merchant_id, attempt.livemode, attempt.outcome_event)
@@ -101,6 +117,11 @@ class Processor:
                     raise
                 await asyncio.sleep(pause_seconds)
         raise AssertionError("unreachable: the last pass returns or raises")
+
+    def _count(self, attempt: Attempt, outcome: Outcome | NotFound) -> None:
+        if attempt.kind is AttemptKind.AUTHORIZE:
+            self.tally.approved += isinstance(outcome, Approved)
+            self.tally.declined += isinstance(outcome, Declined)
 
     async def _terms(self, attempt: Attempt) -> Terms:
         return Terms(
