@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install up down test check format bench lock
+.PHONY: help install up down test check format bench lock synth images
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,6 +41,12 @@ format: $(INSTALLED) ## Format the code
 
 bench: $(INSTALLED) ## Measure payments per second against pgbench on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
+
+synth: $(INSTALLED) ## Synthesise dev, staging and prod into cdk.out/ (no AWS account needed)
+	@for environment in dev staging prod; do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" CDK_OUTDIR=cdk.out/$$environment \
+		CDK_CONTEXT_JSON="{\"environmentSuffix\": \"$$environment\", \"allowHttp\": \"true\"}" $(BIN)/python app.py & pids="$$pids $$!"; \
+	done; for pid in $$pids; do wait $$pid || exit 1; done; echo "synthesised: cdk.out/dev cdk.out/staging cdk.out/prod"
 
 lock: $(INSTALLED) ## Compile the locked requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt

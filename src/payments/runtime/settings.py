@@ -74,6 +74,11 @@ class Settings:
         return settings
 
 
+def database_url(environment: Mapping[str, str]) -> str:
+    """Return where the database is, for tools that need nothing else; raises `SettingsError`."""
+    return _Reader(environment).database_url()
+
+
 class _Reader:
     """Typed look-ups that fail with the variable's name, never with its value."""
 

@@ -74,8 +74,43 @@ SERVICES: dict[Service, ServiceSpec] = {
 }
 """Routing order: the first service with a matching pattern takes the request; the one without patterns takes the rest."""
 
+
+class DatabaseSecretField(StrEnum):
+    """JSON fields of the database owner's secret."""
+
+    USERNAME = "username"
+    PASSWORD = "password"  # noqa: S105 - the name of a field
+
+
+class ApiSecretField(StrEnum):
+    """JSON fields of the services' own secrets, each 64 hexadecimal digits in a secret of its own, so that each rotates by itself."""
+
+    API_KEY_PEPPER = "api_key_pepper"
+    INTERNAL_API_KEY = "internal_api_key"
+    ENVELOPE_KEY = "envelope_key"
+
+
+DATABASE_NAME = "tap"
+DATABASE_USER = "tap"
+DATABASE_PORT = 5432
+
+SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
+    "TAP_DATABASE_USER": DatabaseSecretField.USERNAME,
+    "TAP_DATABASE_PASSWORD": DatabaseSecretField.PASSWORD,
+    "TAP_API_KEY_PEPPER": ApiSecretField.API_KEY_PEPPER,
+    "TAP_INTERNAL_API_KEY": ApiSecretField.INTERNAL_API_KEY,
+    "TAP_ENVELOPE_KEY": ApiSecretField.ENVELOPE_KEY,
+}
+"""Environment variables that are injected from secrets when a task starts."""
+
+DATABASE_CA_FILE = "/app/rds-global-bundle.pem"
+"""Where the image has AWS's certificate authorities for databases."""
+
 CONTAINER_PORT = 8080
 """The port that each service listens on in a container (`TAP_PORT` overrides it)."""
+
+PUBLIC_PATHS = ("/v1/*", "/pay/*")
+"""What the front door lets in at all; payment-api takes what no other service does."""
 
 HEALTH_PATH = "/health"
 """200 when the process can do its work, its database included; 503 otherwise. Not authenticated."""

@@ -1,0 +1,38 @@
+"""The CDK app: `make synth`, or `cdk deploy -c environmentSuffix=prod -c certificateArn=…`."""
+
+import os
+import sys
+
+import aws_cdk as cdk
+
+from lib.environments import ConfigurationError
+from lib.tap_stack import TapStack, TapStackProps
+from payments.runtime.topology import Service
+
+
+def main() -> None:
+    """Synthesise the stack that the context asks for."""
+    app = cdk.App()
+    context = app.node.try_get_context
+    suffix = context("environmentSuffix") or "dev"
+    try:
+        TapStack(
+            app,
+            f"TapStack{suffix}",
+            props=TapStackProps(
+                environment_suffix=suffix,
+                certificate_arn=context("certificateArn"),
+                allow_http=str(context("allowHttp")).lower() == "true",
+                public_url=context("publicUrl"),
+                image_tag=context("imageTag") or "latest",
+                live_is_green=frozenset(Service(name) for name in (context("liveIsGreen") or "").split(",") if name),
+                region=context("region") or os.environ.get("CDK_DEFAULT_REGION"),
+            ),
+        )
+    except ConfigurationError as mistake:
+        print(mistake, file=sys.stderr)  # noqa: T201 - the command line's one line
+        sys.exit(1)
+    app.synth()
+
+
+main()

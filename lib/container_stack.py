@@ -1,0 +1,49 @@
+"""The repositories of the services' images."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from lib.environments import EnvironmentSize
+from payments.runtime.topology import Service
+
+_IMAGES_KEPT = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerStackProps:
+    """What the repositories depend on."""
+
+    environment_suffix: str
+    size: EnvironmentSize
+    kms_key_arn: str
+
+
+class ContainerStack(cdk.NestedStack):
+    """Exposes `payment_api_repo`, `transaction_processor_repo`, `notification_service_repo`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, props: ContainerStackProps) -> None:
+        super().__init__(scope, construct_id)
+        self._props = props
+        self._key = kms.Key.from_key_arn(self, "Key", props.kms_key_arn)
+        self.payment_api_repo = self._repository("PaymentApi", Service.PAYMENT_API)
+        self.transaction_processor_repo = self._repository("TransactionProcessor", Service.TRANSACTION_PROCESSOR)
+        self.notification_service_repo = self._repository("NotificationService", Service.NOTIFICATION_SERVICE)
+
+    def _repository(self, construct_id: str, service: Service) -> ecr.Repository:
+        protected = self._props.size.protected
+        return ecr.Repository(
+            self,
+            construct_id,
+            repository_name=f"tap-{self._props.environment_suffix}/{service}",
+            encryption=ecr.RepositoryEncryption.KMS,
+            encryption_key=self._key,
+            image_scan_on_push=True,
+            image_tag_mutability=ecr.TagMutability.IMMUTABLE,
+            lifecycle_rules=[ecr.LifecycleRule(description=f"Keep {_IMAGES_KEPT} images", max_image_count=_IMAGES_KEPT)],
+            removal_policy=cdk.RemovalPolicy.RETAIN if protected else cdk.RemovalPolicy.DESTROY,
+            empty_on_delete=not protected,
+        )

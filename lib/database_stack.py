@@ -1,0 +1,103 @@
+"""Aurora Serverless v2 PostgreSQL: a writer and readers in other zones."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_rds as rds
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from lib.environments import EnvironmentSize
+from payments.runtime.topology import DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField
+
+_ENGINE = rds.DatabaseClusterEngine.aurora_postgres(version=rds.AuroraPostgresEngineVersion.of("17.7", "17"))
+_ROTATION_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseStackProps:
+    """What the database depends on."""
+
+    environment_suffix: str
+    size: EnvironmentSize
+    vpc: ec2.IVpc
+    kms_key_arn: str
+    db_secret_arn: str
+    security_group_id: str
+
+
+class DatabaseStack(cdk.NestedStack):
+    """Exposes `cluster`, `endpoint`, `cluster_identifier`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, props: DatabaseStackProps) -> None:
+        super().__init__(scope, construct_id)
+        size = props.size
+        key = kms.Key.from_key_arn(self, "Key", props.kms_key_arn)
+        # Imported by ARN and by id: what a construct of the other stack would add to itself would make the two depend on each other.
+        secret = secretsmanager.Secret.from_secret_complete_arn(self, "Secret", props.db_secret_arn)
+        group = ec2.SecurityGroup.from_security_group_id(self, "SecurityGroup", props.security_group_id, mutable=False)
+        self.cluster = rds.DatabaseCluster(
+            self,
+            "Cluster",
+            engine=_ENGINE,
+            credentials=rds.Credentials.from_password(DATABASE_USER, secret.secret_value_from_json(DatabaseSecretField.PASSWORD)),
+            default_database_name=DATABASE_NAME,
+            port=DATABASE_PORT,
+            vpc=props.vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+            security_groups=[group],
+            writer=rds.ClusterInstance.serverless_v2("Writer", enable_performance_insights=True, performance_insight_encryption_key=key),
+            readers=[
+                rds.ClusterInstance.serverless_v2(
+                    f"Reader{number}",
+                    # The first reader follows the writer's size, so that it can take over at once.
+                    scale_with_writer=number == 1,
+                    enable_performance_insights=True,
+                    performance_insight_encryption_key=key,
+                )
+                for number in range(1, size.database_readers + 1)
+            ],
+            serverless_v2_min_capacity=size.database_acu_min,
+            serverless_v2_max_capacity=size.database_acu_max,
+            storage_encrypted=True,
+            storage_encryption_key=key,
+            iam_authentication=True,
+            parameter_group=rds.ParameterGroup(
+                self, "Parameters", engine=_ENGINE, parameters={"rds.force_ssl": "1", "log_min_duration_statement": "1000"}
+            ),
+            backup=rds.BackupProps(retention=cdk.Duration.days(size.backup_days), preferred_window="03:00-04:00"),
+            cloudwatch_logs_exports=["postgresql"],
+            copy_tags_to_snapshot=True,
+            deletion_protection=size.protected,
+            removal_policy=cdk.RemovalPolicy.SNAPSHOT if size.protected else cdk.RemovalPolicy.DESTROY,
+        )
+        self.endpoint = self.cluster.cluster_endpoint.hostname
+        self.cluster_identifier = self.cluster.cluster_identifier
+        attachment = secretsmanager.CfnSecretTargetAttachment(
+            self,
+            "SecretAttachment",
+            secret_id=props.db_secret_arn,
+            target_id=self.cluster.cluster_identifier,
+            target_type="AWS::RDS::DBCluster",
+        )
+        self._rotate(props, attachment)
+
+    def _rotate(self, props: DatabaseStackProps, attachment: secretsmanager.CfnSecretTargetAttachment) -> None:
+        self.add_transform("AWS::SecretsManager-2024-09-16")
+        isolated = props.vpc.select_subnets(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
+        schedule = secretsmanager.CfnRotationSchedule(
+            self,
+            "Rotation",
+            secret_id=props.db_secret_arn,
+            hosted_rotation_lambda=secretsmanager.CfnRotationSchedule.HostedRotationLambdaProperty(
+                rotation_type="PostgreSQLSingleUser",
+                kms_key_arn=props.kms_key_arn,
+                vpc_security_group_ids=props.security_group_id,
+                vpc_subnet_ids=cdk.Fn.join(",", isolated.subnet_ids),
+            ),
+            rotation_rules=secretsmanager.CfnRotationSchedule.RotationRulesProperty(automatically_after_days=_ROTATION_DAYS),
+            rotate_immediately_on_update=False,
+        )
+        schedule.add_resource_dependency(attachment)

@@ -1,0 +1,59 @@
+"""CodeDeploy: blue/green per service, with rollback on failure, on stop and on alarm."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_codedeploy as codedeploy
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from constructs import Construct
+
+from lib.environments import EnvironmentSize
+from lib.fargate_service import FargateService
+from payments.runtime.topology import Service
+
+_OLD_TASKS_KEPT = cdk.Duration.minutes(15)
+"""For as long as that a release is undone by moving traffic back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentStackProps:
+    """What releases depend on."""
+
+    environment_suffix: str
+    size: EnvironmentSize
+    services: dict[Service, FargateService]
+    listener: elbv2.ApplicationListener
+    test_listener: elbv2.ApplicationListener
+    alarms: dict[Service, cloudwatch.Alarm]
+
+
+class DeploymentStack(cdk.NestedStack):
+    """Exposes `deployment_groups`, one a service."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, props: DeploymentStackProps) -> None:
+        super().__init__(scope, construct_id)
+        self._props = props
+        self.deployment_groups = {service: self._group(service, made) for service, made in props.services.items()}
+
+    def _group(self, service: Service, made: FargateService) -> codedeploy.EcsDeploymentGroup:
+        props = self._props
+        name = f"tap-{props.environment_suffix}-{service}"
+        configurations = codedeploy.EcsDeploymentConfig
+        return codedeploy.EcsDeploymentGroup(
+            self,
+            service.value,
+            application=codedeploy.EcsApplication(self, f"{service}Application", application_name=name),
+            deployment_group_name=name,
+            service=made.service,
+            blue_green_deployment_config=codedeploy.EcsBlueGreenDeploymentConfig(
+                blue_target_group=made.blue,
+                green_target_group=made.green,
+                listener=props.listener,
+                test_listener=props.test_listener,
+                termination_wait_time=_OLD_TASKS_KEPT,
+            ),
+            deployment_config=configurations.CANARY_10_PERCENT_5_MINUTES if props.size.canary else configurations.ALL_AT_ONCE,
+            alarms=[props.alarms[service]],
+            auto_rollback=codedeploy.AutoRollbackConfig(failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True),
+        )

@@ -1,0 +1,274 @@
+"""The cluster, the load balancer, and the three services."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_servicediscovery as servicediscovery
+from aws_cdk import aws_wafv2 as wafv2
+from constructs import Construct
+
+from lib.environments import EnvironmentSize, ServiceSize
+from lib.fargate_service import FargateService, FargateServiceProps, task_definition
+from lib.security_stack import retention
+from payments.runtime.topology import (
+    CONTAINER_PORT,
+    DATABASE_CA_FILE,
+    DATABASE_NAME,
+    DATABASE_PORT,
+    PUBLIC_PATHS,
+    SECRET_VARIABLES,
+    SERVICES,
+    ApiSecretField,
+    Service,
+)
+
+TEST_LISTENER_PORT = 8443
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EcsStackProps:
+    """What the services depend on."""
+
+    environment_suffix: str
+    size: EnvironmentSize
+    vpc: ec2.IVpc
+    kms_key_arn: str
+    db_secret_arn: str
+    api_secret_arns: dict[ApiSecretField, str]
+    alb_security_group_id: str
+    ecs_security_group_id: str
+    web_acl_arn: str
+    database_endpoint: str
+    repository_names: dict[Service, str]
+    image_tag: str
+    certificate_arn: str | None
+    public_url: str | None
+    """What customers' browsers reach; without it the load balancer's own name."""
+    live_is_green: frozenset[Service] = frozenset()
+
+
+class EcsStack(cdk.NestedStack):
+    """Exposes `cluster`, `alb`, `alb_listener`, `test_listener`, the three services, and a blue and a green target group of each."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, props: EcsStackProps) -> None:
+        super().__init__(scope, construct_id)
+        self._props = props
+        self._key = kms.Key.from_key_arn(self, "Key", props.kms_key_arn)
+        self.cluster = ecs.Cluster(
+            self,
+            "Cluster",
+            cluster_name=f"tap-{props.environment_suffix}",
+            vpc=props.vpc,
+            container_insights_v2=ecs.ContainerInsights.ENHANCED,
+            enable_fargate_capacity_providers=True,
+        )
+        self._namespace = servicediscovery.PrivateDnsNamespace(
+            self, "Namespace", name=f"tap-{props.environment_suffix}.internal", vpc=props.vpc
+        )
+        self.alb = self._load_balancer()
+        self.alb_listener, self.test_listener = self._listeners()
+        self._secrets = self._import_secrets()
+        services = {service: self._service(number, service) for number, service in enumerate(SERVICES)}
+        self.migration_task = self._migration(services[Service.PAYMENT_API])
+        api, processor, notification = (
+            services[each] for each in (Service.PAYMENT_API, Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE)
+        )
+        self.payment_api_service = api.service
+        self.payment_api_target_group, self.payment_api_target_group_green = api.blue, api.green
+        self.transaction_processor_service = processor.service
+        self.transaction_processor_target_group, self.transaction_processor_target_group_green = processor.blue, processor.green
+        self.notification_service = notification.service
+        self.notification_service_target_group, self.notification_service_target_group_green = notification.blue, notification.green
+        self.services = services
+
+    def _load_balancer(self) -> elbv2.ApplicationLoadBalancer:
+        props = self._props
+        group = ec2.SecurityGroup.from_security_group_id(self, "AlbSecurityGroup", props.alb_security_group_id, mutable=False)
+        alb = elbv2.ApplicationLoadBalancer(
+            self,
+            "Alb",
+            load_balancer_name=f"tap-{props.environment_suffix}",
+            vpc=props.vpc,
+            internet_facing=True,
+            security_group=group,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
+            drop_invalid_header_fields=True,
+            deletion_protection=props.size.protected,
+            idle_timeout=cdk.Duration.seconds(60),
+        )
+        self._log_access(alb)
+        wafv2.CfnWebACLAssociation(self, "WebAcl", resource_arn=alb.load_balancer_arn, web_acl_arn=props.web_acl_arn)
+        return alb
+
+    def _log_access(self, alb: elbv2.ApplicationLoadBalancer) -> None:
+        """`log_access_logs` wants to know the region; the delivery service's principal is the same in all. The service can't use our key."""
+        bucket = s3.Bucket(
+            self,
+            "AccessLogs",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            enforce_ssl=True,
+            versioned=True,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    expiration=cdk.Duration.days(self._props.size.log_days), noncurrent_version_expiration=cdk.Duration.days(7)
+                )
+            ],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[cast("iam.IPrincipal", iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com"))],
+                actions=["s3:PutObject"],
+                resources=[bucket.arn_for_objects(f"alb/AWSLogs/{self.account}/*")],
+            )
+        )
+        alb.set_attribute("access_logs.s3.enabled", "true")
+        alb.set_attribute("access_logs.s3.bucket", bucket.bucket_name)
+        alb.set_attribute("access_logs.s3.prefix", "alb")
+        if bucket.policy is not None:
+            alb.node.add_dependency(bucket.policy)
+
+    def _listeners(self) -> tuple[elbv2.ApplicationListener, elbv2.ApplicationListener]:
+        """The production listener and the one for tests; what no rule takes is a 404 in the API's own shape."""
+        props = self._props
+        nothing = elbv2.ListenerAction.fixed_response(
+            404,
+            content_type="application/json",
+            message_body='{"error": {"type": "invalid_request_error", "message": "Unrecognized request URL."}}',
+        )
+        if props.certificate_arn is None:
+            return (
+                self.alb.add_listener("Listener", port=80, protocol=elbv2.ApplicationProtocol.HTTP, default_action=nothing, open=False),
+                self.alb.add_listener(
+                    "TestListener", port=TEST_LISTENER_PORT, protocol=elbv2.ApplicationProtocol.HTTP, default_action=nothing, open=False
+                ),
+            )
+        certificate = elbv2.ListenerCertificate.from_arn(props.certificate_arn)
+
+        def tls(construct_id: str, port: int) -> elbv2.ApplicationListener:
+            return self.alb.add_listener(
+                construct_id,
+                port=port,
+                protocol=elbv2.ApplicationProtocol.HTTPS,
+                certificates=[certificate],
+                ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
+                default_action=nothing,
+                open=False,
+            )
+
+        self.alb.add_listener(
+            "Redirect",
+            port=80,
+            protocol=elbv2.ApplicationProtocol.HTTP,
+            default_action=elbv2.ListenerAction.redirect(protocol="HTTPS", port="443", permanent=True),
+            open=False,
+        )
+        return tls("Listener", 443), tls("TestListener", TEST_LISTENER_PORT)
+
+    def _import_secrets(self) -> dict[str, ecs.Secret]:
+        """By ARN: a grant on the construct itself would write into the key's policy, in a stack that must not know this one."""
+        props = self._props
+        database = secretsmanager.Secret.from_secret_complete_arn(self, "DatabaseSecret", props.db_secret_arn)
+        own = {
+            field: secretsmanager.Secret.from_secret_complete_arn(self, f"Secret{field.value}", arn)
+            for field, arn in props.api_secret_arns.items()
+        }
+        return {
+            variable: ecs.Secret.from_secrets_manager(own[field] if isinstance(field, ApiSecretField) else database, field.value)
+            for variable, field in SECRET_VARIABLES.items()
+        }
+
+    def _execution_role(self, service: str) -> iam.Role:
+        role = iam.Role(
+            self,
+            f"{service}ExecutionRole",
+            assumed_by=cast("iam.IPrincipal", iam.ServicePrincipal("ecs-tasks.amazonaws.com")),
+            description=f"Starts tasks of {service}: pulls the image, injects secrets, writes logs",
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["kms:Decrypt"],
+                resources=[self._props.kms_key_arn],
+                conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{self.region}.amazonaws.com"}},
+            )
+        )
+        return role
+
+    def _variables(self, role: str) -> dict[str, str]:
+        props = self._props
+        processor = f"http://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}:{CONTAINER_PORT}"
+        scheme = "http" if props.certificate_arn is None else "https"
+        return {
+            "TAP_ENVIRONMENT": props.environment_suffix,
+            "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
+            "TAP_PORT": str(CONTAINER_PORT),
+            "TAP_PUBLIC_URL": props.public_url or f"{scheme}://{self.alb.load_balancer_dns_name}",
+            "TAP_TRANSACTION_PROCESSOR_URL": processor,
+            "TAP_DATABASE_HOST": props.database_endpoint,
+            "TAP_DATABASE_PORT": str(DATABASE_PORT),
+            "TAP_DATABASE_NAME": DATABASE_NAME,
+            "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
+            "TAP_DATABASE_ROLE": role,
+        }
+
+    def _service_props(self, number: int, service: Service) -> FargateServiceProps:
+        props, spec = self._props, SERVICES[service]
+        sizes: dict[Service, ServiceSize] = {
+            Service.PAYMENT_API: props.size.payment_api,
+            Service.TRANSACTION_PROCESSOR: props.size.transaction_processor,
+            Service.NOTIFICATION_SERVICE: props.size.notification_service,
+        }
+        return FargateServiceProps(
+            environment_suffix=props.environment_suffix,
+            spec=spec,
+            size=sizes[service],
+            priority=10 * (number + 1),
+            path_patterns=spec.path_patterns or PUBLIC_PATHS,
+            cluster=self.cluster,
+            vpc=props.vpc,
+            namespace=self._namespace,
+            security_group=ec2.SecurityGroup.from_security_group_id(
+                self, f"{service}SecurityGroup", props.ecs_security_group_id, mutable=False
+            ),
+            listener=self.alb_listener,
+            test_listener=self.test_listener,
+            repository=ecr.Repository.from_repository_name(self, f"{service}Repository", props.repository_names[service]),
+            image_tag=props.image_tag,
+            log_group=logs.LogGroup(
+                self,
+                f"{service}Logs",
+                log_group_name=f"/tap/{props.environment_suffix}/{service}",
+                encryption_key=self._key,
+                retention=retention(props.size.log_days),
+                removal_policy=cdk.RemovalPolicy.RETAIN if props.size.protected else cdk.RemovalPolicy.DESTROY,
+            ),
+            execution_role=cast("iam.IRole", self._execution_role(service)),
+            variables=self._variables(spec.database_role),
+            secrets=self._secrets,
+            live_is_green=service in props.live_is_green,
+        )
+
+    def _service(self, number: int, service: Service) -> FargateService:
+        return FargateService(self, service.value, props=self._service_props(number, service))
+
+    def _migration(self, api: FargateService) -> ecs.FargateTaskDefinition:
+        """A task that is run once before new code: the image of payment-api with another command."""
+        return task_definition(
+            Construct(self, "Migration"),
+            api.props,
+            family=f"tap-{self._props.environment_suffix}-migrate",
+            command=["python", "-m", "payments.storage"],
+            serves=False,
+        )

@@ -1,0 +1,113 @@
+"""What differs between environments. Nothing else asks which environment it is."""
+
+import re
+from dataclasses import dataclass
+
+SUFFIX_CHARACTERS_MAX = 8
+"""Load balancers and target groups have names of at most 32 characters, and the suffix ends them."""
+
+
+class ConfigurationError(Exception):
+    """Something that must be mended before synthesis; the message says how, in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSize:
+    """One service's tasks."""
+
+    cpu: int
+    """Fargate CPU units: 1024 are one vCPU."""
+    memory_mb: int
+    tasks_min: int
+    tasks_max: int
+    spot_weight: int
+    """Tasks on Fargate Spot per task on Fargate, beyond the base."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSize:
+    """The sizes of one environment."""
+
+    nat_gateways: int
+    interface_endpoints: bool
+    database_readers: int
+    database_acu_min: float
+    """Aurora capacity units; 0 pauses the database when nobody uses it."""
+    database_acu_max: float
+    backup_days: int
+    protected: bool
+    """Data outlives the stack: deletion protection, final snapshot, retained repositories."""
+    log_days: int
+    canary: bool
+    """Traffic shifts by a canary; else all at once."""
+    payment_api: ServiceSize
+    transaction_processor: ServiceSize
+    notification_service: ServiceSize
+
+
+ENVIRONMENTS: dict[str, EnvironmentSize] = {
+    "dev": EnvironmentSize(
+        nat_gateways=1,
+        interface_endpoints=False,
+        database_readers=1,
+        database_acu_min=0,
+        database_acu_max=4,
+        backup_days=14,
+        protected=False,
+        log_days=30,
+        canary=False,
+        payment_api=ServiceSize(cpu=512, memory_mb=1024, tasks_min=1, tasks_max=4, spot_weight=2),
+        transaction_processor=ServiceSize(cpu=512, memory_mb=1024, tasks_min=1, tasks_max=4, spot_weight=0),
+        notification_service=ServiceSize(cpu=256, memory_mb=512, tasks_min=1, tasks_max=4, spot_weight=2),
+    ),
+    "staging": EnvironmentSize(
+        nat_gateways=3,
+        interface_endpoints=True,
+        database_readers=1,
+        database_acu_min=0.5,
+        database_acu_max=8,
+        backup_days=14,
+        protected=False,
+        log_days=90,
+        canary=True,
+        payment_api=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=2, tasks_max=8, spot_weight=2),
+        transaction_processor=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=2, tasks_max=8, spot_weight=0),
+        notification_service=ServiceSize(cpu=512, memory_mb=1024, tasks_min=2, tasks_max=8, spot_weight=2),
+    ),
+    "prod": EnvironmentSize(
+        nat_gateways=3,
+        interface_endpoints=True,
+        database_readers=2,
+        database_acu_min=2,
+        database_acu_max=64,
+        backup_days=35,
+        protected=True,
+        log_days=365,
+        canary=True,
+        payment_api=ServiceSize(cpu=2048, memory_mb=4096, tasks_min=3, tasks_max=30, spot_weight=2),
+        transaction_processor=ServiceSize(cpu=2048, memory_mb=4096, tasks_min=3, tasks_max=30, spot_weight=0),
+        notification_service=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=3, tasks_max=20, spot_weight=2),
+    ),
+}
+
+TWO_ZONE_REGIONS = frozenset({"us-west-1", "cn-north-1"})
+"""Regions that offer an ordinary account two availability zones only."""
+
+
+def size_of(environment: str) -> EnvironmentSize:
+    """Return an environment's sizes; a suffix of its own (`prx12`) gets those of dev. Raises `ConfigurationError`."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*", environment) or len(environment) > SUFFIX_CHARACTERS_MAX:
+        raise ConfigurationError(
+            f"The environment suffix '{environment}' must be 1 to {SUFFIX_CHARACTERS_MAX} lower-case letters and digits, beginning with a letter."
+        )
+    if environment in ENVIRONMENTS:
+        return ENVIRONMENTS[environment]
+    if environment.startswith("pr"):
+        return ENVIRONMENTS["dev"]
+    raise ConfigurationError(f"There is no environment '{environment}': choose one of {', '.join(ENVIRONMENTS)}, or pr… for a preview.")
+
+
+def check_region(region: str | None) -> None:
+    """Raise `ConfigurationError` for a region without three availability zones."""
+    if region in TWO_ZONE_REGIONS:
+        raise ConfigurationError(f"{region} has two availability zones, and Tap needs three. Choose another region.")

@@ -1,0 +1,208 @@
+"""One service on Fargate: task definition, target groups, listener rules, registration, scaling. The ECS stack has three of them."""
+
+from dataclasses import dataclass, field
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_servicediscovery as servicediscovery
+from constructs import Construct
+
+from lib.environments import ServiceSize
+from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, METRIC_NAMESPACE, Metric, Service, ServiceSpec
+
+USER = "10001:10001"
+STOP_SECONDS = 60
+_PATTERNS_PER_RULE_MAX = 5
+_CPU_PERCENT = 60
+_MEMORY_PERCENT = 70
+_BACKLOG_PER_TASK = 50
+_DEREGISTRATION_SECONDS = 30
+_GRACE_SECONDS = 90
+_DNS_TTL_SECONDS = 10
+"""Service discovery lists blue and green until blue ends: callers must notice soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FargateServiceProps:
+    """What a service depends on."""
+
+    environment_suffix: str
+    spec: ServiceSpec
+    size: ServiceSize
+    priority: int
+    """Of its listener rules; each service has ten numbers from there."""
+    path_patterns: tuple[str, ...]
+    cluster: ecs.ICluster
+    vpc: ec2.IVpc
+    namespace: servicediscovery.INamespace
+    security_group: ec2.ISecurityGroup
+    listener: elbv2.ApplicationListener
+    test_listener: elbv2.ApplicationListener
+    repository: ecr.IRepository
+    image_tag: str
+    log_group: logs.ILogGroup
+    execution_role: iam.IRole
+    variables: dict[str, str]
+    secrets: dict[str, ecs.Secret] = field(repr=False)
+    live_is_green: bool = False
+    """Which target group serves now: a deployment of the stack must not move traffic."""
+
+
+class FargateService(Construct):
+    """Exposes `service`, `blue`, `green`, `task_definition`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, props: FargateServiceProps) -> None:
+        super().__init__(scope, construct_id)
+        self.props = props
+        self.task_definition = task_definition(
+            self,
+            props,
+            family=f"tap-{props.environment_suffix}-{props.spec.service}",
+            command=["python", "-m", props.spec.module],
+            serves=True,
+        )
+        self.blue = self._target_group("Blue")
+        self.green = self._target_group("Green")
+        rules = self._rules(props.listener, "Rule") + self._rules(props.test_listener, "TestRule")
+        self.service = self._service()
+        # A target group is "not associated with a load balancer" until a rule of each listener names it.
+        self.service.node.add_dependency(*rules)
+        self._scale()
+
+    def _target_group(self, colour: str) -> elbv2.ApplicationTargetGroup:
+        short = {Service.PAYMENT_API: "api", Service.TRANSACTION_PROCESSOR: "processor", Service.NOTIFICATION_SERVICE: "notify"}
+        return elbv2.ApplicationTargetGroup(
+            self,
+            colour,
+            target_group_name=f"tap-{short[self.props.spec.service]}-{colour.lower()}-{self.props.environment_suffix}",
+            vpc=self.props.vpc,
+            port=CONTAINER_PORT,
+            protocol=elbv2.ApplicationProtocol.HTTP,
+            target_type=elbv2.TargetType.IP,
+            deregistration_delay=cdk.Duration.seconds(_DEREGISTRATION_SECONDS),
+            health_check=elbv2.HealthCheck(
+                path=HEALTH_PATH,
+                interval=cdk.Duration.seconds(15),
+                timeout=cdk.Duration.seconds(5),
+                healthy_threshold_count=2,
+                unhealthy_threshold_count=3,
+                healthy_http_codes="200",
+            ),
+        )
+
+    def _rules(self, listener: elbv2.ApplicationListener, name: str) -> list[elbv2.ApplicationListenerRule]:
+        patterns, props = self.props.path_patterns, self.props
+        target = self.green if props.live_is_green else self.blue
+        return [
+            elbv2.ApplicationListenerRule(
+                self,
+                f"{name}{number}",
+                listener=listener,
+                priority=props.priority + number,
+                conditions=[elbv2.ListenerCondition.path_patterns(list(patterns[start : start + _PATTERNS_PER_RULE_MAX]))],
+                action=elbv2.ListenerAction.forward([target]),
+            )
+            for number, start in enumerate(range(0, len(patterns), _PATTERNS_PER_RULE_MAX))
+        ]
+
+    def _service(self) -> ecs.FargateService:
+        props = self.props
+        strategy = [ecs.CapacityProviderStrategy(capacity_provider="FARGATE", base=2, weight=1)]
+        if props.size.spot_weight:
+            strategy.append(ecs.CapacityProviderStrategy(capacity_provider="FARGATE_SPOT", weight=props.size.spot_weight))
+        service = ecs.FargateService(
+            self,
+            "Service",
+            cluster=props.cluster,
+            task_definition=self.task_definition,
+            desired_count=props.size.tasks_min,
+            capacity_provider_strategies=strategy,
+            deployment_controller=ecs.DeploymentController(type=ecs.DeploymentControllerType.CODE_DEPLOY),
+            security_groups=[props.security_group],
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            assign_public_ip=False,
+            health_check_grace_period=cdk.Duration.seconds(_GRACE_SECONDS),
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            cloud_map_options=ecs.CloudMapOptions(
+                cloud_map_namespace=props.namespace,
+                name=props.spec.service.value,
+                dns_record_type=servicediscovery.DnsRecordType.A,
+                dns_ttl=cdk.Duration.seconds(_DNS_TTL_SECONDS),
+                failure_threshold=1,
+            ),
+        )
+        service.attach_to_application_target_group(self.green if props.live_is_green else self.blue)
+        return service
+
+    def _scale(self) -> None:
+        props = self.props
+        tasks = self.service.auto_scale_task_count(min_capacity=props.size.tasks_min, max_capacity=props.size.tasks_max)
+        tasks.scale_on_cpu_utilization("Cpu", target_utilization_percent=_CPU_PERCENT)
+        tasks.scale_on_memory_utilization("Memory", target_utilization_percent=_MEMORY_PERCENT)
+        tasks.scale_to_track_custom_metric(
+            "Backlog", metric=own_metric(props.environment_suffix, props.spec.service, Metric.BACKLOG), target_value=_BACKLOG_PER_TASK
+        )
+
+
+def own_metric(environment_suffix: str, service: Service, metric: Metric, *, statistic: str = "Average") -> "cdk.aws_cloudwatch.Metric":
+    """Return one of the metrics that the services emit."""
+    return cdk.aws_cloudwatch.Metric(
+        namespace=METRIC_NAMESPACE,
+        metric_name=metric.value,
+        dimensions_map={"Environment": environment_suffix, "Service": service.value},
+        statistic=statistic,
+        period=cdk.Duration.minutes(1),
+    )
+
+
+def task_definition(
+    scope: Construct, props: FargateServiceProps, *, family: str, command: list[str], serves: bool
+) -> ecs.FargateTaskDefinition:
+    """Build a task: no root, nothing to write to but /tmp, secrets injected by field."""
+    definition = ecs.FargateTaskDefinition(
+        scope,
+        "Task",
+        family=family,
+        cpu=props.size.cpu,
+        memory_limit_mib=props.size.memory_mb,
+        execution_role=props.execution_role,
+        volumes=[ecs.Volume(name="tmp")],
+        runtime_platform=ecs.RuntimePlatform(
+            cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+        ),
+    )
+    # The revisions that run, or may be gone back to, outlive the stack's idea of the current one.
+    definition.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    check = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{CONTAINER_PORT}{HEALTH_PATH}', timeout=4)"
+    container = definition.add_container(
+        "app",
+        container_name=props.spec.service.value,
+        image=ecs.ContainerImage.from_ecr_repository(props.repository, props.image_tag),
+        command=command,
+        user=USER,
+        readonly_root_filesystem=True,
+        linux_parameters=ecs.LinuxParameters(scope, "Linux", init_process_enabled=True),
+        environment=props.variables,
+        secrets=props.secrets,
+        logging=ecs.LogDrivers.aws_logs(stream_prefix="tap", log_group=props.log_group, mode=ecs.AwsLogDriverMode.NON_BLOCKING),
+        port_mappings=[ecs.PortMapping(container_port=CONTAINER_PORT)] if serves else [],
+        stop_timeout=cdk.Duration.seconds(STOP_SECONDS),
+        health_check=ecs.HealthCheck(
+            command=["CMD", "python", "-c", check],
+            interval=cdk.Duration.seconds(15),
+            timeout=cdk.Duration.seconds(5),
+            retries=3,
+            start_period=cdk.Duration.seconds(20),
+        )
+        if serves
+        else None,
+    )
+    container.add_mount_points(ecs.MountPoint(container_path="/tmp", source_volume="tmp", read_only=False))  # noqa: S108 - the task's own volume
+    return definition

@@ -1,0 +1,241 @@
+"""Alarms, their topic, and the dashboard of whoever is on call."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from lib.environments import EnvironmentSize
+from lib.fargate_service import FargateService, own_metric
+from payments.runtime.topology import Metric, Service
+
+_MINUTE = cdk.Duration.minutes(1)
+_FAILING_PERCENT = 5
+_LATENCY_SECONDS = 2.0
+_OUTBOX_SECONDS = 120
+_CONNECTIONS_MAX = 800
+_REPLICA_LAG_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitoringStackProps:
+    """What monitoring depends on."""
+
+    environment_suffix: str
+    size: EnvironmentSize
+    kms_key_arn: str
+    services: dict[Service, FargateService]
+    alb: elbv2.ApplicationLoadBalancer
+    cluster_name: str
+    database_cluster_identifier: str
+
+
+class MonitoringStack(cdk.NestedStack):
+    """Exposes `payment_api_alarm`, `transaction_processor_alarm`, `notification_service_alarm`, `dashboard`, `topic`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, props: MonitoringStackProps) -> None:
+        super().__init__(scope, construct_id)
+        self._props = props
+        self.topic = sns.Topic(
+            self,
+            "Topic",
+            display_name=f"Tap {props.environment_suffix} alarms",
+            master_key=kms.Key.from_key_arn(self, "Key", props.kms_key_arn),
+            enforce_ssl=True,
+        )
+        self.rollback_alarms = {service: self._service_alarms(service, made) for service, made in props.services.items()}
+        self.payment_api_alarm = self.rollback_alarms[Service.PAYMENT_API]
+        self.transaction_processor_alarm = self.rollback_alarms[Service.TRANSACTION_PROCESSOR]
+        self.notification_service_alarm = self.rollback_alarms[Service.NOTIFICATION_SERVICE]
+        self._database_alarms()
+        self._business_alarms()
+        self.dashboard = self._dashboard()
+
+    def _alarm(
+        self,
+        name: str,
+        metric: cloudwatch.IMetric,
+        threshold: float,
+        description: str,
+        *,
+        periods: int = 3,
+        below: bool = False,
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+    ) -> cloudwatch.Alarm:
+        comparison = cloudwatch.ComparisonOperator
+        alarm = cloudwatch.Alarm(
+            self,
+            name,
+            metric=metric,
+            threshold=threshold,
+            evaluation_periods=periods,
+            comparison_operator=comparison.LESS_THAN_THRESHOLD if below else comparison.GREATER_THAN_THRESHOLD,
+            treat_missing_data=missing,
+            alarm_description=description,
+        )
+        action = cast("cloudwatch.IAlarmAction", actions.SnsAction(cast("sns.ITopic", self.topic)))
+        alarm.add_alarm_action(action)
+        alarm.add_ok_action(action)
+        return alarm
+
+    def _target(self, group: elbv2.ApplicationTargetGroup, name: str, statistic: str) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="AWS/ApplicationELB",
+            metric_name=name,
+            dimensions_map={"TargetGroup": group.target_group_full_name, "LoadBalancer": self._props.alb.load_balancer_full_name},
+            statistic=statistic,
+            period=_MINUTE,
+        )
+
+    def _both(self, service: FargateService, name: str, statistic: str, expression: str) -> cloudwatch.MathExpression:
+        """Combine blue and green: either may serve, and during a release both do."""
+        return cloudwatch.MathExpression(
+            expression=expression,
+            using_metrics={"b": self._target(service.blue, name, statistic), "g": self._target(service.green, name, statistic)},
+            period=_MINUTE,
+            label=name,
+        )
+
+    def failing_share(self, service: FargateService) -> cloudwatch.MathExpression:
+        """Return the percentage of requests that a service answered with 5xx, of those that blue and green took together."""
+        return cloudwatch.MathExpression(
+            expression="100 * (FILL(b5, 0) + FILL(g5, 0)) / (FILL(b, 0) + FILL(g, 0))",
+            using_metrics={
+                "b5": self._target(service.blue, "HTTPCode_Target_5XX_Count", "Sum"),
+                "g5": self._target(service.green, "HTTPCode_Target_5XX_Count", "Sum"),
+                "b": self._target(service.blue, "RequestCount", "Sum"),
+                "g": self._target(service.green, "RequestCount", "Sum"),
+            },
+            period=_MINUTE,
+            label="5xx share",
+        )
+
+    def _service_alarms(self, service: Service, made: FargateService) -> cloudwatch.Alarm:
+        name = service.value
+        rollback = self._alarm(
+            f"{name} failing",
+            self.failing_share(made),
+            _FAILING_PERCENT,
+            f"{name} answers more than {_FAILING_PERCENT} % with 5xx",
+            periods=2,
+        )
+        slowest = self._both(made, "TargetResponseTime", "p99", "MAX([b, g])")
+        self._alarm(f"{name} slow", slowest, _LATENCY_SECONDS, f"{name}: p99 above {_LATENCY_SECONDS} s", periods=5)
+        unhealthy = self._both(made, "UnHealthyHostCount", "Maximum", "FILL(b, 0) + FILL(g, 0)")
+        self._alarm(f"{name} unhealthy", unhealthy, 0, f"{name}: tasks fail their health check", periods=5)
+        running = cloudwatch.MathExpression(
+            expression="desired - running",
+            using_metrics={
+                kind: cloudwatch.Metric(
+                    namespace="ECS/ContainerInsights",
+                    metric_name=metric,
+                    dimensions_map={"ClusterName": self._props.cluster_name, "ServiceName": made.service.service_name},
+                    statistic="Average",
+                    period=_MINUTE,
+                )
+                for kind, metric in (("desired", "DesiredTaskCount"), ("running", "RunningTaskCount"))
+            },
+            period=_MINUTE,
+            label="missing tasks",
+        )
+        self._alarm(f"{name} missing tasks", running, 0, f"{name}: fewer tasks run than should", periods=10)
+        return rollback
+
+    def _database(self, name: str, statistic: str = "Average") -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="AWS/RDS",
+            metric_name=name,
+            dimensions_map={"DBClusterIdentifier": self._props.database_cluster_identifier},
+            statistic=statistic,
+            period=_MINUTE,
+        )
+
+    def _database_alarms(self) -> None:
+        capacity = self._props.size.database_acu_max * 0.9
+        self._alarm(
+            "database capacity", self._database("ServerlessDatabaseCapacity"), capacity, "Database near its largest size", periods=5
+        )
+        self._alarm("database connections", self._database("DatabaseConnections", "Maximum"), _CONNECTIONS_MAX, "Many database connections")
+        self._alarm("replica lag", self._database("AuroraReplicaLagMaximum", "Maximum"), _REPLICA_LAG_MS, "Readers lag behind", periods=5)
+
+    def _own(self, service: Service, metric: Metric, statistic: str) -> cloudwatch.Metric:
+        return own_metric(self._props.environment_suffix, service, metric, statistic=statistic)
+
+    def _business_alarms(self) -> None:
+        processor, notification = Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE
+        self._alarm(
+            "ledger imbalance",
+            self._own(processor, Metric.LEDGER_IMBALANCE, "Maximum"),
+            0,
+            "Debits and credits differ: stop payouts, run `tap verify`",
+            periods=1,
+        )
+        self._alarm(
+            "unknown attempts", self._own(processor, Metric.UNKNOWN_ATTEMPTS, "Maximum"), 10, "The acquirer keeps silent", periods=5
+        )
+        self._alarm("dead letters", self._own(notification, Metric.DEAD_LETTERS, "Maximum"), 0, "Webhooks that nobody took", periods=1)
+        self._alarm(
+            "outbox age",
+            self._own(notification, Metric.OUTBOX_AGE, "Maximum"),
+            _OUTBOX_SECONDS,
+            "Events aren't being fanned out",
+            periods=3,
+        )
+        self._alarm("payment success rate", self._success_rate(), 50, "Fewer than half of the payments are approved", periods=5, below=True)
+
+    def _success_rate(self) -> cloudwatch.MathExpression:
+        processor = Service.TRANSACTION_PROCESSOR
+        return cloudwatch.MathExpression(
+            # With few payments the share says nothing.
+            expression="IF(a + d > 20, 100 * a / (a + d), 100)",
+            using_metrics={
+                "a": self._own(processor, Metric.PAYMENTS_APPROVED, "Sum"),
+                "d": self._own(processor, Metric.PAYMENTS_DECLINED, "Sum"),
+            },
+            period=_MINUTE,
+            label="approved, %",
+        )
+
+    def _dashboard(self) -> cloudwatch.Dashboard:
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"tap-{self._props.environment_suffix}")
+        processor, notification = Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE
+
+        def graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
+            return cloudwatch.GraphWidget(title=title, left=list(metrics), width=8)
+
+        dashboard.add_widgets(
+            graph("Payments approved", self._success_rate()),
+            graph("Payments", self._own(processor, Metric.PAYMENTS_APPROVED, "Sum"), self._own(processor, Metric.PAYMENTS_DECLINED, "Sum")),
+            graph(
+                "Books", self._own(processor, Metric.LEDGER_IMBALANCE, "Maximum"), self._own(processor, Metric.UNKNOWN_ATTEMPTS, "Maximum")
+            ),
+        )
+        for service, made in self._props.services.items():
+            dashboard.add_widgets(
+                graph(f"{service}: 5xx share", self.failing_share(made)),
+                graph(f"{service}: p99", self._both(made, "TargetResponseTime", "p99", "MAX([b, g])")),
+                graph(
+                    f"{service}: load",
+                    made.service.metric_cpu_utilization(),
+                    made.service.metric_memory_utilization(),
+                    self._own(service, Metric.BACKLOG, "Average"),
+                ),
+            )
+        dashboard.add_widgets(
+            graph(
+                "Webhooks", self._own(notification, Metric.DEAD_LETTERS, "Maximum"), self._own(notification, Metric.OUTBOX_AGE, "Maximum")
+            ),
+            graph("Database", self._database("ServerlessDatabaseCapacity"), self._database("CPUUtilization")),
+            graph(
+                "Database connections",
+                self._database("DatabaseConnections", "Maximum"),
+                self._database("AuroraReplicaLagMaximum", "Maximum"),
+            ),
+        )
+        return dashboard

@@ -1,0 +1,61 @@
+"""The network: three availability zones, each with a public, a private and an isolated subnet."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from lib.environments import EnvironmentSize
+
+_ZONES = 3
+_INTERFACE_ENDPOINTS = {
+    "EcrApi": ec2.InterfaceVpcEndpointAwsService.ECR,
+    "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
+    "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
+    "SecretsManager": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+    "Sts": ec2.InterfaceVpcEndpointAwsService.STS,
+    "Kms": ec2.InterfaceVpcEndpointAwsService.KMS,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkingStackProps:
+    """What the network depends on."""
+
+    environment_suffix: str
+    size: EnvironmentSize
+
+
+class NetworkingStack(cdk.NestedStack):
+    """Exposes `vpc`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, props: NetworkingStackProps) -> None:
+        super().__init__(scope, construct_id)
+        # `max_azs=3` gives two zones while the region isn't known; naming the first three gives three, wherever it is deployed.
+        zones = [cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(_ZONES)]
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=ec2.IpAddresses.cidr("10.0.0.0/16"),
+            availability_zones=zones,
+            nat_gateways=props.size.nat_gateways,
+            restrict_default_security_group=False,
+            subnet_configuration=[
+                ec2.SubnetConfiguration(name="public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=24, map_public_ip_on_launch=False),
+                ec2.SubnetConfiguration(name="private", subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS, cidr_mask=20),
+                ec2.SubnetConfiguration(name="isolated", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24),
+            ],
+            gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
+        )
+        if props.size.interface_endpoints:
+            self._add_interface_endpoints()
+
+    def _add_interface_endpoints(self) -> None:
+        """Keep the tasks' calls to AWS inside the network."""
+        group = ec2.SecurityGroup(
+            self, "EndpointSecurityGroup", vpc=self.vpc, description="HTTPS from the network to AWS", allow_all_outbound=False
+        )
+        group.add_ingress_rule(ec2.Peer.ipv4("10.0.0.0/16"), ec2.Port.tcp(443), "HTTPS from the network")
+        for name, service in _INTERFACE_ENDPOINTS.items():
+            self.vpc.add_interface_endpoint(name, service=service, security_groups=[group], open=False)

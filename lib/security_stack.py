@@ -1,0 +1,212 @@
+"""Keys, secrets, security groups, the firewall, and the flow log.
+
+Every rule between our own security groups is here: a rule elsewhere would make two nested stacks depend on each other.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_wafv2 as wafv2
+from constructs import Construct
+
+from lib.environments import EnvironmentSize
+from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_USER, ApiSecretField, DatabaseSecretField
+
+_REQUESTS_PER_FIVE_MINUTES_MAX = 20_000
+"""From one address; merchants' servers send much from few addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityStackProps:
+    """What security depends on."""
+
+    environment_suffix: str
+    size: EnvironmentSize
+    vpc: ec2.IVpc
+    test_listener_port: int
+
+
+class SecurityStack(cdk.NestedStack):
+    """Exposes `kms_key`, `db_secret`, `api_secret`, `alb_security_group`, `ecs_security_group`, `database_security_group`, `web_acl_arn`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, props: SecurityStackProps) -> None:
+        super().__init__(scope, construct_id)
+        self._props = props
+        self.kms_key = self._key()
+        self._shared_key = cast("kms.IKey", self.kms_key)
+        self.db_secret = secretsmanager.Secret(
+            self,
+            "DatabaseSecret",
+            description="Owner of Tap's database",
+            encryption_key=self._shared_key,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps({DatabaseSecretField.USERNAME: DATABASE_USER}),
+                generate_string_key=DatabaseSecretField.PASSWORD,
+                password_length=40,
+                exclude_punctuation=True,
+            ),
+        )
+        self.api_secrets = {
+            field: secretsmanager.Secret(
+                self,
+                f"ApiSecret{field.name.title().replace('_', '')}",
+                description=f"Tap: {field.value}",
+                encryption_key=self._shared_key,
+                generate_secret_string=secretsmanager.SecretStringGenerator(
+                    secret_string_template=json.dumps({"key_id": "1"}),
+                    generate_string_key=field.value,
+                    password_length=64,
+                    # 64 hexadecimal digits: 32 bytes
+                    exclude_characters="".join(chr(code) for code in range(33, 127) if chr(code) not in "0123456789abcdef"),
+                    require_each_included_type=False,
+                ),
+            )
+            for field in ApiSecretField
+        }
+        self.alb_security_group, self.ecs_security_group, self.database_security_group = self._groups()
+        self._flow_log()
+        self.web_acl_arn = self._firewall()
+
+    def _key(self) -> kms.Key:
+        key = kms.Key(
+            self,
+            "Key",
+            description=f"Tap {self._props.environment_suffix}: logs, database, secrets, repositories, topic",
+            enable_key_rotation=True,
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        account_logs = f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group:*"
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="CloudWatchLogs",
+                principals=[cast("iam.IPrincipal", iam.ServicePrincipal(f"logs.{self.region}.amazonaws.com"))],
+                actions=["kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"],
+                resources=["*"],
+                conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": account_logs}},
+            )
+        )
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlarmsToTopic",
+                principals=[cast("iam.IPrincipal", iam.ServicePrincipal("cloudwatch.amazonaws.com"))],
+                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        return key
+
+    def _groups(self) -> tuple[ec2.SecurityGroup, ec2.SecurityGroup, ec2.SecurityGroup]:
+        vpc = self._props.vpc
+
+        def group(name: str, description: str) -> ec2.SecurityGroup:
+            return ec2.SecurityGroup(self, name, vpc=vpc, description=description, allow_all_outbound=False, disable_inline_rules=True)
+
+        alb = group("AlbSecurityGroup", "Load balancer: HTTPS and HTTP from the internet")
+        tasks = group("EcsSecurityGroup", "Tasks: from the load balancer and from each other")
+        database = group("DatabaseSecurityGroup", "Database: from the tasks")
+        for port in (443, 80):
+            alb.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "From the internet")
+        alb.add_ingress_rule(
+            ec2.Peer.ipv4(vpc.vpc_cidr_block), ec2.Port.tcp(self._props.test_listener_port), "Test listener, from inside only"
+        )
+        alb.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To the tasks")
+        tasks.add_ingress_rule(alb, ec2.Port.tcp(CONTAINER_PORT), "From the load balancer")
+        tasks.add_ingress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "From each other")
+        tasks.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To each other")
+        tasks.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "To the database")
+        tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "To AWS, acquirers and webhook endpoints")
+        database.add_ingress_rule(tasks, ec2.Port.tcp(DATABASE_PORT), "From the tasks")
+        database.add_ingress_rule(database, ec2.Port.tcp(DATABASE_PORT), "From the rotation of its secret")
+        database.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "From the rotation of its secret")
+        database.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Rotation to Secrets Manager")
+        return alb, tasks, database
+
+    def _flow_log(self) -> None:
+        """Here and not in the network's stack, which would then need the key of this one."""
+        group = logs.LogGroup(
+            self,
+            "FlowLogs",
+            encryption_key=self._shared_key,
+            retention=retention(self._props.size.log_days),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        ec2.FlowLog(
+            self,
+            "FlowLog",
+            resource_type=ec2.FlowLogResourceType.from_vpc(self._props.vpc),
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(group),
+            traffic_type=ec2.FlowLogTrafficType.ALL,
+        )
+
+    def _firewall(self) -> str:
+        def managed(priority: int, name: str) -> wafv2.CfnWebACL.RuleProperty:
+            return wafv2.CfnWebACL.RuleProperty(
+                name=name,
+                priority=priority,
+                override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
+                statement=wafv2.CfnWebACL.StatementProperty(
+                    managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(vendor_name="AWS", name=name)
+                ),
+                visibility_config=_visible(name),
+            )
+
+        rate = wafv2.CfnWebACL.RuleProperty(
+            name="RateLimit",
+            priority=0,
+            action=wafv2.CfnWebACL.RuleActionProperty(block={}),
+            statement=wafv2.CfnWebACL.StatementProperty(
+                rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
+                    aggregate_key_type="IP", limit=_REQUESTS_PER_FIVE_MINUTES_MAX
+                )
+            ),
+            visibility_config=_visible("RateLimit"),
+        )
+        acl = wafv2.CfnWebACL(
+            self,
+            "WebAcl",
+            scope="REGIONAL",
+            default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
+            visibility_config=_visible("Tap"),
+            rules=[rate, managed(1, "AWSManagedRulesCommonRuleSet"), managed(2, "AWSManagedRulesKnownBadInputsRuleSet")],
+        )
+        group = logs.LogGroup(
+            self,
+            "WebAclLogs",
+            # The firewall writes to groups of this prefix only.
+            log_group_name=f"aws-waf-logs-tap-{self._props.environment_suffix}",
+            encryption_key=self._shared_key,
+            retention=retention(self._props.size.log_days),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        wafv2.CfnLoggingConfiguration(
+            self,
+            "WebAclLogging",
+            resource_arn=acl.attr_arn,
+            log_destination_configs=[
+                self.format_arn(
+                    service="logs", resource="log-group", resource_name=group.log_group_name, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
+                )
+            ],
+            redacted_fields=[
+                wafv2.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": "authorization"}),
+                wafv2.CfnLoggingConfiguration.FieldToMatchProperty(query_string={}),
+            ],
+        )
+        return acl.attr_arn
+
+
+def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
+    return wafv2.CfnWebACL.VisibilityConfigProperty(cloud_watch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=False)
+
+
+def retention(days: int) -> logs.RetentionDays:
+    """Return how long logs are kept, in CDK's words."""
+    return {30: logs.RetentionDays.ONE_MONTH, 90: logs.RetentionDays.THREE_MONTHS, 365: logs.RetentionDays.ONE_YEAR}[days]

@@ -1,0 +1,177 @@
+"""What each stack makes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from lib.environments import ENVIRONMENTS
+from payments.runtime.topology import SERVICES
+from tests.infrastructure.conftest import ROOT, Synthesised
+from tests.infrastructure.test_traps import containers
+
+
+def test_networking(synthesised: Synthesised) -> None:
+    size = ENVIRONMENTS[synthesised.environment]
+    assert synthesised.only("Networking", "AWS::EC2::VPC")["CidrBlock"] == "10.0.0.0/16"
+    assert len(synthesised.resources("Networking", "AWS::EC2::NatGateway")) == size.nat_gateways
+    endpoints = synthesised.resources("Networking", "AWS::EC2::VPCEndpoint").values()
+    assert len([each for each in endpoints if each["Properties"]["VpcEndpointType"] == "Interface"]) == (
+        6 if size.interface_endpoints else 0
+    )
+    assert not any(
+        each["Properties"].get("MapPublicIpOnLaunch") for each in synthesised.resources("Networking", "AWS::EC2::Subnet").values()
+    )
+
+
+def test_security(synthesised: Synthesised) -> None:
+    key = synthesised.only("Security", "AWS::KMS::Key")
+    assert key["EnableKeyRotation"]
+    assert "kms:EncryptionContext:aws:logs:arn" in json.dumps(key["KeyPolicy"])
+    assert len(synthesised.resources("Security", "AWS::SecretsManager::Secret")) == 4
+    for group in synthesised.resources("Security", "AWS::EC2::SecurityGroup").values():
+        egress = group["Properties"].get("SecurityGroupEgress", [])
+        assert all(rule["CidrIp"] == "255.255.255.255/32" for rule in egress), "nothing goes out but what a rule says"
+    open_to_all = [
+        each["Properties"]["FromPort"]
+        for each in synthesised.all("AWS::EC2::SecurityGroupIngress").values()
+        if each["Properties"].get("CidrIp") == "0.0.0.0/0"
+    ]
+    assert sorted(open_to_all) == [80, 443]
+    rules = {rule["Name"] for rule in synthesised.only("Security", "AWS::WAFv2::WebACL")["Rules"]}
+    assert rules == {"RateLimit", "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"}
+    assert synthesised.resources("Security", "AWS::EC2::FlowLog")
+
+
+def test_no_rule_between_our_groups_outside_of_security(synthesised: Synthesised) -> None:
+    for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"):
+        assert {name.split(".")[0] for name in synthesised.all(kind)} <= {"Security"}
+
+
+def test_database(synthesised: Synthesised) -> None:
+    size = ENVIRONMENTS[synthesised.environment]
+    cluster = synthesised.only("Database", "AWS::RDS::DBCluster")
+    assert cluster["Engine"] == "aurora-postgresql"
+    assert cluster["EngineVersion"].startswith("17.")
+    assert cluster["StorageEncrypted"]
+    assert cluster["EnableIAMDatabaseAuthentication"]
+    assert cluster["BackupRetentionPeriod"] == size.backup_days
+    assert cluster["DeletionProtection"] == size.protected
+    assert cluster["ServerlessV2ScalingConfiguration"] == {"MinCapacity": size.database_acu_min, "MaxCapacity": size.database_acu_max}
+    assert ":SecretString:password::}}" in json.dumps(cluster["MasterUserPassword"])
+    instances = synthesised.resources("Database", "AWS::RDS::DBInstance").values()
+    assert len(instances) == 1 + size.database_readers
+    assert all(each["Properties"]["DBInstanceClass"] == "db.serverless" for each in instances)
+    assert synthesised.only("Database", "AWS::RDS::DBClusterParameterGroup")["Parameters"]["rds.force_ssl"] == "1"
+    assert synthesised.only("Database", "AWS::SecretsManager::RotationSchedule")["RotationRules"] == {"AutomaticallyAfterDays": 30}
+
+
+def test_repositories(synthesised: Synthesised) -> None:
+    repositories = synthesised.resources("Container", "AWS::ECR::Repository").values()
+    names = {each["Properties"]["RepositoryName"] for each in repositories}
+    assert names == {f"tap-{synthesised.environment}/{service}" for service in SERVICES}
+    for each in repositories:
+        assert each["Properties"]["ImageTagMutability"] == "IMMUTABLE"
+        assert each["Properties"]["ImageScanningConfiguration"] == {"ScanOnPush": True}
+        assert each["Properties"]["EncryptionConfiguration"]["EncryptionType"] == "KMS"
+        assert each["DeletionPolicy"] == ("Retain" if synthesised.environment == "prod" else "Delete")
+
+
+def test_tasks_are_confined(synthesised: Synthesised) -> None:
+    found = containers(synthesised)
+    assert found.keys() == {*SERVICES, "migrate"}
+    for name, container in found.items():
+        assert container["User"] == "10001:10001"
+        assert container["ReadonlyRootFilesystem"]
+        assert container["LinuxParameters"]["InitProcessEnabled"]
+        assert container["StopTimeout"] == 60
+        assert container["LogConfiguration"]["LogDriver"] == "awslogs"
+        assert ("HealthCheck" in container) == (name != "migrate")
+    assert found["migrate"]["Command"] == ["python", "-m", "payments.storage"]
+    for service, spec in SERVICES.items():
+        assert found[service]["Command"] == ["python", "-m", spec.module]
+    for group in synthesised.resources("Ecs", "AWS::Logs::LogGroup").values():
+        assert "KmsKeyId" in group["Properties"]
+
+
+def test_secrets_are_decrypted_through_secrets_manager_only(synthesised: Synthesised) -> None:
+    statements = [
+        statement
+        for policy in synthesised.resources("Ecs", "AWS::IAM::Policy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "kms:Decrypt" in statement["Action"]
+    ]
+    assert len(statements) == 3
+    assert all("kms:ViaService" in statement["Condition"]["StringEquals"] for statement in statements)
+
+
+def test_load_balancer(synthesised: Synthesised) -> None:
+    groups = synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::TargetGroup").values()
+    assert len(groups) == 6
+    for group in groups:
+        properties = group["Properties"]
+        assert (properties["HealthCheckPath"], properties["HealthCheckIntervalSeconds"], properties["TargetType"]) == ("/health", 15, "ip")
+        assert len(properties["Name"]) <= 32
+    listeners = [each["Properties"] for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener").values()]
+    assert {each["Port"] for each in listeners} == {80, 8443}
+    assert all(each["DefaultActions"][0]["FixedResponseConfig"]["StatusCode"] == "404" for each in listeners)
+    cluster = synthesised.only("Ecs", "AWS::ECS::Cluster")
+    assert cluster["ClusterSettings"] == [{"Name": "containerInsights", "Value": "enhanced"}]
+
+
+def test_scaling(synthesised: Synthesised) -> None:
+    policies = [each["Properties"] for each in synthesised.resources("Ecs", "AWS::ApplicationAutoScaling::ScalingPolicy").values()]
+    assert len(policies) == 9
+    targets = [each["TargetTrackingScalingPolicyConfiguration"] for each in policies]
+    predefined = [
+        each["PredefinedMetricSpecification"]["PredefinedMetricType"] for each in targets if "PredefinedMetricSpecification" in each
+    ]
+    assert sorted(set(predefined)) == ["ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization"]
+    custom = {each["CustomizedMetricSpecification"]["MetricName"] for each in targets if "CustomizedMetricSpecification" in each}
+    assert custom == {"Backlog"}
+
+
+def test_monitoring(synthesised: Synthesised) -> None:
+    alarms = synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
+    assert len(alarms) == 3 * 4 + 3 + 5
+    assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
+    assert "KmsMasterKeyId" in synthesised.only("Monitoring", "AWS::SNS::Topic")
+    assert synthesised.only("Monitoring", "AWS::CloudWatch::Dashboard")["DashboardName"] == f"tap-{synthesised.environment}"
+
+
+def test_deployment(synthesised: Synthesised) -> None:
+    groups = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::CodeDeploy::DeploymentGroup").values()]
+    assert len(groups) == 3
+    for group in groups:
+        assert group["DeploymentStyle"] == {"DeploymentOption": "WITH_TRAFFIC_CONTROL", "DeploymentType": "BLUE_GREEN"}
+        assert set(group["AutoRollbackConfiguration"]["Events"]) == {
+            "DEPLOYMENT_FAILURE",
+            "DEPLOYMENT_STOP_ON_REQUEST",
+            "DEPLOYMENT_STOP_ON_ALARM",
+        }
+        (pair,) = group["LoadBalancerInfo"]["TargetGroupPairInfoList"]
+        assert len(pair["TargetGroups"]) == 2
+        assert pair["TestTrafficRoute"]["ListenerArns"]
+        kept = group["BlueGreenDeploymentConfiguration"]["TerminateBlueInstancesOnDeploymentSuccess"]
+        assert kept["TerminationWaitTimeInMinutes"] == 15
+        canary = "Canary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
+        assert canary == ENVIRONMENTS[synthesised.environment].canary
+
+
+def test_outputs(synthesised: Synthesised) -> None:
+    assert synthesised.templates["root"]["Outputs"].keys() == {
+        f"LoadBalancerDNS{synthesised.environment}",
+        f"ClusterName{synthesised.environment}",
+    }
+
+
+def test_tap_stack_has_no_resource_of_its_own(synthesised: Synthesised) -> None:
+    kinds = {each["Type"] for each in synthesised.resources("root").values()}
+    assert kinds <= {"AWS::CloudFormation::Stack", "AWS::CDK::Metadata"}
+
+
+def test_cfn_lint_finds_nothing(synthesised: Synthesised) -> None:
+    templates = [str(path) for path in sorted(synthesised.directory.glob("*.template.json"))]
+    command = [str(Path(sys.prefix) / "bin" / "cfn-lint"), "--config-file", str(ROOT / ".cfnlintrc.yaml"), "-t", *templates]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout

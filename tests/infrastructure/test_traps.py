@@ -1,0 +1,245 @@
+"""What synthesises and then fails at deploy, or causes an outage later."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.environments import ENVIRONMENTS
+from payments.runtime.settings import Settings
+from payments.runtime.topology import METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
+from tests.infrastructure.conftest import Synthesised, read, run_app
+
+CONSTANTS = Path(__file__).parent / "frozen_ids.json"
+
+
+def references(value: Any) -> set[str]:
+    """The logical ids that a template's value refers to."""
+    found: set[str] = set()
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "Ref":
+                found.add(inner)
+            elif key == "Fn::GetAtt":
+                found.add(inner[0] if isinstance(inner, list) else inner.split(".")[0])
+            else:
+                found |= references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            found |= references(inner)
+    return found
+
+
+def test_nested_stacks_do_not_depend_on_each_other_in_a_circle(synthesised: Synthesised) -> None:
+    nested = synthesised.resources("root", "AWS::CloudFormation::Stack")
+    depends = {
+        name: (references(each["Properties"]) | set(each.get("DependsOn", []))) & nested.keys() - {name} for name, each in nested.items()
+    }
+    assert len(nested) == 7
+    done: set[str] = set()
+    while ready := {name for name in depends.keys() - done if depends[name] <= done}:
+        done |= ready
+    assert done == nested.keys(), {name: depends[name] for name in nested.keys() - done}
+
+
+def test_three_zones_wherever_it_is_deployed(synthesised: Synthesised) -> None:
+    zones = {
+        json.dumps(each["Properties"]["AvailabilityZone"]) for each in synthesised.resources("Networking", "AWS::EC2::Subnet").values()
+    }
+    assert zones == {json.dumps({"Fn::Select": [index, {"Fn::GetAZs": ""}]}) for index in range(3)}
+    assert len(synthesised.resources("Networking", "AWS::EC2::Subnet")) == 9
+
+
+def test_nothing_that_code_deploy_forbids(synthesised: Synthesised) -> None:
+    for service in synthesised.resources("Ecs", "AWS::ECS::Service").values():
+        properties = service["Properties"]
+        assert properties["DeploymentController"] == {"Type": "CODE_DEPLOY"}
+        assert "DeploymentCircuitBreaker" not in properties.get("DeploymentConfiguration", {})
+        assert "Alarms" not in properties.get("DeploymentConfiguration", {})
+        assert "ServiceConnectConfiguration" not in properties
+        assert "LaunchType" not in properties
+        # The family and not a revision: CloudFormation may not change the task definition of such a service.
+        assert properties["TaskDefinition"] == f"tap-{synthesised.environment}-{service_name(synthesised, service)}"
+
+
+def service_name(synthesised: Synthesised, service: dict[str, Any]) -> str:
+    return service["Properties"]["TaskDefinition"].removeprefix(f"tap-{synthesised.environment}-")
+
+
+def test_services_wait_for_both_listeners(synthesised: Synthesised) -> None:
+    rules = synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::ListenerRule")
+    for service in synthesised.resources("Ecs", "AWS::ECS::Service").values():
+        (target,) = references(service["Properties"]["LoadBalancers"])
+        needed = {name for name, rule in rules.items() if target in references(rule["Properties"]["Actions"])}
+        assert len(needed) == 2
+        assert needed <= set(service["DependsOn"])
+
+
+def test_traffic_stays_where_it_is_when_green_serves(environments: dict[str, Synthesised], tmp_path: Path) -> None:
+    """The rules are synthesised as a release left them, and nothing but the serving group changes."""
+    done = run_app(tmp_path, environmentSuffix="dev", liveIsGreen="payment-api")
+    assert done.returncode == 0, done.stderr
+    green, blue = read("dev", tmp_path), environments["dev"]
+    changed = {name for name, each in green.resources("Ecs").items() if each != blue.resources("Ecs")[name]}
+    assert {green.resources("Ecs")[name]["Type"] for name in changed} == {
+        "AWS::ElasticLoadBalancingV2::ListenerRule",
+        "AWS::ECS::Service",
+    }
+    for name in changed:
+        assert "Green" in json.dumps(green.resources("Ecs")[name]["Properties"])
+
+
+def test_every_task_that_may_be_stopped_early_keeps_a_base_that_is_not(synthesised: Synthesised) -> None:
+    for service in synthesised.resources("Ecs", "AWS::ECS::Service").values():
+        strategy = {each["CapacityProvider"]: each for each in service["Properties"]["CapacityProviderStrategy"]}
+        assert (strategy["FARGATE"]["Base"], strategy["FARGATE"]["Weight"]) == (2, 1)
+        name = service_name(synthesised, service)
+        assert ("FARGATE_SPOT" in strategy) == (name != Service.TRANSACTION_PROCESSOR)
+
+
+def test_service_discovery_forgets_quickly(synthesised: Synthesised) -> None:
+    registered = synthesised.resources("Ecs", "AWS::ServiceDiscovery::Service")
+    assert {each["Properties"]["Name"] for each in registered.values()} == set(SERVICES)
+    for each in registered.values():
+        assert each["Properties"]["DnsConfig"]["DnsRecords"] == [{"TTL": 10, "Type": "A"}]
+
+
+def test_error_shares_count_blue_and_green(synthesised: Synthesised) -> None:
+    failing = [
+        each["Properties"]
+        for each in synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
+        if "failing" in json.dumps(each["Properties"].get("AlarmDescription", "")) or "with 5xx" in each["Properties"]["AlarmDescription"]
+    ]
+    assert len(failing) == 3
+    for alarm in failing:
+        counted = [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
+        groups = {json.dumps(d["Value"]) for metric in counted for d in metric["Dimensions"] if d["Name"] == "TargetGroup"}
+        assert len(groups) == 2
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_access_logs_can_be_written_before_the_load_balancer_is_made(synthesised: Synthesised) -> None:
+    ((balancer_name, balancer),) = synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::LoadBalancer").items()
+    policies = synthesised.resources("Ecs", "AWS::S3::BucketPolicy")
+    assert set(policies) <= set(balancer["DependsOn"]), balancer_name
+    assert "logdelivery.elasticloadbalancing.amazonaws.com" in json.dumps(policies)
+    bucket = synthesised.only("Ecs", "AWS::S3::Bucket")
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+
+
+def containers(synthesised: Synthesised) -> dict[str, dict[str, Any]]:
+    return {
+        each["Properties"]["Family"].removeprefix(f"tap-{synthesised.environment}-"): each["Properties"]["ContainerDefinitions"][0]
+        for each in synthesised.resources("Ecs", "AWS::ECS::TaskDefinition").values()
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_task_sets_every_variable_that_its_service_reads(synthesised: Synthesised, service: Service) -> None:
+    container = containers(synthesised)[service]
+    variables = {each["Name"]: each["Value"] if isinstance(each["Value"], str) else "resolved-later" for each in container["Environment"]}
+    secrets = {each["Name"]: "ab" * 32 for each in container["Secrets"]}
+    settings = Settings.from_environment({**variables, **secrets})
+    assert settings.database_role == SERVICES[service].database_role
+    assert settings.environment == synthesised.environment
+    assert "sslmode=verify-full" in settings.database_url
+    assert not settings.allow_private_webhook_targets
+    assert not {name for name in variables if re.search("KEY|PASSWORD|SECRET|PEPPER", name)}, "a secret in plain sight"
+
+
+def test_what_alarms_and_scaling_watch_is_emitted(synthesised: Synthesised) -> None:
+    watched: set[tuple[str, str]] = set()
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            if value.get("Namespace") == METRIC_NAMESPACE:
+                dimensions = {each["Name"]: each["Value"] for each in value["Dimensions"]}
+                assert tuple(sorted(dimensions)) == METRIC_DIMENSIONS
+                assert dimensions["Environment"] == synthesised.environment
+                watched.add((dimensions["Service"], value["MetricName"]))
+            for inner in value.values():
+                look(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                look(inner)
+
+    for stack in synthesised.templates:
+        look(synthesised.templates[stack]["Resources"])
+    assert watched == {(service.value, metric.value) for service, spec in SERVICES.items() for metric in spec.metrics}
+    assert {Metric.BACKLOG} <= {Metric(name) for _, name in watched}
+
+
+def test_paths_go_where_the_code_routes_them(synthesised: Synthesised) -> None:
+    groups = synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::TargetGroup")
+    rules = sorted(
+        synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::ListenerRule").values(), key=lambda rule: rule["Properties"]["Priority"]
+    )
+    short = {"api": Service.PAYMENT_API, "processor": Service.TRANSACTION_PROCESSOR, "notify": Service.NOTIFICATION_SERVICE}
+
+    def balanced(path: str) -> Service | None:
+        for rule in rules:
+            (condition,) = rule["Properties"]["Conditions"]
+            for pattern in condition["PathPatternConfig"]["Values"]:
+                if re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), path):
+                    (group,) = references(rule["Properties"]["Actions"])
+                    return short[groups[group]["Properties"]["Name"].split("-")[1]]
+        return None
+
+    for path in (
+        "/v1/payment_intents",
+        "/v1/events",
+        "/v1/events/evt_1",
+        "/v1/webhook_endpoints/we_1/rotate_secret",
+        "/v1/balance",
+        "/v1/balance_transactions/txn_1",
+        "/v1/notifications/deliveries",
+        "/pay/authenticate/test/1/pi_1",
+        "/v1/eventsx",
+    ):
+        assert balanced(path) is route(path)
+    for path in ("/internal/attempts", "/health", "/", "/admin"):
+        assert balanced(path) is None
+
+
+def test_ids_that_must_never_change(prod: Synthesised) -> None:
+    """A changed logical id replaces the resource: a new target group, service, listener, database or key under running traffic."""
+    kinds = (
+        "AWS::ECS::Service",
+        "AWS::ElasticLoadBalancingV2::TargetGroup",
+        "AWS::ElasticLoadBalancingV2::ListenerRule",
+        "AWS::ElasticLoadBalancingV2::Listener",
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        "AWS::RDS::DBCluster",
+        "AWS::KMS::Key",
+        "AWS::SecretsManager::Secret",
+        "AWS::ECR::Repository",
+        "AWS::CodeDeploy::DeploymentGroup",
+    )
+    ids = sorted(name for kind in kinds for name in prod.all(kind))
+    assert ids == json.loads(CONSTANTS.read_text())
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"environmentSuffix": "production"}, "must be 1 to 8 lower-case letters"),
+        ({"environmentSuffix": "Dev"}, "must be 1 to 8 lower-case letters"),
+        ({"environmentSuffix": "a-b"}, "must be 1 to 8 lower-case letters"),
+        ({"environmentSuffix": "qa"}, "There is no environment 'qa'"),
+        ({"environmentSuffix": "prod"}, "prod needs a certificate"),
+        ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
+    ],
+)
+def test_a_mistake_is_one_line_before_synthesis(tmp_path: Path, context: dict[str, str], message: str) -> None:
+    done = run_app(tmp_path, **context)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "WARNING" not in line and line.strip()]
+    assert message in line
+    assert not list(tmp_path.glob("*.template.json"))
+
+
+def test_every_environment_has_its_sizes() -> None:
+    assert ENVIRONMENTS.keys() == {"dev", "staging", "prod"}
