@@ -1,9 +1,12 @@
 """The CDK app: `make synth`, or `cdk deploy -c environmentSuffix=prod -c certificateArn=…`."""
 
+import json
 import os
 import sys
+from pathlib import Path
 
 import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks, PCIDSS321Checks
 
 from lib.environments import ConfigurationError
 from lib.tap_stack import TapStack, TapStackProps
@@ -12,7 +15,8 @@ from payments.runtime.topology import Service
 
 def main() -> None:
     """Synthesise the stack that the context asks for."""
-    app = cdk.App()
+    # The command line reads the flags from cdk.json; without it (`make synth`, the tests) they must be the same.
+    app = cdk.App(context=json.loads(Path(__file__).with_name("cdk.json").read_text(encoding="utf-8"))["context"])
     context = app.node.try_get_context
     suffix = context("environmentSuffix") or "dev"
     try:
@@ -32,6 +36,7 @@ def main() -> None:
     except ConfigurationError as mistake:
         print(mistake, file=sys.stderr)  # noqa: T201 - the command line's one line
         sys.exit(1)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(), PCIDSS321Checks())
     app.synth()
 
 

@@ -9,6 +9,7 @@ from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from lib.acknowledgements import acknowledge
 from lib.environments import EnvironmentSize
 from payments.runtime.topology import DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField
 
@@ -73,6 +74,8 @@ class DatabaseStack(cdk.NestedStack):
             deletion_protection=size.protected,
             removal_policy=cdk.RemovalPolicy.SNAPSHOT if size.protected else cdk.RemovalPolicy.DESTROY,
         )
+        if not size.protected:
+            acknowledge(self.cluster, {"AwsSolutions::AwsSolutions-RDS10": "This environment's data is made up, and goes with its stack."})
         self.endpoint = self.cluster.cluster_endpoint.hostname
         self.cluster_identifier = self.cluster.cluster_identifier
         attachment = secretsmanager.CfnSecretTargetAttachment(

@@ -6,8 +6,10 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from lib.acknowledgements import acknowledge
 from lib.environments import EnvironmentSize
 
+NETWORK = "10.0.0.0/16"
 _ZONES = 3
 _INTERFACE_ENDPOINTS = {
     "EcrApi": ec2.InterfaceVpcEndpointAwsService.ECR,
@@ -37,10 +39,10 @@ class NetworkingStack(cdk.NestedStack):
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
-            ip_addresses=ec2.IpAddresses.cidr("10.0.0.0/16"),
+            ip_addresses=ec2.IpAddresses.cidr(NETWORK),
             availability_zones=zones,
             nat_gateways=props.size.nat_gateways,
-            restrict_default_security_group=False,
+            restrict_default_security_group=True,
             subnet_configuration=[
                 ec2.SubnetConfiguration(name="public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=24, map_public_ip_on_launch=False),
                 ec2.SubnetConfiguration(name="private", subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS, cidr_mask=20),
@@ -48,6 +50,22 @@ class NetworkingStack(cdk.NestedStack):
             ],
             gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
         )
+        acknowledge(
+            self.vpc,
+            {
+                "AwsSolutions::AwsSolutions-VPC7": "The flow log is in the security stack, which has the key that encrypts it.",
+                "PCI.DSS.321::PCI.DSS.321-VPCFlowLogsEnabled": "The flow log is in the security stack, which has the key that encrypts it.",
+                "PCI.DSS.321::PCI.DSS.321-VPCDefaultSecurityGroupClosed": "A custom resource closes it; the rule can't see that.",
+            },
+        )
+        for subnet in self.vpc.public_subnets:
+            acknowledge(
+                subnet.node.find_child("DefaultRoute"),
+                {
+                    "PCI.DSS.321::PCI.DSS.321-VPCNoUnrestrictedRouteToIGW": "The load balancer and the NAT gateways face the internet; nothing "
+                    "else is in the public subnets."
+                },
+            )
         if props.size.interface_endpoints:
             self._add_interface_endpoints()
 
@@ -56,6 +74,6 @@ class NetworkingStack(cdk.NestedStack):
         group = ec2.SecurityGroup(
             self, "EndpointSecurityGroup", vpc=self.vpc, description="HTTPS from the network to AWS", allow_all_outbound=False
         )
-        group.add_ingress_rule(ec2.Peer.ipv4("10.0.0.0/16"), ec2.Port.tcp(443), "HTTPS from the network")
+        group.add_ingress_rule(ec2.Peer.ipv4(NETWORK), ec2.Port.tcp(443), "HTTPS from the network")
         for name, service in _INTERFACE_ENDPOINTS.items():
             self.vpc.add_interface_endpoint(name, service=service, security_groups=[group], open=False)

@@ -42,7 +42,7 @@ def run_app(directory: Path, **context: str) -> subprocess.CompletedProcess[str]
         **os.environ,
         "PATH": f"{node}{os.pathsep}{os.environ['PATH']}",
         "CDK_OUTDIR": str(directory),
-        "CDK_CONTEXT_JSON": json.dumps(json.loads((ROOT / "cdk.json").read_text())["context"] | context),
+        "CDK_CONTEXT_JSON": json.dumps(context),
     }
     return subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
 

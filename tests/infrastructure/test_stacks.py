@@ -175,3 +175,10 @@ def test_cfn_lint_finds_nothing(synthesised: Synthesised) -> None:
     command = [str(Path(sys.prefix) / "bin" / "cfn-lint"), "--config-file", str(ROOT / ".cfnlintrc.yaml"), "-t", *templates]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged(synthesised: Synthesised) -> None:
+    """Synthesis itself fails on a finding; this shows that the packs really ran."""
+    report = json.loads((synthesised.directory / "validation-report.json").read_text())
+    assert {each["pluginName"] for each in report["pluginReports"]} == {"AwsSolutions", "PCI.DSS.321"}
+    assert [each["violations"] for each in report["pluginReports"]] == [[], []]
