@@ -139,6 +139,14 @@ def verify(data_dir: DataDir = _DEFAULT) -> None:
     sys.exit(asyncio.run(run_verify(console, DataDirectory(data_dir))))
 
 
+@app.command()
+def cost(environment: Annotated[str, typer.Option(help="dev, staging or prod.")] = "prod") -> None:
+    """Estimate what an environment costs on AWS a month, item by item."""
+    from payments.cli.cost import run_cost
+
+    run_cost(console, environment)
+
+
 @keys_app.command("create")
 def keys_create(
     data_dir: DataDir = _DEFAULT,

@@ -1,0 +1,36 @@
+"""The estimate covers every resource of the templates, and says what it can't price."""
+
+import json
+from importlib.resources import files
+
+import pytest
+
+from payments.cli.cost import HOURS, Estimator
+from tests.infrastructure.conftest import Synthesised
+
+PRICES = json.loads(files("payments.cli").joinpath("prices.json").read_text())
+
+
+def test_every_resource_has_a_price_or_is_free(synthesised: Synthesised) -> None:
+    estimate = Estimator(list(synthesised.templates.values()), PRICES).estimate()
+    assert estimate.unknown_types == {}
+    assert all(0 <= item.smallest <= item.largest for item in estimate.items)
+    assert sum(item.what.startswith("Fargate") for item in estimate.items) == 3
+
+
+def test_the_sums_follow_from_the_sizes(prod: Synthesised) -> None:
+    items = {item.what: item for item in Estimator(list(prod.templates.values()), PRICES).estimate().items}
+    aurora = items["Aurora: 3 instances of 2 to 64 ACU, before storage"]
+    assert aurora.smallest == pytest.approx(3 * 2 * 0.12 * HOURS)
+    processor = items["Fargate: transaction-processor, 3 to 30 tasks"]
+    assert processor.largest == pytest.approx(30 * (2 * 0.04048 + 4 * 0.004445) * HOURS)
+    api = items["Fargate: payment-api, 3 to 30 tasks"]
+    assert api.largest < processor.largest, "two thirds beyond the base run on Spot"
+
+
+def test_what_is_not_known_is_listed() -> None:
+    template = {
+        "Resources": {"A": {"Type": "AWS::Quantum::Computer"}, "B": {"Type": "AWS::Quantum::Computer"}, "C": {"Type": "AWS::IAM::Role"}}
+    }
+    estimate = Estimator([template], PRICES).estimate()
+    assert (estimate.items, estimate.unknown_types) == ([], {"AWS::Quantum::Computer": 2})
