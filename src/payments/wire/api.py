@@ -211,6 +211,7 @@ class _Front:
             duration_ms=round((time.perf_counter() - started) * 1000, 2),
             request_id=request_id,
             merchant=merchant_id,
+            trace=_text(headers, b"x-amzn-trace-id") or _text(headers, b"traceparent"),
         )
 
     async def _call(self, scope: Scope, receive: Receive, headers: Headers, endpoint: Endpoint, request_id: str, key: str | None) -> Call:
