@@ -96,9 +96,12 @@ class HandoverClient:
                 timeout = aiohttp.ClientTimeout(total=max(1.0, deadline - self._clock.now()))
                 async with self._session.post(self._url + ATTEMPTS_PATH, data=body, headers=self._headers, timeout=timeout) as response:
                     response.raise_for_status()
-                    async for line in response.content:
-                        answer = _decode_answer(line)
-                        _resolve(answers[answer.attempt], answer.event)
+                    rest = b""
+                    async for chunk in response.content.iter_any():  # by lines it would cost a coroutine for each of them
+                        *lines, rest = (rest + chunk).split(b"\n")
+                        for line in lines:
+                            answer = _decode_answer(line)
+                            _resolve(answers[answer.attempt], answer.event)
                     return
             except aiohttp.ClientConnectorError:
                 # Nobody was there, so nothing was sent: this, and only this, may be tried again.

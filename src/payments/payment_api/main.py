@@ -53,9 +53,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
         handover = HandoverClient(session, settings.transaction_processor_url, settings.internal_api_key, clock, log)
-        # Two batches at a time, neither large: one large batch makes all clients march in step, and each service idle while another works.
+        # Three batches at a time, none large: one large batch makes all clients march in step, and each service idle while another works.
         begins = GroupCommit(
-            PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).begin, name="begin", batch_rows_max=32, writers_max=2
+            PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).begin, name="begin", batch_rows_max=32, writers_max=3
         )
         steps = Steps(
             begins=begins,

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from payments.acquirers.acquirer import Order
-from payments.domain.attempt import AttemptKind
+from payments.domain.attempt import Attempt, AttemptKind
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
 from payments.transaction_processor.processor import Processor
@@ -27,7 +27,7 @@ class HandoverRoutes:
         """Process through `processor` what callers with the services' own key hand over."""
         self._processor = processor
         self._internal_api_key = internal_api_key
-        self._under_way: set[asyncio.Task[Answer]] = set()
+        self._under_way: dict[asyncio.Task[Answer], Attempt] = {}
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -41,10 +41,14 @@ class HandoverRoutes:
         """How many attempts are being processed."""
         return len(self._under_way)
 
-    async def drain(self) -> None:
-        """Wait until what is under way is finished, even if its caller has gone."""
+    async def drain(self, seconds_max: float) -> list[Attempt]:
+        """Wait until what is under way is finished, even if its caller has gone; returns what didn't get so far."""
         if self._under_way:
-            await asyncio.wait(self._under_way)
+            await asyncio.wait(self._under_way, timeout=seconds_max)
+        unfinished = [attempt for task, attempt in self._under_way.items() if not task.done()]
+        for task in list(self._under_way):
+            task.cancel()
+        return unfinished
 
     async def _attempts(self, request: Request) -> Response:
         if not is_internal_caller(request.headers.get("authorization"), self._internal_api_key):
@@ -53,11 +57,16 @@ class HandoverRoutes:
         latest_start = handover.deadline - self._processor.acquirer_timeout_seconds
         if self._processor.clock.now() > latest_start:
             return JSONResponse({"error": "too late: the leases are about to run out"}, 409)
-        tasks = [asyncio.create_task(self._process(work)) for work in handover.attempts]
-        self._under_way.update(tasks)
-        for task in tasks:
-            task.add_done_callback(self._under_way.discard)
+        tasks: list[asyncio.Task[Answer]] = []
+        for work in handover.attempts:
+            task = asyncio.create_task(self._process(work))
+            self._under_way[task] = work.attempt
+            task.add_done_callback(self._finished)
+            tasks.append(task)
         return _Lines(tasks)
+
+    def _finished(self, task: asyncio.Task[Answer]) -> None:
+        del self._under_way[task]
 
     async def _process(self, work: OpenAttempt) -> Answer:
         try:

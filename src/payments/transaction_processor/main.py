@@ -31,7 +31,7 @@ from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.reading import Reader
-from payments.wire.serve import Binding, serve
+from payments.wire.serve import DRAIN_SECONDS, Binding, serve
 
 _SPEC = SERVICES[Service.TRANSACTION_PROCESSOR]
 
@@ -95,8 +95,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         sweeper.cancel()
         reporter.cancel()
         await asyncio.gather(sweeper, reporter, return_exceptions=True)
-        await handover.drain()
+        unfinished = await handover.drain(DRAIN_SECONDS)
         await settlements.close()
+        await attempts.hand_back(unfinished)  # another copy goes on at once, instead of when the leases run out
 
 
 def main() -> None:
