@@ -111,17 +111,20 @@ def test_ctrl_c_ends_everything(data_dir: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    shown = ""
-    while "Ctrl-C stops everything" not in shown:
-        line = process.stdout.readline()
-        assert line, shown
-        shown += line
-    assert len(processes_of(data_dir)) >= 5
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0
-    process.communicate()
-    assert processes_of(data_dir) == []
+    try:
+        assert process.stdout is not None
+        shown = ""
+        while "Ctrl-C stops everything" not in shown:
+            line = process.stdout.readline()
+            assert line, shown
+            shown += line
+        assert len(processes_of(data_dir)) >= 5
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert processes_of(data_dir) == []
+    finally:
+        process.kill()  # its children end with it
+        process.communicate()
 
 
 def test_nothing_outlives_a_killed_supervisor(data_dir: Path) -> None:
