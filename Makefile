@@ -4,8 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+EMULATOR := .venv/emulator/.installed
 
-.PHONY: help install up down test check format bench lock synth images
+.PHONY: help install up down test check format bench lock synth cdk images
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,13 +21,19 @@ $(INSTALLED): requirements-dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(EMULATOR): requirements-emulator.txt $(INSTALLED)
+	@test -x .venv/emulator/bin/python || $(PYTHON) -m venv .venv/emulator
+	@echo "Installing the emulator of AWS into .venv/emulator …"
+	@.venv/emulator/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-emulator.txt
+	@touch $@
+
 up: $(INSTALLED) ## Run Tap here, on http://127.0.0.1:8080 (ARGS="--port 9000")
 	@$(BIN)/tap up $(ARGS)
 
 down: $(INSTALLED) ## Stop what `tap up --detach` started
 	@$(BIN)/tap down $(ARGS)
 
-test: check ## Run all checks and tests
+test: check $(EMULATOR) ## Run all checks and tests
 	@$(BIN)/pytest $(ARGS)
 
 check: $(INSTALLED) ## Lint, types, layers
@@ -42,6 +49,15 @@ format: $(INSTALLED) ## Format the code
 bench: $(INSTALLED) ## Measure payments per second against pgbench on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
 
+CDK := .venv/cdk/node_modules/.bin/cdk
+
+cdk: $(CDK) ## Set up the CDK command line that package.json pins
+
+$(CDK): $(INSTALLED) package.json package-lock.json
+	@mkdir -p .venv/cdk && cp package.json package-lock.json .venv/cdk/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix .venv/cdk --silent --no-audit --no-fund --no-update-notifier
+	@touch $@
+
 synth: $(INSTALLED) ## Synthesise dev, staging and prod into cdk.out/ (no AWS account needed)
 	@for environment in dev staging prod; do \
 		PATH="$(CURDIR)/$(BIN):$$PATH" CDK_OUTDIR=cdk.out/$$environment \
@@ -51,3 +67,4 @@ synth: $(INSTALLED) ## Synthesise dev, staging and prod into cdk.out/ (no AWS ac
 lock: $(INSTALLED) ## Compile the locked requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra local --group dev -o requirements-dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group emulator -o requirements-emulator.txt
