@@ -8,9 +8,9 @@ from pathlib import Path
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, PCIDSS321Checks
 
-from lib.environments import ConfigurationError
+from lib.environments import ConfigurationError, read_live
 from lib.tap_stack import TapStack, TapStackProps
-from payments.runtime.topology import Service
+from payments.runtime.topology import Names
 
 
 def main() -> None:
@@ -22,14 +22,14 @@ def main() -> None:
     try:
         TapStack(
             app,
-            f"TapStack{suffix}",
+            Names(suffix).stack,
             props=TapStackProps(
                 environment_suffix=suffix,
                 certificate_arn=context("certificateArn"),
                 allow_http=str(context("allowHttp")).lower() == "true",
                 public_url=context("publicUrl"),
                 image_tag=context("imageTag") or "latest",
-                live_is_green=frozenset(Service(name) for name in (context("liveIsGreen") or "").split(",") if name),
+                live=read_live(context("live"), paused=str(context("paused")).lower() == "true"),
                 region=context("region") or os.environ.get("CDK_DEFAULT_REGION"),
             ),
         )

@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from lib.environments import EnvironmentSize
-from payments.runtime.topology import Service
+from payments.runtime.topology import Names, Service
 
 _IMAGES_KEPT = 30
 
@@ -38,7 +38,7 @@ class ContainerStack(cdk.NestedStack):
         return ecr.Repository(
             self,
             construct_id,
-            repository_name=f"tap-{self._props.environment_suffix}/{service}",
+            repository_name=Names(self._props.environment_suffix).repository(service),
             encryption=ecr.RepositoryEncryption.KMS,
             encryption_key=self._key,
             image_scan_on_push=True,

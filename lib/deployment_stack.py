@@ -11,7 +11,7 @@ from constructs import Construct
 from lib.acknowledgements import acknowledge
 from lib.environments import EnvironmentSize
 from lib.fargate_service import FargateService
-from payments.runtime.topology import Service
+from payments.runtime.topology import Names, Service
 
 _OLD_TASKS_KEPT = cdk.Duration.minutes(15)
 """For as long as that a release is undone by moving traffic back."""
@@ -39,7 +39,7 @@ class DeploymentStack(cdk.NestedStack):
 
     def _group(self, service: Service, made: FargateService) -> codedeploy.EcsDeploymentGroup:
         props = self._props
-        name = f"tap-{props.environment_suffix}-{service}"
+        name = Names(props.environment_suffix).task_family(service)
         configurations = codedeploy.EcsDeploymentConfig
         group = codedeploy.EcsDeploymentGroup(
             self,

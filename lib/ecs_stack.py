@@ -1,6 +1,6 @@
 """The cluster, the load balancer, and the three services."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import aws_cdk as cdk
@@ -18,7 +18,7 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import EnvironmentSize, ServiceSize
+from lib.environments import EnvironmentSize, Live, ServiceSize
 from lib.fargate_service import FargateService, FargateServiceProps, task_definition
 from lib.security_stack import INLINE_POLICY, INLINE_REASON, retention
 from payments.runtime.topology import (
@@ -26,14 +26,20 @@ from payments.runtime.topology import (
     DATABASE_CA_FILE,
     DATABASE_NAME,
     DATABASE_PORT,
+    DATABASE_SECRET_VARIABLE,
+    MIGRATION_MODULE,
     PUBLIC_PATHS,
+    SANDBOX_KEY_VARIABLE,
     SECRET_VARIABLES,
     SERVICES,
     ApiSecretField,
+    DatabaseSecretField,
+    Names,
     Service,
 )
 
 TEST_LISTENER_PORT = 8443
+_MIGRATION = "Migration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +61,7 @@ class EcsStackProps:
     certificate_arn: str | None
     public_url: str | None
     """What customers' browsers reach; without it the load balancer's own name."""
-    live_is_green: frozenset[Service] = frozenset()
+    live: Live = field(default_factory=Live)
 
 
 class EcsStack(cdk.NestedStack):
@@ -63,32 +69,30 @@ class EcsStack(cdk.NestedStack):
 
     def __init__(self, scope: Construct, construct_id: str, *, props: EcsStackProps) -> None:
         super().__init__(scope, construct_id)
-        self._props = props
+        self._props, self._names = props, Names(props.environment_suffix)
         self._key = kms.Key.from_key_arn(self, "Key", props.kms_key_arn)
         self.cluster = ecs.Cluster(
             self,
             "Cluster",
-            cluster_name=f"tap-{props.environment_suffix}",
+            cluster_name=self._names.cluster,
             vpc=props.vpc,
             container_insights_v2=ecs.ContainerInsights.ENHANCED,
             enable_fargate_capacity_providers=True,
         )
-        self._namespace = servicediscovery.PrivateDnsNamespace(
-            self, "Namespace", name=f"tap-{props.environment_suffix}.internal", vpc=props.vpc
-        )
+        self._namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", name=self._names.namespace, vpc=props.vpc)
         self.alb = self._load_balancer()
         self.alb_listener, self.test_listener = self._listeners()
-        self._secrets = self._import_secrets()
+        self._database_secret, self._own_secrets = self._import_secrets()
         services = {service: self._service(number, service) for number, service in enumerate(SERVICES)}
-        for service in SERVICES:
+        self.migration_task = self._migration(services[Service.PAYMENT_API])
+        for name in (*SERVICES, _MIGRATION):
             acknowledge(
-                self.node.find_child(f"{service}ExecutionRole").node.find_child("DefaultPolicy"),
+                self.node.find_child(f"{name}ExecutionRole").node.find_child("DefaultPolicy"),
                 {
                     INLINE_POLICY: INLINE_REASON,
                     "AwsSolutions::AwsSolutions-IAM5[Resource::*]": "ecr:GetAuthorizationToken knows no resource; all else is limited to one.",
                 },
             )
-        self.migration_task = self._migration(services[Service.PAYMENT_API])
         api, processor, notification = (
             services[each] for each in (Service.PAYMENT_API, Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE)
         )
@@ -106,7 +110,7 @@ class EcsStack(cdk.NestedStack):
         alb = elbv2.ApplicationLoadBalancer(
             self,
             "Alb",
-            load_balancer_name=f"tap-{props.environment_suffix}",
+            load_balancer_name=self._names.cluster,
             vpc=props.vpc,
             internet_facing=True,
             security_group=group,
@@ -201,7 +205,7 @@ class EcsStack(cdk.NestedStack):
         acknowledge(redirect, {"PCI.DSS.321::PCI.DSS.321-ELBv2ACMCertificateRequired": "It redirects to HTTPS, and does nothing else."})
         return tls("Listener", 443), tls("TestListener", TEST_LISTENER_PORT)
 
-    def _import_secrets(self) -> dict[str, ecs.Secret]:
+    def _import_secrets(self) -> tuple[secretsmanager.ISecret, dict[ApiSecretField, secretsmanager.ISecret]]:
         """By ARN: a grant on the construct itself would write into the key's policy, in a stack that must not know this one."""
         props = self._props
         database = secretsmanager.Secret.from_secret_complete_arn(self, "DatabaseSecret", props.db_secret_arn)
@@ -209,26 +213,45 @@ class EcsStack(cdk.NestedStack):
             field: secretsmanager.Secret.from_secret_complete_arn(self, f"Secret{field.value}", arn)
             for field, arn in props.api_secret_arns.items()
         }
+        return database, own
+
+    def _injected(self, variables: dict[str, ApiSecretField | DatabaseSecretField]) -> dict[str, ecs.Secret]:
         return {
-            variable: ecs.Secret.from_secrets_manager(own[field] if isinstance(field, ApiSecretField) else database, field.value)
-            for variable, field in SECRET_VARIABLES.items()
+            variable: ecs.Secret.from_secrets_manager(
+                self._own_secrets[field] if isinstance(field, ApiSecretField) else self._database_secret, field.value
+            )
+            for variable, field in variables.items()
         }
 
-    def _execution_role(self, service: str) -> iam.Role:
+    def _execution_role(self, name: str) -> iam.IRole:
         role = iam.Role(
             self,
-            f"{service}ExecutionRole",
+            f"{name}ExecutionRole",
             assumed_by=cast("iam.IPrincipal", iam.ServicePrincipal("ecs-tasks.amazonaws.com")),
-            description=f"Starts tasks of {service}: pulls the image, injects secrets, writes logs",
+            description=f"Starts tasks of {name}: pulls the image, injects secrets, writes logs",
         )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["kms:Decrypt"],
-                resources=[self._props.kms_key_arn],
-                conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{self.region}.amazonaws.com"}},
-            )
+        role.add_to_policy(self._decrypt_secrets())
+        return cast("iam.IRole", role)
+
+    def _decrypt_secrets(self) -> iam.PolicyStatement:
+        return iam.PolicyStatement(
+            actions=["kms:Decrypt"],
+            resources=[self._props.kms_key_arn],
+            conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{self.region}.amazonaws.com"}},
         )
-        return role
+
+    def _task_role(self, name: str) -> iam.IRole:
+        """What the code itself may do: read the database's secret again when it was rotated, and nothing else."""
+        role = iam.Role(
+            self,
+            f"{name}TaskRole",
+            assumed_by=cast("iam.IPrincipal", iam.ServicePrincipal("ecs-tasks.amazonaws.com")),
+            description=f"{name}: reads the database's secret when it was rotated",
+        )
+        role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[self._props.db_secret_arn]))
+        role.add_to_policy(self._decrypt_secrets())
+        acknowledge(role.node.find_child("DefaultPolicy"), {INLINE_POLICY: INLINE_REASON})
+        return cast("iam.IRole", role)
 
     def _variables(self, role: str) -> dict[str, str]:
         props = self._props
@@ -244,6 +267,7 @@ class EcsStack(cdk.NestedStack):
             "TAP_DATABASE_PORT": str(DATABASE_PORT),
             "TAP_DATABASE_NAME": DATABASE_NAME,
             "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
+            DATABASE_SECRET_VARIABLE: props.db_secret_arn,
             "TAP_DATABASE_ROLE": role,
         }
 
@@ -273,15 +297,16 @@ class EcsStack(cdk.NestedStack):
             log_group=logs.LogGroup(
                 self,
                 f"{service}Logs",
-                log_group_name=f"/tap/{props.environment_suffix}/{service}",
+                log_group_name=self._names.log_group(service),
                 encryption_key=self._key,
                 retention=retention(props.size.log_days),
                 removal_policy=cdk.RemovalPolicy.RETAIN if props.size.protected else cdk.RemovalPolicy.DESTROY,
             ),
-            execution_role=cast("iam.IRole", self._execution_role(service)),
+            execution_role=self._execution_role(service),
+            task_role=self._task_role(service),
             variables=self._variables(spec.database_role),
-            secrets=self._secrets,
-            live_is_green=service in props.live_is_green,
+            secrets=self._injected(SECRET_VARIABLES),
+            live=props.live,
         )
 
     def _service(self, number: int, service: Service) -> FargateService:
@@ -290,9 +315,14 @@ class EcsStack(cdk.NestedStack):
     def _migration(self, api: FargateService) -> ecs.FargateTaskDefinition:
         """A task that is run once before new code: the image of payment-api with another command."""
         return task_definition(
-            Construct(self, "Migration"),
-            api.props,
-            family=f"tap-{self._props.environment_suffix}-migrate",
-            command=["python", "-m", "payments.storage"],
+            Construct(self, _MIGRATION),
+            replace(
+                api.props,
+                execution_role=self._execution_role(_MIGRATION),
+                task_role=self._task_role(_MIGRATION),
+                secrets=self._injected({**SECRET_VARIABLES, SANDBOX_KEY_VARIABLE: ApiSecretField.SANDBOX_KEY}),
+            ),
+            family=self._names.migration_family,
+            command=["python", "-m", MIGRATION_MODULE],
             serves=False,
         )

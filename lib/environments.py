@@ -1,7 +1,12 @@
 """What differs between environments. Nothing else asks which environment it is."""
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from payments.runtime.topology import Colour, Service
 
 SUFFIX_CHARACTERS_MAX = 8
 """Load balancers and target groups have names of at most 32 characters, and the suffix ends them."""
@@ -89,6 +94,40 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
         notification_service=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=3, tasks_max=20, spot_weight=2),
     ),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How things are in a running environment, which an update of the stack must not change."""
+
+    serving: Mapping[Service, Colour] = field(default_factory=dict[Service, Colour])
+    """The target group that serves, where it isn't blue."""
+    tasks: Mapping[Service, int] = field(default_factory=dict[Service, int])
+    """What auto scaling has made of the number of tasks."""
+    paused: bool = False
+    """No task runs: the first pass of a first deployment, before there are images to run."""
+
+    def task_range(self, service: Service, size: ServiceSize) -> tuple[int, int]:
+        """Return how many tasks a service has at least and now."""
+        if self.paused:
+            return 0, 0
+        return size.tasks_min, min(max(self.tasks.get(service, 0), size.tasks_min), size.tasks_max)
+
+
+def read_live(text: str | None, *, paused: bool) -> Live:
+    """Read the context's `live`, `{"payment-api": {"colour": "green", "tasks": 4}}`; raises `ConfigurationError`."""
+    try:
+        services = {Service(name): cast("dict[str, Any]", state) for name, state in json.loads(text or "{}").items()}
+        return Live(
+            serving={service: Colour(state["colour"]) for service, state in services.items() if "colour" in state},
+            tasks={service: int(state["tasks"]) for service, state in services.items() if "tasks" in state},
+            paused=paused,
+        )
+    except (ValueError, TypeError, AttributeError):
+        raise ConfigurationError(
+            """The context's `live` must be like {"payment-api": {"colour": "green", "tasks": 4}}; `tap deploy` fills it in."""
+        ) from None
+
 
 TWO_ZONE_REGIONS = frozenset({"us-west-1", "cn-north-1"})
 """Regions that offer an ordinary account two availability zones only."""

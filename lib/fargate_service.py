@@ -13,8 +13,8 @@ from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import ServiceSize
-from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, METRIC_NAMESPACE, Metric, Service, ServiceSpec
+from lib.environments import Live, ServiceSize
+from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, METRIC_NAMESPACE, Colour, Metric, Names, Service, ServiceSpec
 
 USER = "10001:10001"
 STOP_SECONDS = 60
@@ -48,10 +48,10 @@ class FargateServiceProps:
     image_tag: str
     log_group: logs.ILogGroup
     execution_role: iam.IRole
+    task_role: iam.IRole
     variables: dict[str, str]
     secrets: dict[str, ecs.Secret] = field(repr=False)
-    live_is_green: bool = False
-    """Which target group serves now: a deployment of the stack must not move traffic."""
+    live: Live
 
 
 class FargateService(Construct):
@@ -63,24 +63,23 @@ class FargateService(Construct):
         self.task_definition = task_definition(
             self,
             props,
-            family=f"tap-{props.environment_suffix}-{props.spec.service}",
+            family=Names(props.environment_suffix).task_family(props.spec.service),
             command=["python", "-m", props.spec.module],
             serves=True,
         )
-        self.blue = self._target_group("Blue")
-        self.green = self._target_group("Green")
+        self.blue = self._target_group(Colour.BLUE)
+        self.green = self._target_group(Colour.GREEN)
         rules = self._rules(props.listener, "Rule") + self._rules(props.test_listener, "TestRule")
         self.service = self._service()
         # A target group is "not associated with a load balancer" until a rule of each listener names it.
         self.service.node.add_dependency(*rules)
         self._scale()
 
-    def _target_group(self, colour: str) -> elbv2.ApplicationTargetGroup:
-        short = {Service.PAYMENT_API: "api", Service.TRANSACTION_PROCESSOR: "processor", Service.NOTIFICATION_SERVICE: "notify"}
+    def _target_group(self, colour: Colour) -> elbv2.ApplicationTargetGroup:
         return elbv2.ApplicationTargetGroup(
             self,
-            colour,
-            target_group_name=f"tap-{short[self.props.spec.service]}-{colour.lower()}-{self.props.environment_suffix}",
+            colour.title(),
+            target_group_name=Names(self.props.environment_suffix).target_group(self.props.spec.service, colour),
             vpc=self.props.vpc,
             port=CONTAINER_PORT,
             protocol=elbv2.ApplicationProtocol.HTTP,
@@ -98,7 +97,8 @@ class FargateService(Construct):
 
     def _rules(self, listener: elbv2.ApplicationListener, name: str) -> list[elbv2.ApplicationListenerRule]:
         patterns, props = self.props.path_patterns, self.props
-        target = self.green if props.live_is_green else self.blue
+        serving = props.live.serving.get(props.spec.service, Colour.BLUE)
+        target = self.green if serving is Colour.GREEN else self.blue
         return [
             elbv2.ApplicationListenerRule(
                 self,
@@ -121,7 +121,7 @@ class FargateService(Construct):
             "Service",
             cluster=props.cluster,
             task_definition=self.task_definition,
-            desired_count=props.size.tasks_min,
+            desired_count=props.live.task_range(props.spec.service, props.size)[1],
             capacity_provider_strategies=strategy,
             deployment_controller=ecs.DeploymentController(type=ecs.DeploymentControllerType.CODE_DEPLOY),
             security_groups=[props.security_group],
@@ -139,12 +139,14 @@ class FargateService(Construct):
                 failure_threshold=1,
             ),
         )
-        service.attach_to_application_target_group(self.green if props.live_is_green else self.blue)
+        # Blue for ever, whichever serves: CloudFormation may not change the load balancer of a service that CodeDeploy deploys.
+        service.attach_to_application_target_group(self.blue)
         return service
 
     def _scale(self) -> None:
         props = self.props
-        tasks = self.service.auto_scale_task_count(min_capacity=props.size.tasks_min, max_capacity=props.size.tasks_max)
+        smallest, _ = props.live.task_range(props.spec.service, props.size)
+        tasks = self.service.auto_scale_task_count(min_capacity=smallest, max_capacity=props.size.tasks_max)
         tasks.scale_on_cpu_utilization("Cpu", target_utilization_percent=_CPU_PERCENT)
         tasks.scale_on_memory_utilization("Memory", target_utilization_percent=_MEMORY_PERCENT)
         tasks.scale_to_track_custom_metric(
@@ -174,6 +176,7 @@ def task_definition(
         cpu=props.size.cpu,
         memory_limit_mib=props.size.memory_mb,
         execution_role=props.execution_role,
+        task_role=props.task_role,
         volumes=[ecs.Volume(name="tmp")],
         runtime_platform=ecs.RuntimePlatform(
             cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from lib.environments import EnvironmentSize
 from lib.fargate_service import FargateService, own_metric
-from payments.runtime.topology import Metric, Service
+from payments.runtime.topology import Metric, Names, Service
 
 _MINUTE = cdk.Duration.minutes(1)
 _FAILING_PERCENT = 5
@@ -203,7 +203,7 @@ class MonitoringStack(cdk.NestedStack):
         )
 
     def _dashboard(self) -> cloudwatch.Dashboard:
-        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"tap-{self._props.environment_suffix}")
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=Names(self._props.environment_suffix).cluster)
         processor, notification = Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE
 
         def graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:

@@ -1,6 +1,6 @@
 """TapStack puts the seven nested stacks together. It defines no resource of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aws_cdk as cdk
 from constructs import Construct
@@ -9,7 +9,7 @@ from lib.container_stack import ContainerStack, ContainerStackProps
 from lib.database_stack import DatabaseStack, DatabaseStackProps
 from lib.deployment_stack import DeploymentStack, DeploymentStackProps
 from lib.ecs_stack import TEST_LISTENER_PORT, EcsStack, EcsStackProps
-from lib.environments import ConfigurationError, check_region, size_of
+from lib.environments import ConfigurationError, Live, check_region, size_of
 from lib.monitoring_stack import MonitoringStack, MonitoringStackProps
 from lib.networking_stack import NetworkingStack, NetworkingStackProps
 from lib.security_stack import SecurityStack, SecurityStackProps
@@ -26,10 +26,10 @@ class TapStackProps:
     """Of the load balancer's domain; without one `allow_http` must say that plain HTTP is meant."""
     allow_http: bool = False
     public_url: str | None = None
+    """What customers' browsers reach, `https://payments.example.com`; a certificate needs one."""
     image_tag: str = "latest"
     region: str | None = None
-    live_is_green: frozenset[Service] = frozenset()
-    """The services whose green target group serves now."""
+    live: Live = field(default_factory=Live)
 
 
 class TapStack(cdk.Stack):
@@ -42,6 +42,10 @@ class TapStack(cdk.Stack):
         if size.protected and props.certificate_arn is None and not props.allow_http:
             raise ConfigurationError(
                 f"{suffix} needs a certificate: give `-c certificateArn=…`, or `-c allowHttp=true` if you mean plain HTTP."
+            )
+        if props.certificate_arn is not None and props.public_url is None:
+            raise ConfigurationError(
+                "A certificate needs the name that it is for: give `-c publicUrl=https://…`, since none can be had for the load balancer's own name."
             )
         super().__init__(
             scope,
@@ -94,7 +98,7 @@ class TapStack(cdk.Stack):
                 image_tag=props.image_tag,
                 certificate_arn=props.certificate_arn,
                 public_url=props.public_url,
-                live_is_green=props.live_is_green,
+                live=props.live,
             ),
         )
         monitoring = MonitoringStack(

@@ -28,7 +28,7 @@ def test_security(synthesised: Synthesised) -> None:
     key = synthesised.only("Security", "AWS::KMS::Key")
     assert key["EnableKeyRotation"]
     assert "kms:EncryptionContext:aws:logs:arn" in json.dumps(key["KeyPolicy"])
-    assert len(synthesised.resources("Security", "AWS::SecretsManager::Secret")) == 4
+    assert len(synthesised.resources("Security", "AWS::SecretsManager::Secret")) == 5
     for group in synthesised.resources("Security", "AWS::EC2::SecurityGroup").values():
         egress = group["Properties"].get("SecurityGroupEgress", [])
         assert all(rule["CidrIp"] == "255.255.255.255/32" for rule in egress), "nothing goes out but what a rule says"
@@ -101,7 +101,7 @@ def test_secrets_are_decrypted_through_secrets_manager_only(synthesised: Synthes
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
         if "kms:Decrypt" in statement["Action"]
     ]
-    assert len(statements) == 3
+    assert len(statements) == 2 * (len(SERVICES) + 1), "an execution role and a task role for each service and for the migration"
     assert all("kms:ViaService" in statement["Condition"]["StringEquals"] for statement in statements)
 
 

@@ -77,18 +77,28 @@ def test_services_wait_for_both_listeners(synthesised: Synthesised) -> None:
         assert needed <= set(service["DependsOn"])
 
 
-def test_traffic_stays_where_it_is_when_green_serves(environments: dict[str, Synthesised], tmp_path: Path) -> None:
-    """The rules are synthesised as a release left them, and nothing but the serving group changes."""
-    done = run_app(tmp_path, environmentSuffix="dev", liveIsGreen="payment-api")
+def test_traffic_and_tasks_stay_as_they_are_in_a_running_environment(environments: dict[str, Synthesised], tmp_path: Path) -> None:
+    """The rules are synthesised as a release left them, the number of tasks as auto scaling did; the services' own target group never changes."""
+    live = {"payment-api": {"colour": "green", "tasks": 3}, "notification-service": {"colour": "blue", "tasks": 1}}
+    done = run_app(tmp_path, environmentSuffix="dev", live=json.dumps(live))
     assert done.returncode == 0, done.stderr
-    green, blue = read("dev", tmp_path), environments["dev"]
-    changed = {name for name, each in green.resources("Ecs").items() if each != blue.resources("Ecs")[name]}
-    assert {green.resources("Ecs")[name]["Type"] for name in changed} == {
-        "AWS::ElasticLoadBalancingV2::ListenerRule",
-        "AWS::ECS::Service",
-    }
-    for name in changed:
-        assert "Green" in json.dumps(green.resources("Ecs")[name]["Properties"])
+    now, before = read("dev", tmp_path).resources("Ecs"), environments["dev"].resources("Ecs")
+    changed = {name for name, each in now.items() if each != before[name]}
+    rules = {name for name in changed if now[name]["Type"] == "AWS::ElasticLoadBalancingV2::ListenerRule"}
+    assert len(rules) == 2, "production and test"
+    assert all("paymentapiGreen" in json.dumps(now[name]["Properties"]["Actions"]) for name in rules)
+    (service,) = changed - rules
+    assert now[service]["Properties"] == {**before[service]["Properties"], "DesiredCount": 3}
+
+
+def test_nothing_runs_before_there_are_images(tmp_path: Path) -> None:
+    done = run_app(tmp_path, environmentSuffix="staging", paused="true")
+    assert done.returncode == 0, done.stderr
+    paused = read("staging", tmp_path)
+    assert {each["Properties"]["DesiredCount"] for each in paused.resources("Ecs", "AWS::ECS::Service").values()} == {0}
+    assert {
+        each["Properties"]["MinCapacity"] for each in paused.resources("Ecs", "AWS::ApplicationAutoScaling::ScalableTarget").values()
+    } == {0}
 
 
 def test_every_task_that_may_be_stopped_early_keeps_a_base_that_is_not(synthesised: Synthesised) -> None:
@@ -147,7 +157,9 @@ def test_a_task_sets_every_variable_that_its_service_reads(synthesised: Synthesi
     assert settings.environment == synthesised.environment
     assert "sslmode=verify-full" in settings.database_url
     assert not settings.allow_private_webhook_targets
-    assert not {name for name in variables if re.search("KEY|PASSWORD|SECRET|PEPPER", name)}, "a secret in plain sight"
+    assert not {name for name in variables if re.search("KEY|PASSWORD|SECRET|PEPPER", name.removesuffix("_SECRET_ARN"))}, (
+        "a secret in plain sight"
+    )
 
 
 def test_what_alarms_and_scaling_watch_is_emitted(synthesised: Synthesised) -> None:
@@ -230,6 +242,8 @@ def test_ids_that_must_never_change(prod: Synthesised) -> None:
         ({"environmentSuffix": "a-b"}, "must be 1 to 8 lower-case letters"),
         ({"environmentSuffix": "qa"}, "There is no environment 'qa'"),
         ({"environmentSuffix": "prod"}, "prod needs a certificate"),
+        ({"environmentSuffix": "prod", "certificateArn": "arn:aws:acm:eu-west-1:1:certificate/1"}, "A certificate needs the name"),
+        ({"environmentSuffix": "dev", "live": '{"payment": {}}'}, "The context's `live` must be like"),
         ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
     ],
 )

@@ -16,6 +16,13 @@ class Service(StrEnum):
     NOTIFICATION_SERVICE = "notification-service"
 
 
+class Colour(StrEnum):
+    """The two target groups of a service: one serves, the next release goes to the other."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+
 class Metric(StrEnum):
     """What the services report of themselves, and what alarms and auto scaling watch."""
 
@@ -88,6 +95,8 @@ class ApiSecretField(StrEnum):
     API_KEY_PEPPER = "api_key_pepper"
     INTERNAL_API_KEY = "internal_api_key"
     ENVELOPE_KEY = "envelope_key"
+    SANDBOX_KEY = "sandbox_key"
+    """What follows `sk_test_` in the API key with which releases are tried out, in test mode."""
 
 
 DATABASE_NAME = "tap"
@@ -103,8 +112,67 @@ SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
 }
 """Environment variables that are injected from secrets when a task starts."""
 
+DATABASE_SECRET_VARIABLE = "TAP_DATABASE_SECRET_ARN"  # noqa: S105 - the name of a variable
+"""Where a service reads the database's password again when it was rotated."""
+SANDBOX_KEY_VARIABLE = "TAP_SANDBOX_KEY"
+"""Injected into the migration task alone, which makes the sandbox's merchant know that key."""
+SANDBOX_KEY_PREFIX = "sk_test_"
+
+MIGRATION_MODULE = "payments.storage"
+"""`python -m MODULE` brings the schema up to the code's; `python -m MODULE verify` proves the books."""
+
 DATABASE_CA_FILE = "/app/rds-global-bundle.pem"
 """Where the image has AWS's certificate authorities for databases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the parts of an environment are called on AWS: the infrastructure names them, and the `tap` command finds them."""
+
+    environment: str
+
+    @property
+    def stack(self) -> str:
+        """The CloudFormation stack that has the seven nested ones."""
+        return f"TapStack{self.environment}"
+
+    @property
+    def cluster(self) -> str:
+        """The ECS cluster, which shares its name with the load balancer and the dashboard."""
+        return f"tap-{self.environment}"
+
+    @property
+    def namespace(self) -> str:
+        """The private DNS zone: `SERVICE.NAMESPACE` finds a service."""
+        return f"tap-{self.environment}.internal"
+
+    @property
+    def migration_family(self) -> str:
+        """The task definition of the migration task."""
+        return f"tap-{self.environment}-migrate"
+
+    @property
+    def hook_function(self) -> str:
+        """The Lambda function that tries a release out; CodeDeploy's managed policy lets it call names that begin like this only."""
+        return f"CodeDeployHook_tap-{self.environment}"
+
+    def repository(self, service: Service) -> str:
+        """The ECR repository of a service's images."""
+        return f"tap-{self.environment}/{service}"
+
+    def task_family(self, service: Service) -> str:
+        """The task definition of a service, which shares its name with the CodeDeploy application and its deployment group."""
+        return f"tap-{self.environment}-{service}"
+
+    def target_group(self, service: Service, colour: Colour) -> str:
+        """One of a service's two target groups; at most 32 characters."""
+        short = {Service.PAYMENT_API: "api", Service.TRANSACTION_PROCESSOR: "processor", Service.NOTIFICATION_SERVICE: "notify"}
+        return f"tap-{short[service]}-{colour}-{self.environment}"
+
+    def log_group(self, service: Service) -> str:
+        """Where a service's output goes."""
+        return f"/tap/{self.environment}/{service}"
+
 
 CONTAINER_PORT = 8080
 """The port that each service listens on in a container (`TAP_PORT` overrides it)."""
