@@ -1,6 +1,7 @@
 """The network: three availability zones, each with a public, a private and an isolated subnet."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -30,7 +31,7 @@ class NetworkingStackProps:
 
 
 class NetworkingStack(cdk.NestedStack):
-    """Exposes `vpc`."""
+    """Exposes `vpc`, and `nat_addresses`: what the network looks like from outside."""
 
     def __init__(self, scope: Construct, construct_id: str, *, props: NetworkingStackProps) -> None:
         super().__init__(scope, construct_id)
@@ -66,6 +67,11 @@ class NetworkingStack(cdk.NestedStack):
                     "else is in the public subnets."
                 },
             )
+        self.nat_addresses = [
+            cast("ec2.CfnEIP", address).ref
+            for subnet in self.vpc.public_subnets
+            if (address := subnet.node.try_find_child("EIP")) is not None
+        ]
         if props.size.interface_endpoints:
             self._add_interface_endpoints()
 

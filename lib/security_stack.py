@@ -18,7 +18,6 @@ from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import EnvironmentSize
-from lib.networking_stack import NETWORK
 from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_USER, ApiSecretField, DatabaseSecretField
 
 _NOT_ROTATED = "AwsSolutions::AwsSolutions-SMG4"
@@ -35,11 +34,13 @@ class SecurityStackProps:
     environment_suffix: str
     size: EnvironmentSize
     vpc: ec2.IVpc
+    nat_addresses: list[str]
     test_listener_port: int
 
 
 class SecurityStack(cdk.NestedStack):
-    """Exposes `kms_key`, `db_secret`, `api_secret`, `alb_security_group`, `ecs_security_group`, `database_security_group`, `web_acl_arn`."""
+    """Exposes `kms_key`, `db_secret`, `api_secrets`, `alb_security_group`, `ecs_security_group`, `database_security_group`,
+    `hook_security_group`, `web_acl_arn`."""
 
     def __init__(self, scope: Construct, construct_id: str, *, props: SecurityStackProps) -> None:
         super().__init__(scope, construct_id)
@@ -84,6 +85,7 @@ class SecurityStack(cdk.NestedStack):
                 },
             )
         self.alb_security_group, self.ecs_security_group, self.database_security_group = self._groups()
+        self.hook_security_group = self._hook_group()
         self._flow_log()
         self.web_acl_arn = self._firewall()
 
@@ -127,7 +129,25 @@ class SecurityStack(cdk.NestedStack):
         database = group("DatabaseSecurityGroup", "Database: from the tasks")
         for port in (443, 80):
             alb.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "From the internet")
-        alb.add_ingress_rule(ec2.Peer.ipv4(NETWORK), ec2.Port.tcp(self._props.test_listener_port), "Test listener, from inside only")
+        for number, address in enumerate(self._props.nat_addresses):
+            # A load balancer that faces the internet has public addresses inside of the network too: our own calls reach it from these.
+            rule = ec2.CfnSecurityGroupIngress(
+                self,
+                f"TestListenerFromNat{number}",
+                group_id=alb.security_group_id,
+                ip_protocol="tcp",
+                from_port=self._props.test_listener_port,
+                to_port=self._props.test_listener_port,
+                cidr_ip=f"{address}/32",
+                description="Test listener, from our own NAT gateways only",
+            )
+            reason = "The source is the one address of a NAT gateway, which is known when it is made; the rule can't look into a reference."
+            unseeing = (
+                "AwsSolutions::AwsSolutions-EC23",
+                "PCI.DSS.321::PCI.DSS.321-EC2RestrictedCommonPorts",
+                "PCI.DSS.321::PCI.DSS.321-EC2RestrictedSSH",
+            )
+            acknowledge(rule, dict.fromkeys(unseeing, reason))
         for rule in alb.node.children:
             if rule.node.id.startswith("from 0.0.0.0_0"):
                 acknowledge(rule, {"AwsSolutions::AwsSolutions-EC23": "The front door of a public API, behind the firewall."})
@@ -142,6 +162,19 @@ class SecurityStack(cdk.NestedStack):
         database.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "From the rotation of its secret")
         database.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Rotation to Secrets Manager")
         return alb, tasks, database
+
+    def _hook_group(self) -> ec2.SecurityGroup:
+        group = ec2.SecurityGroup(
+            self,
+            "HookSecurityGroup",
+            vpc=self._props.vpc,
+            description="Release check: to the test listener and to AWS",
+            allow_all_outbound=False,
+            disable_inline_rules=True,
+        )
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(self._props.test_listener_port), "To the test listener")
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "To AWS")
+        return group
 
     def _flow_log(self) -> None:
         """Here and not in the network's stack, which would then need the key of this one."""

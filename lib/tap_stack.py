@@ -13,7 +13,7 @@ from lib.environments import ConfigurationError, Live, check_region, size_of
 from lib.monitoring_stack import MonitoringStack, MonitoringStackProps
 from lib.networking_stack import NetworkingStack, NetworkingStackProps
 from lib.security_stack import SecurityStack, SecurityStackProps
-from payments.runtime.topology import Service
+from payments.runtime.topology import ApiSecretField, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,13 @@ class TapStack(cdk.Stack):
         security = SecurityStack(
             self,
             "Security",
-            props=SecurityStackProps(environment_suffix=suffix, size=size, vpc=networking.vpc, test_listener_port=TEST_LISTENER_PORT),
+            props=SecurityStackProps(
+                environment_suffix=suffix,
+                size=size,
+                vpc=networking.vpc,
+                nat_addresses=networking.nat_addresses,
+                test_listener_port=TEST_LISTENER_PORT,
+            ),
         )
         database = DatabaseStack(
             self,
@@ -124,6 +130,13 @@ class TapStack(cdk.Stack):
                 listener=services.alb_listener,
                 test_listener=services.test_listener,
                 alarms=monitoring.rollback_alarms,
+                vpc=networking.vpc,
+                hook_security_group_id=security.hook_security_group.security_group_id,
+                kms_key_arn=security.kms_key.key_arn,
+                sandbox_secret_arn=security.api_secrets[ApiSecretField.SANDBOX_KEY].secret_arn,
+                load_balancer_name=services.alb.load_balancer_dns_name,
+                public_url=props.public_url,
+                plain_http=props.certificate_arn is None,
             ),
         )
         cdk.CfnOutput(self, f"LoadBalancerDNS{suffix}", value=services.alb.load_balancer_dns_name)

@@ -257,3 +257,34 @@ def test_a_mistake_is_one_line_before_synthesis(tmp_path: Path, context: dict[st
 
 def test_every_environment_has_its_sizes() -> None:
     assert ENVIRONMENTS.keys() == {"dev", "staging", "prod"}
+
+
+def test_the_test_listener_is_open_to_our_own_nat_gateways_alone(synthesised: Synthesised) -> None:
+    """Its load balancer has public addresses inside of the network too, so that a rule for the network's own would never match."""
+    rules = [
+        each["Properties"]
+        for each in synthesised.resources("Security", "AWS::EC2::SecurityGroupIngress").values()
+        if each["Properties"]["FromPort"] == 8443
+    ]
+    assert len(rules) == len(synthesised.resources("Networking", "AWS::EC2::NatGateway"))
+    assert all("NetworkingVpcpublicSubnet" in json.dumps(rule["CidrIp"]) and "/32" in json.dumps(rule["CidrIp"]) for rule in rules)
+
+
+def test_code_deploy_may_call_the_release_check_and_it_may_answer(synthesised: Synthesised) -> None:
+    """CodeDeploy's managed policy lets it call functions of that prefix alone."""
+    ((name, function),) = (
+        (name, each)
+        for name, each in synthesised.resources("Deployment", "AWS::Lambda::Function").items()
+        if each["Properties"]["Handler"] == "synthetic_payment.handler"
+    )
+    properties = function["Properties"]
+    assert properties["FunctionName"] == f"CodeDeployHook_tap-{synthesised.environment}"
+    assert ":8443" in json.dumps(properties["Environment"]["Variables"]["TEST_URL"])
+    assert properties["VpcConfig"], name
+    (policy,) = (
+        each["Properties"]["PolicyDocument"]["Statement"]
+        for each in synthesised.resources("Deployment", "AWS::IAM::Policy").values()
+        if "codedeploy:PutLifecycleEventHookExecutionStatus" in json.dumps(each)
+    )
+    answer = next(each for each in policy if each["Action"] == "codedeploy:PutLifecycleEventHookExecutionStatus")
+    assert all(f"tap-{synthesised.environment}-{service}/" in json.dumps(answer["Resource"]) for service in SERVICES)

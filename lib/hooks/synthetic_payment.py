@@ -1,0 +1,101 @@
+"""Tries a release out before customers' traffic moves: a payment in test mode on the test listener, where the new tasks answer.
+
+A Lambda function that CodeDeploy calls after it allowed test traffic; CodeDeploy goes on when it reports "Succeeded", and rolls back when it reports
+"Failed". It has nothing but Python's standard library and boto3, which Lambda brings. Source: CodeDeploy, "AppSpec 'hooks' section for an Amazon ECS
+deployment".
+"""
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import boto3
+
+_boto3: Any = boto3  # its types cover what is installed of them, and Lambda has none
+
+_ATTEMPTS_MAX = 5
+_PAUSE_SECONDS = 3.0
+_TIMEOUT_SECONDS = 15.0
+
+
+class CheckFailed(Exception):
+    """The release doesn't do what it must; the message says what was asked and what came."""
+
+
+def handler(event: Mapping[str, str], _context: object) -> None:
+    """Try the payment, and tell CodeDeploy how it went."""
+    try:
+        _try_out(event["LifecycleEventHookExecutionId"])
+        status, reason = "Succeeded", ""
+    except Exception as failure:  # noqa: BLE001 - whatever it was, CodeDeploy must hear of it, or it waits for an hour
+        status, reason = "Failed", f"{type(failure).__name__}: {failure}"
+    print(json.dumps({"deployment": event["DeploymentId"], "status": status, "reason": reason}))  # noqa: T201 - Lambda's log
+    _boto3.client("codedeploy").put_lifecycle_event_hook_execution_status(
+        deploymentId=event["DeploymentId"], lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"], status=status
+    )
+
+
+def _try_out(execution_id: str) -> None:
+    """One request to each service, so that whichever is released is asked; raises `CheckFailed`."""
+    api = _Api(os.environ["TEST_URL"], os.environ.get("SERVER_NAME"), _sandbox_key(os.environ["SANDBOX_SECRET_ARN"]))
+    order = {"amount": "100", "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true", "description": "Release check"}
+    payment = api.call("POST", "/v1/payment_intents", order, {"Idempotency-Key": f"release-check-{execution_id}"})
+    if payment.get("status") != "succeeded":
+        raise CheckFailed(f"the payment {payment.get('id')} is {payment.get('status')}, not succeeded")
+    if api.call("GET", "/v1/balance").get("object") != "balance":
+        raise CheckFailed("there is no balance")
+    events = api.call("GET", "/v1/events?limit=20").get("data", [])
+    if not any(event["data"]["object"].get("id") == payment["id"] for event in events):
+        raise CheckFailed(f"no event tells of the payment {payment['id']}")
+
+
+def _sandbox_key(secret_arn: str) -> str:
+    secret = _boto3.client("secretsmanager").get_secret_value(SecretId=secret_arn)["SecretString"]
+    return os.environ["KEY_PREFIX"] + str(json.loads(secret)[os.environ["KEY_FIELD"]])
+
+
+class _Api:
+    """Calls the API by its load balancer's name; with TLS the certificate must be for `server_name`, the name that customers use."""
+
+    def __init__(self, url: str, server_name: str | None, key: str) -> None:
+        address = urlsplit(url)
+        self._host, self._port, self._tls = address.hostname or "", address.port or 443, address.scheme == "https"
+        self._server_name = server_name or self._host
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-www-form-urlencoded", "Host": self._server_name}
+
+    def call(
+        self, method: str, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the answer; raises `CheckFailed` when it is an error that doesn't go away."""
+        problem = ""
+        for attempt in range(_ATTEMPTS_MAX):
+            if attempt:
+                time.sleep(_PAUSE_SECONDS)
+            try:
+                status, body = self._once(method, path, form, headers or {})
+            except (OSError, http.client.HTTPException) as failure:
+                problem = f"{type(failure).__name__}: {failure}"
+                continue
+            if status < 400:
+                return json.loads(body)
+            problem = f"{status} {body[:300].decode(errors='replace')}"
+            if status < 500 and status not in (409, 429):
+                break
+        raise CheckFailed(f"{method} {path.partition('?')[0]}: {problem}")
+
+    def _once(self, method: str, path: str, form: Mapping[str, str] | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
+        try:
+            raw = socket.create_connection((self._host, self._port), _TIMEOUT_SECONDS)
+            connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=self._server_name) if self._tls else raw
+            connection.request(method, path, urlencode(form) if form else None, {**self._headers, **headers})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
