@@ -8,7 +8,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, PCIDSS321Checks
 
-from lib.environments import ConfigurationError, read_live
+from lib.environments import ConfigurationError, read_serving
 from lib.tap_stack import TapStack, TapStackProps
 from payments.runtime.topology import Names
 
@@ -29,7 +29,7 @@ def main() -> None:
                 allow_http=str(context("allowHttp")).lower() == "true",
                 public_url=context("publicUrl"),
                 image_tag=context("imageTag") or "latest",
-                live=read_live(context("live"), paused=str(context("paused")).lower() == "true"),
+                serving=read_serving(context("serving")),
                 region=context("region") or os.environ.get("CDK_DEFAULT_REGION"),
             ),
         )

@@ -1,6 +1,7 @@
 """The cluster, the load balancer, and the three services."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import cast
 
 import aws_cdk as cdk
@@ -18,7 +19,7 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import EnvironmentSize, Live, ServiceSize
+from lib.environments import EnvironmentSize, ServiceSize
 from lib.fargate_service import FargateService, FargateServiceProps, task_definition
 from lib.security_stack import INLINE_POLICY, INLINE_REASON, retention
 from payments.runtime.topology import (
@@ -33,6 +34,7 @@ from payments.runtime.topology import (
     SECRET_VARIABLES,
     SERVICES,
     ApiSecretField,
+    Colour,
     DatabaseSecretField,
     Names,
     Service,
@@ -61,7 +63,7 @@ class EcsStackProps:
     certificate_arn: str | None
     public_url: str | None
     """What customers' browsers reach; without it the load balancer's own name."""
-    live: Live = field(default_factory=Live)
+    serving: Mapping[Service, Colour]
 
 
 class EcsStack(cdk.NestedStack):
@@ -306,7 +308,7 @@ class EcsStack(cdk.NestedStack):
             task_role=self._task_role(service),
             variables=self._variables(spec.database_role),
             secrets=self._injected(SECRET_VARIABLES),
-            live=props.live,
+            serving=props.serving.get(service, Colour.BLUE),
         )
 
     def _service(self, number: int, service: Service) -> FargateService:

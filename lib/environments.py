@@ -2,9 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass
 
 from payments.runtime.topology import Colour, Service
 
@@ -96,36 +94,13 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
-    """How things are in a running environment, which an update of the stack must not change."""
-
-    serving: Mapping[Service, Colour] = field(default_factory=dict[Service, Colour])
-    """The target group that serves, where it isn't blue."""
-    tasks: Mapping[Service, int] = field(default_factory=dict[Service, int])
-    """What auto scaling has made of the number of tasks."""
-    paused: bool = False
-    """No task runs: the first pass of a first deployment, before there are images to run."""
-
-    def task_range(self, service: Service, size: ServiceSize) -> tuple[int, int]:
-        """Return how many tasks a service has at least and now."""
-        if self.paused:
-            return 0, 0
-        return size.tasks_min, min(max(self.tasks.get(service, 0), size.tasks_min), size.tasks_max)
-
-
-def read_live(text: str | None, *, paused: bool) -> Live:
-    """Read the context's `live`, `{"payment-api": {"colour": "green", "tasks": 4}}`; raises `ConfigurationError`."""
+def read_serving(text: str | None) -> dict[Service, Colour]:
+    """Read the context's `serving`, `{"payment-api": "green"}`: the target groups that serve where it isn't blue. Raises `ConfigurationError`."""
     try:
-        services = {Service(name): cast("dict[str, Any]", state) for name, state in json.loads(text or "{}").items()}
-        return Live(
-            serving={service: Colour(state["colour"]) for service, state in services.items() if "colour" in state},
-            tasks={service: int(state["tasks"]) for service, state in services.items() if "tasks" in state},
-            paused=paused,
-        )
-    except (ValueError, TypeError, AttributeError):
+        return {Service(name): Colour(colour) for name, colour in json.loads(text or "{}").items()}
+    except (ValueError, AttributeError):
         raise ConfigurationError(
-            """The context's `live` must be like {"payment-api": {"colour": "green", "tasks": 4}}; `tap deploy` fills it in."""
+            """The context's `serving` must be like {"payment-api": "green"}; `tap deploy` fills it in from what is live."""
         ) from None
 
 

@@ -13,7 +13,7 @@ from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import Live, ServiceSize
+from lib.environments import ServiceSize
 from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, METRIC_NAMESPACE, Colour, Metric, Names, Service, ServiceSpec
 
 USER = "10001:10001"
@@ -51,7 +51,8 @@ class FargateServiceProps:
     task_role: iam.IRole
     variables: dict[str, str]
     secrets: dict[str, ecs.Secret] = field(repr=False)
-    live: Live
+    serving: Colour
+    """Which target group serves now: an update of the stack must not move traffic."""
 
 
 class FargateService(Construct):
@@ -97,8 +98,7 @@ class FargateService(Construct):
 
     def _rules(self, listener: elbv2.ApplicationListener, name: str) -> list[elbv2.ApplicationListenerRule]:
         patterns, props = self.props.path_patterns, self.props
-        serving = props.live.serving.get(props.spec.service, Colour.BLUE)
-        target = self.green if serving is Colour.GREEN else self.blue
+        target = self.green if props.serving is Colour.GREEN else self.blue
         return [
             elbv2.ApplicationListenerRule(
                 self,
@@ -121,7 +121,9 @@ class FargateService(Construct):
             "Service",
             cluster=props.cluster,
             task_definition=self.task_definition,
-            desired_count=props.live.task_range(props.spec.service, props.size)[1],
+            # For ever: a service that CodeDeploy deploys refuses whatever CloudFormation sends with an update, which is all of its properties. So none
+            # may ever change. `tap deploy` starts the tasks when there are images, and auto scaling goes on from there.
+            desired_count=0,
             capacity_provider_strategies=strategy,
             deployment_controller=ecs.DeploymentController(type=ecs.DeploymentControllerType.CODE_DEPLOY),
             security_groups=[props.security_group],
@@ -139,14 +141,13 @@ class FargateService(Construct):
                 failure_threshold=1,
             ),
         )
-        # Blue for ever, whichever serves: CloudFormation may not change the load balancer of a service that CodeDeploy deploys.
+        # Blue for ever, whichever serves, for the same reason.
         service.attach_to_application_target_group(self.blue)
         return service
 
     def _scale(self) -> None:
         props = self.props
-        smallest, _ = props.live.task_range(props.spec.service, props.size)
-        tasks = self.service.auto_scale_task_count(min_capacity=smallest, max_capacity=props.size.tasks_max)
+        tasks = self.service.auto_scale_task_count(min_capacity=props.size.tasks_min, max_capacity=props.size.tasks_max)
         tasks.scale_on_cpu_utilization("Cpu", target_utilization_percent=_CPU_PERCENT)
         tasks.scale_on_memory_utilization("Memory", target_utilization_percent=_MEMORY_PERCENT)
         tasks.scale_to_track_custom_metric(

@@ -1,5 +1,6 @@
 """TapStack puts the seven nested stacks together. It defines no resource of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import aws_cdk as cdk
@@ -9,11 +10,11 @@ from lib.container_stack import ContainerStack, ContainerStackProps
 from lib.database_stack import DatabaseStack, DatabaseStackProps
 from lib.deployment_stack import DeploymentStack, DeploymentStackProps
 from lib.ecs_stack import TEST_LISTENER_PORT, EcsStack, EcsStackProps
-from lib.environments import ConfigurationError, Live, check_region, size_of
+from lib.environments import ConfigurationError, check_region, size_of
 from lib.monitoring_stack import MonitoringStack, MonitoringStackProps
 from lib.networking_stack import NetworkingStack, NetworkingStackProps
 from lib.security_stack import SecurityStack, SecurityStackProps
-from payments.runtime.topology import ApiSecretField, Service
+from payments.runtime.topology import ApiSecretField, Colour, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,8 @@ class TapStackProps:
     """What customers' browsers reach, `https://payments.example.com`; a certificate needs one."""
     image_tag: str = "latest"
     region: str | None = None
-    live: Live = field(default_factory=Live)
+    serving: Mapping[Service, Colour] = field(default_factory=dict[Service, Colour])
+    """The target group of each service that serves now, where it isn't blue."""
 
 
 class TapStack(cdk.Stack):
@@ -104,7 +106,7 @@ class TapStack(cdk.Stack):
                 image_tag=props.image_tag,
                 certificate_arn=props.certificate_arn,
                 public_url=props.public_url,
-                live=props.live,
+                serving=props.serving,
             ),
         )
         monitoring = MonitoringStack(

@@ -77,28 +77,28 @@ def test_services_wait_for_both_listeners(synthesised: Synthesised) -> None:
         assert needed <= set(service["DependsOn"])
 
 
-def test_traffic_and_tasks_stay_as_they_are_in_a_running_environment(environments: dict[str, Synthesised], tmp_path: Path) -> None:
-    """The rules are synthesised as a release left them, the number of tasks as auto scaling did; the services' own target group never changes."""
-    live = {"payment-api": {"colour": "green", "tasks": 3}, "notification-service": {"colour": "blue", "tasks": 1}}
-    done = run_app(tmp_path, environmentSuffix="dev", live=json.dumps(live))
+def test_traffic_stays_where_it_is_when_green_serves(environments: dict[str, Synthesised], tmp_path: Path) -> None:
+    """The rules are synthesised as a release left them, and nothing else changes: least of all the services."""
+    done = run_app(tmp_path, environmentSuffix="dev", serving=json.dumps({"payment-api": "green", "notification-service": "blue"}))
     assert done.returncode == 0, done.stderr
     now, before = read("dev", tmp_path).resources("Ecs"), environments["dev"].resources("Ecs")
     changed = {name for name, each in now.items() if each != before[name]}
-    rules = {name for name in changed if now[name]["Type"] == "AWS::ElasticLoadBalancingV2::ListenerRule"}
-    assert len(rules) == 2, "production and test"
-    assert all("paymentapiGreen" in json.dumps(now[name]["Properties"]["Actions"]) for name in rules)
-    (service,) = changed - rules
-    assert now[service]["Properties"] == {**before[service]["Properties"], "DesiredCount": 3}
+    assert {now[name]["Type"] for name in changed} == {"AWS::ElasticLoadBalancingV2::ListenerRule"}
+    assert len(changed) == 2, "production and test"
+    assert all("paymentapiGreen" in json.dumps(now[name]["Properties"]["Actions"]) for name in changed)
 
 
-def test_nothing_runs_before_there_are_images(tmp_path: Path) -> None:
-    done = run_app(tmp_path, environmentSuffix="staging", paused="true")
-    assert done.returncode == 0, done.stderr
-    paused = read("staging", tmp_path)
-    assert {each["Properties"]["DesiredCount"] for each in paused.resources("Ecs", "AWS::ECS::Service").values()} == {0}
-    assert {
-        each["Properties"]["MinCapacity"] for each in paused.resources("Ecs", "AWS::ApplicationAutoScaling::ScalableTarget").values()
-    } == {0}
+def test_nothing_of_a_service_differs_by_size_so_that_no_update_touches_it(environments: dict[str, Synthesised]) -> None:
+    """CloudFormation sends all properties with an update, and CodeDeploy's services refuse them; tasks start when there are images."""
+    services = [
+        {name: each["Properties"] for name, each in synthesised.resources("Ecs", "AWS::ECS::Service").items()}
+        for synthesised in environments.values()
+    ]
+    for name, properties in services[0].items():
+        assert properties["DesiredCount"] == 0
+        for other in services[1:]:
+            differing = {key for key in properties if properties[key] != other[name][key]}
+            assert differing <= {"TaskDefinition", "Tags", "NetworkConfiguration"}, name
 
 
 def test_every_task_that_may_be_stopped_early_keeps_a_base_that_is_not(synthesised: Synthesised) -> None:
@@ -150,7 +150,11 @@ def containers(synthesised: Synthesised) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_task_sets_every_variable_that_its_service_reads(synthesised: Synthesised, service: Service) -> None:
     container = containers(synthesised)[service]
-    variables = {each["Name"]: each["Value"] if isinstance(each["Value"], str) else "resolved-later" for each in container["Environment"]}
+    later = {"TAP_DATABASE_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:000000000000:secret:database"}
+    variables = {
+        each["Name"]: each["Value"] if isinstance(each["Value"], str) else later.get(each["Name"], "resolved-later")
+        for each in container["Environment"]
+    }
     secrets = {each["Name"]: "ab" * 32 for each in container["Secrets"]}
     settings = Settings.from_environment({**variables, **secrets})
     assert settings.database_role == SERVICES[service].database_role
@@ -243,7 +247,7 @@ def test_ids_that_must_never_change(prod: Synthesised) -> None:
         ({"environmentSuffix": "qa"}, "There is no environment 'qa'"),
         ({"environmentSuffix": "prod"}, "prod needs a certificate"),
         ({"environmentSuffix": "prod", "certificateArn": "arn:aws:acm:eu-west-1:1:certificate/1"}, "A certificate needs the name"),
-        ({"environmentSuffix": "dev", "live": '{"payment": {}}'}, "The context's `live` must be like"),
+        ({"environmentSuffix": "dev", "serving": '{"payment-api": "red"}'}, "The context's `serving` must be like"),
         ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
     ],
 )
