@@ -1,14 +1,7 @@
 """Fixtures: one PostgreSQL for the session, a fresh database for each test that wants one."""
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Generator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,6 +10,7 @@ from psycopg import sql
 from payments.cli.postgres import EmbeddedPostgres
 from payments.storage.database import Connection, connect
 from payments.storage.migrate import migrate
+from tests.support.postgres import running_postgres
 
 _TEMPLATE = "migrated_template"
 
@@ -24,44 +18,11 @@ _TEMPLATE = "migrated_template"
 @pytest.fixture(scope="session")
 def postgres() -> Generator[EmbeddedPostgres]:
     """A server of its own for the tests, without fsync: they test logic; the crash test has its own server with everything on."""
-    directory = Path(tempfile.mkdtemp(prefix="tap-pg-"))
-    server = EmbeddedPostgres(directory, fsync="off", shared_buffers="64MB")
-    server.prepare()
-    program = server.program(directory / "postgres.log")
-    with (directory / "postgres.log").open("ab") as log:
-        child = Path(sys.modules["payments.cli"].__path__[0]) / "child.py"
-        uid, gid = program.user or (-1, -1)
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(child), str(os.getpid()), str(int(signal.SIGINT)), str(uid), str(gid), "--", *program.command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=dict(program.environment),
-        )
-    try:
-        _wait_until_ready(server)
+    with running_postgres(fsync="off", shared_buffers="64MB") as server:
         with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'")
         migrate(server.url(_TEMPLATE))
         yield server
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-        server.tidy()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _wait_until_ready(server: EmbeddedPostgres) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            psycopg.connect(server.url("postgres")).close()
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from lib.environments import ENVIRONMENTS
 from payments.runtime.settings import Settings
-from payments.runtime.topology import METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
+from payments.runtime.topology import DATABASE_SECRET_VARIABLE, METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
 from tests.infrastructure.conftest import Synthesised, read, run_app
 
 CONSTANTS = Path(__file__).parent / "frozen_ids.json"
@@ -156,7 +156,10 @@ def test_a_task_sets_every_variable_that_its_service_reads(synthesised: Synthesi
         for each in container["Environment"]
     }
     secrets = {each["Name"]: "ab" * 32 for each in container["Secrets"]}
-    settings = Settings.from_environment({**variables, **secrets})
+    arn = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:DatabaseSecret-AbCdEf"
+    assert "DatabaseSecret" in json.dumps([each["Value"] for each in container["Environment"] if each["Name"] == DATABASE_SECRET_VARIABLE])
+    settings = Settings.from_environment({**variables, **secrets, DATABASE_SECRET_VARIABLE: arn})
+    assert settings.database_secret is not None
     assert settings.database_role == SERVICES[service].database_role
     assert settings.environment == synthesised.environment
     assert "sslmode=verify-full" in settings.database_url

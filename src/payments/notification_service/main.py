@@ -20,6 +20,7 @@ from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
+from payments.storage.credentials import credentials_of
 from payments.storage.database import is_healthy, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.group_commit import GroupCommit
@@ -38,7 +39,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
     """Build the service; leaving the context drains it."""
     clock, allow_private = SystemClock(), settings.allow_private_webhook_targets
     async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service))
+        credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
+        pool = await stack.enter_async_context(
+            open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+        )
         connector = aiohttp.TCPConnector(limit=0, resolver=None if allow_private else PublicResolver(), use_dns_cache=allow_private)
         timeout = aiohttp.ClientTimeout(total=SEND_SECONDS_MAX)
         session = await stack.enter_async_context(
@@ -57,7 +61,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             allow_private=allow_private,
         )
-        wakeup = Wakeup(settings.database_url)
+        wakeup = Wakeup(settings.database_url, credentials)
         dispatcher = Dispatcher(pool, wakeup, deliverer.wake, log)
         endpoints = WebhookEndpoints(
             pool=pool,

@@ -28,6 +28,7 @@ from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
+from payments.storage.credentials import credentials_of
 from payments.storage.database import is_healthy, open_pool
 from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import PaymentStore
@@ -46,7 +47,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
     """Build the service; leaving the context drains it."""
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service))
+        credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
+        pool = await stack.enter_async_context(
+            open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+        )
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False))
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer), Waker(pool)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from payments.runtime.topology import CONTAINER_PORT
+from payments.runtime.secrets_manager import SecretLocation
+from payments.runtime.topology import CONTAINER_PORT, DATABASE_SECRET_VARIABLE, SANDBOX_KEY_VARIABLE
 
 
 class SettingsError(Exception):
@@ -22,6 +23,9 @@ class Settings:
     database_url: str = field(repr=False)
     """`TAP_DATABASE_URL`: a libpq URL, TCP or Unix socket (`?host=/directory`). Or its parts, as a secret store injects them: `TAP_DATABASE_HOST`,
     `TAP_DATABASE_PORT`, `TAP_DATABASE_NAME`, `TAP_DATABASE_USER`, `TAP_DATABASE_PASSWORD`, and `TAP_DATABASE_CA_FILE` to verify the server's certificate."""
+    database_secret: SecretLocation | None
+    """`TAP_DATABASE_SECRET_ARN`: the secret in AWS Secrets Manager that has the password after it was rotated; unset: it never is.
+    Read with `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, which Fargate sets, at `AWS_ENDPOINT_URL` if that is set."""
     database_role: str | None
     """`TAP_DATABASE_ROLE`: the role that every connection assumes; unset: the login role itself."""
     host: str
@@ -55,6 +59,7 @@ class Settings:
         read = _Reader(environment)
         settings = Settings(
             database_url=read.database_url(),
+            database_secret=read.database_secret(),
             database_role=read.text("TAP_DATABASE_ROLE", "") or None,
             host=read.text("TAP_HOST", "127.0.0.1"),
             port=int(read.number("TAP_PORT", CONTAINER_PORT)),
@@ -74,9 +79,28 @@ class Settings:
         return settings
 
 
-def database_url(environment: Mapping[str, str]) -> str:
-    """Return where the database is, for tools that need nothing else; raises `SettingsError`."""
-    return _Reader(environment).database_url()
+@dataclass(frozen=True, slots=True)
+class MaintenanceSettings:
+    """What the one-off tasks, migration and verification, take of the environment."""
+
+    database_url: str = field(repr=False)
+    database_secret: SecretLocation | None
+    sandbox_key: str | None = field(repr=False)
+    """`TAP_SANDBOX_KEY`: 64 hexadecimal digits; unset: no sandbox."""
+    api_key_pepper: bytes | None = field(repr=False)
+    """`TAP_API_KEY_PEPPER`: needed for a sandbox."""
+
+    @staticmethod
+    def from_environment(environment: Mapping[str, str]) -> "MaintenanceSettings":
+        """Build the settings; raises `SettingsError` with the name of the first variable that is wrong."""
+        read = _Reader(environment)
+        sandbox = SANDBOX_KEY_VARIABLE in environment
+        return MaintenanceSettings(
+            database_url=read.database_url(),
+            database_secret=read.database_secret(),
+            sandbox_key=read.digits(SANDBOX_KEY_VARIABLE) if sandbox else None,
+            api_key_pepper=read.key("TAP_API_KEY_PEPPER") if sandbox else None,
+        )
 
 
 class _Reader:
@@ -104,6 +128,14 @@ class _Reader:
         tls = f"?sslmode=verify-full&sslrootcert={quote(ca_file, safe='')}" if ca_file else ""
         return f"postgresql://{user}:{password}@{host}:{port}/{name}{tls}"
 
+    def database_secret(self) -> SecretLocation | None:
+        if DATABASE_SECRET_VARIABLE not in self._environment:
+            return None
+        try:
+            return SecretLocation.from_environment(self.text(DATABASE_SECRET_VARIABLE), self._environment)
+        except ValueError as mistake:
+            raise SettingsError(f"{DATABASE_SECRET_VARIABLE} is {mistake}") from None
+
     def number(self, name: str, default: float) -> float:
         try:
             return float(self.text(name, str(default)))
@@ -118,3 +150,9 @@ class _Reader:
         if len(value) != 32:
             raise SettingsError(f"{name} is not 32 bytes in hexadecimal")
         return value
+
+    def digits(self, name: str) -> str:
+        """A key whose very characters count."""
+        if self.key(name).hex() != self.text(name):
+            raise SettingsError(f"{name} is not in lower case")
+        return self.text(name)

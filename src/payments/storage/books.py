@@ -1,6 +1,7 @@
 """Proving the books: queries that find what must not be. Each returns nothing when all is well."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from payments.storage.database import Connection, Row
 from payments.storage.sql import queries
@@ -30,6 +31,37 @@ class Finding:
 
     check: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check, and what it found."""
+
+    name: str
+    sentence: str
+    """What is proven when nothing is found."""
+    findings: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The result of all checks."""
+
+    checks: list[Check]
+    counts: dict[str, Any]
+    """How many there are of what was checked."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether nothing was found."""
+        return not any(check.findings for check in self.checks)
+
+
+async def examine(connection: Connection) -> Books:
+    """Run every check, and count what was checked."""
+    faults = await find_faults(connection)
+    checks = [Check(name, sentence, [fault.detail for fault in faults if fault.check == name]) for name, sentence in CHECKS.items()]
+    return Books(checks, dict(await count_checked(connection)))
 
 
 async def find_faults(connection: Connection) -> list[Finding]:

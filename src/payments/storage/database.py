@@ -1,11 +1,14 @@
 """Connections to PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Protocol, cast
 
 import asyncpg
+
+from payments.storage.credentials import LOGIN_REFUSALS, Credentials
 
 _asyncpg: Any = asyncpg  # it isn't typed
 
@@ -55,22 +58,30 @@ CONNECTION_FAILURES = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    *LOGIN_REFUSALS,
 )
-"""The server went away: whether the statement under way took effect is not known."""
+"""The server went away, and whether the statement under way took effect is not known; or it doesn't let us in, as for a moment of a rotation."""
 
 _CLOSE_SECONDS = 5
 
 
 @asynccontextmanager
 async def open_pool(
-    database_url: str, *, role: str | None, name: str, size_max: int = 10, server_settings: Mapping[str, str] | None = None
+    database_url: str,
+    *,
+    role: str | None,
+    name: str,
+    size_max: int = 10,
+    server_settings: Mapping[str, str] | None = None,
+    credentials: Credentials | None = None,
 ) -> AsyncGenerator[Pool]:
-    """Open a pool whose connections work as `role`, and are called `name` in pg_stat_activity."""
+    """Open a pool whose connections work as `role`, and are called `name` in pg_stat_activity; `credentials` keep up with rotated passwords."""
     settings = {"application_name": str(name), "timezone": "UTC", "lock_timeout": "5s", "statement_timeout": "30s"}
     if role is not None:
         settings["role"] = role
     pool = await _asyncpg.create_pool(
         database_url,
+        connect=partial(_open, credentials),
         min_size=1,
         max_size=size_max,
         server_settings={**settings, **(server_settings or {})},
@@ -93,10 +104,20 @@ async def _reset(connection: Any) -> None:
         await connection.execute("ROLLBACK")
 
 
+async def _open(credentials: Credentials | None, *args: Any, **options: Any) -> Any:
+    if credentials is None:
+        return await _asyncpg.connect(*args, **options)
+
+    def attempt(password: str) -> Awaitable[Any]:
+        return _asyncpg.connect(*args, **options, password=password)
+
+    return await credentials.log_in(attempt)
+
+
 @asynccontextmanager
-async def connect(database_url: str) -> AsyncGenerator[Connection]:
+async def connect(database_url: str, credentials: Credentials | None = None) -> AsyncGenerator[Connection]:
     """Open one connection as the URL's own user, for administration."""
-    connection = await _asyncpg.connect(database_url, timeout=10)
+    connection = await _open(credentials, database_url, timeout=10)
     try:
         yield connection
     finally:

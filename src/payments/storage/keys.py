@@ -64,6 +64,21 @@ async def create_key(connection: Connection, merchant_id: int, *, livemode: bool
     return key
 
 
+async def provide_test_key(connection: Connection, plaintext: str, *, merchant_name: str, pepper: bytes) -> bool:
+    """Make a secret test-mode key known that was made elsewhere, with a merchant of its own; False when it is known already.
+
+    Any number of processes may do it at once. A key that was revoked stays revoked.
+    """
+    hashed = key_hash(plaintext, pepper)
+    async with connection.transaction():
+        await connection.execute(_SQL["provide_one_at_a_time"])
+        if await connection.fetchval(_SQL["is_known"], hashed):
+            return False
+        merchant_id = await create_merchant(connection, merchant_name)
+        await connection.execute(_SQL["create_key"], new_id("key"), merchant_id, False, KeyKind.SECRET, hashed, plaintext[-4:])
+    return True
+
+
 async def list_keys(connection: Queries, merchant_id: int | None = None) -> list[KeyRecord]:
     """Return the keys of one merchant, or of all, oldest first."""
     rows = await connection.fetch(_SQL["list_keys"], merchant_id)

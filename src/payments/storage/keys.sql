@@ -7,6 +7,12 @@ SELECT id, name, fee_basis_points, fee_fixed_minor_units FROM payments.merchants
 -- create_key: only the keyed hash and the last four characters are kept
 INSERT INTO payments.api_keys (id, merchant_id, livemode, kind, key_hash, last4) VALUES ($1, $2, $3, $4, $5, $6);
 
+-- provide_one_at_a_time: until the transaction's end, so that a key that is provided twice at once gets one merchant
+SELECT pg_advisory_xact_lock(hashtext('payments.provide_test_key'));
+
+-- is_known: whether there is such a key, revoked or not
+SELECT EXISTS (SELECT FROM payments.api_keys WHERE key_hash = $1);
+
 -- list_keys: all keys, or those of one merchant
 SELECT id, merchant_id, livemode, kind, last4, created_at, revoked_at FROM payments.api_keys
 WHERE $1::bigint IS NULL OR merchant_id = $1 ORDER BY created_at, id;

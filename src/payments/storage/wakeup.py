@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 
+from payments.storage.credentials import Credentials
 from payments.storage.database import CONNECTION_FAILURES, Pool, connect
 
 CHANNEL = "tap_outbox"
@@ -47,16 +48,17 @@ class Waker:
 class Wakeup:
     """Hears notices, and remembers that there was one."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, credentials: Credentials | None = None) -> None:
         """Listen on a connection of its own."""
         self._database_url = database_url
+        self._credentials = credentials
         self._noticed = asyncio.Event()
 
     async def listen(self) -> None:
         """Listen until cancelled; a lost connection is opened again."""
         while True:
             try:
-                async with connect(self._database_url) as connection:
+                async with connect(self._database_url, self._credentials) as connection:
                     listener: Any = connection
                     await listener.add_listener(CHANNEL, self._notice)
                     while not listener.is_closed():  # noqa: ASYNC110 - asyncpg tells of a lost connection no other way that can be awaited

@@ -18,6 +18,7 @@ from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.accounts import Accounts
 from payments.storage.attempts import Attempts
+from payments.storage.credentials import credentials_of
 from payments.storage.database import is_healthy, open_pool
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
@@ -41,7 +42,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
     """Build the service; leaving the context drains it."""
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service))
+        credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
+        pool = await stack.enter_async_context(
+            open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+        )
         journal_pool = await stack.enter_async_context(
             open_pool(
                 settings.database_url,
@@ -49,6 +53,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 name=f"{_SPEC.service} simulator",
                 size_max=3,
                 server_settings=SESSION_SETTINGS,
+                credentials=credentials,
             )
         )
         attempts = Attempts(pool, lease_seconds=settings.attempt_lease_seconds)

@@ -1,0 +1,87 @@
+"""What one-off tasks do to the database: bring its schema up to date before new code runs, and prove the books."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+
+from payments.runtime.clock import SystemClock
+from payments.runtime.logging import Logger
+from payments.runtime.settings import MaintenanceSettings, SettingsError
+from payments.runtime.topology import SANDBOX_KEY_PREFIX
+from payments.storage.books import examine
+from payments.storage.credentials import LOGIN_REFUSALS, Credentials, credentials_of
+from payments.storage.database import CONNECTION_FAILURES, connect
+from payments.storage.keys import provide_test_key
+from payments.storage.migrate import DatabaseNewerError, migrate
+
+REACH_SECONDS_MAX = 60.0
+"""An Aurora that has paused takes 15 to 30 s to wake."""
+_RETRY_SECONDS = 1.0
+_SANDBOX = "Sandbox"
+
+
+class DatabaseUnreachableError(Exception):
+    """The database didn't let us in, however long we waited."""
+
+    def __init__(self, database_url: str, failure: BaseException) -> None:
+        super().__init__(f"The database at {urlsplit(database_url).hostname} can't be reached: {type(failure).__qualname__}")
+
+
+EXPLAINED = (DatabaseNewerError, DatabaseUnreachableError, SettingsError)
+"""Errors whose message is ours, and holds no data: it may be logged."""
+
+
+async def run_migrate(settings: MaintenanceSettings, log: Logger) -> int:
+    """Apply the migrations, and make the sandbox's key known if there is one; returns the exit status."""
+    url = await reach(settings, credentials_of(settings.database_secret, settings.database_url, SystemClock(), log))
+    log.event("migrated", applied=await asyncio.to_thread(migrate, url))
+    if settings.sandbox_key is not None and settings.api_key_pepper is not None:
+        key = SANDBOX_KEY_PREFIX + settings.sandbox_key
+        async with connect(url) as connection:
+            created = await provide_test_key(connection, key, merchant_name=_SANDBOX, pepper=settings.api_key_pepper)
+        log.event("sandbox", created=created)
+    return 0
+
+
+async def run_verify(settings: MaintenanceSettings, log: Logger) -> int:
+    """Log each check of the books, and their sum; returns the exit status."""
+    url = await reach(settings, credentials_of(settings.database_secret, settings.database_url, SystemClock(), log))
+    async with connect(url) as connection:
+        books = await examine(connection)
+    for check in books.checks:
+        log.event("check", check=check.name, means=check.sentence, ok=not check.findings, findings=check.findings)
+    log.event("books", ok=books.in_order, counts=books.counts)
+    return 0 if books.in_order else 1
+
+
+COMMANDS: dict[str, Callable[[MaintenanceSettings, Logger], Awaitable[int]]] = {"migrate": run_migrate, "verify": run_verify}
+
+
+async def reach(settings: MaintenanceSettings, credentials: Credentials | None, seconds_max: float = REACH_SECONDS_MAX) -> str:
+    """Return the database's URL with the password that it accepts, as soon as it does; raises `DatabaseUnreachableError`."""
+    deadline = time.monotonic() + seconds_max
+    while True:
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                async with connect(settings.database_url, credentials):
+                    return settings.database_url if credentials is None else _with_password(settings.database_url, credentials.password)
+        except CONNECTION_FAILURES as failure:
+            if _is_final(failure, credentials) or time.monotonic() + _RETRY_SECONDS > deadline:
+                raise DatabaseUnreachableError(settings.database_url, failure) from failure
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _is_final(failure: BaseException, credentials: Credentials | None) -> bool:
+    """Tell whether waiting won't help: a wrong URL, certificate or CA file, or a password that is never rotated."""
+    misconfigured = isinstance(failure, (ValueError, FileNotFoundError, asyncpg.ClientConfigurationError))
+    return misconfigured or (credentials is None and isinstance(failure, LOGIN_REFUSALS))
+
+
+def _with_password(database_url: str, password: str) -> str:
+    """The migrations have a driver of their own, which takes a URL."""
+    parts = urlsplit(database_url)
+    user, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}").geturl()

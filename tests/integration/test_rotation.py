@@ -1,0 +1,211 @@
+"""The database's password is rotated while everything runs, and nothing is restarted."""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from payments.runtime.logging import Logger
+from payments.storage.credentials import PAUSE_SECONDS, Credentials, LoginRefusedError
+from payments.storage.database import CONNECTION_FAILURES, Pool, is_healthy, open_pool
+from payments.storage.wakeup import CHANNEL, Wakeup
+from tests.integration.builders import FakeClock
+from tests.support.postgres import PasswordServer, password_server
+from tests.support.secrets_manager import FakeSecretsManager, fake_secrets_manager
+
+OLD, NEW = "old-password", "new-password"
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Generator[PasswordServer]:
+    with password_server() as running:
+        with running.admin() as connection:
+            connection.execute("CREATE ROLE tap LOGIN")
+        yield running
+
+
+@pytest.fixture
+def server(shared_server: PasswordServer) -> PasswordServer:
+    shared_server.set_password("tap", OLD)
+    return shared_server
+
+
+@pytest.fixture
+def secrets() -> Generator[FakeSecretsManager]:
+    with fake_secrets_manager() as fake:
+        fake.passwords = {"AWSCURRENT": OLD}
+        yield fake
+        assert fake.forged == []
+
+
+class Database:
+    """A pool of connections that keep up with rotation, as a service has it."""
+
+    def __init__(self, server: PasswordServer, secrets: FakeSecretsManager) -> None:
+        self.server, self.secrets = server, secrets
+        self.url = server.url("tap", OLD, "postgres")
+        self.clock, self.output = FakeClock(), io.BytesIO()
+        self.credentials = Credentials(secrets.location(), self.url, self.clock, Logger("test", self.output))
+
+    @asynccontextmanager
+    async def pool(self) -> AsyncGenerator[Pool]:
+        async with open_pool(self.url, role=None, name="rotation", credentials=self.credentials) as pool:
+            yield pool
+
+    async def end_sessions(self, pool: Pool) -> None:
+        """End all sessions, and wait until the pool has noticed."""
+        ended = await asyncio.to_thread(self.server.end_sessions, "tap")
+        holders = pool._holders  # pyright: ignore[reportAttributeAccessIssue]
+
+        def noticed() -> bool:
+            return all(holder._con is None or holder._con.is_closed() or holder._con.get_server_pid() not in ended for holder in holders)
+
+        await until(noticed)
+
+    def shown(self) -> str:
+        """Whatever is logged or printed of it."""
+        return self.output.getvalue().decode() + repr(self.credentials)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def database(server: PasswordServer, secrets: FakeSecretsManager) -> Database:
+    return Database(server, secrets)
+
+
+async def queries(pool: Pool, count: int = 8) -> list[object]:
+    return await asyncio.gather(*(pool.fetchval("SELECT 1 FROM pg_sleep(0.05)") for _ in range(count)), return_exceptions=True)
+
+
+async def test_nothing_is_read_as_long_as_nothing_is_refused(database: Database) -> None:
+    async with database.pool() as pool:
+        assert await queries(pool) == [1] * 8
+    assert database.secrets.reads == []
+
+
+async def test_a_pool_goes_on_after_a_rotation_and_reads_the_secret_once(database: Database) -> None:
+    async with database.pool() as pool:
+        assert await queries(pool) == [1] * 8
+        database.server.set_password("tap", NEW)
+        database.secrets.passwords = {"AWSCURRENT": NEW}
+        assert await queries(pool) == [1] * 8, "sessions outlive their password"
+        assert database.secrets.reads == []
+        await database.end_sessions(pool)
+        assert await queries(pool) == [1] * 8
+        assert await is_healthy(pool)
+    assert database.secrets.reads == ["AWSCURRENT"]
+    assert '"event":"database password read again"' in database.shown()
+    assert OLD not in database.shown()
+    assert NEW not in database.shown()
+
+
+async def test_a_service_that_starts_with_yesterdays_password_starts(database: Database) -> None:
+    database.server.set_password("tap", NEW)
+    database.secrets.passwords = {"AWSCURRENT": NEW}
+    async with database.pool() as pool:
+        assert await queries(pool) == [1] * 8
+    assert database.secrets.reads == ["AWSCURRENT"]
+
+
+async def test_the_pending_password_serves_until_the_rotation_is_complete(database: Database) -> None:
+    """Rotation changes the database's password some seconds before it moves the secret's current version."""
+    database.server.set_password("tap", NEW)
+    database.secrets.passwords = {"AWSCURRENT": OLD, "AWSPENDING": NEW}
+    async with database.pool() as pool:
+        assert await queries(pool) == [1] * 8
+    assert database.secrets.reads == ["AWSCURRENT", "AWSPENDING"]
+
+
+async def test_a_login_that_stays_refused_is_an_error_and_no_hot_loop(database: Database) -> None:
+    async with database.pool() as pool:
+        assert await queries(pool) == [1] * 8
+        before = database.server.refusals()
+        database.server.set_password("tap", NEW)
+        database.secrets.passwords = {"AWSCURRENT": "neither"}
+        await database.end_sessions(pool)
+        for _ in range(10):
+            refused = await queries(pool)
+            assert all(isinstance(each, LoginRefusedError) for each in refused)
+            assert not await is_healthy(pool), "health tells the truth"
+        assert database.secrets.reads == ["AWSCURRENT"]
+        logins = database.server.refusals() - before
+        assert 2 <= logins <= 2 * 8, (
+            "each connection that was being opened tried the old password and the new one, and then nobody for a while"
+        )
+
+        database.secrets.passwords = {"AWSCURRENT": NEW}
+        with pytest.raises(LoginRefusedError, match="refuses the login"):
+            await pool.fetchval("SELECT 1")
+        database.clock.time += PAUSE_SECONDS
+        assert await queries(pool) == [1] * 8
+        assert await is_healthy(pool)
+    assert database.secrets.reads == ["AWSCURRENT", "AWSCURRENT"]
+
+
+async def test_a_secret_that_cannot_be_read_is_an_error_that_passes(database: Database) -> None:
+    database.server.set_password("tap", NEW)
+    database.secrets.passwords = {"AWSCURRENT": NEW}
+    database.secrets.status = 500
+    with pytest.raises(LoginRefusedError):
+        async with database.pool():
+            pass
+    assert "Secrets Manager answers 500 InternalServiceError" in database.shown()
+    database.secrets.status = 200
+    database.clock.time += PAUSE_SECONDS
+    async with database.pool() as pool:
+        assert await queries(pool) == [1] * 8
+
+
+async def test_whoever_stops_waiting_does_not_stop_the_reading(database: Database) -> None:
+    database.server.set_password("tap", NEW)
+    database.secrets.passwords = {"AWSCURRENT": NEW}
+    database.secrets.delay_seconds = 0.3
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.15), database.pool():
+            pass
+    async with database.pool() as pool:
+        assert await queries(pool) == [1] * 8
+    assert database.secrets.reads == ["AWSCURRENT"]
+
+
+async def test_the_listener_goes_on_after_a_rotation(database: Database) -> None:
+    wakeup = Wakeup(database.url, database.credentials)
+    listening = asyncio.create_task(wakeup.listen())
+    try:
+        with database.server.admin() as admin:
+
+            def listens(besides: set[int]) -> bool:
+                rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'tap' AND query LIKE 'LISTEN%'").fetchall()
+                return bool({pid for (pid,) in rows} - besides)
+
+            await until(lambda: listens(set()))
+            database.server.set_password("tap", NEW)
+            database.secrets.passwords = {"AWSCURRENT": NEW}
+            ended = await asyncio.to_thread(database.server.end_sessions, "tap")
+            await until(lambda: listens(ended))
+            admin.execute(f"NOTIFY {CHANNEL}")
+        started = time.monotonic()
+        await wakeup.wait(30)
+        assert time.monotonic() - started < 10
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+    assert database.secrets.reads == ["AWSCURRENT"]
+
+
+def test_a_refused_login_is_worth_the_patience_of_a_restart() -> None:
+    assert issubclass(LoginRefusedError, CONNECTION_FAILURES)
+
+
+async def test_without_a_secret_a_refused_login_is_what_it_was(server: PasswordServer) -> None:
+    with pytest.raises(CONNECTION_FAILURES, match="password authentication failed"):
+        async with open_pool(server.url("tap", "wrong", "postgres"), role=None, name="static"):
+            pass

@@ -1,0 +1,107 @@
+"""A Secrets Manager with one secret, and the endpoint that hands out a task role's keys. Signatures are checked by AWS's own library."""
+
+import json
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
+
+from payments.runtime.secrets_manager import SecretLocation
+
+ARN = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:DatabaseSecret-AbCdEf"
+KEYS = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "secret/of+the=role", "Token": "token//of+the=role=="}
+_KEYS_PATH = "/v2/credentials/5d8f"
+
+
+@dataclass
+class FakeSecretsManager:
+    url: str = ""
+    passwords: dict[str, str] = field(default_factory=dict)
+    """The secret's versions, by stage."""
+    reads: list[str] = field(default_factory=list)
+    """The stages that were asked for."""
+    forged: list[str] = field(default_factory=list)
+    """Requests that AWS wouldn't have accepted."""
+    status: int = 200
+    delay_seconds: float = 0
+
+    def location(self) -> SecretLocation:
+        return SecretLocation(ARN, "eu-west-1", self.url, credentials_url=self.url + _KEYS_PATH, keys=None)
+
+    def variables(self) -> dict[str, str]:
+        """How a process finds it."""
+        return {
+            "TAP_DATABASE_SECRET_ARN": ARN,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.url,
+            "AWS_ACCESS_KEY_ID": KEYS["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": KEYS["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": KEYS["Token"],
+        }
+
+    def answer(self, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
+        if not _is_signed(self.url, headers, body):
+            self.forged.append(headers.get("authorization", ""))
+            return 400, {"__type": "InvalidSignatureException"}
+        asked = json.loads(body)
+        self.reads.append(asked["VersionStage"])
+        time.sleep(self.delay_seconds)
+        if self.status != 200:
+            return self.status, {"__type": "com.amazonaws.secretsmanager#InternalServiceError"}
+        if asked["SecretId"] != ARN or asked["VersionStage"] not in self.passwords:
+            return 400, {"__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find the specified secret value"}
+        secret = {"username": "tap", "password": self.passwords[asked["VersionStage"]]}
+        return 200, {"ARN": ARN, "Name": "DatabaseSecret", "SecretString": json.dumps(secret), "VersionStages": [asked["VersionStage"]]}
+
+
+def _is_signed(url: str, headers: dict[str, str], body: bytes) -> bool:
+    authorization = headers.get("authorization", "")
+    if headers.get("x-amz-target") != "secretsmanager.GetSecretValue" or "SignedHeaders=" not in authorization:
+        return False
+    names = authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    request = AWSRequest("POST", url + "/", headers={name: headers[name] for name in names}, data=body)
+    request.context["timestamp"] = headers["x-amz-date"]
+    signer = SigV4Auth(BotoCredentials(KEYS["AccessKeyId"], KEYS["SecretAccessKey"], KEYS["Token"]), "secretsmanager", "eu-west-1")
+    signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    return authorization.endswith(f"Signature={signature}") and headers.get("x-amz-security-token") == KEYS["Token"]
+
+
+@contextmanager
+def fake_secrets_manager() -> Generator[FakeSecretsManager]:
+    fake = FakeSecretsManager()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._reply(200 if self.path == _KEYS_PATH else 404, KEYS)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self._reply(*fake.answer({name.lower(): value for name, value in self.headers.items()}, body))
+
+        def _reply(self, status: int, answer: dict[str, Any]) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield fake
+        finally:
+            server.shutdown()
+            thread.join()
