@@ -3,7 +3,10 @@
 import asyncio
 import io
 import json
+import logging
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.runtime.ids import IdGenerator
-from payments.runtime.logging import Logger
+from payments.runtime.logging import LibraryLog, Logger
 from payments.runtime.metrics import MetricReporter
 from payments.runtime.seal import FileKeyProvider, Sealer, SealError
-from payments.runtime.settings import Settings, SettingsError
+from payments.runtime.settings import MaintenanceSettings, Settings, SettingsError
 from payments.runtime.topology import METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
 
 ENVIRONMENT = {
@@ -142,10 +145,72 @@ def test_a_failure_is_logged_by_its_place_not_by_its_message() -> None:
     assert "4242" not in stream.getvalue().decode().replace(line["stack"][0], "")
 
 
+def test_what_libraries_log_is_one_line_too() -> None:
+    stream, library = io.BytesIO(), logging.Logger("library")  # noqa: LOG001 - one that nobody else listens to
+    log = Logger("test", stream)
+    library.addHandler(LibraryLog(log))
+    try:
+        raise ValueError("card 4242424242424242")
+    except ValueError:
+        library.exception("It failed with %s\nand a second line", "4242424242424242")
+    library.warning("It is slow: %s\nand a second line", "4242424242424242")
+    library.info("never mind")
+    log.flush()
+    failed, slow = map(json.loads, stream.getvalue().splitlines())
+    assert (failed["where"], failed["kind"]) == ("library", "ValueError")
+    assert (slow["logger"], slow["level"], slow["message"]) == ("library", "WARNING", "It is slow: %s")
+    assert "and a second line" not in stream.getvalue().decode()
+
+
+def test_metrics_need_no_agent() -> None:
+    """They are written to standard output, and no socket is opened for them."""
+    script = """
+import sys
+
+def refuse(event, _):
+    if event.startswith("socket."):
+        raise AssertionError(event)
+
+sys.addaudithook(refuse)
+from payments.runtime.logging import Logger
+from payments.runtime.metrics import MetricReporter
+from payments.runtime.topology import Metric
+MetricReporter("payment-api", "prod", None, Logger("payment-api")).report({Metric.BACKLOG: 7})
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60)
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [{"Name": "Backlog", "Unit": "Count"}]
+
+
 def test_the_database_may_be_given_in_parts() -> None:
     parts = {"TAP_DATABASE_HOST": "db", "TAP_DATABASE_USER": "tap", "TAP_DATABASE_PASSWORD": "p@ss/word", "TAP_DATABASE_CA_FILE": "/ca.pem"}
     settings = Settings.from_environment({**ENVIRONMENT, **parts})
     assert settings.database_url == "postgresql://tap:p%40ss%2Fword@db:5432/tap?sslmode=verify-full&sslrootcert=%2Fca.pem"
+
+
+def test_a_rotated_password_is_looked_for_where_the_arn_says_and_nowhere_without_one() -> None:
+    arn = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:DatabaseSecret-AbCdEf"
+    assert Settings.from_environment(ENVIRONMENT).database_secret is None
+    secret = Settings.from_environment({**ENVIRONMENT, "TAP_DATABASE_SECRET_ARN": arn}).database_secret
+    assert secret is not None
+    assert secret.arn == arn
+    with pytest.raises(SettingsError, match="TAP_DATABASE_SECRET_ARN is not the ARN of a secret"):
+        Settings.from_environment({**ENVIRONMENT, "TAP_DATABASE_SECRET_ARN": "hunter2"})
+
+
+def test_a_sandbox_needs_the_pepper_and_a_key_that_is_one() -> None:
+    url = {"TAP_DATABASE_URL": "postgresql://tap:hunter2@db/tap"}
+    assert MaintenanceSettings.from_environment(url).sandbox_key is None
+    settings = MaintenanceSettings.from_environment({**url, "TAP_SANDBOX_KEY": "ab" * 32, "TAP_API_KEY_PEPPER": "cd" * 32})
+    assert settings.sandbox_key == "ab" * 32
+    for secret in ("ab" * 32, "cd" * 32, "hunter2"):
+        assert secret not in repr(settings)
+    with pytest.raises(SettingsError, match="TAP_API_KEY_PEPPER"):
+        MaintenanceSettings.from_environment({**url, "TAP_SANDBOX_KEY": "ab" * 32})
+    for wrong in ("AB" * 32, "ab", "x" * 64, " ".join(["abcdef01"] * 8)):
+        with pytest.raises(SettingsError, match="TAP_SANDBOX_KEY") as refused:
+            MaintenanceSettings.from_environment({**url, "TAP_SANDBOX_KEY": wrong, "TAP_API_KEY_PEPPER": "cd" * 32})
+        assert wrong not in str(refused.value)
 
 
 def test_the_envelope_key_may_be_injected() -> None:

@@ -5,6 +5,7 @@ a query string (it may carry a client secret), a header or a card number.
 """
 
 import atexit
+import logging
 import sys
 import threading
 import time
@@ -54,3 +55,19 @@ class Logger:
             if pending:
                 self._stream.write(pending)
                 self._stream.flush()
+
+
+class LibraryLog(logging.Handler):
+    """Puts what libraries have to say, asyncio and the database's driver above all, into a service's log: one line each instead of a traceback."""
+
+    def __init__(self, log: Logger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a failure by its place, anything else by its first line."""
+        failure = record.exc_info[1] if record.exc_info else None
+        if failure is not None:
+            self._log.error(record.name, failure)
+        else:
+            self._log.event("library", logger=record.name, level=record.levelname, message=str(record.msg).split("\n", maxsplit=1)[0])

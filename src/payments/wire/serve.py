@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import sys
 from contextlib import AbstractAsyncContextManager
@@ -13,7 +14,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from payments.runtime.logging import Logger
+from payments.runtime.logging import LibraryLog, Logger
 from payments.runtime.seal import SealError
 
 DRAIN_SECONDS = 25
@@ -36,6 +37,7 @@ class Binding:
 
 def serve(application: Application, binding: Binding, log: Logger) -> None:
     """Serve until SIGTERM or SIGINT."""
+    logging.getLogger().addHandler(LibraryLog(log))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(application, binding, log))
