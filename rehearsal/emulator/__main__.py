@@ -1,0 +1,60 @@
+"""`python -m rehearsal.emulator`: serve AWS until SIGTERM."""
+
+import logging
+import os
+
+# ministack reads the environment when it is imported.
+os.environ.setdefault("MINISTACK_RDS_PG_CLUSTER_REPLICATION", "1")
+
+
+def main() -> None:
+    """Mend ministack and let it run."""
+    from rehearsal.emulator import (  # noqa: PLC0415 - the environment comes first
+        alarms,
+        cloudformation,
+        codedeploy,
+        database,
+        groups,
+        images,
+        listeners,
+        load_balancer,
+        network,
+        scaling,
+        scheduler,
+        secrets,
+        services,
+        settings,
+        targets,
+        tasks,
+        upstream,
+    )
+
+    for each in (
+        cloudformation,
+        network,
+        secrets,
+        images,
+        database,
+        alarms,
+        load_balancer,
+        targets,
+        tasks,
+        services,
+        scaling,
+        groups,
+        codedeploy,
+    ):
+        each.install()
+    targets.HEALTH.start()
+    scheduler.SCHEDULER.start()
+    codedeploy.DEPLOYMENTS.start()
+    if settings.has_engine():
+        tasks.watch_engine()
+    if settings.SETTINGS.listen:
+        listeners.Listeners().start()
+    logging.getLogger("tap").info("engine: %s", settings.has_engine())
+    upstream.module("app").main()
+
+
+if __name__ == "__main__":
+    main()

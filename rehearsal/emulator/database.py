@@ -1,0 +1,132 @@
+"""Aurora: with an engine each DB instance is a real PostgreSQL, the readers following the writer by streaming replication.
+
+The endpoint's name is an alias of the writer's container; its certificate comes from the rehearsal's authority, if one is given. The image
+is `postgres:<major>-alpine` by name. Without an engine clusters and instances are records.
+"""
+
+import time
+from typing import Any
+
+from rehearsal.emulator import cloudformation, upstream
+from rehearsal.emulator.cloudformation import Created, ResourceFailed
+from rehearsal.emulator.settings import SETTINGS, has_engine
+from rehearsal.emulator.upstream import Record
+
+ENDPOINT_LABEL = "cluster-rehearsal"
+"""`<cluster>.cluster-rehearsal.<region>.rds.amazonaws.com`: one wildcard certificate covers it."""
+_START_SECONDS_MAX = 120
+_CLUSTER_TEXTS = (
+    "Engine",
+    "EngineVersion",
+    "MasterUsername",
+    "MasterUserPassword",
+    "DatabaseName",
+    "DBSubnetGroupName",
+    "KmsKeyId",
+    "VpcSecurityGroupIds",
+    "DBClusterParameterGroupName",
+    "PreferredBackupWindow",
+)
+
+
+def _rds() -> Any:
+    return upstream.module("services.rds")
+
+
+def install() -> None:
+    """Let CloudFormation start databases, if there is an engine."""
+    if SETTINGS.database_certificate and SETTINGS.database_key:
+        material = SETTINGS.database_certificate.read_text(), SETTINGS.database_key.read_text()
+        upstream.replace(_rds(), "_pg_server_material", lambda _names, _addresses: material)
+    _protect()
+    if not has_engine():
+        return
+    cluster, instance = (cloudformation.handlers(f"AWS::RDS::DB{each}") for each in ("Cluster", "Instance"))
+    updates = cluster["update"], instance["update"]
+    cloudformation.register("AWS::RDS::DBCluster", create=_create_cluster, update=_passing_on(updates[0]), delete=_delete_cluster)
+    cloudformation.register("AWS::RDS::DBInstance", create=_create_instance, update=_passing_on(updates[1]), delete=_delete_instance)
+
+
+def _passing_on(update: Any) -> cloudformation.Update:
+    def updated(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str) -> Created:
+        return update(physical_id, old, new, stack_name, logical_id)
+
+    return updated
+
+
+def _protect() -> None:
+    """Let a cluster's deletion fail when it is protected, as on AWS."""
+    handler = cloudformation.handlers("AWS::RDS::DBCluster")
+    delete = handler["delete"]
+
+    def deleted(physical_id: str, properties: Record) -> None:
+        cluster = _rds()._clusters.get(physical_id, {})
+        if cluster.get("DeletionProtection"):
+            raise ResourceFailed("Cannot delete protected Cluster, please disable deletion protection and try again.")
+        delete(physical_id, properties)
+
+    handler["delete"] = deleted
+
+
+def _truth(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+def _create_cluster(logical_id: str, properties: Record, stack_name: str) -> Created:
+    name = properties.get("DBClusterIdentifier") or cloudformation.physical_name(stack_name, logical_id, length_max=63).lower()
+    given: Record = {key: properties[key] for key in _CLUSTER_TEXTS if key in properties}
+    for key in ("StorageEncrypted", "DeletionProtection", "CopyTagsToSnapshot", "EnableIAMDatabaseAuthentication"):
+        if key in properties:
+            given[key] = _truth(properties[key])
+    if "BackupRetentionPeriod" in properties:
+        given["BackupRetentionPeriod"] = int(properties["BackupRetentionPeriod"])
+    if scaling := properties.get("ServerlessV2ScalingConfiguration"):
+        given["ServerlessV2ScalingConfiguration"] = {key: float(value) for key, value in scaling.items()}
+    told = upstream.client("rds").create_db_cluster(DBClusterIdentifier=name, **given)["DBCluster"]
+    # Its container doesn't run before the first instance is made, and takes its name from here.
+    record = _rds()._clusters[name]
+    record["Endpoint"] = f"{name}.{ENDPOINT_LABEL}.{upstream.region()}.rds.amazonaws.com"
+    return name, {
+        "Arn": told["DBClusterArn"],
+        "DBClusterArn": told["DBClusterArn"],
+        "DBClusterResourceId": told.get("DbClusterResourceId", ""),
+        "Endpoint.Address": record["Endpoint"],
+        "Endpoint.Port": str(told["Port"]),
+        "ReadEndpoint.Address": told["ReaderEndpoint"],
+    }
+
+
+def _delete_cluster(physical_id: str, _properties: Record) -> None:
+    if physical_id not in _rds()._clusters:
+        return
+    # CloudFormation has taken the snapshot that the deletion policy asks for.
+    upstream.client("rds").delete_db_cluster(DBClusterIdentifier=physical_id, SkipFinalSnapshot=True)
+
+
+def _create_instance(logical_id: str, properties: Record, stack_name: str) -> Created:
+    name = properties.get("DBInstanceIdentifier") or cloudformation.physical_name(stack_name, logical_id, length_max=63).lower()
+    given: Record = {
+        key: properties[key] for key in ("DBClusterIdentifier", "DBInstanceClass", "Engine", "DBSubnetGroupName") if key in properties
+    }
+    if "PromotionTier" in properties:
+        given["PromotionTier"] = int(properties["PromotionTier"])
+    client = upstream.client("rds")
+    client.create_db_instance(DBInstanceIdentifier=name, **given)
+    deadline = time.monotonic() + _START_SECONDS_MAX
+    while True:
+        told = client.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+        if told["DBInstanceStatus"] == "available":
+            break
+        if told["DBInstanceStatus"] == "failed" or time.monotonic() > deadline:
+            raise ResourceFailed(f"DB instance {name} is {told['DBInstanceStatus']}")
+        time.sleep(0.3)
+    return name, {
+        "Endpoint.Address": told["Endpoint"]["Address"],
+        "Endpoint.Port": str(told["Endpoint"]["Port"]),
+        "DBInstanceArn": told["DBInstanceArn"],
+    }
+
+
+def _delete_instance(physical_id: str, _properties: Record) -> None:
+    if physical_id in _rds()._instances:
+        upstream.client("rds").delete_db_instance(DBInstanceIdentifier=physical_id, SkipFinalSnapshot=True)

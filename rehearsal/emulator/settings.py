@@ -1,0 +1,61 @@
+"""What the emulator's environment variables say."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Read once, at the start."""
+
+    gateway_port: int
+    """Where AWS's APIs are served."""
+    seconds_per_minute: float
+    """How long a minute of a release takes: canary steps, termination wait, time-outs."""
+    listen: bool
+    """Load balancers listen on their listeners' own ports, and their names resolve: for a container of its own."""
+    registry: str
+    """Where the engine finds the emulated ECR: it pulls from there what was pushed."""
+    database_certificate: Path | None
+    database_key: Path | None
+    """What the emulated databases identify themselves with; without them by a certificate that ministack makes up."""
+    health_interval_seconds_min: float
+    """Target groups are checked as often as their interval says, in scaled time, but not more often than this."""
+
+    def scaled(self, minutes: float) -> float:
+        """Return how many seconds `minutes` take here."""
+        return minutes * self.seconds_per_minute
+
+
+def _path(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value) if value else None
+
+
+def read_settings() -> Settings:
+    """Read the environment."""
+    port = int(os.environ.get("GATEWAY_PORT", "4566"))
+    return Settings(
+        gateway_port=port,
+        seconds_per_minute=float(os.environ.get("TAP_EMULATOR_SECONDS_PER_MINUTE", "1")),
+        listen=os.environ.get("TAP_EMULATOR_LISTEN", "") == "1",
+        registry=os.environ.get("TAP_EMULATOR_REGISTRY", f"localhost:{port}"),
+        database_certificate=_path("TAP_EMULATOR_DATABASE_CERTIFICATE"),
+        database_key=_path("TAP_EMULATOR_DATABASE_KEY"),
+        health_interval_seconds_min=float(os.environ.get("TAP_EMULATOR_HEALTH_SECONDS_MIN", "1")),
+    )
+
+
+SETTINGS = read_settings()
+"""The emulator is one process with one environment; ministack reads it when imported, and so do we."""
+
+
+@cache
+def has_engine() -> bool:
+    """Whether containers can be started; otherwise tasks and databases are records."""
+    # Imported late: the unit tests of what needs no ministack read settings too.
+    from rehearsal.emulator import upstream  # noqa: PLC0415
+
+    return upstream.module("services.ecs")._get_docker() is not None
