@@ -5,9 +5,6 @@ isn't in them; what is left out is said.
 """
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +15,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from payments.cli.data_directory import UsageError
+from payments.cli.assembly import FargateTasks, fargate_tasks, synthesise
 
 HOURS = 730
 """Of a month, on average."""
-_SYNTHESIS_SECONDS_MAX = 300
 
 Properties = Mapping[str, Any]
 
@@ -98,13 +94,14 @@ class Estimator:
 
     def __init__(self, templates: list[dict[str, Any]], prices: Mapping[str, Any]) -> None:
         """`templates`: TapStack's and its nested stacks'."""
+        self._services = list(fargate_tasks(templates))
         self._resources = [resource for template in templates for resource in template.get("Resources", {}).values()]
         self._prices = prices
         self._by_type: dict[str, Callable[[Properties], Iterator[Item]]] = {
             "AWS::EC2::NatGateway": self._nat_gateway,
             "AWS::EC2::VPCEndpoint": self._endpoint,
             "AWS::ElasticLoadBalancingV2::LoadBalancer": self._load_balancer,
-            "AWS::ECS::Service": self._service,
+            "AWS::ECS::Service": self._nothing,  # priced by its tasks
             "AWS::RDS::DBCluster": self._cluster,
             "AWS::RDS::DBInstance": self._nothing,  # priced with the cluster
             "AWS::SecretsManager::Secret": lambda _: self._fixed("Secrets Manager", "secret_month"),
@@ -129,7 +126,7 @@ class Estimator:
             for item in price(resource.get("Properties", {})):
                 smallest, largest = totals.get(item.what, (0.0, 0.0))
                 totals[item.what] = smallest + item.smallest, largest + item.largest
-        items = [Item(what, *amounts) for what, amounts in totals.items()]
+        items = [Item(what, *amounts) for what, amounts in totals.items()] + [self._tasks(sizes) for sizes in self._services]
         return Estimate(sorted(items, key=lambda item: -item.largest), unknown)
 
     def _hourly(self, name: str) -> float:
@@ -156,35 +153,14 @@ class Estimator:
         unit = self._hourly("load_balancer_unit_hour")
         yield Item("Load balancer, 1 to 20 capacity units", fixed + unit, fixed + 20 * unit)
 
-    def _service(self, properties: Properties) -> Iterator[Item]:
-        family: str = properties["TaskDefinition"]
-        name = family.split("-", 2)[2]
-        task = next(
-            each["Properties"]
-            for each in self._resources
-            if each["Type"] == "AWS::ECS::TaskDefinition" and each["Properties"]["Family"] == family
-        )
-        vcpu, gigabytes = int(task["Cpu"]) / 1024, int(task["Memory"]) / 1024
-        weights = {each["CapacityProvider"]: each for each in properties["CapacityProviderStrategy"]}
-        smallest, largest = self._task_range(name, int(properties["DesiredCount"]))
-        costs = [self._tasks(count, vcpu, gigabytes, weights) for count in (smallest, largest)]
-        yield Item(f"Fargate: {name}, {smallest} to {largest} tasks", *costs)
+    def _tasks(self, sizes: FargateTasks) -> Item:
+        costs = [self._running(sizes, count) for count in (sizes.tasks_min, sizes.tasks_max)]
+        return Item(f"Fargate: {sizes.service}, {sizes.tasks_min} to {sizes.tasks_max} tasks", *costs)
 
-    def _task_range(self, service: str, desired: int) -> tuple[int, int]:
-        for resource in self._resources:
-            if resource["Type"] == "AWS::ApplicationAutoScaling::ScalableTarget" and f"{service.replace('-', '')}" in json.dumps(
-                resource["Properties"]["ResourceId"]
-            ).replace("-", ""):
-                return int(resource["Properties"]["MinCapacity"]), int(resource["Properties"]["MaxCapacity"])
-        return desired, desired
-
-    def _tasks(self, count: int, vcpu: float, gigabytes: float, weights: Mapping[str, Any]) -> float:
-        """Share tasks out as ECS does: the base first, the rest by weight."""
-        base = min(count, int(weights["FARGATE"].get("Base", 0)))
-        spot_weight = int(weights.get("FARGATE_SPOT", {}).get("Weight", 0))
-        spot = (count - base) * spot_weight / (spot_weight + int(weights["FARGATE"]["Weight"]))
-        regular = self._hourly("fargate_vcpu_hour") * vcpu + self._hourly("fargate_gb_hour") * gigabytes
-        cheap = self._hourly("fargate_spot_vcpu_hour") * vcpu + self._hourly("fargate_spot_gb_hour") * gigabytes
+    def _running(self, sizes: FargateTasks, count: int) -> float:
+        regular = self._hourly("fargate_vcpu_hour") * sizes.vcpu + self._hourly("fargate_gb_hour") * sizes.gigabytes
+        cheap = self._hourly("fargate_spot_vcpu_hour") * sizes.vcpu + self._hourly("fargate_spot_gb_hour") * sizes.gigabytes
+        spot = sizes.on_spot(count)
         return (count - spot) * regular + spot * cheap
 
     def _cluster(self, properties: Properties) -> Iterator[Item]:
@@ -206,7 +182,9 @@ class Estimator:
 def run_cost(console: Console, environment: str) -> None:
     """Synthesise an environment and print its estimate; raises `UsageError`."""
     prices: dict[str, Any] = json.loads(files("payments.cli").joinpath("prices.json").read_text(encoding="utf-8"))
-    estimate = Estimator(synthesise(environment), prices).estimate()
+    with tempfile.TemporaryDirectory(prefix="tap-cost-") as directory:
+        assembly = synthesise(Path(directory), {"environmentSuffix": environment, "allowHttp": "true"})
+        estimate = Estimator(assembly.templates(), prices).estimate()
     table = Table(
         "a month",
         "smallest",
@@ -225,29 +203,3 @@ def run_cost(console: Console, environment: str) -> None:
     console.print("Not in it: data transfer, requests, logs, metrics by volume, storage, backups, images.")
     for kind, count in estimate.unknown_types.items():
         console.print(f"[yellow]Not known to the price table:[/yellow] {count} of {kind}")
-
-
-def synthesise(environment: str) -> list[dict[str, Any]]:
-    """Return the templates of an environment; raises `UsageError` where the infrastructure isn't at hand, or refuses."""
-    app = Path("app.py")
-    if not app.exists() or not Path("lib/tap_stack.py").exists():
-        raise UsageError("The infrastructure isn't here: run `tap cost` in Tap's repository.")
-    with tempfile.TemporaryDirectory(prefix="tap-cost-") as directory:
-        environment_variables = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "CDK_OUTDIR": directory,
-            "CDK_CONTEXT_JSON": json.dumps({"environmentSuffix": environment, "allowHttp": "true"}),
-        }
-        done = subprocess.run(
-            [sys.executable, str(app)],
-            env=environment_variables,
-            capture_output=True,
-            text=True,
-            timeout=_SYNTHESIS_SECONDS_MAX,
-            check=False,
-        )
-        if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            raise UsageError(lines[-1] if lines else "The infrastructure can't be synthesised.")
-        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(directory).glob("*.template.json"))]

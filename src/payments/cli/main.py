@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments.cli.data_directory import DataDirectory, Run, UsageError
+from payments.runtime.topology import Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
 keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
@@ -24,6 +25,11 @@ DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the database, t
 _DEFAULT = Path(".tap")
 _DETACH_SECONDS_MAX = 90
 _DOWN_SECONDS_MAX = 90
+
+Environment = Annotated[str, typer.Option("--environment", "-e", help="dev, staging or prod; pr… for a preview.")]
+Region = Annotated[str | None, typer.Option("--region", help="Of AWS; else AWS_REGION, or the profile's.")]
+PollSeconds = Annotated[float, typer.Option(hidden=True, help="How often AWS is asked.", min=0.05)]
+ServiceName = Annotated[Service, typer.Argument(help="Which service.")]
 
 console = Console(highlight=False)
 
@@ -112,8 +118,18 @@ def _is_alive(pid: int) -> bool:
 
 
 @app.command()
-def status(data_dir: DataDir = _DEFAULT, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Show what is running, and how to reach it."""
+def status(
+    data_dir: DataDir = _DEFAULT,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Of AWS, instead of what runs here.")] = None,
+    region: Region = None,
+) -> None:
+    """Show what is running, here or on AWS, and how to reach it."""
+    if environment is not None:
+        from payments.cli.aws import commands
+
+        commands.status(console, environment, region, as_json=as_json)
+        return
     from payments.cli.status import read_status, show_status
 
     read = asyncio.run(read_status(DataDirectory(data_dir)))
@@ -132,11 +148,75 @@ def demo(
 
 
 @app.command()
-def verify(data_dir: DataDir = _DEFAULT) -> None:
+def verify(
+    data_dir: DataDir = _DEFAULT,
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Of AWS, instead of what runs here.")] = None,
+    region: Region = None,
+    poll_seconds: PollSeconds = 5.0,
+) -> None:
     """Prove the books: every charge, refund and fee has its transfers, and everything balances."""
+    if environment is not None:
+        from payments.cli.aws import commands
+
+        sys.exit(commands.verify(console, environment, region, poll_seconds))
     from payments.cli.verify import run_verify
 
     sys.exit(asyncio.run(run_verify(console, DataDirectory(data_dir))))
+
+
+@app.command()
+def deploy(
+    environment: Environment,
+    region: Region = None,
+    image: Annotated[str | None, typer.Option(help="The images' tag; else the commit of this checkout.")] = None,
+    certificate_arn: Annotated[str | None, typer.Option(help="ACM's certificate for the public URL's name.")] = None,
+    public_url: Annotated[str | None, typer.Option(help="What customers reach, https://payments.example.com.")] = None,
+    allow_http: Annotated[bool, typer.Option("--allow-http", help="Prod without a certificate, on purpose.")] = False,
+    bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Make CDK's own stack first; once per account and region.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
+    poll_seconds: PollSeconds = 5.0,
+) -> None:
+    """Deploy an environment on AWS, or bring it up to this checkout. What runs goes on: new code comes in by `tap release`."""
+    from payments.cli.aws import commands
+    from payments.cli.aws.deploy import Options
+
+    options = Options(
+        image=image,
+        certificate_arn=certificate_arn,
+        public_url=public_url,
+        allow_http=allow_http,
+        bootstrap=bootstrap,
+        dry_run=dry_run,
+        poll_seconds=poll_seconds,
+    )
+    commands.deploy(console, environment, region, options)
+
+
+@app.command()
+def release(
+    service: ServiceName,
+    environment: Environment,
+    region: Region = None,
+    image: Annotated[str | None, typer.Option(help="The image's tag; else the commit of this checkout.")] = None,
+    build: Annotated[bool, typer.Option("--build", help="Build and push the image, unless it is in the repository.")] = False,
+    skip_migration: Annotated[bool, typer.Option("--skip-migration", help="For an image older than the schema.")] = False,
+    end_wait: Annotated[bool, typer.Option("--end-wait", help="End the old tasks that the last release still keeps.")] = False,
+    poll_seconds: PollSeconds = 5.0,
+) -> None:
+    """Bring an image of one service into service, blue to green, and wait until it has all traffic or went back."""
+    from payments.cli.aws import commands
+
+    with commands.releases(console, environment, region, poll_seconds) as releases:
+        releases.release(service, image=image, build=build, migrate=not skip_migration, end_wait=end_wait)
+
+
+@app.command()
+def rollback(service: ServiceName, environment: Environment, region: Region = None, poll_seconds: PollSeconds = 5.0) -> None:
+    """Undo the last release of a service: within seconds while its old tasks are kept, by another deployment after that."""
+    from payments.cli.aws import commands
+
+    with commands.releases(console, environment, region, poll_seconds) as releases:
+        releases.rollback(service)
 
 
 @app.command()

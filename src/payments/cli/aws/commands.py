@@ -1,0 +1,48 @@
+"""What the `tap` command's arguments lead to on AWS: clients, names, and one line for whatever goes wrong."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from payments.cli.aws.clients import connect, one_line_errors
+from payments.cli.aws.deploy import Deploy, Options
+from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.aws.one_off import run_one_off
+from payments.cli.aws.release import Releases
+from payments.cli.aws.status import read_status, show_status
+from payments.runtime.topology import MIGRATION_MODULE, Names, Service
+
+
+def deploy(console: Console, environment: str, region: str | None, options: Options) -> None:
+    """Deploy an environment."""
+    with one_line_errors():
+        Deploy(connect(region), Names(environment), console, options).run()
+
+
+@contextmanager
+def releases(console: Console, environment: str, region: str | None, poll_seconds: float) -> Generator[Releases]:
+    """Lend what releases an environment's services."""
+    with one_line_errors():
+        yield Releases(aws=connect(region), names=Names(environment), console=console, poll_seconds=poll_seconds)
+
+
+def status(console: Console, environment: str, region: str | None, *, as_json: bool) -> None:
+    """Show an environment."""
+    with one_line_errors():
+        show_status(console, read_status(DeployedEnvironment(connect(region), Names(environment))), as_json=as_json)
+
+
+def verify(console: Console, environment: str, region: str | None, poll_seconds: float) -> int:
+    """Prove an environment's books by a one-off task, since nobody else reaches its database; returns the exit status."""
+    with one_line_errors():
+        aws, names = connect(region), Names(environment)
+        deployed = DeployedEnvironment(aws, names)
+        deployed.check_there()
+        network = deployed.service(Service.PAYMENT_API).network
+        command = ["python", "-m", MIGRATION_MODULE, "verify"]
+        done = run_one_off(aws, names, names.migration_family, network, command=command, poll_seconds=poll_seconds)
+    for line in done.lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print("The books are in order." if done.exit_code == 0 else "The books are not in order, or could not be read.")
+    return done.exit_code

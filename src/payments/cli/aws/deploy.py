@@ -1,0 +1,191 @@
+"""`tap deploy`: an environment from nothing, or brought up to this checkout, in one command.
+
+The stack first, then images, then the schema, then tasks. What runs already goes on running as it is: new code comes into service by `tap release`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from payments.cli.assembly import Assembly, FargateTasks, fargate_tasks, synthesise
+from payments.cli.aws.clients import Aws
+from payments.cli.aws.environment import DeployedEnvironment, DeployedService
+from payments.cli.aws.images import Images, current_tag
+from payments.cli.aws.plan import make_plan
+from payments.cli.aws.preflight import check_account, check_quotas
+from payments.cli.aws.release import Releases
+from payments.cli.aws.smoke import pay, sandbox_key
+from payments.cli.data_directory import UsageError
+from payments.runtime.topology import SERVICES, Colour, Names, Service
+
+_CDK = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"
+_STEADY_SECONDS_MAX = 900.0
+_BROKEN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says of a deployment."""
+
+    image: str | None = None
+    certificate_arn: str | None = None
+    public_url: str | None = None
+    allow_http: bool = False
+    bootstrap: bool = False
+    dry_run: bool = False
+    poll_seconds: float = 5.0
+
+    def context(self, environment: str, image: str, serving: Mapping[Service, Colour]) -> dict[str, str]:
+        """Return what the CDK app is told; what isn't said here may stand in cdk.json."""
+        said = {
+            "environmentSuffix": environment,
+            "imageTag": image,
+            "serving": json.dumps(serving),
+            "certificateArn": self.certificate_arn,
+            "publicUrl": self.public_url,
+            "allowHttp": "true" if self.allow_http else None,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """One deployment of one environment."""
+
+    aws: Aws
+    names: Names
+    console: Console
+    options: Options
+
+    def run(self) -> None:
+        """Deploy; raises `UsageError` at the first thing that isn't right, before anything is changed wherever that is possible."""
+        tag = self.options.image or current_tag()
+        if self.options.bootstrap:
+            account = self.aws.sts.get_caller_identity()["Account"]
+            self._cdk("bootstrap", f"aws://{account}/{self.aws.region}")
+        account = check_account(self.aws)
+        self.console.print(f"{self.names.stack} in account {account}, {self.aws.region}: image {tag}")
+        environment = DeployedEnvironment(self.aws, self.names)
+        first = self._is_first(environment)
+        live = {} if first else self._live(environment, tag)
+        images = Images(self.aws, self.names, self.console)
+        with tempfile.TemporaryDirectory(prefix="tap-deploy-") as directory:
+            serving = {service: each.serving for service, each in live.items() if each.serving is not None}
+            assembly = synthesise(Path(directory), self.options.context(self.names.environment, tag, serving), region=self.aws.region)
+            check_quotas(self.aws, assembly, self.console, first=first)
+            if not first:
+                self._check_plan(assembly, environment, live)
+            if self.options.dry_run:
+                self.console.print("Nothing was changed: that was a dry run.")
+                return
+            if not first:  # at first there are no repositories yet; later, new revisions should not name what isn't there
+                images.provide(list(SERVICES), tag)
+            self._cdk("deploy", "--app", directory, self.names.stack, "--require-approval", "never", "--progress", "events")
+            sizes = {Service(each.service): each for each in fargate_tasks(assembly.templates())}
+        if first:
+            images.provide(list(SERVICES), tag)
+        self._start(environment, images, tag, sizes)
+        self._show(environment, tag)
+
+    def _is_first(self, environment: DeployedEnvironment) -> bool:
+        status = environment.stack_status()
+        if status is None or status == "REVIEW_IN_PROGRESS":
+            return True
+        if status.endswith("_IN_PROGRESS"):
+            raise UsageError(f"{self.names.stack} is being changed ({status}). Wait until that is done.")
+        if status in _BROKEN:
+            raise UsageError(
+                f"{self.names.stack} is {status}: see its events in CloudFormation, delete it (or continue its rollback), and deploy again."
+            )
+        return False
+
+    def _live(self, environment: DeployedEnvironment, tag: str) -> dict[Service, DeployedService]:
+        """Read what runs; raises `UsageError` where a deployment of the stack would get in a release's way."""
+        live = environment.services()
+        for service, each in live.items():
+            if each.active_deployment is not None and each.serving is None:
+                raise UsageError(
+                    f"{each.active_deployment} is moving the traffic of {service}. Wait for it, or undo it: tap rollback {service}"
+                )
+            if each.serving is None:
+                raise UsageError(f"The traffic of {service} is split though no deployment runs: set its rules right first.")
+            begun = environment.image(each.task_definition).rpartition(":")[2]
+            if each.desired == 0 and begun != tag and "@" not in environment.image(each.task_definition):
+                raise UsageError(
+                    f"The first deployment of {self.names.environment} was begun with image {begun}: finish it with --image {begun}."
+                )
+        return live
+
+    def _check_plan(self, assembly: Assembly, environment: DeployedEnvironment, live: Mapping[Service, DeployedService]) -> None:
+        plan = make_plan(assembly, environment, live)
+        self.console.print("Resources: " + ", ".join(f"{count} {how}" for how, count in plan.changes.items()))
+        for refusal in plan.refusals:
+            self.console.print(f"[red]✗[/red] {refusal}")
+        if plan.refusals:
+            raise UsageError(f"Not deployed: {len(plan.refusals)} of the changes would fail or cause an outage.")
+
+    def _cdk(self, *arguments: str) -> None:
+        if not _CDK.exists():
+            raise UsageError("The CDK command line isn't set up: run `make cdk`.")
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "AWS_REGION": self.aws.region,
+            "AWS_DEFAULT_REGION": self.aws.region,
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+        }
+        done = subprocess.run([str(_CDK), *arguments, "--ci", "--no-notices"], env=environment, check=False)
+        if done.returncode:
+            raise UsageError(f"cdk {arguments[0]} failed: see above.")
+
+    def _start(self, environment: DeployedEnvironment, images: Images, tag: str, sizes: Mapping[Service, FargateTasks]) -> None:
+        """Migrate, then have as many tasks as auto scaling starts from; what runs already is left alone."""
+        digest = images.digest(Service.PAYMENT_API, tag)
+        if digest is None:
+            raise UsageError(f"{tag} of payment-api is gone from its repository.")
+        live = environment.services()
+        releases = Releases(aws=self.aws, names=self.names, console=self.console, poll_seconds=self.options.poll_seconds)
+        releases.migrate(images.reference(Service.PAYMENT_API, digest), live[Service.PAYMENT_API].network)
+        for service, each in live.items():
+            if each.desired < sizes[service].tasks_min:
+                self.aws.ecs.update_service(cluster=self.names.cluster, service=each.ecs_service, desiredCount=sizes[service].tasks_min)
+        self._wait_until_steady(environment)
+
+    def _wait_until_steady(self, environment: DeployedEnvironment) -> None:
+        deadline = time.monotonic() + _STEADY_SECONDS_MAX
+        shown = ""
+        while True:
+            services = environment.services()
+            counts = ", ".join(f"{service} {each.running} of {each.desired}" for service, each in services.items())
+            if counts != shown:
+                self.console.print(f"Tasks: {counts}")
+                shown = counts
+            if all(each.running >= each.desired for each in services.values()):
+                return
+            if time.monotonic() > deadline:
+                raise UsageError(f"Tasks don't start: see the services' events in ECS, cluster {self.names.cluster}.")
+            time.sleep(self.options.poll_seconds)
+
+    def _show(self, environment: DeployedEnvironment, tag: str) -> None:
+        outputs = environment.outputs()
+        for name, value in outputs.items():
+            self.console.print(f"{name} = {value}")
+        scheme = "https" if self.options.certificate_arn else "http"
+        base_url = self.options.public_url or f"{scheme}://{outputs[f'LoadBalancerDNS{self.names.environment}']}"
+        payment = pay(base_url, sandbox_key(environment), pause_seconds=self.options.poll_seconds)
+        self.console.print(f"[green]{payment} succeeded through {base_url}.[/green]")
+        for service, each in environment.services().items():
+            image = environment.image(each.task_definition)
+            if not self._is_same(service, image, tag):
+                self.console.print(f"{service} still runs {image}. Bring {tag} into service: tap release {service} --image {tag}")
+
+    def _is_same(self, service: Service, image: str, tag: str) -> bool:
+        return image.endswith((f":{tag}", f"@{Images(self.aws, self.names, self.console).digest(service, tag)}"))

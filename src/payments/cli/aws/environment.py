@@ -1,0 +1,168 @@
+"""An environment as it is on AWS: read anew each time, kept nowhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from botocore.exceptions import ClientError
+
+from payments.cli.aws.clients import Aws, error_code, error_message
+from payments.cli.data_directory import UsageError
+from payments.runtime.topology import SERVICES, Colour, Names, Service
+
+_RUNNING_DEPLOYMENTS = ("Created", "Queued", "InProgress", "Baking", "Ready")
+_UNFINISHED = "_IN_PROGRESS"
+REPLACES_TAG = "replaces"
+"""On a revision that a release registered: the one that it replaced, which a rollback brings back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedService:
+    """One service, as AWS has it."""
+
+    service: Service
+    ecs_service: str
+    """What ECS calls it."""
+    rule_arns: tuple[str, ...]
+    """Rules of the production listener that lead to it."""
+    weights: Mapping[Colour, int]
+    """Per cent of the traffic by target group, as the rules have it."""
+    task_definition: str
+    """ARN of the revision that serves."""
+    desired: int
+    running: int
+    network: Mapping[str, Any]
+    strategy: tuple[Mapping[str, Any], ...]
+    """The capacity-provider strategy that it runs with."""
+    alarms: tuple[str, ...]
+    active_deployment: str | None
+
+    @property
+    def serving(self) -> Colour | None:
+        """The target group that has all the traffic; None while it moves."""
+        return next((colour for colour, weight in self.weights.items() if weight == 100), None)
+
+
+class DeployedEnvironment:
+    """Finds the parts of an environment by their names."""
+
+    def __init__(self, aws: Aws, names: Names) -> None:
+        """Nothing is read yet."""
+        self.aws = aws
+        self.names = names
+
+    def stack_status(self) -> str | None:
+        """Return CloudFormation's status of the whole; None when there is no such stack."""
+        try:
+            stacks = self.aws.cloudformation.describe_stacks(StackName=self.names.stack)["Stacks"]
+        except ClientError as failure:
+            if error_code(failure) == "ValidationError" and "does not exist" in error_message(failure):
+                return None
+            raise
+        return stacks[0]["StackStatus"]
+
+    def check_there(self) -> None:
+        """Raise `UsageError` unless the environment is deployed and not being changed."""
+        status = self.stack_status()
+        if status is None:
+            raise UsageError(
+                f"There is no environment '{self.names.environment}' in {self.aws.region}. "
+                f"Deploy it: tap deploy --environment {self.names.environment}"
+            )
+        if status.endswith(_UNFINISHED):
+            raise UsageError(f"{self.names.stack} is being changed ({status}). Wait until that is done.")
+
+    def outputs(self) -> dict[str, str]:
+        """Return the stack's outputs."""
+        stack = self.aws.cloudformation.describe_stacks(StackName=self.names.stack)["Stacks"][0]
+        return {each.get("OutputKey", ""): each.get("OutputValue", "") for each in stack.get("Outputs", [])}
+
+    def services(self) -> dict[Service, DeployedService]:
+        """Read all services."""
+        return {service: self.service(service) for service in SERVICES}
+
+    def service(self, service: Service) -> DeployedService:
+        """Read one service; raises `UsageError` when it isn't there."""
+        group = self._deployment_group(service)
+        ecs_service: str = group["ecsServices"][0]["serviceName"]
+        found = self.aws.ecs.describe_services(cluster=self.names.cluster, services=[ecs_service])["services"]
+        if not found or found[0].get("status") == "INACTIVE":
+            raise UsageError(f"ECS has no service {ecs_service} in {self.names.cluster}, though CodeDeploy deploys to it.")
+        described = cast("dict[str, Any]", found[0])
+        primary = next((each for each in described.get("taskSets", []) if each["status"] == "PRIMARY"), described)
+        (pair,) = group["loadBalancerInfo"]["targetGroupPairInfoList"]
+        rules, weights = self._rules(service, pair["prodTrafficRoute"]["listenerArns"][0])
+        return DeployedService(
+            service=service,
+            ecs_service=ecs_service,
+            rule_arns=rules,
+            weights=weights,
+            task_definition=self._revision(primary.get("taskDefinition") or described["taskDefinition"]),
+            desired=described["desiredCount"],
+            running=described["runningCount"],
+            network=primary.get("networkConfiguration") or described["networkConfiguration"],
+            strategy=tuple(primary.get("capacityProviderStrategy") or described.get("capacityProviderStrategy") or ()),
+            alarms=tuple(each["name"] for each in group.get("alarmConfiguration", {}).get("alarms", [])),
+            active_deployment=self._active_deployment(service),
+        )
+
+    def _revision(self, task_definition: str) -> str:
+        """Resolve a family to the ARN of its newest revision: a service that never was released may name its family."""
+        if ":task-definition/" in task_definition:
+            return task_definition
+        return self.aws.ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"].get("taskDefinitionArn", "")
+
+    def _deployment_group(self, service: Service) -> dict[str, Any]:
+        name = self.names.task_family(service)
+        try:
+            answer = self.aws.codedeploy.get_deployment_group(applicationName=name, deploymentGroupName=name)
+        except ClientError as failure:
+            if error_code(failure) in ("ApplicationDoesNotExistException", "DeploymentGroupDoesNotExistException"):
+                raise UsageError(f"CodeDeploy has no {name}. Deploy first: tap deploy --environment {self.names.environment}") from None
+            raise
+        return cast("dict[str, Any]", answer["deploymentGroupInfo"])
+
+    def _active_deployment(self, service: Service) -> str | None:
+        name = self.names.task_family(service)
+        running = self.aws.codedeploy.list_deployments(
+            applicationName=name, deploymentGroupName=name, includeOnlyStatuses=list(_RUNNING_DEPLOYMENTS)
+        )["deployments"]
+        return running[0] if running else None
+
+    def _rules(self, service: Service, listener_arn: str) -> tuple[tuple[str, ...], dict[Colour, int]]:
+        groups = {self.names.target_group(service, colour): colour for colour in Colour}
+        described = self.aws.elbv2.describe_target_groups(Names=list(groups))["TargetGroups"]
+        colours = {each.get("TargetGroupArn", ""): groups[each.get("TargetGroupName", "")] for each in described}
+        arns: list[str] = []
+        weights: dict[Colour, int] = {}
+        for rule in self.aws.elbv2.describe_rules(ListenerArn=listener_arn)["Rules"]:
+            shares = _shares(cast("list[dict[str, Any]]", rule.get("Actions", [])), colours)
+            if shares:
+                arns.append(rule.get("RuleArn", ""))
+                weights = shares
+        if not arns:
+            raise UsageError(f"No rule of the load balancer leads to {service}.")
+        return tuple(arns), weights
+
+    def replaced_revision(self, task_definition: str) -> str | None:
+        """Return the revision that a release's revision replaced, as its tag says."""
+        tags = self.aws.ecs.describe_task_definition(taskDefinition=task_definition, include=["TAGS"]).get("tags", [])
+        return next((each.get("value") for each in tags if each.get("key") == REPLACES_TAG), None)
+
+    def image(self, task_definition: str) -> str:
+        """Return the image of a revision's container, without the registry."""
+        definition = self.aws.ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
+        return definition.get("containerDefinitions", [{}])[0].get("image", "").partition("/")[2]
+
+
+def _shares(actions: list[dict[str, Any]], colours: Mapping[str, Colour]) -> dict[Colour, int]:
+    """Per cent by colour of a rule's forward action; nothing when it leads elsewhere."""
+    for action in actions:
+        groups: list[dict[str, Any]] = action.get("ForwardConfig", {}).get("TargetGroups") or [
+            {"TargetGroupArn": action.get("TargetGroupArn", ""), "Weight": 1}
+        ]
+        weights = {colours[each["TargetGroupArn"]]: int(each.get("Weight", 1)) for each in groups if each["TargetGroupArn"] in colours}
+        total = sum(weights.values())
+        if weights:
+            return {colour: round(100 * weights.get(colour, 0) / total) if total else 0 for colour in Colour}
+    return {}

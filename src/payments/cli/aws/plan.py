@@ -1,0 +1,131 @@
+"""What a deployment of the stack would change, held against what must not: before CloudFormation is asked.
+
+Compares the synthesised templates with the deployed ones. Some changes CloudFormation accepts and then fails at (a service that CodeDeploy deploys refuses
+any update), some it does and causes an outage (a listener's rule that leads back to target groups whose tasks are gone, a replaced database).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from payments.cli.assembly import Assembly, Template
+from payments.cli.aws.environment import DeployedEnvironment, DeployedService
+from payments.runtime.topology import Colour, Names, Service
+
+_SERVICE = "AWS::ECS::Service"
+_RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
+_TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
+_NEVER_REMOVED = frozenset(
+    {
+        _SERVICE,
+        _RULE,
+        _TARGET_GROUP,
+        "AWS::ElasticLoadBalancingV2::Listener",
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        "AWS::RDS::DBCluster",
+        "AWS::KMS::Key",
+        "AWS::SecretsManager::Secret",
+        "AWS::ECR::Repository",
+        "AWS::CodeDeploy::DeploymentGroup",
+    }
+)
+_REPLACED_BY_A_NEW_NAME = {
+    _TARGET_GROUP: "Name",
+    "AWS::ECR::Repository": "RepositoryName",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": "Name",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would change."""
+
+    changes: Counter[str]
+    """How many resources are added, changed and removed."""
+    refusals: list[str]
+    """Why it must not be deployed, a sentence each."""
+
+
+def make_plan(assembly: Assembly, environment: DeployedEnvironment, live: Mapping[Service, DeployedService]) -> Plan:
+    """Compare the synthesised environment with the deployed one."""
+    changes: Counter[str] = Counter()
+    refusals: list[str] = []
+    deployed = dict(_deployed(environment))
+    for logical_id, wanted in assembly.nested(environment.names.stack):
+        before, after = deployed.get(logical_id, {}).get("Resources", {}), wanted["Resources"]
+        changes["added"] += len(after.keys() - before.keys())
+        changes["removed"] += len(before.keys() - after.keys())
+        changes["changed"] += sum(_differs(before[name], after[name]) for name in before.keys() & after.keys())
+        refusals += _refusals(before, after)
+        refusals += _moved_traffic(environment.names, after, live)
+    return Plan(changes, refusals)
+
+
+def _deployed(environment: DeployedEnvironment) -> Iterator[tuple[str, Template]]:
+    cloudformation = environment.aws.cloudformation
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=environment.names.stack)
+    for resource in (each for page in pages for each in page["StackResourceSummaries"]):
+        if resource["ResourceType"] == "AWS::CloudFormation::Stack" and resource.get("PhysicalResourceId"):
+            body: Any = cloudformation.get_template(StackName=resource.get("PhysicalResourceId", ""))["TemplateBody"]
+            yield resource["LogicalResourceId"], json.loads(body) if isinstance(body, str) else body
+
+
+def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    return any(before.get(part) != after.get(part) for part in ("Type", "Properties"))
+
+
+def _refusals(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for name, old in before.items():
+        new = after.get(name)
+        if new is None:
+            if old["Type"] in _NEVER_REMOVED:
+                yield f"{name} ({old['Type']}) would be removed, and what uses it with it. Its logical id must stay what it was."
+            continue
+        if old["Type"] == _SERVICE and (differing := _differing_properties(old, new)):
+            yield (
+                f"{name}: {', '.join(differing)} would change, and a service that CodeDeploy deploys refuses every update by CloudFormation. "
+                "Leave the service as it was, and bring the change by a release."
+            )
+        naming = _REPLACED_BY_A_NEW_NAME.get(old["Type"])
+        if naming is not None and old["Properties"].get(naming) != new["Properties"].get(naming):
+            yield f"{name} would be replaced, since its {naming} would change: that moves or drops what it holds."
+
+
+def _differing_properties(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    before, after = old.get("Properties", {}), new.get("Properties", {})
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+def _moved_traffic(names: Names, resources: Mapping[str, Any], live: Mapping[Service, DeployedService]) -> Iterator[str]:
+    """Say which rules would lead elsewhere than where the tasks are that serve now."""
+    groups = {name: _colour_of(names, each["Properties"].get("Name")) for name, each in resources.items() if each["Type"] == _TARGET_GROUP}
+    for name, rule in resources.items():
+        if rule["Type"] != _RULE:
+            continue
+        for target in _target_groups(rule["Properties"]["Actions"]):
+            found = groups.get(target)
+            if found is not None and (serving := live[found[0]].serving) is not found[1]:
+                now = f"{serving} serves" if serving else "its traffic is moving"
+                yield f"{name} would lead {found[0]} to {found[1]}, but {now}: that would be an outage."
+
+
+def _target_groups(value: Any) -> Iterator[str]:
+    """Logical ids of the target groups that a rule's actions name."""
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value)
+        for key, inner in entries.items():
+            if key == "Ref" and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _target_groups(inner)
+    elif isinstance(value, list):
+        for inner in cast("list[Any]", value):
+            yield from _target_groups(inner)
+
+
+def _colour_of(names: Names, target_group: object) -> tuple[Service, Colour] | None:
+    return next(
+        ((service, colour) for service in Service for colour in Colour if names.target_group(service, colour) == target_group), None
+    )

@@ -1,0 +1,88 @@
+"""What must be so before a deployment: each thing that isn't is one line, and nothing has been changed yet."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from payments.cli.assembly import Assembly, FargateTasks, Template, fargate_tasks
+from payments.cli.aws.clients import Aws, error_code
+from payments.cli.data_directory import UsageError
+
+_ZONES_MIN = 3
+_BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
+_BOOTSTRAP_VERSION_MIN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How much of a quota the environment takes. Source: Service Quotas, codes by service."""
+
+    what: str
+    service_code: str
+    quota_code: str
+    least: float
+    """To come up at all, and to be released: a release runs every task twice for a while."""
+    most: float
+    """When auto scaling has gone as far as it may."""
+
+
+def check_account(aws: Aws) -> str:
+    """Return the account; raises `UsageError` without credentials, with too few zones, or before CDK's bootstrap."""
+    account = aws.sts.get_caller_identity()["Account"]
+    zones = aws.ec2.describe_availability_zones(
+        Filters=[{"Name": "state", "Values": ["available"]}, {"Name": "zone-type", "Values": ["availability-zone"]}]
+    )["AvailabilityZones"]
+    if len(zones) < _ZONES_MIN:
+        raise UsageError(f"{aws.region} has {len(zones)} availability zones for this account, and Tap needs three. Choose another region.")
+    try:
+        version = int(aws.ssm.get_parameter(Name=_BOOTSTRAP_PARAMETER)["Parameter"].get("Value", "0"))
+    except ClientError as failure:
+        if error_code(failure) != "ParameterNotFound":
+            raise
+        version = 0
+    if version < _BOOTSTRAP_VERSION_MIN:
+        raise UsageError(f"CDK has no bootstrap stack in account {account}, {aws.region}: deploy once with --bootstrap, which makes one.")
+    return account
+
+
+def check_quotas(aws: Aws, assembly: Assembly, console: Console, *, first: bool) -> None:
+    """Raise `UsageError` when a quota is too small to come up; warn when it is too small to scale as far as is allowed, or can't be read."""
+    for need in _needs(assembly.templates(), first=first):
+        try:
+            quota = aws.quotas.get_service_quota(ServiceCode=need.service_code, QuotaCode=need.quota_code)["Quota"].get("Value", 0.0)
+        except (ClientError, BotoCoreError):
+            console.print(f"[yellow]The quota of {need.what} can't be read;[/yellow] {need.least:g} are needed.")
+            continue
+        if quota < need.least:
+            raise UsageError(
+                f"The quota of {need.what} is {quota:g}, and {need.least:g} are needed: ask for more in Service Quotas "
+                f"({need.service_code} {need.quota_code}, {aws.region})."
+            )
+        if quota < need.most:
+            console.print(f"[yellow]The quota of {need.what} is {quota:g};[/yellow] scaled out as far as it may, Tap takes {need.most:g}.")
+
+
+def _needs(templates: list[Template], *, first: bool) -> Iterator[Need]:
+    sizes = list(fargate_tasks(templates))
+
+    def vcpu(counts: Callable[[FargateTasks], int], *, spot: bool) -> float:
+        shares = ((each, ceil(each.on_spot(counts(each)))) for each in sizes)
+        return sum(each.vcpu * (on_spot if spot else counts(each) - on_spot) for each, on_spot in shares)
+
+    for what, code, spot in (("Fargate vCPU", "L-3032A538", False), ("Fargate Spot vCPU", "L-36FBB829", True)):
+        yield Need(what, "fargate", code, *(vcpu(counts, spot=spot) for counts in (_released_smallest, _released_largest)))
+    if first:
+        addresses = sum(each["Type"] == "AWS::EC2::EIP" for template in templates for each in template["Resources"].values())
+        yield Need("Elastic IP addresses", "ec2", "L-0263D0A3", addresses, addresses)
+        yield Need("VPCs", "vpc", "L-F678F1CE", 1, 1)
+
+
+def _released_smallest(sizes: FargateTasks) -> int:
+    return 2 * sizes.tasks_min
+
+
+def _released_largest(sizes: FargateTasks) -> int:
+    return 2 * sizes.tasks_max

@@ -1,0 +1,50 @@
+"""A payment in test mode through the front door: the proof that an environment works."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import stripe
+
+from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.data_directory import UsageError
+from payments.runtime.topology import SANDBOX_KEY_PREFIX, SANDBOX_KEY_VARIABLE
+
+_SECONDS_MAX = 300.0
+"""A new load balancer's name takes a while to be known everywhere."""
+
+
+def sandbox_key(environment: DeployedEnvironment) -> str:
+    """Return the secret key of the sandbox merchant, from the secret that the migration task is given."""
+    family = environment.names.migration_family
+    definition = cast("dict[str, Any]", environment.aws.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"])
+    source: str = next(
+        each["valueFrom"] for each in definition["containerDefinitions"][0]["secrets"] if each["name"] == SANDBOX_KEY_VARIABLE
+    )
+    parts = source.split(":")  # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME:FIELD::
+    secret = environment.aws.secrets.get_secret_value(SecretId=":".join(parts[:7]))["SecretString"]
+    return SANDBOX_KEY_PREFIX + str(json.loads(secret)[parts[7]])
+
+
+def pay(base_url: str, key: str, *, pause_seconds: float, sleep: Callable[[float], None] = time.sleep) -> str:
+    """Make one payment and return its id; tries again while nobody answers. Raises `UsageError`."""
+    client = stripe.StripeClient(key, base_addresses={"api": base_url}, max_network_retries=2)
+    deadline = time.monotonic() + _SECONDS_MAX
+    idempotency_key = f"smoke-{time.time_ns()}"
+    while True:
+        try:
+            payment = client.v1.payment_intents.create(
+                {"amount": 100, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True, "description": "Deployment check"},
+                {"idempotency_key": idempotency_key},
+            )
+        except (stripe.APIConnectionError, stripe.APIError) as failure:
+            if time.monotonic() > deadline:
+                raise UsageError(f"No payment gets through {base_url}: {failure.user_message or type(failure).__name__}") from None
+            sleep(pause_seconds)
+        except stripe.StripeError as failure:
+            raise UsageError(f"The payment through {base_url} was refused: {failure.user_message or type(failure).__name__}") from None
+        else:
+            if payment.status != "succeeded":
+                raise UsageError(f"The payment {payment.id} through {base_url} is {payment.status}, not succeeded.")
+            return payment.id

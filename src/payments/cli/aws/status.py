@@ -1,0 +1,58 @@
+"""`tap status --environment`: what serves, what moves, and what is red."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from payments.cli.aws.environment import DeployedEnvironment
+
+
+def read_status(environment: DeployedEnvironment) -> dict[str, Any]:
+    """Return how the environment is, as `--json` prints it; raises `UsageError` where there is none."""
+    stack = environment.stack_status()
+    if stack is None:
+        environment.check_there()
+    services = environment.services()
+    names = sorted({name for each in services.values() for name in each.alarms})
+    states = {
+        alarm.get("AlarmName", ""): str(alarm.get("StateValue", ""))
+        for alarm in (environment.aws.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"] if names else [])
+    }
+    return {
+        "environment": environment.names.environment,
+        "region": environment.aws.region,
+        "stack": stack,
+        "outputs": environment.outputs(),
+        "services": {
+            service.value: {
+                "tasks": {"desired": each.desired, "running": each.running},
+                "traffic": {colour.value: weight for colour, weight in each.weights.items()},
+                "task_definition": each.task_definition.rsplit("/", 1)[-1],
+                "image": environment.image(each.task_definition),
+                "deployment": each.active_deployment,
+                "alarms": {name: states.get(name, "MISSING") for name in each.alarms},
+            }
+            for service, each in services.items()
+        },
+    }
+
+
+def show_status(console: Console, status: dict[str, Any], *, as_json: bool) -> None:
+    """Print the status for a program, or for people."""
+    if as_json:
+        print(json.dumps(status, indent=2))
+        return
+    console.print(f"{status['environment']} in {status['region']}: {status['stack']}")
+    for name, value in status["outputs"].items():
+        console.print(f"{name}  {value}")
+    table = Table("service", "tasks", "traffic", "revision", "image", "deployment", "alarm")
+    for name, each in status["services"].items():
+        tasks = f"{each['tasks']['running']} of {each['tasks']['desired']}"
+        traffic = ", ".join(f"{weight} % {colour}" for colour, weight in each["traffic"].items() if weight)
+        red = [alarm for alarm, state in each["alarms"].items() if state == "ALARM"]
+        table.add_row(
+            name, tasks, traffic, each["task_definition"], each["image"], each["deployment"] or "", "[red]red[/red]" if red else "ok"
+        )
+    console.print(table)
