@@ -37,3 +37,15 @@ def test_a_migration_that_fails_leaves_nothing_behind(database_url: str, tmp_pat
         migrate(database_url, tmp_path)
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT to_regclass('half_done')").fetchone() == (None,)
+
+
+def test_a_user_without_a_name_may_migrate(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user is a number."""
+
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert migrate(empty_database_url) == len(list(MIGRATIONS.glob("*.sql")))

@@ -4,6 +4,8 @@ Migrations are plain SQL files, run by yoyo under an advisory lock. Old and new 
 previous code working.
 """
 
+import getpass
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +29,7 @@ class DatabaseNewerError(Exception):
 
 def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
     """Apply what is missing and return how many migrations that were; raises `DatabaseNewerError`, `psycopg.OperationalError`."""
+    _name_the_user()
     known = _yoyo.read_migrations(str(migrations))
     # The lock is held by a connection of its own: one copy migrates, the others wait and then find nothing to do.
     with psycopg.connect(database_url, autocommit=True) as guard:
@@ -40,6 +43,14 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
             return len(missing)
         finally:
             backend.connection.close()
+
+
+def _name_the_user() -> None:
+    """Yoyo notes who migrated, and fails when that user has no name, as a container's has none."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = "tap"
 
 
 def _applied(connection: psycopg.Connection) -> set[str]:
