@@ -11,6 +11,7 @@ from lib.environments import ENVIRONMENTS
 from payments.runtime.settings import Settings
 from payments.runtime.topology import DATABASE_SECRET_VARIABLE, METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
 from tests.infrastructure.conftest import Synthesised, read, run_app
+from tests.support.listener import route_by
 
 CONSTANTS = Path(__file__).parent / "frozen_ids.json"
 
@@ -192,20 +193,14 @@ def test_what_alarms_and_scaling_watch_is_emitted(synthesised: Synthesised) -> N
 
 
 def test_paths_go_where_the_code_routes_them(synthesised: Synthesised) -> None:
-    groups = synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::TargetGroup")
-    rules = sorted(
-        synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::ListenerRule").values(), key=lambda rule: rule["Properties"]["Priority"]
-    )
+    resources = synthesised.resources("Ecs")
     short = {"api": Service.PAYMENT_API, "processor": Service.TRANSACTION_PROCESSOR, "notify": Service.NOTIFICATION_SERVICE}
+    listeners = [name for name, each in resources.items() if each["Type"] == "AWS::ElasticLoadBalancingV2::Listener"]
 
     def balanced(path: str) -> Service | None:
-        for rule in rules:
-            (condition,) = rule["Properties"]["Conditions"]
-            for pattern in condition["PathPatternConfig"]["Values"]:
-                if re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), path):
-                    (group,) = references(rule["Properties"]["Actions"])
-                    return short[groups[group]["Properties"]["Name"].split("-")[1]]
-        return None
+        """Both listeners agree."""
+        (group,) = {route_by(resources, listener)(path) for listener in listeners}
+        return None if group is None else short[resources[group]["Properties"]["Name"].split("-")[1]]
 
     for path in (
         "/v1/payment_intents",
