@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 EMULATOR := .venv/emulator/.installed
+CDK := .venv/cdk/node_modules/.bin/cdk
 
 .PHONY: help install up down test check format bench lock synth cdk images
 
@@ -33,7 +34,7 @@ up: $(INSTALLED) ## Run Tap here, on http://127.0.0.1:8080 (ARGS="--port 9000")
 down: $(INSTALLED) ## Stop what `tap up --detach` started
 	@$(BIN)/tap down $(ARGS)
 
-test: check $(EMULATOR) ## Run all checks and tests
+test: check $(EMULATOR) $(CDK) ## Run all checks and tests
 	@$(BIN)/pytest $(ARGS)
 
 check: $(INSTALLED) ## Lint, types, layers
@@ -48,8 +49,6 @@ format: $(INSTALLED) ## Format the code
 
 bench: $(INSTALLED) ## Measure payments per second against pgbench on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
-
-CDK := .venv/cdk/node_modules/.bin/cdk
 
 cdk: $(CDK) ## Set up the CDK command line that package.json pins
 

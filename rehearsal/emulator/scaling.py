@@ -57,7 +57,8 @@ def _put_target(request: Record) -> Record:
     if "SuspendedState" in request:
         target["SuspendedState"] = request["SuspendedState"]
     _targets[_key(request)] = target
-    inside = min(max(service["desiredCount"], smallest), largest)
+    # A service at 0 is left alone: ECS takes that for a wish, until an alarm or somebody raises it.
+    inside = min(max(service["desiredCount"], smallest), largest) if service["desiredCount"] else 0
     if inside != service["desiredCount"]:
         upstream.module("services.ecs")._update_service({"cluster": cluster, "service": name, "desiredCount": inside})
     return target

@@ -159,9 +159,10 @@ def _pretend(task: Record) -> None:
             "details": [{"name": "subnetId", "value": task.get("_subnet") or ""}, {"name": "privateIPv4Address", "value": address}],
         }
     ]
-    failing = any(_is_failing(container["image"]) for container in task["containers"])
-    if failing or not task["group"].startswith("service:"):
-        threading.Thread(target=_end_soon, args=(upstream.account(), upstream.region(), task, int(failing)), daemon=True).start()
+    if any(_is_failing(container["image"]) for container in task["containers"]):
+        _end(task, exit_code=1)
+    elif not task["group"].startswith("service:"):
+        threading.Thread(target=_end_soon, args=(upstream.account(), upstream.region(), task), daemon=True).start()
 
 
 def _is_failing(image: str) -> bool:
@@ -172,10 +173,14 @@ def _is_failing(image: str) -> bool:
     return any(str(tag).startswith(_FAILING_TAG) for tag in tags)
 
 
-def _end_soon(account: str, region: str, task: Record, exit_code: int) -> None:
+def _end(task: Record, *, exit_code: int) -> None:
+    _ecs()._mark_task_stopped(task["taskArn"], task, "Essential container exited", "EssentialContainerExited", exit_code=exit_code)
+
+
+def _end_soon(account: str, region: str, task: Record) -> None:
     time.sleep(_ONE_OFF_SECONDS)
     with upstream.scope(account, region):
-        _ecs()._mark_task_stopped(task["taskArn"], task, "Essential container exited", "EssentialContainerExited", exit_code=exit_code)
+        _end(task, exit_code=0)
 
 
 def stop_timeout_seconds(container: Any) -> int:

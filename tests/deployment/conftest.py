@@ -1,0 +1,59 @@
+"""An emulated AWS without an engine, and Tap's stack on it, deployed by the unmodified CDK command line."""
+
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from payments.runtime.topology import SERVICES
+from tests.support.emulated_aws import (
+    ACCOUNT,
+    DEV,
+    REGION,
+    Assemblies,
+    Aws,
+    Cdk,
+    Emulator,
+    clients,
+    put_image,
+    running_emulator,
+    scale,
+    synthesise,
+)
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Generator[Emulator]:
+    with running_emulator(tmp_path_factory.mktemp("emulator")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def aws(emulator: Emulator) -> Generator[Aws]:
+    with clients(emulator) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def cdk(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Cdk:
+    return Cdk(emulator, tmp_path_factory.mktemp("cdk"))
+
+
+@pytest.fixture(scope="session")
+def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
+    base = tmp_path_factory.mktemp("assemblies")
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(synthesise, base / "first", imageTag="one")
+        second = pool.submit(synthesise, base / "second", imageTag="two")
+        return Assemblies(first.result(), second.result())
+
+
+@pytest.fixture(scope="session")
+def deployed(cdk: Cdk, aws: Aws, assemblies: Assemblies) -> Assemblies:
+    """Environment dev, with one healthy task of each service."""
+    cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", str(assemblies.first))
+    cdk("deploy", DEV.stack, "--app", str(assemblies.first), "--require-approval", "never")
+    for service in SERVICES:
+        put_image(aws, service, "one")
+        scale(aws, service, 1)
+    return assemblies

@@ -1,0 +1,207 @@
+"""The life of a stack on the emulator: what an update changes, what it may not change, and what is left in the end.
+
+This file's name comes after the other tests', since its last test takes the stack away.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from payments.runtime.topology import SERVICES, Service
+from tests.support.emulated_aws import DEV, Assemblies, Aws, Cdk, put_image, scale, service_arn, task_sets, wait_until
+
+
+def stacks(aws: Aws) -> dict[str, Any]:
+    """The nested stacks, by the first word of their logical id."""
+    told = aws.cloudformation.list_stack_resources(StackName=DEV.stack)["StackResourceSummaries"]
+    nested = [each for each in told if each.get("ResourceType") == "AWS::CloudFormation::Stack"]
+    return {each.get("LogicalResourceId", "").split("NestedStack")[0]: each for each in nested}
+
+
+def resources(aws: Aws, stack: str) -> dict[str, Any]:
+    physical = stacks(aws)[stack].get("PhysicalResourceId", "")
+    return {
+        each.get("LogicalResourceId", ""): each
+        for each in aws.cloudformation.describe_stack_resources(StackName=physical)["StackResources"]
+    }
+
+
+def template_of(directory: Path, stack: str) -> Any:
+    (path,) = directory.glob(f"TapStackdev{stack}*.template.json")
+    return json.loads(path.read_text())
+
+
+def test_every_resource_of_every_nested_stack_is_made(aws: Aws, deployed: Assemblies) -> None:
+    made = stacks(aws)
+    assert len(made) == 7
+    for stack in made:
+        template = template_of(deployed.first, stack)
+        told = resources(aws, stack)
+        assert told.keys() == template["Resources"].keys()
+        assert {each.get("ResourceStatus") for each in told.values()} == {"CREATE_COMPLETE"}
+        body = aws.cloudformation.get_template(StackName=made[stack].get("PhysicalResourceId", ""))["TemplateBody"]
+        assert (body if isinstance(body, dict) else json.loads(str(body))) == template
+
+
+def test_task_definition_keeps_what_the_template_says(aws: Aws, deployed: Assemblies) -> None:
+    assert deployed.first.exists()
+    told: Any = aws.ecs.describe_task_definition(taskDefinition=DEV.task_family(Service.PAYMENT_API))["taskDefinition"]
+    (container,) = told["containerDefinitions"]
+    assert container["readonlyRootFilesystem"]
+    assert container["user"] == "10001:10001"
+    assert container["stopTimeout"] == 60
+    assert container["healthCheck"]["command"][0] == "CMD"
+    assert container["linuxParameters"]["initProcessEnabled"]
+    assert container["mountPoints"] == [{"containerPath": "/tmp", "readOnly": False, "sourceVolume": "tmp"}]
+    assert all(each["valueFrom"].startswith("arn:aws:secretsmanager:") for each in container["secrets"])
+
+
+def test_database_has_the_secrets_password_and_the_secret_its_address(aws: Aws, deployed: Assemblies) -> None:
+    assert deployed.first.exists()
+    (cluster,) = aws.rds.describe_db_clusters()["DBClusters"]
+    (instance, other) = aws.rds.describe_db_instances()["DBInstances"]
+    assert {instance.get("DBClusterIdentifier"), other.get("DBClusterIdentifier")} == {cluster.get("DBClusterIdentifier")}
+    values = [
+        json.loads(aws.secrets.get_secret_value(SecretId=each.get("ARN", ""))["SecretString"])
+        for each in aws.secrets.list_secrets()["SecretList"]
+    ]
+    (database,) = [each for each in values if "username" in each]
+    assert database["host"] == cluster.get("Endpoint")
+    assert "resolve:" not in json.dumps(values)
+
+
+def test_task_that_is_killed_is_replaced_and_nobody_else_is_reached_meanwhile(aws: Aws, deployed: Assemblies) -> None:
+    assert deployed.first.exists()
+    service = Service.NOTIFICATION_SERVICE
+    scale(aws, service, 2)
+    group = task_sets(aws, service)[0]["loadBalancers"][0]["targetGroupArn"]
+    victim, kept = aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]
+    aws.ecs.stop_task(cluster=DEV.cluster, task=victim, reason="a test")
+    wait_until(
+        lambda: len(set(aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]) - {victim}) == 2,
+        "there is a replacement",
+    )
+    assert kept in aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]
+
+    def states() -> list[str]:
+        told = aws.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return sorted(str(each.get("TargetHealth", {}).get("State")) for each in told)
+
+    wait_until(lambda: states() == ["healthy", "healthy"], "both targets are healthy, and no other is left")
+    (registry,) = [each["Id"] for each in aws.discovery.list_services()["Services"] if each["Name"] == service.value]
+    named = {each["Id"] for each in aws.discovery.list_instances(ServiceId=registry)["Instances"]}
+    running = aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]
+    assert named == {arn.rsplit("/", 1)[-1] for arn in running}
+    scale(aws, service, 4)
+    scale(aws, service, 1)
+
+
+def test_higher_minimum_of_a_scalable_target_raises_the_service(aws: Aws, deployed: Assemblies) -> None:
+    assert deployed.first.exists()
+    service = Service.NOTIFICATION_SERVICE
+    name = service_arn(aws, service).rsplit("/", 1)[-1]
+    request: Any = {
+        "ServiceNamespace": "ecs",
+        "ResourceId": f"service/{DEV.cluster}/{name}",
+        "ScalableDimension": "ecs:service:DesiredCount",
+    }
+    aws.scaling.register_scalable_target(**request, MinCapacity=3)
+    (target,) = aws.scaling.describe_scalable_targets(ServiceNamespace="ecs", ResourceIds=[request["ResourceId"]])["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (3, 4)
+    assert task_sets(aws, service)[0]["computedDesiredCount"] == 3
+    aws.scaling.register_scalable_target(**request, MinCapacity=1)
+    assert len(aws.scaling.describe_scaling_policies(ServiceNamespace="ecs", ResourceId=request["ResourceId"])["ScalingPolicies"]) == 3
+    scale(aws, service, 1)
+
+
+def test_one_off_task_ends_with_the_exit_code_that_its_image_stands_for(aws: Aws, deployed: Assemblies) -> None:
+    assert deployed.first.exists()
+    network: Any = task_sets(aws, Service.PAYMENT_API)[0]["networkConfiguration"]
+    started = aws.ecs.run_task(
+        cluster=DEV.cluster, taskDefinition=DEV.migration_family, launchType="FARGATE", networkConfiguration=network
+    )["tasks"][0]
+
+    def told() -> Any:
+        return aws.ecs.describe_tasks(cluster=DEV.cluster, tasks=[started.get("taskArn", "")])["tasks"][0]
+
+    wait_until(lambda: told()["lastStatus"] == "STOPPED", "the task ends")
+    assert told()["containers"][0]["exitCode"] == 0
+
+
+def test_missing_image_is_an_error(aws: Aws, deployed: Assemblies) -> None:
+    assert deployed.first.exists()
+    with pytest.raises(ClientError) as refused:
+        aws.ecr.describe_images(repositoryName=DEV.repository(Service.PAYMENT_API), imageIds=[{"imageTag": "nowhere"}])
+    assert refused.value.response.get("Error", {}).get("Code") == "ImageNotFoundException"
+
+
+def test_update_makes_new_revisions_and_leaves_services_alone(aws: Aws, cdk: Cdk, deployed: Assemblies) -> None:
+    before = {service: (service_arn(aws, service), task_sets(aws, service)[0]["id"]) for service in SERVICES}
+    revision = aws.ecs.describe_task_definition(taskDefinition=DEV.migration_family)["taskDefinition"].get("revision", 0)
+    put_image(aws, Service.PAYMENT_API, "two")
+    cdk("deploy", DEV.stack, "--app", str(deployed.second), "--require-approval", "never")
+    assert aws.cloudformation.describe_stacks(StackName=DEV.stack)["Stacks"][0]["StackStatus"] == "UPDATE_COMPLETE"
+    told = aws.ecs.describe_task_definition(taskDefinition=DEV.migration_family)["taskDefinition"]
+    assert told.get("revision") == revision + 1
+    assert told.get("containerDefinitions", [{}])[0].get("image", "").endswith(":two")
+    # The one before may be gone back to.
+    old = aws.ecs.describe_task_definition(taskDefinition=f"{DEV.migration_family}:{revision}")["taskDefinition"]
+    assert old.get("status") == "ACTIVE"
+    assert {service: (service_arn(aws, service), task_sets(aws, service)[0]["id"]) for service in SERVICES} == before
+
+
+def test_update_that_touches_a_service_is_refused_and_rolled_back(aws: Aws, cdk: Cdk, deployed: Assemblies, tmp_path: Path) -> None:
+    directory = tmp_path / "changed"
+    changed_assembly(deployed.second, directory)
+    done = cdk("deploy", DEV.stack, "--app", str(directory), "--require-approval", "never", check=False)
+    assert done.returncode != 0
+    assert "Use AWS CodeDeploy to trigger a new deployment" in done.stdout + done.stderr
+    assert aws.cloudformation.describe_stacks(StackName=DEV.stack)["Stacks"][0]["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert {each.get("ResourceStatus") for each in resources(aws, "Ecs").values()} == {"UPDATE_COMPLETE"}
+
+
+def changed_assembly(source: Path, directory: Path) -> None:
+    """Copy an assembly and let its services' grace period differ, under asset names of its own."""
+    directory.mkdir()
+    names = {path.name for path in source.iterdir() if path.is_file()}
+    (assets,) = [json.loads((source / name).read_text()) for name in names if name.endswith(".assets.json")]
+    keys = [
+        key
+        for key, each in assets["files"].items()
+        if "Ecs" in each["source"]["path"] or each["source"]["path"] == "TapStackdev.template.json"
+    ]
+    for path in source.iterdir():
+        if path.is_dir():
+            (directory / path.name).symlink_to(path)
+            continue
+        text = path.read_text()
+        for key in keys:
+            text = text.replace(key, key[::-1])
+        if "Ecs" in path.name:
+            text = text.replace('"HealthCheckGracePeriodSeconds": 90', '"HealthCheckGracePeriodSeconds": 91')
+        (directory / path.name).write_text(text)
+
+
+def test_destruction_leaves_what_is_retained_on_purpose_and_nothing_else(aws: Aws, cdk: Cdk, deployed: Assemblies) -> None:
+    (kept,) = [each.get("PhysicalResourceId") for each in resources(aws, "Ecs").values() if each.get("ResourceType") == "AWS::S3::Bucket"]
+    cdk("destroy", DEV.stack, "--app", str(deployed.second), "--force")
+    with pytest.raises(ClientError, match="does not exist"):
+        aws.cloudformation.describe_stacks(StackName=DEV.stack)
+    assert aws.ecs.list_tasks(cluster=DEV.cluster)["taskArns"] == []
+    assert aws.elb.describe_load_balancers()["LoadBalancers"] == []
+    assert aws.elb.describe_target_groups()["TargetGroups"] == []
+    assert aws.rds.describe_db_clusters()["DBClusters"] == []
+    assert aws.rds.describe_db_instances()["DBInstances"] == []
+    assert aws.secrets.list_secrets()["SecretList"] == []
+    assert aws.codedeploy.list_applications()["applications"] == []
+    assert aws.scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"] == []
+    assert aws.ec2.describe_addresses()["Addresses"] == []
+    assert aws.ec2.describe_flow_logs()["FlowLogs"] == []
+    assert [each for each in aws.ec2.describe_vpcs()["Vpcs"] if not each.get("IsDefault")] == []
+    repositories = {each.get("repositoryName", "") for each in aws.ecr.describe_repositories()["repositories"]}
+    assert repositories.isdisjoint({DEV.repository(service) for service in SERVICES})
+    assert kept in [each.get("Name") for each in aws.s3.list_buckets()["Buckets"]]
+    assert aws.ecs.describe_task_definition(taskDefinition=DEV.migration_family)["taskDefinition"].get("status") == "ACTIVE"
