@@ -93,7 +93,8 @@ def synthesise(directory: Path, context: Mapping[str, str], *, region: str | Non
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "CDK_OUTDIR": str(directory),
-        "CDK_CONTEXT_JSON": json.dumps({**context, **({"region": region} if region else {})}),
+        # With asset metadata a nested stack says which file its template is, as it does for CDK's own command line.
+        "CDK_CONTEXT_JSON": json.dumps({"aws:cdk:enable-asset-metadata": True, **context, **({"region": region} if region else {})}),
     }
     done = subprocess.run(
         [sys.executable, str(app)], env=environment, capture_output=True, text=True, timeout=_SYNTHESIS_SECONDS_MAX, check=False

@@ -40,11 +40,15 @@ def pay(base_url: str, key: str, *, pause_seconds: float, sleep: Callable[[float
             )
         except (stripe.APIConnectionError, stripe.APIError) as failure:
             if time.monotonic() > deadline:
-                raise UsageError(f"No payment gets through {base_url}: {failure.user_message or type(failure).__name__}") from None
+                raise UsageError(f"No payment gets through {base_url}: {_first_line(failure)}") from None
             sleep(pause_seconds)
         except stripe.StripeError as failure:
-            raise UsageError(f"The payment through {base_url} was refused: {failure.user_message or type(failure).__name__}") from None
+            raise UsageError(f"The payment through {base_url} was refused: {_first_line(failure)}") from None
         else:
             if payment.status != "succeeded":
                 raise UsageError(f"The payment {payment.id} through {base_url} is {payment.status}, not succeeded.")
             return payment.id
+
+
+def _first_line(failure: stripe.StripeError) -> str:
+    return f"{type(failure).__name__}: {(failure.user_message or '').partition(chr(10))[0]}"

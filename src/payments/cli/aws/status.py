@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from payments.cli.aws.environment import DeployedEnvironment
 
@@ -47,12 +47,24 @@ def show_status(console: Console, status: dict[str, Any], *, as_json: bool) -> N
     console.print(f"{status['environment']} in {status['region']}: {status['stack']}")
     for name, value in status["outputs"].items():
         console.print(f"{name}  {value}")
-    table = Table("service", "tasks", "traffic", "revision", "image", "deployment", "alarm")
+    table = Table(Column("service", no_wrap=True), "tasks", "traffic", "revision", "image", "deployment", "alarm")
     for name, each in status["services"].items():
         tasks = f"{each['tasks']['running']} of {each['tasks']['desired']}"
         traffic = ", ".join(f"{weight} % {colour}" for colour, weight in each["traffic"].items() if weight)
         red = [alarm for alarm, state in each["alarms"].items() if state == "ALARM"]
         table.add_row(
-            name, tasks, traffic, each["task_definition"], each["image"], each["deployment"] or "", "[red]red[/red]" if red else "ok"
+            name,
+            tasks,
+            traffic,
+            each["task_definition"].rpartition(":")[2],
+            _tag(each["image"]),
+            each["deployment"] or "",
+            "[red]red[/red]" if red else "ok",
         )
     console.print(table)
+
+
+def _tag(image: str) -> str:
+    """The tag of an image, or the beginning of its digest."""
+    _, at, digest = image.rpartition("@")
+    return digest[:19] if at else image.rpartition(":")[2]

@@ -15,6 +15,8 @@ from payments.runtime.topology import Names
 
 _LAST_EVENT = "AfterAllowTraffic"
 """After it the new tasks have all traffic, and the old ones are only kept for going back."""
+_SCALED_IN = "Scaling activity initiated"
+"""How ECS begins the reason of a task that was not needed any more: no news, when a deployment ends or is undone."""
 
 
 class Outcome(Enum):
@@ -108,7 +110,11 @@ class Watch:
         if not arns:
             return
         for task in self.aws.ecs.describe_tasks(cluster=self.names.cluster, tasks=arns[:100])["tasks"]:
-            if task.get("startedBy") == self.deployment_id or task.get("taskDefinitionArn") not in (None, self.service.task_definition):
+            is_new = task.get("startedBy") == self.deployment_id or task.get("taskDefinitionArn") not in (
+                None,
+                self.service.task_definition,
+            )
+            if is_new and not task.get("stoppedReason", "").startswith(_SCALED_IN):
                 yield task.get("taskArn", ""), stopped_reason(cast("dict[str, Any]", task))
 
     def _tell(self, what: str, now: str) -> None:
