@@ -64,6 +64,7 @@ class EcsStackProps:
     public_url: str | None
     """What customers' browsers reach; without it the load balancer's own name."""
     serving: Mapping[Service, Colour]
+    private_webhooks: bool
 
 
 class EcsStack(cdk.NestedStack):
@@ -259,7 +260,8 @@ class EcsStack(cdk.NestedStack):
         props = self._props
         processor = f"http://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}:{CONTAINER_PORT}"
         scheme = "http" if props.certificate_arn is None else "https"
-        return {
+        private = {"TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true"} if props.private_webhooks else {}
+        return private | {
             "TAP_ENVIRONMENT": props.environment_suffix,
             "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
             "TAP_PORT": str(CONTAINER_PORT),

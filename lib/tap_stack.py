@@ -32,6 +32,8 @@ class TapStackProps:
     region: str | None = None
     serving: Mapping[Service, Colour] = field(default_factory=dict[Service, Colour])
     """The target group of each service that serves now, where it isn't blue."""
+    private_webhooks: bool = False
+    """Webhooks may go to private addresses: for merchants' systems inside of the network."""
 
 
 class TapStack(cdk.Stack):
@@ -107,6 +109,7 @@ class TapStack(cdk.Stack):
                 certificate_arn=props.certificate_arn,
                 public_url=props.public_url,
                 serving=props.serving,
+                private_webhooks=props.private_webhooks,
             ),
         )
         monitoring = MonitoringStack(

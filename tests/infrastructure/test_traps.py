@@ -80,7 +80,8 @@ def test_services_wait_for_both_listeners(synthesised: Synthesised) -> None:
 
 def test_traffic_stays_where_it_is_when_green_serves(environments: dict[str, Synthesised], tmp_path: Path) -> None:
     """The rules are synthesised as a release left them, and nothing else changes: least of all the services."""
-    done = run_app(tmp_path, environmentSuffix="dev", serving=json.dumps({"payment-api": "green", "notification-service": "blue"}))
+    serving = json.dumps({"payment-api": "green", "notification-service": "blue"})
+    done = run_app(tmp_path, environmentSuffix="dev", serving=serving)
     assert done.returncode == 0, done.stderr
     now, before = read("dev", tmp_path).resources("Ecs"), environments["dev"].resources("Ecs")
     changed = {name for name, each in now.items() if each != before[name]}
@@ -234,6 +235,15 @@ def test_ids_that_must_never_change(prod: Synthesised) -> None:
     )
     ids = sorted(name for kind in kinds for name in prod.all(kind))
     assert ids == json.loads(CONSTANTS.read_text())
+
+
+def test_webhooks_may_go_to_private_addresses_only_when_that_is_said(environments: dict[str, Synthesised], tmp_path: Path) -> None:
+    said = "TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS"
+    done = run_app(tmp_path, environmentSuffix="dev", privateWebhooks="true")
+    assert done.returncode == 0, done.stderr
+    assert all({"Name": said, "Value": "true"} in container["Environment"] for container in containers(read("dev", tmp_path)).values())
+    for synthesised in environments.values():
+        assert said not in json.dumps(synthesised.templates["Ecs"])
 
 
 @pytest.mark.parametrize(

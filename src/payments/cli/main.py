@@ -172,6 +172,9 @@ def deploy(
     certificate_arn: Annotated[str | None, typer.Option(help="ACM's certificate for the public URL's name.")] = None,
     public_url: Annotated[str | None, typer.Option(help="What customers reach, https://payments.example.com.")] = None,
     allow_http: Annotated[bool, typer.Option("--allow-http", help="Prod without a certificate, on purpose.")] = False,
+    private_webhooks: Annotated[
+        bool, typer.Option("--private-webhooks", help="Webhooks may go to private addresses: merchants' systems inside of the network.")
+    ] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Make CDK's own stack first; once per account and region.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
     poll_seconds: PollSeconds = 5.0,
@@ -185,6 +188,7 @@ def deploy(
         certificate_arn=certificate_arn,
         public_url=public_url,
         allow_http=allow_http,
+        private_webhooks=private_webhooks,
         bootstrap=bootstrap,
         dry_run=dry_run,
         poll_seconds=poll_seconds,

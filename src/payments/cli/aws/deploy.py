@@ -39,6 +39,7 @@ class Options:
     certificate_arn: str | None = None
     public_url: str | None = None
     allow_http: bool = False
+    private_webhooks: bool = False
     bootstrap: bool = False
     dry_run: bool = False
     poll_seconds: float = 5.0
@@ -52,6 +53,7 @@ class Options:
             "certificateArn": self.certificate_arn,
             "publicUrl": self.public_url,
             "allowHttp": "true" if self.allow_http else None,
+            "privateWebhooks": "true" if self.private_webhooks else None,
         }
         return {name: value for name, value in said.items() if value is not None}
 
