@@ -63,7 +63,21 @@ synth: $(INSTALLED) ## Synthesise dev, staging and prod into cdk.out/ (no AWS ac
 		CDK_CONTEXT_JSON="{\"environmentSuffix\": \"$$environment\", \"allowHttp\": \"true\"}" $(BIN)/python app.py & pids="$$pids $$!"; \
 	done; for pid in $$pids; do wait $$pid || exit 1; done; echo "synthesised: cdk.out/dev cdk.out/staging cdk.out/prod"
 
+ENGINE ?= docker
+TAG ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo local)
+BASE ?=
+
+images: ## Build the services' images tap/SERVICE:TAG (ENGINE=podman TAG=... BASE=...)
+	@$(ENGINE) ps >/dev/null 2>&1 || { echo "No container engine answers to '$(ENGINE) ps': start it, or name another one, as in make images ENGINE=podman" >&2; exit 1; }
+	@for service in payment-api transaction-processor notification-service; do \
+		DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 BUILDAH_FORMAT=docker $(ENGINE) build --quiet --target $$service --tag tap/$$service:$(TAG) \
+			$(if $(BASE),--build-arg BASE=$(BASE)) --build-arg REVISION="$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)" \
+			--build-arg CREATED="$$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)" . >/dev/null || exit 1; \
+		$(ENGINE) image inspect --format '{{.Size}}' tap/$$service:$(TAG) | awk -v name=tap/$$service:$(TAG) '{ printf "%s  %.0f MB\n", name, $$1 / 1e6 }'; \
+	done
+
 lock: $(INSTALLED) ## Compile the locked requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra local --group dev -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group emulator -o requirements-emulator.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build -o requirements-build.txt
