@@ -18,6 +18,7 @@ def main() -> None:
         images,
         listeners,
         load_balancer,
+        models,
         network,
         scaling,
         scheduler,
@@ -30,6 +31,7 @@ def main() -> None:
     )
 
     for each in (
+        models,
         cloudformation,
         network,
         secrets,

@@ -6,6 +6,7 @@ with it what it had made. Templates with a transform are taken as they are: `AWS
 that rotates a secret, which isn't emulated.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -119,7 +120,8 @@ def _creating_whole(create: Create) -> Create:
         except Exception as problem:
             for name in set(_stacks()) - before:
                 _log.warning("%s failed: %s", name, problem)
-                delete_nested(name, {})
+                with contextlib.suppress(ResourceFailed):
+                    delete_nested(name, {})
             raise ResourceFailed(f"Embedded stack {logical_id} was not successfully created: {problem}") from problem
 
     return create_or_clean

@@ -41,6 +41,10 @@ def install() -> None:
     _protect()
     if not has_engine():
         return
+    # A reader is started past its image's entry point, and would drop what makes it speak TLS.
+    script = str(_rds()._PG_READER_BOOTSTRAP_SCRIPT)
+    start = 'install -d -o postgres /var/run/postgresql\nexec gosu postgres postgres "$@"'
+    _rds()._PG_READER_BOOTSTRAP_SCRIPT = script.replace("exec gosu postgres postgres", start)
     cluster, instance = (cloudformation.handlers(f"AWS::RDS::DB{each}") for each in ("Cluster", "Instance"))
     updates = cluster["update"], instance["update"]
     cloudformation.register("AWS::RDS::DBCluster", create=_create_cluster, update=_passing_on(updates[0]), delete=_delete_cluster)
@@ -118,6 +122,7 @@ def _create_instance(logical_id: str, properties: Record, stack_name: str) -> Cr
         if told["DBInstanceStatus"] == "available":
             break
         if told["DBInstanceStatus"] == "failed" or time.monotonic() > deadline:
+            client.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
             raise ResourceFailed(f"DB instance {name} is {told['DBInstanceStatus']}")
         time.sleep(0.3)
     return name, {
