@@ -17,8 +17,8 @@ import pytest
 import stripe
 
 from payments.runtime.topology import SERVICES, Service
+from rehearsal.authority import Authority
 from tests.infrastructure.conftest import Synthesised
-from tests.support.authority import make_authority
 from tests.support.listener import route_by, running_listener
 from tests.support.postgres import PasswordServer, password_server
 from tests.support.running_tap import free_port
@@ -115,7 +115,7 @@ def running(synthesised: Synthesised) -> Generator[System]:
 
     with ExitStack() as stack:
         directory = stack.enter_context(open_directory())
-        authority = make_authority(directory, DATABASE_HOST)
+        authority = Authority.create(directory, DATABASE_HOST)
         server = stack.enter_context(password_server())
         with server.admin() as admin:
             admin.execute(f"CREATE ROLE tap LOGIN CREATEROLE CREATEDB PASSWORD '{PASSWORD}'")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from tests.support.authority import Authority
+from rehearsal.authority import Authority
 
 _SSL_REQUEST, _GSSENC_REQUEST = 80877103, 80877104
 """Source: PostgreSQL, "Message Formats"."""
