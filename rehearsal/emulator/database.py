@@ -41,6 +41,7 @@ def install() -> None:
     _protect()
     if not has_engine():
         return
+    _keep_inside()
     # A reader is started past its image's entry point, and would drop what makes it speak TLS.
     script = str(_rds()._PG_READER_BOOTSTRAP_SCRIPT)
     start = 'install -d -o postgres /var/run/postgresql\nexec gosu postgres postgres "$@"'
@@ -49,6 +50,19 @@ def install() -> None:
     updates = cluster["update"], instance["update"]
     cloudformation.register("AWS::RDS::DBCluster", create=_create_cluster, update=_passing_on(updates[0]), delete=_delete_cluster)
     cloudformation.register("AWS::RDS::DBInstance", create=_create_instance, update=_passing_on(updates[1]), delete=_delete_instance)
+
+
+def _keep_inside() -> None:
+    """Publish no database on the machine's own addresses: whoever needs one is on its network, and two emulators don't want one port."""
+    containers = upstream.docker_containers()
+    run = containers.run
+
+    def run_inside(self: Any, image: str, command: Any = None, **options: Any) -> Any:
+        if options.get("network") and options.get("labels", {}).get("ministack") == "rds":
+            options.pop("ports", None)
+        return run(self, image, command, **options)
+
+    containers.run = run_inside
 
 
 def _passing_on(update: Any) -> cloudformation.Update:

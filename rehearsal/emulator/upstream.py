@@ -20,6 +20,11 @@ def module(name: str) -> Any:
     return importlib.import_module(f"ministack.{name}")
 
 
+def docker_containers() -> Any:
+    """Return the class by which ministack's Docker client runs containers."""
+    return importlib.import_module("docker.models.containers").ContainerCollection
+
+
 def replace(owner: Any, name: str, new: Callable[..., Any]) -> Callable[..., Any]:
     """Put `new` in place of a function, in its module and in the module's table of API operations, and return the old one.
 
