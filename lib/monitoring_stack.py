@@ -77,7 +77,7 @@ class MonitoringStack(cdk.NestedStack):
             evaluation_periods=periods,
             comparison_operator=comparison.LESS_THAN_THRESHOLD if below else comparison.GREATER_THAN_THRESHOLD,
             treat_missing_data=missing,
-            alarm_description=description,
+            alarm_description=f"{description}. What to do: docs/runbook.md#{name.replace(' ', '-')}",
         )
         action = cast("cloudwatch.IAlarmAction", actions.SnsAction(cast("sns.ITopic", self.topic)))
         alarm.add_alarm_action(action)
@@ -173,7 +173,7 @@ class MonitoringStack(cdk.NestedStack):
             "ledger imbalance",
             self._own(processor, Metric.LEDGER_IMBALANCE, "Maximum"),
             0,
-            "Debits and credits differ: stop payouts, run `tap verify`",
+            "Debits and credits differ: pay nobody out, run `tap verify`",
             periods=1,
         )
         self._alarm(

@@ -1,0 +1,33 @@
+"""Whoever is woken by an alarm finds what to do, and finds nothing about alarms that there aren't."""
+
+import re
+
+from tests.infrastructure.conftest import ROOT, Synthesised
+
+_REFERENCE = re.compile(r"docs/runbook\.md#([a-z0-9-]+)$")
+
+
+def sections() -> set[str]:
+    """The runbook's sections for alarms, all headings of the third level, as links name them."""
+    text = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    return {heading.strip().lower().replace(" ", "-") for heading in re.findall(r"^### (.+)$", text, re.MULTILINE)}
+
+
+def described(synthesised: Synthesised) -> dict[str, str | None]:
+    """The section that each alarm's description names, by alarm."""
+    alarms = synthesised.all("AWS::CloudWatch::Alarm")
+    found = {name: _REFERENCE.search(alarm["Properties"]["AlarmDescription"]) for name, alarm in alarms.items()}
+    return {name: None if reference is None else reference[1] for name, reference in found.items()}
+
+
+def test_every_alarm_names_a_section_of_the_runbook(synthesised: Synthesised) -> None:
+    assert len(described(synthesised)) == 20
+    assert {name: section for name, section in described(synthesised).items() if section not in sections()} == {}
+
+
+def test_every_section_for_an_alarm_has_its_alarm(prod: Synthesised) -> None:
+    assert sections() - set(described(prod).values()) == set()
+
+
+def test_no_two_alarms_share_a_section(prod: Synthesised) -> None:
+    assert len(set(described(prod).values())) == len(described(prod))
