@@ -42,6 +42,7 @@ def install() -> None:
     if not has_engine():
         return
     _keep_inside()
+    _label()
     # A reader is started past its image's entry point, and would drop what makes it speak TLS.
     script = str(_rds()._PG_READER_BOOTSTRAP_SCRIPT)
     start = 'install -d -o postgres /var/run/postgresql\nexec gosu postgres postgres "$@"'
@@ -55,14 +56,14 @@ def install() -> None:
 def _keep_inside() -> None:
     """Publish no database on the machine's own addresses: whoever needs one is on its network, and two emulators don't want one port."""
     containers = upstream.docker_containers()
-    run = containers.run
+    create = containers.create
 
-    def run_inside(self: Any, image: str, command: Any = None, **options: Any) -> Any:
+    def create_inside(self: Any, image: str, command: Any = None, **options: Any) -> Any:
         if options.get("network") and options.get("labels", {}).get("ministack") == "rds":
             options.pop("ports", None)
-        return run(self, image, command, **options)
+        return create(self, image, command, **options)
 
-    containers.run = run_inside
+    containers.create = create_inside  # `run` goes through it
 
 
 def _passing_on(update: Any) -> cloudformation.Update:
@@ -84,6 +85,17 @@ def _protect() -> None:
         delete(physical_id, properties)
 
     handler["delete"] = deleted
+
+
+def _label() -> None:
+    """Label a reader as this emulator's: another one that starts beside it on the same engine takes what nobody owns for leftovers."""
+    run: Any = None
+    own = upstream.module("core.container_reaper").own_labels
+
+    def labelled(docker: Any, engine: str, arguments: Record, *others: Any, **more: Any) -> Any:
+        return run(docker, engine, {**arguments, "labels": {**own("rds"), **arguments["labels"]}}, *others, **more)
+
+    run = upstream.replace(_rds(), "_run_rds_container", labelled)
 
 
 def _truth(value: Any) -> bool:

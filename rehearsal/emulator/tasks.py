@@ -25,6 +25,7 @@ _STOP_TIMEOUT_SECONDS = 30
 """ECS's own when the task definition names none."""
 _POLL_SECONDS = 3
 _ONE_OFF_SECONDS = 0.3
+_LAST_OUTPUT_SECONDS = 1
 _FAILING_TAG = "failing"
 
 
@@ -51,6 +52,9 @@ def install() -> None:
     _install_running(ecs)
     _install_watching(ecs)
     upstream.replace(ecs, "_remove_docker_container", _remove_container)
+    app = upstream.module("app")
+    # At its start ministack removes containers that nobody owns, too: another's, on an engine that is shared.
+    remove = upstream.replace(app, "_stop_docker_containers", lambda *_all: remove(include_unlabelled=False))
 
 
 def _faithful(kwargs: Record, definition: Record, task_definition: Record, *, aliases: list[str]) -> Record:
@@ -204,14 +208,25 @@ def _remove_container(docker: Any, container_or_id: Any) -> None:
         _log.info("a container can't be removed: %s", problem)
 
 
+def _remove_ended(containers: list[str]) -> None:
+    """Remove the containers of a task that ended by itself, once its last output has been read."""
+    time.sleep(_LAST_OUTPUT_SECONDS)
+    for container in containers:
+        _remove_container(_ecs()._get_docker(), container)
+
+
 def _install_watching(ecs: Any) -> None:
     """Learn from the engine's events that a container ended, instead of asking ten times a second and task."""
     original_note: Any = None
 
     def note(task: Record, docker_client: Any = None) -> None:
         # What the scheduler itself stops isn't a task that died.
-        if not task.get("_leaving"):
-            original_note(task, docker_client)
+        if task.get("_leaving"):
+            return
+        containers = list(task.get("_docker_ids") or [])
+        original_note(task, docker_client)
+        if containers and task["lastStatus"] == "STOPPED":
+            threading.Thread(target=_remove_ended, args=(containers,), name="tap-remove-ended", daemon=True).start()
 
     original_note = upstream.replace(ecs, "_maybe_mark_stopped", note)
     upstream.replace(ecs, "_watch_task_lifecycle", lambda task, *_args: note(task))
