@@ -31,3 +31,19 @@ def test_every_section_for_an_alarm_has_its_alarm(prod: Synthesised) -> None:
 
 def test_no_two_alarms_share_a_section(prod: Synthesised) -> None:
     assert len(set(described(prod).values())) == len(described(prod))
+
+
+def test_links_within_the_documentation_lead_somewhere() -> None:
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)", text):
+            linked = page if target == "" else (page.parent / target).resolve()
+            assert linked.exists(), f"{page.name} links to {target}"
+            if anchor and linked.suffix == ".md":
+                assert anchor in anchors(linked.read_text(encoding="utf-8")), f"{page.name} links to {target}#{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """What GitHub makes of headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
