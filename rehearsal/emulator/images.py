@@ -4,6 +4,7 @@ A task's image is looked up in the emulated ECR. With an engine it is pulled fro
 tagged with its full name on the engine starts too. Without an engine a task starts if ECR knows its image.
 """
 
+import importlib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -85,8 +86,6 @@ def _is_local(name: str, docker: Any) -> bool:
 
 def docker_errors() -> Any:
     """Return the engine client's exceptions; it is installed in the emulator's environment only."""
-    import importlib  # noqa: PLC0415
-
     return importlib.import_module("docker.errors")
 
 

@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError
 from payments.runtime.topology import Colour, Service
 from tests.support.emulated_aws import (
     DEV,
-    Assemblies,
     Aws,
     Emulator,
     is_steady,
@@ -255,7 +254,7 @@ def test_deployment_without_a_capacity_provider_strategy_drops_the_services(aws:
     assert only["capacityProviderStrategy"] == []
 
 
-def test_bad_requests_are_refused_in_aws_words(aws: Aws, deployed: Assemblies) -> None:
+def test_bad_requests_are_refused_in_aws_words(aws: Aws) -> None:
     group: Any = {"applicationName": DEV.task_family(API), "deploymentGroupName": DEV.task_family(API)}
     revision: Any = {"revisionType": "AppSpecContent", "appSpecContent": {"content": "Resources: []"}}
     refusals = {
@@ -270,4 +269,3 @@ def test_bad_requests_are_refused_in_aws_words(aws: Aws, deployed: Assemblies) -
         assert refused.value.response.get("Error", {}).get("Code") == code
     with pytest.raises(ClientError, match="Use AWS CodeDeploy to trigger a new deployment"):
         aws.ecs.update_service(cluster=DEV.cluster, service=service_arn(aws, API), taskDefinition=f"{DEV.task_family(API)}:1")
-    assert deployed.first.exists()

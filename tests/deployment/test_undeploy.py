@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 from payments.runtime.topology import SERVICES, Service
 from tests.support.emulated_aws import DEV, Assemblies, Aws, Cdk, put_image, scale, service_arn, task_sets, wait_until
 
+pytestmark = pytest.mark.usefixtures("deployed")
+
 
 def stacks(aws: Aws) -> dict[str, Any]:
     """The nested stacks, by the first word of their logical id."""
@@ -46,8 +48,7 @@ def test_every_resource_of_every_nested_stack_is_made(aws: Aws, deployed: Assemb
         assert (body if isinstance(body, dict) else json.loads(str(body))) == template
 
 
-def test_task_definition_keeps_what_the_template_says(aws: Aws, deployed: Assemblies) -> None:
-    assert deployed.first.exists()
+def test_task_definition_keeps_what_the_template_says(aws: Aws) -> None:
     told: Any = aws.ecs.describe_task_definition(taskDefinition=DEV.task_family(Service.PAYMENT_API))["taskDefinition"]
     (container,) = told["containerDefinitions"]
     assert container["readonlyRootFilesystem"]
@@ -59,8 +60,7 @@ def test_task_definition_keeps_what_the_template_says(aws: Aws, deployed: Assemb
     assert all(each["valueFrom"].startswith("arn:aws:secretsmanager:") for each in container["secrets"])
 
 
-def test_database_has_the_secrets_password_and_the_secret_its_address(aws: Aws, deployed: Assemblies) -> None:
-    assert deployed.first.exists()
+def test_database_has_the_secrets_password_and_the_secret_its_address(aws: Aws) -> None:
     (cluster,) = aws.rds.describe_db_clusters()["DBClusters"]
     (instance, other) = aws.rds.describe_db_instances()["DBInstances"]
     assert {instance.get("DBClusterIdentifier"), other.get("DBClusterIdentifier")} == {cluster.get("DBClusterIdentifier")}
@@ -73,8 +73,7 @@ def test_database_has_the_secrets_password_and_the_secret_its_address(aws: Aws, 
     assert "resolve:" not in json.dumps(values)
 
 
-def test_task_that_is_killed_is_replaced_and_nobody_else_is_reached_meanwhile(aws: Aws, deployed: Assemblies) -> None:
-    assert deployed.first.exists()
+def test_task_that_is_killed_is_replaced_and_nobody_else_is_reached_meanwhile(aws: Aws) -> None:
     service = Service.NOTIFICATION_SERVICE
     scale(aws, service, 2)
     group = task_sets(aws, service)[0]["loadBalancers"][0]["targetGroupArn"]
@@ -99,8 +98,7 @@ def test_task_that_is_killed_is_replaced_and_nobody_else_is_reached_meanwhile(aw
     scale(aws, service, 1)
 
 
-def test_higher_minimum_of_a_scalable_target_raises_the_service(aws: Aws, deployed: Assemblies) -> None:
-    assert deployed.first.exists()
+def test_higher_minimum_of_a_scalable_target_raises_the_service(aws: Aws) -> None:
     service = Service.NOTIFICATION_SERVICE
     name = service_arn(aws, service).rsplit("/", 1)[-1]
     request: Any = {
@@ -117,8 +115,7 @@ def test_higher_minimum_of_a_scalable_target_raises_the_service(aws: Aws, deploy
     scale(aws, service, 1)
 
 
-def test_one_off_task_ends_with_the_exit_code_that_its_image_stands_for(aws: Aws, deployed: Assemblies) -> None:
-    assert deployed.first.exists()
+def test_one_off_task_ends_with_the_exit_code_that_its_image_stands_for(aws: Aws) -> None:
     network: Any = task_sets(aws, Service.PAYMENT_API)[0]["networkConfiguration"]
     started = aws.ecs.run_task(
         cluster=DEV.cluster, taskDefinition=DEV.migration_family, launchType="FARGATE", networkConfiguration=network
@@ -131,8 +128,7 @@ def test_one_off_task_ends_with_the_exit_code_that_its_image_stands_for(aws: Aws
     assert told()["containers"][0]["exitCode"] == 0
 
 
-def test_missing_image_is_an_error(aws: Aws, deployed: Assemblies) -> None:
-    assert deployed.first.exists()
+def test_missing_image_is_an_error(aws: Aws) -> None:
     with pytest.raises(ClientError) as refused:
         aws.ecr.describe_images(repositoryName=DEV.repository(Service.PAYMENT_API), imageIds=[{"imageTag": "nowhere"}])
     assert refused.value.response.get("Error", {}).get("Code") == "ImageNotFoundException"
