@@ -37,10 +37,12 @@ def private_engine(directory: Path, *, dockerd: str, answers: Callable[[Path], b
         runtime = _RUN / f"tap-rehearsal-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:8]}"
         runtime.mkdir(mode=0o711, exist_ok=True)
         stop_left_over(runtime / "pid", directory / "data")
+        end_orphans(runtime)
         try:
             with _daemon(directory, runtime, dockerd, answers):
                 yield runtime / "socket"
         finally:
+            end_orphans(runtime)
             _unmount(runtime)
             _unmount(directory / "data")
             shutil.rmtree(runtime, ignore_errors=True)
@@ -79,7 +81,7 @@ def _daemon(directory: Path, runtime: Path, dockerd: str, answers: Callable[[Pat
 def stop_left_over(pid_file: Path, data: Path) -> None:
     """Stop the engine that a killed rehearsal left running on this data, and remove its pid file, which would keep another from starting.
 
-    The number may be another process's by now: that one is left alone. Containers that were left are the next engine's to end.
+    The number may be another process's by now: that one is left alone.
     """
     try:
         pid = int(pid_file.read_text())
@@ -96,6 +98,22 @@ def stop_left_over(pid_file: Path, data: Path) -> None:
     pid_file.unlink(missing_ok=True)
 
 
+def end_orphans(runtime: Path) -> None:
+    """End what an engine leaves when it is killed: `containerd`, and its shims with their containers. Each has a path below `runtime` as an argument."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            program, *arguments = (process / "cmdline").read_bytes().split(b"\0")
+            if not (Path(os.fsdecode(program)).name.startswith("containerd") and any(os.fsencode(runtime) in each for each in arguments)):
+                continue
+            # A container's first process takes the others with it.
+            children = [int(each) for task in (process / "task").iterdir() for each in (task / "children").read_text().split()]
+            for pid in (int(process.name), *children):
+                os.kill(pid, signal.SIGKILL)
+        except (OSError, ValueError):
+            continue  # it has ended by itself
+    (runtime / "exec/containerd/containerd.pid").unlink(missing_ok=True)
+
+
 def _runs(pid: int) -> bool:
     try:
         # A process that ended is there until its parent asks.
@@ -106,7 +124,11 @@ def _runs(pid: int) -> bool:
 
 def _unmount(directory: Path) -> None:
     """Undo what a killed engine left mounted below a directory, the innermost first."""
-    for mounted in sorted(mounts_below(directory, Path("/proc/self/mounts").read_text()), reverse=True):
+    mounted_there = mounts_below(directory, Path("/proc/self/mounts").read_text())
+    # The engine mounts its data on itself. A file system that somebody else mounted there is another device.
+    if directory.exists() and directory.stat().st_dev == directory.parent.stat().st_dev:
+        mounted_there.append(str(directory))
+    for mounted in sorted(mounted_there, reverse=True):
         subprocess.run(["umount", "--lazy", mounted], capture_output=True, timeout=_STOP_SECONDS_MAX, check=False)
 
 

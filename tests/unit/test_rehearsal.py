@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from rehearsal import engine, private_engine
 from rehearsal.authority import Authority, database_names
 from rehearsal.engine import EngineError
-from rehearsal.private_engine import mounts_below, stop_left_over
+from rehearsal.private_engine import end_orphans, mounts_below, stop_left_over
 
 WRITER = "tap-prod.cluster-rehearsal.us-east-1.rds.amazonaws.com"
 
@@ -252,6 +253,37 @@ def test_an_engine_that_survived_its_rehearsal_is_stopped_and_nothing_else_is(tm
         assert survivor.wait() == -15
         assert not pid_file.exists()
         other.kill()
+
+
+def test_what_a_killed_engine_leaves_is_ended_and_nothing_else_is(tmp_path: Path) -> None:
+    shim, container = tmp_path / "containerd-shim-runc-v2", "import time; time.sleep(60)"
+    shim.symlink_to(sys.executable)
+    keeping = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {container!r}]); print(flush=True); time.sleep(60)"
+    runtime = tmp_path / "run"
+    with (
+        subprocess.Popen([shim, "-c", keeping, "-address", f"{runtime}/sock"], stdout=subprocess.PIPE) as orphan,
+        subprocess.Popen([shim, "-c", container, "-address", "/run/docker/sock"]) as other,
+    ):
+        assert orphan.stdout is not None
+        orphan.stdout.readline()
+        children = Path(f"/proc/{orphan.pid}/task/{orphan.pid}/children").read_text().split()
+        end_orphans(runtime)
+        assert orphan.wait() == -9
+        unharmed = other.poll() is None
+        other.kill()
+        deadline = time.monotonic() + 5
+        while any(_state(child) != "Z" for child in children):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert children
+    assert unharmed
+
+
+def _state(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def test_mounts_are_found_below_a_directory_only() -> None:
