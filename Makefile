@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 EMULATOR := .venv/emulator/.installed
 CDK := .venv/cdk/node_modules/.bin/cdk
 
-.PHONY: help install up down test check format bench lock synth cdk images
+.PHONY: help install up down test check format bench lock synth cdk images rehearse
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -56,6 +56,9 @@ $(CDK): $(INSTALLED) package.json package-lock.json
 	@mkdir -p .venv/cdk && cp package.json package-lock.json .venv/cdk/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix .venv/cdk --silent --no-audit --no-fund --no-update-notifier
 	@touch $@
+
+rehearse: $(INSTALLED) $(CDK) ## Deploy, release, break and destroy an environment offline, with real containers (needs root or a Docker engine)
+	@$(BIN)/python -m rehearsal $(ARGS)
 
 synth: $(INSTALLED) ## Synthesise dev, staging and prod into cdk.out/ (no AWS account needed)
 	@for environment in dev staging prod; do \

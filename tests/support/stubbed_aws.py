@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import boto3
@@ -13,11 +14,17 @@ from payments.cli.aws.clients import Aws
 _NAMES = {"quotas": "service-quotas", "scaling": "application-autoscaling", "secrets": "secretsmanager"}
 
 
+@cache
+def _clients() -> dict[str, Any]:
+    """Made once: reading AWS's API models takes a second."""
+    session: Any = boto3.Session(region_name="eu-west-1", aws_access_key_id="stub", aws_secret_access_key="stub")
+    names = [each.name for each in fields(Aws) if each.name != "region"]
+    return {name: session.client(_NAMES.get(name, name)) for name in names}
+
+
 class StubbedAws:
     def __init__(self) -> None:
-        session: Any = boto3.Session(region_name="eu-west-1", aws_access_key_id="stub", aws_secret_access_key="stub")
-        names = [each.name for each in fields(Aws) if each.name != "region"]
-        clients = {name: session.client(_NAMES.get(name, name)) for name in names}
+        clients = _clients()
         self.aws = Aws(region="eu-west-1", **clients)
         self.stubs = {name: Stubber(client) for name, client in clients.items()}
 
@@ -70,7 +77,10 @@ def stubbed_aws() -> Generator[StubbedAws]:
     stubbed = StubbedAws()
     for stub in stubbed.stubs.values():
         stub.activate()
-    yield stubbed
+    try:
+        yield stubbed
+    finally:
+        for stub in stubbed.stubs.values():
+            stub.deactivate()
     for stub in stubbed.stubs.values():
         stub.assert_no_pending_responses()
-        stub.client.close()

@@ -147,13 +147,16 @@ def target(status: str, **weights: float) -> dict[str, object]:
     task_sets = [
         {"taskSetLabel": label, "runningCount": 2, "desiredCount": 2, "trafficWeight": weight} for label, weight in weights.items()
     ]
-    events = [{"lifecycleEventName": "AfterAllowTraffic", "status": status}]
+    installed = "Succeeded" if len(weights) > 1 else "InProgress"
+    events = [{"lifecycleEventName": "Install", "status": installed}, {"lifecycleEventName": "AfterAllowTraffic", "status": status}]
     return {
         "deploymentTargets": [{"deploymentTargetType": "ECSTarget", "ecsTarget": {"lifecycleEvents": events, "taskSetsInfo": task_sets}}]
     }
 
 
-def poll(stubbed: StubbedAws, status: str, event: str, error: dict[str, str] | None = None, **weights: float) -> None:
+def poll(
+    stubbed: StubbedAws, status: str, event: str, error: dict[str, str] | None = None, stopped: list[str] | None = None, **weights: float
+) -> None:
     """One round of asking."""
     info: dict[str, object] = {"status": status}
     if error is not None:
@@ -162,7 +165,10 @@ def poll(stubbed: StubbedAws, status: str, event: str, error: dict[str, str] | N
     stubbed.answer("codedeploy", "list_deployment_targets", {"targetIds": ["t"]})
     stubbed.answer("codedeploy", "batch_get_deployment_targets", target(event, **weights))
     stubbed.describe_alarms("OK")
-    stubbed.answer("ecs", "list_tasks", {"taskArns": []})
+    stubbed.answer("ecs", "list_tasks", {"taskArns": stopped or []})
+    if stopped:
+        failed = {"stoppedReason": "Essential container in task exited", "taskDefinitionArn": "arn:new", "containers": [{"exitCode": 1}]}
+        stubbed.answer("ecs", "describe_tasks", {"tasks": [{"taskArn": each, **failed} for each in stopped]})
 
 
 def watch(stubbed: StubbedAws, written: io.StringIO) -> Watch:
@@ -190,6 +196,19 @@ def test_a_release_that_was_undone_says_why(stubbed: StubbedAws, written: io.Str
     assert result.outcome is outcome
     assert result.reason == "One or more alarms have been activated (ALARM_ACTIVE)"
     assert result.rollback_id == "d-2"
+
+
+def test_a_release_whose_tasks_keep_dying_is_stopped_at_once(stubbed: StubbedAws, written: io.StringIO) -> None:
+    """CodeDeploy would wait for an hour before it says that the new tasks don't start."""
+    following = watch(stubbed, written)
+    poll(stubbed, "InProgress", "Pending", stopped=["task-1", "task-2"], Blue=100)
+    poll(stubbed, "InProgress", "Pending", stopped=["task-1", "task-2", "task-3"], Blue=100)
+    stubbed.answer("codedeploy", "stop_deployment", {"status": "Pending"}, {"deploymentId": "d-1", "autoRollbackEnabled": True})
+    poll(stubbed, "InProgress", "Pending", stopped=["task-1", "task-2", "task-3", "task-4"], Blue=100)
+    poll(stubbed, "Stopped", "Skipped", Blue=100)
+    result = following.follow()
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "its new tasks don't start")
+    assert written.getvalue().count("Essential container in task exited; exit code 1") == 4
 
 
 def test_interrupting_a_release_stops_nothing(stubbed: StubbedAws, written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

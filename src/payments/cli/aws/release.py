@@ -171,11 +171,11 @@ class Releases:
                     f"Somebody else just started a deployment of {live.service}. See: tap status --environment {self.names.environment}"
                 ) from None
             raise
-        self.console.print(f"Deployment {created['deploymentId']} runs.")
         return created["deploymentId"]
 
     def _watch(self, live: DeployedService, deployment_id: str) -> Result:
         try:
+            self.console.print(f"Deployment {deployment_id} runs.")
             return Watch(self.aws, self.names, live, deployment_id, self.console, self.poll_seconds).follow()
         except KeyboardInterrupt:
             self.console.print(

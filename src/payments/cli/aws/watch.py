@@ -15,6 +15,8 @@ from payments.runtime.topology import Names
 
 _LAST_EVENT = "AfterAllowTraffic"
 """After it the new tasks have all traffic, and the old ones are only kept for going back."""
+_DYING_TASKS_MAX = 3
+"""So many new tasks may end before they take traffic; then the deployment is stopped. CodeDeploy itself would wait for an hour."""
 _SCALED_IN = "Scaling activity initiated"
 """How ECS begins the reason of a task that was not needed any more: no news, when a deployment ends or is undone."""
 
@@ -53,6 +55,7 @@ class Watch:
     sleep: Callable[[float], None] = time.sleep
     _seen: dict[str, str] = field(init=False, default_factory=dict[str, str])
     _told: set[str] = field(init=False, default_factory=set[str])
+    _stopped: bool = field(init=False, default=False)
 
     def follow(self) -> Result:
         """Report until the new tasks have all traffic, or the deployment ended otherwise."""
@@ -61,16 +64,24 @@ class Watch:
             target = self._target()
             self._report(target)
             status: str = info["status"]
+            if len(self._told) >= _DYING_TASKS_MAX and status == "InProgress" and _event_status(target, "Install") == "InProgress":
+                self._give_up()
             if status == "Succeeded" or (status not in ("Failed", "Stopped") and _event_status(target, _LAST_EVENT) == "Succeeded"):
                 return Result(Outcome.THROUGH, "", None, old_tasks_kept=status != "Succeeded")
             if status in ("Failed", "Stopped"):
                 return Result(
-                    Outcome.FAILED if status == "Failed" else Outcome.STOPPED,
-                    _reason(info),
+                    Outcome.FAILED if status == "Failed" or self._stopped else Outcome.STOPPED,
+                    "its new tasks don't start" if self._stopped else _reason(info),
                     info.get("rollbackInfo", {}).get("rollbackDeploymentId"),
                     old_tasks_kept=False,
                 )
             self.sleep(self.poll_seconds)
+
+    def _give_up(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self._print(f"{len(self._told)} new tasks ended before they could serve: the deployment is stopped.")
+            self.aws.codedeploy.stop_deployment(deploymentId=self.deployment_id, autoRollbackEnabled=True)
 
     def _deployment(self) -> dict[str, Any]:
         return cast("dict[str, Any]", self.aws.codedeploy.get_deployment(deploymentId=self.deployment_id)["deploymentInfo"])

@@ -1,0 +1,240 @@
+"""Where a rehearsal plays: a network with the emulator of AWS and a merchant's webhook receiver, a copy of the checkout, and nothing left afterwards."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from payments.cli.aws.clients import Aws, connect
+from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.aws.images import local_image
+from payments.runtime.topology import Names, Service
+from rehearsal.authority import Authority, database_names
+from rehearsal.base_images import PREFIX, BaseImages, remove_images, service_images
+from rehearsal.engine import Engine
+from rehearsal.private_engine import EngineError
+
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+ROOT = Path(__file__).parents[1]
+SECONDS_PER_MINUTE = 2.0
+"""A minute of a release, on the stage: canaries of five minutes take ten seconds, and old tasks are kept for thirty."""
+RELEASES = ("rehearsal-1", "rehearsal-2", "rehearsal-3")
+"""Tags of the images: the first is built, the others differ from it in a label, as another commit would in its files."""
+BROKEN = "rehearsal-broken"
+"""An image of payment-api that doesn't start."""
+EMULATOR_LOG = ROOT / ".rehearsal" / "emulator.log"
+"""What the emulator of the last rehearsal wrote."""
+_GATEWAY_PORT = 4566
+_RECEIVER_PORT = 9000
+_START_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A running stage."""
+
+    engine: Engine
+    names: Names
+    network: str
+    port: int
+    """Of the emulator, on loopback."""
+    receiver_port: int
+    checkout: Path
+    """An operator's checkout, in which a size may be changed."""
+
+    @property
+    def front_door(self) -> str:
+        """The load balancer's production listener, as it is reached from outside."""
+        return f"http://localhost:{self.port}/_alb/{self.names.cluster}"
+
+    @property
+    def receiver_inside(self) -> str:
+        """The webhook receiver, as tasks reach it."""
+        return f"http://receiver:{_RECEIVER_PORT}/webhooks"
+
+    @property
+    def receiver_outside(self) -> str:
+        """The webhook receiver, as it is asked what came."""
+        return f"http://localhost:{self.receiver_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes AWS's tools speak to the emulator and to nothing else."""
+        inherited = {name: value for name, value in self.engine.environment.items() if not name.startswith("AWS_")}
+        return inherited | {
+            "AWS_ENDPOINT_URL": f"http://localhost:{self.port}",
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "emulated",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "CDK_HOME": str(self.checkout / "cdk-home"),  # it remembers accounts there
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "ENGINE": self.engine.docker,
+        }
+
+    def aws(self) -> Aws:
+        """Return clients of the emulator; the process's own environment is made to point there as well."""
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update({name: value for name, value in self.environment.items() if name.startswith("AWS_")})
+        return connect(REGION)
+
+    def cdk(self, *arguments: str) -> None:
+        """Run the CDK command line in the checkout; raises `CalledProcessError`."""
+        cdk = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(
+            [str(cdk), *arguments, "--ci", "--no-notices"], cwd=self.checkout, env={**self.environment, "PATH": path}, check=True
+        )
+
+    def change_checkout(self, file: str, before: str, after: str) -> None:
+        """Change one place of the checkout; raises `ValueError` unless it is there once."""
+        path = self.checkout / file
+        text = path.read_text(encoding="utf-8")
+        if text.count(before) < 1:
+            raise ValueError(f"{file} has no {before!r}")
+        path.write_text(text.replace(before, after, 1), encoding="utf-8")
+
+    def tasks_of(self, service: Service, aws: Aws) -> set[str]:
+        """Return the ids of the containers in which a service's tasks run."""
+        deployed = DeployedEnvironment(aws, self.names).service(service)
+        arns = aws.ecs.list_tasks(cluster=self.names.cluster, serviceName=deployed.ecs_service, desiredStatus="RUNNING")["taskArns"]
+        tasks = aws.ecs.describe_tasks(cluster=self.names.cluster, tasks=arns)["tasks"] if arns else []
+        running = [each for each in tasks if each.get("lastStatus") == "RUNNING"]
+        return {container.get("runtimeId", "") for task in running for container in task.get("containers", [])}
+
+    def kill_a_task(self, service: Service, aws: Aws) -> str:
+        """Kill the container of a task, as a broken host would; returns its id."""
+        killed = min(self.tasks_of(service, aws))
+        self.engine.run("kill", "--signal", "KILL", killed)
+        return killed
+
+    def containers(self) -> list[str]:
+        """Return the names of all containers on the stage, but for the emulator and the receiver."""
+        found = self.engine.run("ps", "--all", "--filter", f"network={self.network}", "--format", "{{.Names}}").split()
+        return [name for name in found if not name.startswith(self.network)]
+
+
+@contextmanager
+def stage(engine: Engine, images: BaseImages, environment: str) -> Generator[Stage]:
+    """Set the stage, and clear it away afterwards, whatever happened on it."""
+    token, port, receiver_port = f"{PREFIX}-{os.getpid()}", _free_port(), _free_port()
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{PREFIX}-")))
+        checkout = directory / "checkout"
+        _copy_checkout(checkout)
+        authority = Authority.create(directory / "tls", *database_names(REGION))
+        stack.callback(_clear, engine, token, port)
+        _build_releases(engine, images, authority)
+        engine.run("network", "create", token)
+        _start_emulator(engine, images, token, port, authority)
+        _start_receiver(engine, images, token, receiver_port)
+        _wait_until_it_answers(port)
+        yield Stage(engine=engine, names=Names(environment), network=token, port=port, receiver_port=receiver_port, checkout=checkout)
+
+
+def _copy_checkout(checkout: Path) -> None:
+    checkout.mkdir()
+    for name in ("app.py", "cdk.json"):
+        shutil.copy(ROOT / name, checkout / name)
+    shutil.copytree(ROOT / "lib", checkout / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    (checkout / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+
+
+def _build_releases(engine: Engine, images: BaseImages, authority: Authority) -> None:
+    first, *others = RELEASES
+    service_images(engine, images, authority, first)
+    for service in Service:
+        for tag in others:
+            _derive(engine, local_image(service, first), local_image(service, tag), f"LABEL release={tag}")
+    package = "/app/.venv/lib/python3.13/site-packages/payments/payment_api"
+    _derive(
+        engine,
+        local_image(Service.PAYMENT_API, first),
+        local_image(Service.PAYMENT_API, BROKEN),
+        f"USER root\nRUN rm -r {package}\nUSER 10001:10001",
+    )
+
+
+def _derive(engine: Engine, base: str, name: str, lines: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}-") as made:
+        (Path(made) / "Dockerfile").write_text(f"FROM {base}\n{lines}\n")
+        engine.build(name, Path(made))
+
+
+def _start_emulator(engine: Engine, images: BaseImages, token: str, port: int, authority: Authority) -> None:
+    tls = authority.ca_file.parent
+    settings = {
+        "DOCKER_NETWORK": token,
+        "MINISTACK_IMAGE_PREFIX": PREFIX,
+        "TAP_EMULATOR_LISTEN": "1",
+        "TAP_EMULATOR_REGISTRY": f"localhost:{port}",
+        "TAP_EMULATOR_DATABASE_CERTIFICATE": f"/tls/{authority.certificate_file.name}",
+        "TAP_EMULATOR_DATABASE_KEY": f"/tls/{authority.key_file.name}",
+        "TAP_EMULATOR_SECONDS_PER_MINUTE": str(SECONDS_PER_MINUTE),
+    }
+    engine.run(
+        *("run", "--detach", "--name", f"{token}-aws", "--network", token, "--publish", f"127.0.0.1:{port}:{_GATEWAY_PORT}"),
+        *("--volume", f"{engine.socket}:/var/run/docker.sock", "--volume", f"{tls}:/tls:ro"),
+        *(part for name, value in settings.items() for part in ("--env", f"{name}={value}")),
+        images.emulator,
+    )
+
+
+def _start_receiver(engine: Engine, images: BaseImages, token: str, port: int) -> None:
+    program = Path(__file__).with_name("receiver.py")
+    engine.run(
+        *("run", "--detach", "--name", f"{token}-receiver", "--network", token, "--network-alias", "receiver"),
+        *("--publish", f"127.0.0.1:{port}:{_RECEIVER_PORT}", "--volume", f"{program}:/receiver.py:ro", "--init"),
+        *(images.base, "python", "/receiver.py", str(_RECEIVER_PORT)),
+    )
+
+
+def _wait_until_it_answers(port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS_MAX
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://localhost:{port}/_ministack/health", timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise EngineError(f"The emulator doesn't answer within {_START_SECONDS_MAX:.0f} s.") from None
+            time.sleep(0.1)
+
+
+def _clear(engine: Engine, token: str, port: int) -> None:
+    """Remove containers with their volumes, the network, and this run's images; the images that others are made of stay for the next run."""
+    with suppress(EngineError):
+        EMULATOR_LOG.parent.mkdir(exist_ok=True)
+        with EMULATOR_LOG.open("wb") as log:
+            subprocess.run([engine.docker, "logs", f"{token}-aws"], env=engine.environment, stdout=log, stderr=log, check=False)
+        engine.run("rm", "--force", "--volumes", f"{token}-aws")
+    left = engine.run("ps", "--all", "--quiet", "--filter", f"network={token}").split()
+    if left:
+        volumes = engine.run("inspect", "--format", '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}', *left).split()
+        engine.run("rm", "--force", "--volumes", *left)
+        for volume in volumes:
+            with suppress(EngineError):  # an anonymous one went with its container
+                engine.run("volume", "rm", volume)
+    with suppress(EngineError):
+        engine.run("network", "rm", token)
+    named = engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+    mine = [local_image(service, tag) for service in Service for tag in (*RELEASES, BROKEN)]
+    remove_images(engine, [*mine, *(name for name in named if name.startswith((f"localhost:{port}/", f"{ACCOUNT}.dkr.ecr.")))])
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port

@@ -1,0 +1,99 @@
+"""Payments that go on all the time, as a merchant's system makes them: the official SDK, an idempotency key each, a few retries."""
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import stripe
+
+_CLIENTS = 4
+_PAUSE_SECONDS = 0.25
+_RETRIES_MAX = 6
+_JOIN_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What went wrong with the payments of a run."""
+
+    failed: list[str]
+    """Orders whose payment got an error, in spite of the SDK's retries."""
+    missing: list[str]
+    """Orders that were told "succeeded" and have no payment."""
+    doubled: list[str]
+    """Orders with more than one payment or charge."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Use it as a context: payments are made until it is left."""
+
+    base_url: str
+    key: str
+    label: str
+    """Begins the name of each order, so that runs don't mix."""
+    paid: list[str] = field(default_factory=list[str])
+    failed: list[str] = field(default_factory=list[str])
+    slowest_seconds: float = 0.0
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list[threading.Thread])
+
+    def __enter__(self) -> Self:
+        for number in range(_CLIENTS):
+            thread = threading.Thread(target=self._pay, args=(number,), name=f"merchant {number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(_JOIN_SECONDS_MAX)
+
+    def wait_for(self, payments: int, seconds_max: float = 60.0) -> None:
+        """Wait until that many more payments were made; raises `TimeoutError`."""
+        wanted, deadline = len(self.paid) + payments, time.monotonic() + seconds_max
+        while len(self.paid) < wanted:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(self.paid)} payments, and no more: {self.failed[-1:]}")
+            time.sleep(0.05)
+
+    def _pay(self, number: int) -> None:
+        client = stripe.StripeClient(self.key, base_addresses={"api": self.base_url}, max_network_retries=_RETRIES_MAX)
+        count = 0
+        while not self._ended.is_set():
+            order = f"{self.label}-{number}-{count}"
+            count += 1
+            started = time.monotonic()
+            try:
+                payment = client.v1.payment_intents.create(
+                    {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True, "metadata": {"order": order}},
+                    {"idempotency_key": order},
+                )
+            except stripe.StripeError as failure:
+                self.failed.append(f"{order}: {type(failure).__name__} {str(failure.user_message or '')[:160]}")
+            else:
+                # An outcome that isn't known yet is no failure: the sweeper finishes it, and `faults` looks again.
+                (self.paid if payment.status in ("succeeded", "processing") else self.failed).append(order)
+            self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - started)
+            self._ended.wait(_PAUSE_SECONDS)
+
+    def faults(self) -> Faults:
+        """Hold what the merchant was told against what there is, payment by payment."""
+        client = stripe.StripeClient(self.key, base_addresses={"api": self.base_url}, max_network_retries=_RETRIES_MAX)
+        payments: Counter[str] = Counter()
+        charges: Counter[str] = Counter()
+        for payment in client.v1.payment_intents.list({"limit": 100}).auto_paging_iter():
+            if payment.status == "succeeded" and payment.metadata:
+                payments[payment.metadata.to_dict().get("order", "")] += 1
+        for charge in client.v1.charges.list({"limit": 100}).auto_paging_iter():
+            if charge.paid and charge.metadata:
+                charges[charge.metadata.to_dict().get("order", "")] += 1
+        return Faults(
+            failed=list(self.failed),
+            missing=[order for order in self.paid if not payments[order]],
+            doubled=[order for order in self.paid if payments[order] > 1 or charges[order] > 1],
+        )

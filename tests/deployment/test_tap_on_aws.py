@@ -1,0 +1,361 @@
+"""`tap deploy`, `release`, `rollback`, `status` and `verify` as an operator uses them, on an emulated AWS."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from payments.cli.assembly import Assembly, synthesise
+from payments.cli.aws.clients import connect
+from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.aws.plan import make_plan
+from payments.cli.aws.status import read_status
+from payments.runtime.topology import SERVICES, Colour, Names, Service
+from tests.support.emulated_aws import REGION, ROOT, Aws, Emulator, clients, running_emulator, wait_until
+from tests.support.front_door import FrontDoor, front_door
+
+ENVIRONMENT = "prcli"
+NAMES = Names(ENVIRONMENT)
+API = Service.PAYMENT_API
+SECONDS_PER_MINUTE = 1.0
+"""Old tasks are kept for 15 s: long enough to go back in, short enough to wait for."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Somebody with a checkout, a container engine, and credentials."""
+
+    emulator: Emulator
+    aws: Aws
+    door: FrontDoor
+    engine: Path
+    home: Path
+    environment: DeployedEnvironment
+
+    def start(self, *arguments: str, checkout: Path = ROOT) -> subprocess.Popen[str]:
+        polling = () if arguments[0] == "status" else ("--poll-seconds", "0.1")
+        command = [sys.executable, "-m", "payments.cli", *arguments, "--environment", ENVIRONMENT, *polling]
+        environment = os.environ | {"ENGINE": str(self.engine), "CDK_HOME": str(self.home), "COLUMNS": "240"}
+        return subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def tap(self, *arguments: str, fails: bool = False, checkout: Path = ROOT) -> str:
+        """Run a command; returns what it printed, or the one line of its failure."""
+        process = self.start(*arguments, checkout=checkout)
+        output, errors = process.communicate(timeout=240)
+        assert process.returncode == (1 if fails else 0), output + errors
+        return errors.strip().splitlines()[-1] if fails else output
+
+    def deploy(self, image: str, *options: str, fails: bool = False, checkout: Path = ROOT) -> str:
+        return self.tap("deploy", "--image", image, "--public-url", self.door.url, *options, fails=fails, checkout=checkout)
+
+    def service(self, service: Service = API) -> dict[str, Any]:
+        """What `tap status --json` says of a service."""
+        return read_status(self.environment)["services"][service]
+
+    def settle(self) -> None:
+        """Have no deployment running, and no task of an earlier one."""
+        name = NAMES.task_family(API)
+        if deployment := self.service()["deployment"]:
+            self.aws.codedeploy.continue_deployment(deploymentId=deployment, deploymentWaitType="TERMINATION_WAIT")
+        wait_until(
+            lambda: (
+                not self.aws.codedeploy.list_deployments(
+                    applicationName=name, deploymentGroupName=name, includeOnlyStatuses=["Created", "Queued", "InProgress"]
+                )["deployments"]
+            ),
+            "no deployment runs",
+        )
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Generator[Operator]:
+    directory = tmp_path_factory.mktemp("operator")
+    engine = directory / "engine"
+    engine.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("fake_engine.py")}" "$@"\n')
+    engine.chmod(engine.stat().st_mode | stat.S_IXUSR)
+    with (
+        running_emulator(directory, SECONDS_PER_MINUTE) as emulator,
+        clients(emulator) as aws,
+        front_door() as door,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in emulator.environment.items():
+            patch.setenv(name, value)
+        yield Operator(emulator, aws, door, engine, directory / "cdk", DeployedEnvironment(connect(REGION), NAMES))
+
+
+@pytest.fixture(scope="module")
+def first(operator: Operator) -> str:
+    """What the first deployment printed; its release check pays at the front door of these tests."""
+    output = operator.deploy("one", "--bootstrap")
+    configuration = operator.aws.functions.get_function_configuration(FunctionName=NAMES.hook_function)
+    variables = {**configuration.get("Environment", {}).get("Variables", {}), "TEST_URL": operator.door.url}
+    operator.aws.functions.update_function_configuration(FunctionName=NAMES.hook_function, Environment={"Variables": variables})
+    return output
+
+
+@pytest.fixture
+def deployed(operator: Operator, first: str) -> Generator[Operator]:
+    assert first
+    operator.door.declines = False
+    operator.settle()
+    yield operator
+    operator.settle()
+
+
+def test_without_bootstrap_nothing_is_begun(operator: Operator) -> None:
+    line = operator.deploy("one", fails=True)
+    assert "deploy once with --bootstrap" in line
+
+
+def test_an_environment_comes_from_nothing_in_one_command(operator: Operator, first: str) -> None:
+    for service in SERVICES:
+        state = operator.service(service)
+        assert state["tasks"] == {"desired": 1, "running": 1}
+        assert state["traffic"] == {"blue": 100, "green": 0}
+        assert state["image"] == f"{NAMES.repository(service)}:one"
+    assert "The database's schema is up to date." in first
+    assert f"pi_1 succeeded through {operator.door.url}" in first
+    assert f"ClusterName{ENVIRONMENT} = tap-{ENVIRONMENT}" in first
+    (key,) = operator.door.keys
+    assert key.startswith("sk_test_")
+    assert key not in first
+    assert "CREATE_COMPLETE" in first, "progress, resource by resource"
+
+
+def test_a_later_deployment_leaves_what_runs(deployed: Operator) -> None:
+    before = deployed.service()
+    assert "that was a dry run" in deployed.deploy("two", "--dry-run")
+    newest = deployed.aws.ecs.describe_task_definition(taskDefinition=NAMES.task_family(API))["taskDefinition"]
+    assert newest.get("revision") == 1, "a dry run changes nothing"
+    output = deployed.deploy("two")
+    assert deployed.service() == before
+    assert f"payment-api still runs {before['image']}. Bring two into service: tap release payment-api --image two" in output
+
+
+def test_a_release_moves_traffic_and_the_next_deployment_leaves_it_there(deployed: Operator) -> None:
+    before = deployed.service()
+    asked = len(deployed.door.asked)
+    output = deployed.tap("release", API, "--image", "two", "--build")
+    after = deployed.service()
+    assert {"POST /v1/payment_intents", "GET /v1/balance", "GET /v1/events"} <= set(deployed.door.asked[asked:]), (
+        "the release was tried out"
+    )
+    assert after["image"].startswith("tap-prcli/payment-api@sha256:")
+    assert after["traffic"] == {colour: 100 - share for colour, share in before["traffic"].items()}
+    assert "ALARM" not in after["alarms"].values()
+    assert "AfterAllowTestTraffic: Succeeded" in output
+    assert "payment-api runs two." in output
+    deployed.settle()
+    (summary,) = [line for line in deployed.deploy("two").splitlines() if line.startswith("Resources:")]
+    assert summary == "Resources: 0 added, 0 removed, 2 changed", "the rules of both listeners follow what serves"
+    assert deployed.service()["traffic"] == after["traffic"]
+    strategy = deployed.aws.ecs.describe_services(cluster=NAMES.cluster, services=[_ecs_service(deployed)])["services"][0]
+    (task_set,) = strategy.get("taskSets", [])
+    assert {each["capacityProvider"] for each in task_set.get("capacityProviderStrategy", [])} == {"FARGATE", "FARGATE_SPOT"}
+
+
+def _ecs_service(operator: Operator) -> str:
+    name = NAMES.task_family(API)
+    group = operator.aws.codedeploy.get_deployment_group(applicationName=name, deploymentGroupName=name)["deploymentGroupInfo"]
+    return group.get("ecsServices", [])[0].get("serviceName", "")
+
+
+def test_going_back_while_the_old_tasks_are_kept(deployed: Operator) -> None:
+    before = deployed.service()
+    deployed.tap("release", API, "--image", "four", "--build")
+    assert "runs already" in deployed.tap("release", API, "--image", "two", fails=True)
+    output = deployed.tap("rollback", API)
+    assert "traffic goes back to the old tasks" in output
+    after = deployed.service()
+    assert (after["traffic"], after["task_definition"]) == (before["traffic"], before["task_definition"])
+
+
+def test_going_back_after_the_old_tasks_ended(deployed: Operator) -> None:
+    before = deployed.service()
+    deployed.tap("release", API, "--image", "five", "--build")
+    deployed.settle()
+    deployed.tap("rollback", API)
+    assert deployed.service()["task_definition"] == before["task_definition"]
+
+
+def test_a_release_follows_another_when_told_to_end_the_old_tasks(deployed: Operator) -> None:
+    deployed.tap("release", API, "--image", "six", "--build")
+    output = deployed.tap("release", API, "--image", "seven", "--build", "--end-wait")
+    assert "end now" in output
+    assert "payment-api runs seven" in output
+
+
+def test_a_release_that_cannot_pay_gets_no_traffic(deployed: Operator) -> None:
+    before = deployed.service()
+    deployed.door.declines = True
+    line = deployed.tap("release", API, "--image", "eight", "--build", fails=True)
+    assert "HOOK_EXECUTION_FAILURE" in line
+    after = deployed.service()
+    assert (after["traffic"], after["task_definition"]) == (before["traffic"], before["task_definition"])
+
+
+def test_an_alarm_undoes_a_release_and_refuses_the_next(deployed: Operator) -> None:
+    before = deployed.service()
+    (alarm,) = before["alarms"]
+    process = deployed.start("release", API, "--image", "nine", "--build")
+    wait_until(lambda: deployed.service()["traffic"] != before["traffic"], "traffic moved", 60)
+    deployed.aws.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="A test says so")
+    try:
+        process.communicate(timeout=60)
+        wait_until(lambda: deployed.service()["traffic"] == before["traffic"], "traffic is back", 60)
+        assert "is red" in deployed.tap("release", API, "--image", "nine", fails=True) or deployed.service()["deployment"]
+    finally:
+        deployed.aws.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="A test says so")
+    wait_until(lambda: deployed.service()["deployment"] is None, "the deployment ended", 60)
+    assert deployed.service()["task_definition"] == before["task_definition"]
+
+
+def test_interrupting_a_release_lets_it_go_on(deployed: Operator) -> None:
+    before = deployed.service()
+    process = deployed.start("release", API, "--image", "ten", "--build")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("Deployment d-"):
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    if process.returncode != 0:  # it may have been through already
+        assert process.returncode == 130
+        assert "goes on without this command" in output
+    wait_until(lambda: deployed.service()["traffic"] != before["traffic"], "the release goes on", 60)
+
+
+def test_traffic_that_somebody_split_by_hand_is_not_moved(deployed: Operator) -> None:
+    groups = {
+        each.get("TargetGroupName"): each.get("TargetGroupArn", "") for each in deployed.aws.elb.describe_target_groups()["TargetGroups"]
+    }
+    mine = [groups["tap-api-blue-prcli"], groups["tap-api-green-prcli"]]
+    listeners = deployed.aws.elb.describe_listeners(
+        LoadBalancerArn=deployed.aws.elb.describe_load_balancers(Names=[NAMES.cluster])["LoadBalancers"][0].get("LoadBalancerArn", "")
+    )
+    listener = next(each.get("ListenerArn", "") for each in listeners["Listeners"] if each.get("Port") == 80)
+    rule = next(
+        each
+        for each in deployed.aws.elb.describe_rules(ListenerArn=listener)["Rules"]
+        if any(arn in json.dumps(each.get("Actions")) for arn in mine)
+    )
+    actions: Any = rule.get("Actions")
+    split: Any = [{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": arn, "Weight": 50} for arn in mine]}}]
+    deployed.aws.elb.modify_rule(RuleArn=rule.get("RuleArn", ""), Actions=split)
+    try:
+        assert "is split though no deployment runs" in deployed.deploy("two", fails=True)
+        assert "is split (50 % on blue, 50 % on green)" in deployed.tap("release", API, "--image", "two", fails=True)
+    finally:
+        deployed.aws.elb.modify_rule(RuleArn=rule.get("RuleArn", ""), Actions=actions)
+
+
+@pytest.fixture(scope="module")
+def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    context = {"environmentSuffix": ENVIRONMENT, "imageTag": "two"}
+    return synthesise(tmp_path_factory.mktemp("plan"), context, region=REGION).directory
+
+
+TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
+Change = Callable[[dict[str, Any]], None]
+"""Of the services' template."""
+
+
+def of_type(template: dict[str, Any], resource_type: str) -> str:
+    return next(name for name, each in template["Resources"].items() if each["Type"] == resource_type and "paymentapi" in name)
+
+
+def another_grace_period(template: dict[str, Any]) -> None:
+    template["Resources"][of_type(template, "AWS::ECS::Service")]["Properties"]["HealthCheckGracePeriodSeconds"] += 1
+
+
+def another_logical_id(template: dict[str, Any]) -> None:
+    template["Resources"]["Renamed"] = template["Resources"].pop(of_type(template, "AWS::ECS::Service"))
+
+
+def another_target_group(template: dict[str, Any]) -> None:
+    """Let payment-api's rules lead to the other of its two target groups."""
+    groups = {each["Properties"].get("Name"): name for name, each in template["Resources"].items() if each["Type"] == TARGET_GROUP}
+    mine = [groups[NAMES.target_group(API, colour)] for colour in Colour]
+    for rule in (each for each in template["Resources"].values() if each["Type"] == "AWS::ElasticLoadBalancingV2::ListenerRule"):
+        for action in rule["Properties"]["Actions"]:
+            if (target := action["TargetGroupArn"]["Ref"]) in mine:
+                action["TargetGroupArn"]["Ref"] = mine[1 - mine.index(target)]
+
+
+def another_name(template: dict[str, Any]) -> None:
+    template["Resources"][of_type(template, TARGET_GROUP)]["Properties"]["Name"] = "tap-other"
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (another_grace_period, "HealthCheckGracePeriodSeconds would change, and a service that CodeDeploy deploys refuses every update"),
+        (another_logical_id, "(AWS::ECS::Service) would be removed"),
+        (another_target_group, "that would be an outage"),
+        (another_name, "would be replaced, since its Name would change"),
+    ],
+)
+def test_a_change_that_would_fail_or_cause_an_outage_is_refused(
+    deployed: Operator, synthesised: Path, tmp_path: Path, change: Change, refusal: str
+) -> None:
+    live = deployed.environment.services()
+    serving = {service: each.serving for service, each in live.items() if each.serving is not None}
+    assembly = Assembly(Path(shutil.copytree(synthesised, tmp_path / "assembly")))
+    (path,) = assembly.directory.glob("*Ecs*.nested.template.json")
+    template = json.loads(path.read_text())
+    if serving[API] is Colour.GREEN:  # the plan was synthesised while blue served
+        another_target_group(template)
+    path.write_text(json.dumps(template))
+    assert make_plan(assembly, deployed.environment, live).refusals == []
+    change(template)
+    path.write_text(json.dumps(template))
+    assert any(refusal in each for each in make_plan(assembly, deployed.environment, live).refusals)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout whose infrastructure may be changed."""
+    for name in ("app.py", "cdk.json"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "lib", tmp_path / "lib")
+    return tmp_path
+
+
+def test_another_size_makes_a_revision_that_waits_for_its_release(deployed: Operator, checkout: Path) -> None:
+    sizes = checkout / "lib/environments.py"
+    text = sizes.read_text()
+    changed = text.replace("cpu=512, memory_mb=1024, tasks_min=1", "cpu=1024, memory_mb=2048, tasks_min=2")
+    assert changed != text
+    sizes.write_text(changed)
+    before = deployed.service()
+    deployed.deploy("two", checkout=checkout)
+    after = deployed.service()
+    assert after["tasks"]["desired"] == 2
+    assert (after["traffic"], after["task_definition"]) == (before["traffic"], before["task_definition"])
+    newest = deployed.aws.ecs.describe_task_definition(taskDefinition=NAMES.task_family(API))["taskDefinition"]
+    assert newest.get("memory") == "2048"
+    assert f"{NAMES.task_family(API)}:{newest.get('revision')}" != after["task_definition"]
+
+
+def test_the_books_are_proved_by_a_task(deployed: Operator) -> None:
+    assert "The books are in order." in deployed.tap("verify")
+
+
+def test_a_region_is_asked_for(operator: Operator) -> None:
+    environment = {name: value for name, value in operator.emulator.environment.items() if not name.endswith("REGION")}
+    command = [sys.executable, "-m", "payments.cli", "status", "--environment", ENVIRONMENT]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.strip()) == (1, "No region: give --region, or set AWS_REGION.")
+    assert REGION not in done.stdout
