@@ -1,7 +1,7 @@
 """An emulated AWS without an engine, and Tap's stack on it, deployed by the unmodified CDK command line."""
 
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +10,6 @@ from tests.support.emulated_aws import (
     ACCOUNT,
     DEV,
     REGION,
-    Assemblies,
     Aws,
     Cdk,
     Emulator,
@@ -40,20 +39,12 @@ def cdk(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Cdk:
 
 
 @pytest.fixture(scope="session")
-def assemblies(tmp_path_factory: pytest.TempPathFactory) -> Assemblies:
-    base = tmp_path_factory.mktemp("assemblies")
-    with ThreadPoolExecutor() as pool:
-        first = pool.submit(synthesise, base / "first", imageTag="one")
-        second = pool.submit(synthesise, base / "second", imageTag="two")
-        return Assemblies(first.result(), second.result())
-
-
-@pytest.fixture(scope="session")
-def deployed(cdk: Cdk, aws: Aws, assemblies: Assemblies) -> Assemblies:
-    """Environment dev, with one healthy task of each service."""
-    cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", str(assemblies.first))
-    cdk("deploy", DEV.stack, "--app", str(assemblies.first), "--require-approval", "never")
+def deployed(cdk: Cdk, aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Environment dev, with one healthy task of each service; what it was made from."""
+    assembly = synthesise(tmp_path_factory.mktemp("assembly"), imageTag="one")
+    cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", str(assembly))
+    cdk("deploy", DEV.stack, "--app", str(assembly), "--require-approval", "never")
     for service in SERVICES:
         put_image(aws, service, "one")
         scale(aws, service, 1)
-    return assemblies
+    return assembly

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from payments.runtime.topology import SERVICES, Service
-from tests.support.emulated_aws import DEV, Assemblies, Aws, Cdk, put_image, scale, service_arn, task_sets, wait_until
+from tests.support.emulated_aws import DEV, Aws, Cdk, changed, put_image, scale, service_arn, task_sets, wait_until
 
 pytestmark = pytest.mark.usefixtures("deployed")
 
@@ -36,11 +36,11 @@ def template_of(directory: Path, stack: str) -> Any:
     return json.loads(path.read_text())
 
 
-def test_every_resource_of_every_nested_stack_is_made(aws: Aws, deployed: Assemblies) -> None:
+def test_every_resource_of_every_nested_stack_is_made(aws: Aws, deployed: Path) -> None:
     made = stacks(aws)
     assert len(made) == 7
     for stack in made:
-        template = template_of(deployed.first, stack)
+        template = template_of(deployed, stack)
         told = resources(aws, stack)
         assert told.keys() == template["Resources"].keys()
         assert {each.get("ResourceStatus") for each in told.values()} == {"CREATE_COMPLETE"}
@@ -134,11 +134,12 @@ def test_missing_image_is_an_error(aws: Aws) -> None:
     assert refused.value.response.get("Error", {}).get("Code") == "ImageNotFoundException"
 
 
-def test_update_makes_new_revisions_and_leaves_services_alone(aws: Aws, cdk: Cdk, deployed: Assemblies) -> None:
+def test_update_makes_new_revisions_and_leaves_services_alone(aws: Aws, cdk: Cdk, deployed: Path, tmp_path: Path) -> None:
     before = {service: (service_arn(aws, service), task_sets(aws, service)[0]["id"]) for service in SERVICES}
     revision = aws.ecs.describe_task_definition(taskDefinition=DEV.migration_family)["taskDefinition"].get("revision", 0)
     put_image(aws, Service.PAYMENT_API, "two")
-    cdk("deploy", DEV.stack, "--app", str(deployed.second), "--require-approval", "never")
+    directory = changed(deployed, tmp_path / "changed", "Ecs", ':one"', ':two"')
+    cdk("deploy", DEV.stack, "--app", str(directory), "--require-approval", "never")
     assert aws.cloudformation.describe_stacks(StackName=DEV.stack)["Stacks"][0]["StackStatus"] == "UPDATE_COMPLETE"
     told = aws.ecs.describe_task_definition(taskDefinition=DEV.migration_family)["taskDefinition"]
     assert told.get("revision") == revision + 1
@@ -149,9 +150,9 @@ def test_update_makes_new_revisions_and_leaves_services_alone(aws: Aws, cdk: Cdk
     assert {service: (service_arn(aws, service), task_sets(aws, service)[0]["id"]) for service in SERVICES} == before
 
 
-def test_update_that_touches_a_service_is_refused_and_rolled_back(aws: Aws, cdk: Cdk, deployed: Assemblies, tmp_path: Path) -> None:
-    directory = tmp_path / "changed"
-    changed_assembly(deployed.second, directory)
+def test_update_that_touches_a_service_is_refused_and_rolled_back(aws: Aws, cdk: Cdk, deployed: Path, tmp_path: Path) -> None:
+    grace = '"HealthCheckGracePeriodSeconds": '
+    directory = changed(deployed, tmp_path / "changed", "Ecs", f"{grace}90", f"{grace}91")
     done = cdk("deploy", DEV.stack, "--app", str(directory), "--require-approval", "never", check=False)
     assert done.returncode != 0
     assert "Use AWS CodeDeploy to trigger a new deployment" in done.stdout + done.stderr
@@ -159,31 +160,9 @@ def test_update_that_touches_a_service_is_refused_and_rolled_back(aws: Aws, cdk:
     assert {each.get("ResourceStatus") for each in resources(aws, "Ecs").values()} == {"UPDATE_COMPLETE"}
 
 
-def changed_assembly(source: Path, directory: Path) -> None:
-    """Copy an assembly and let its services' grace period differ, under asset names of its own."""
-    directory.mkdir()
-    names = {path.name for path in source.iterdir() if path.is_file()}
-    (assets,) = [json.loads((source / name).read_text()) for name in names if name.endswith(".assets.json")]
-    keys = [
-        key
-        for key, each in assets["files"].items()
-        if "Ecs" in each["source"]["path"] or each["source"]["path"] == "TapStackdev.template.json"
-    ]
-    for path in source.iterdir():
-        if path.is_dir():
-            (directory / path.name).symlink_to(path)
-            continue
-        text = path.read_text()
-        for key in keys:
-            text = text.replace(key, key[::-1])
-        if "Ecs" in path.name:
-            text = text.replace('"HealthCheckGracePeriodSeconds": 90', '"HealthCheckGracePeriodSeconds": 91')
-        (directory / path.name).write_text(text)
-
-
-def test_destruction_leaves_what_is_retained_on_purpose_and_nothing_else(aws: Aws, cdk: Cdk, deployed: Assemblies) -> None:
+def test_destruction_leaves_what_is_retained_on_purpose_and_nothing_else(aws: Aws, cdk: Cdk, deployed: Path) -> None:
     (kept,) = [each.get("PhysicalResourceId") for each in resources(aws, "Ecs").values() if each.get("ResourceType") == "AWS::S3::Bucket"]
-    cdk("destroy", DEV.stack, "--app", str(deployed.second), "--force")
+    cdk("destroy", DEV.stack, "--app", str(deployed), "--force")
     with pytest.raises(ClientError, match="does not exist"):
         aws.cloudformation.describe_stacks(StackName=DEV.stack)
     assert aws.ecs.list_tasks(cluster=DEV.cluster)["taskArns"] == []
