@@ -7,10 +7,10 @@ INSTALLED := .venv/.installed
 EMULATOR := .venv/emulator/.installed
 CDK := .venv/cdk/node_modules/.bin/cdk
 
-.PHONY: help install up down test check format bench lock synth cdk images rehearse
+.PHONY: help install up down test check format bench lock synth cdk images rehearse rehearse-aws
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 install: $(INSTALLED) ## Set up .venv
 
@@ -59,6 +59,9 @@ $(CDK): $(INSTALLED) package.json package-lock.json
 
 rehearse: $(INSTALLED) $(CDK) ## Deploy, release, break and destroy an environment offline, with real containers (needs root or a Docker engine)
 	@$(BIN)/python -m rehearsal $(ARGS)
+
+rehearse-aws: $(INSTALLED) $(CDK) ## The same in a real account, which costs money (TAP_REHEARSE_AWS_ACCOUNT=...)
+	@$(BIN)/python -m rehearsal.real_account
 
 synth: $(INSTALLED) ## Synthesise dev, staging and prod into cdk.out/ (no AWS account needed)
 	@for environment in dev staging prod; do \
