@@ -36,20 +36,25 @@ RUN tools/bin/python -m hatchling build --target wheel --directory . \
     && find /files \( -type d -exec chmod 0755 {} + \) -o \( -type f -exec chmod 0644 {} + \) \
     && find /files -exec touch --no-dereference --date=2000-01-01T00:00Z {} +
 
-FROM ${BASE} AS system
+# Without what installs or builds things, and without programs that give rights.
+FROM ${BASE} AS trimmed
 RUN library="$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && pip="$(python -c 'import pathlib, pip; print(pathlib.Path(pip.__file__).parents[1])')" \
+    && dpkg --purge --force-depends --force-remove-essential --force-remove-protected apt $(dpkg-query --show --showformat '${Package} ' 'libapt-pkg*') \
     && rm -rf "$pip"/pip "$pip"/pip-* "$library"/ensurepip "$library"/idlelib "$library"/pydoc_data "$library"/test "$library"/tkinter "$library"/turtledemo \
         /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/bin/pydoc* /usr/local/bin/python*-config /usr/local/include \
-        /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/cache/ldconfig/* /var/log/* /root/.cache /tmp/* \
+        /etc/apt /var/lib/apt /var/cache/apt /var/cache/debconf/* /var/cache/ldconfig/* /var/log/* /root/.cache /tmp/* \
     && python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash "$library" \
-    && find / -xdev -type f -perm /6000 -exec chmod ug-s {} + \
-    && find / \( -path /proc -o -path /sys -o -path /dev -o -path /etc/hosts -o -path /etc/resolv.conf \) -prune \
-        -o -exec touch --no-dereference --date=2000-01-01T00:00Z {} +
+    && find / -xdev -type f -perm /6000 -exec chmod ug-s {} +
+
+# Apart, since the engine mounts files in a running container's /etc, which dates it.
+FROM ${BASE} AS system
+COPY --from=trimmed / /files
+RUN find /files -exec touch --no-dereference --date=2000-01-01T00:00Z {} +
 
 # What was removed above is in no layer.
 FROM scratch AS runtime
-COPY --from=system / /
+COPY --from=system /files /
 COPY --from=dependencies /files /
 COPY --from=project /files /
 ENV PATH=/app/.venv/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 TAP_HOST=0.0.0.0
