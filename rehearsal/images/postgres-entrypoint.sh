@@ -11,7 +11,6 @@ fi
 
 if [ "$(id -u)" = 0 ]; then
     install -d -o postgres -g postgres -m 0700 "$PGDATA"
-    install -d -o postgres -g postgres /var/run/postgresql
     chown -R postgres:postgres "$PGDATA"
     exec gosu postgres "$0" postgres "$@"
 fi
