@@ -17,7 +17,7 @@ import pytest
 from payments.cli.assembly import Assembly, synthesise
 from payments.cli.aws.clients import connect
 from payments.cli.aws.environment import DeployedEnvironment
-from payments.cli.aws.plan import make_plan
+from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
 from payments.cli.aws.status import read_status
 from payments.runtime.topology import SERVICES, Colour, Names, Service
 from tests.support.emulated_aws import REGION, ROOT, Aws, Emulator, clients, running_emulator, wait_until
@@ -159,7 +159,9 @@ def test_a_release_moves_traffic_and_the_next_deployment_leaves_it_there(deploye
     assert "payment-api runs two." in output
     deployed.settle()
     (summary,) = [line for line in deployed.deploy("two").splitlines() if line.startswith("Resources:")]
-    assert summary == "Resources: 0 added, 0 removed, 2 changed", "the rules of both listeners follow what serves"
+    assert summary == "Resources: 0 added, 0 removed, 0 changed", (
+        "rules stay as CloudFormation knows them: not even a rollback touches them"
+    )
     assert deployed.service()["traffic"] == after["traffic"]
     strategy = deployed.aws.ecs.describe_services(cluster=NAMES.cluster, services=[_ecs_service(deployed)])["services"][0]
     (task_set,) = strategy.get("taskSets", [])
@@ -262,39 +264,41 @@ def test_traffic_that_somebody_split_by_hand_is_not_moved(deployed: Operator) ->
 
 
 @pytest.fixture(scope="module")
-def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    context = {"environmentSuffix": ENVIRONMENT, "imageTag": "two"}
+def synthesised(operator: Operator, first: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the next deployment would be, with nothing changed."""
+    assert first
+    colours = deployed_colours(NAMES, deployed_templates(operator.environment))
+    context = {"environmentSuffix": ENVIRONMENT, "imageTag": "two", "serving": json.dumps(colours)}
     return synthesise(tmp_path_factory.mktemp("plan"), context, region=REGION).directory
 
 
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
-Change = Callable[[dict[str, Any]], None]
-"""Of the services' template."""
+Change = Callable[[dict[str, Any], Colour], None]
+"""Of the services' template, with the target group of payment-api that serves."""
 
 
 def of_type(template: dict[str, Any], resource_type: str) -> str:
     return next(name for name, each in template["Resources"].items() if each["Type"] == resource_type and "paymentapi" in name)
 
 
-def another_grace_period(template: dict[str, Any]) -> None:
+def another_grace_period(template: dict[str, Any], _serving: Colour) -> None:
     template["Resources"][of_type(template, "AWS::ECS::Service")]["Properties"]["HealthCheckGracePeriodSeconds"] += 1
 
 
-def another_logical_id(template: dict[str, Any]) -> None:
+def another_logical_id(template: dict[str, Any], _serving: Colour) -> None:
     template["Resources"]["Renamed"] = template["Resources"].pop(of_type(template, "AWS::ECS::Service"))
 
 
-def another_target_group(template: dict[str, Any]) -> None:
-    """Let payment-api's rules lead to the other of its two target groups."""
+def another_priority_where_nothing_serves(template: dict[str, Any], serving: Colour) -> None:
+    """A rule of payment-api's changes, and with that leads to the target group that has no task."""
+    idle = NAMES.target_group(API, Colour.GREEN if serving is Colour.BLUE else Colour.BLUE)
     groups = {each["Properties"].get("Name"): name for name, each in template["Resources"].items() if each["Type"] == TARGET_GROUP}
-    mine = [groups[NAMES.target_group(API, colour)] for colour in Colour]
-    for rule in (each for each in template["Resources"].values() if each["Type"] == "AWS::ElasticLoadBalancingV2::ListenerRule"):
-        for action in rule["Properties"]["Actions"]:
-            if (target := action["TargetGroupArn"]["Ref"]) in mine:
-                action["TargetGroupArn"]["Ref"] = mine[1 - mine.index(target)]
+    rule = template["Resources"][of_type(template, "AWS::ElasticLoadBalancingV2::ListenerRule")]["Properties"]
+    rule["Priority"] += 1
+    rule["Actions"][0]["TargetGroupArn"]["Ref"] = groups[idle]
 
 
-def another_name(template: dict[str, Any]) -> None:
+def another_name(template: dict[str, Any], _serving: Colour) -> None:
     template["Resources"][of_type(template, TARGET_GROUP)]["Properties"]["Name"] = "tap-other"
 
 
@@ -303,25 +307,23 @@ def another_name(template: dict[str, Any]) -> None:
     [
         (another_grace_period, "HealthCheckGracePeriodSeconds would change, and a service that CodeDeploy deploys refuses every update"),
         (another_logical_id, "(AWS::ECS::Service) would be removed"),
-        (another_target_group, "that would be an outage"),
+        (another_priority_where_nothing_serves, "that would be an outage"),
         (another_name, "would be replaced, since its Name would change"),
     ],
 )
 def test_a_change_that_would_fail_or_cause_an_outage_is_refused(
     deployed: Operator, synthesised: Path, tmp_path: Path, change: Change, refusal: str
 ) -> None:
-    live = deployed.environment.services()
-    serving = {service: each.serving for service, each in live.items() if each.serving is not None}
+    live, before = deployed.environment.services(), deployed_templates(deployed.environment)
+    serving = live[API].serving
+    assert serving is not None
     assembly = Assembly(Path(shutil.copytree(synthesised, tmp_path / "assembly")))
     (path,) = assembly.directory.glob("*Ecs*.nested.template.json")
     template = json.loads(path.read_text())
-    if serving[API] is Colour.GREEN:  # the plan was synthesised while blue served
-        another_target_group(template)
+    assert make_plan(assembly, NAMES, before, live).refusals == []
+    change(template, serving)
     path.write_text(json.dumps(template))
-    assert make_plan(assembly, deployed.environment, live).refusals == []
-    change(template)
-    path.write_text(json.dumps(template))
-    assert any(refusal in each for each in make_plan(assembly, deployed.environment, live).refusals)
+    assert any(refusal in each for each in make_plan(assembly, NAMES, before, live).refusals)
 
 
 @pytest.fixture
@@ -333,14 +335,21 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_another_size_makes_a_revision_that_waits_for_its_release(deployed: Operator, checkout: Path) -> None:
-    sizes = checkout / "lib/environments.py"
-    text = sizes.read_text()
-    changed = text.replace("cpu=512, memory_mb=1024, tasks_min=1", "cpu=1024, memory_mb=2048, tasks_min=2")
-    assert changed != text
-    sizes.write_text(changed)
+def change(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+
+
+def test_another_size_waits_for_its_release_and_a_changed_rule_leads_to_what_serves(deployed: Operator, checkout: Path) -> None:
+    change(checkout / "lib/environments.py", "cpu=512, memory_mb=1024, tasks_min=1", "cpu=1024, memory_mb=2048, tasks_min=2")
+    change(checkout / "lib/ecs_stack.py", "priority=10 * (number + 1)", "priority=10 * (number + 1) + 1")
+    if deployed.service()["traffic"]["blue"]:  # what CloudFormation knows must be another than what serves
+        deployed.tap("release", API, "--image", "eleven", "--build")
+        deployed.settle()
     before = deployed.service()
     deployed.deploy("two", checkout=checkout)
+    assert deployed_colours(NAMES, deployed_templates(deployed.environment))[API] is Colour.GREEN
     after = deployed.service()
     assert after["tasks"]["desired"] == 2
     assert (after["traffic"], after["task_definition"]) == (before["traffic"], before["task_definition"])

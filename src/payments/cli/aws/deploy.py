@@ -19,7 +19,7 @@ from payments.cli.assembly import Assembly, FargateTasks, fargate_tasks, synthes
 from payments.cli.aws.clients import Aws
 from payments.cli.aws.environment import DeployedEnvironment, DeployedService
 from payments.cli.aws.images import Images, current_tag
-from payments.cli.aws.plan import make_plan
+from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
 from payments.cli.aws.preflight import check_account, check_quotas
 from payments.cli.aws.release import Releases
 from payments.cli.aws.smoke import pay, sandbox_key
@@ -80,17 +80,14 @@ class Deploy:
         live = {} if first else self._live(environment, tag)
         images = Images(self.aws, self.names, self.console)
         with tempfile.TemporaryDirectory(prefix="tap-deploy-") as directory:
-            serving = {service: each.serving for service, each in live.items() if each.serving is not None}
-            assembly = synthesise(Path(directory), self.options.context(self.names.environment, tag, serving), region=self.aws.region)
+            assembly = self._first_assembly(Path(directory), tag) if first else self._next_assembly(Path(directory), tag, environment, live)
             check_quotas(self.aws, assembly, self.console, first=first)
-            if not first:
-                self._check_plan(assembly, environment, live)
             if self.options.dry_run:
                 self.console.print("Nothing was changed: that was a dry run.")
                 return
             if not first:  # at first there are no repositories yet; later, new revisions should not name what isn't there
                 images.provide(list(SERVICES), tag)
-            self._cdk("deploy", "--app", directory, self.names.stack, "--require-approval", "never", "--progress", "events")
+            self._cdk("deploy", "--app", str(assembly.directory), self.names.stack, "--require-approval", "never", "--progress", "events")
             sizes = {Service(each.service): each for each in fargate_tasks(assembly.templates())}
         if first:
             images.provide(list(SERVICES), tag)
@@ -126,13 +123,27 @@ class Deploy:
                 )
         return live
 
-    def _check_plan(self, assembly: Assembly, environment: DeployedEnvironment, live: Mapping[Service, DeployedService]) -> None:
-        plan = make_plan(assembly, environment, live)
+    def _first_assembly(self, directory: Path, tag: str) -> Assembly:
+        return synthesise(directory, self.options.context(self.names.environment, tag, {}), region=self.aws.region)
+
+    def _next_assembly(
+        self, directory: Path, tag: str, environment: DeployedEnvironment, live: Mapping[Service, DeployedService]
+    ) -> Assembly:
+        """Synthesise so that rules stay as CloudFormation knows them; raises `UsageError` for a plan that would fail or cause an outage."""
+        deployed = deployed_templates(environment)
+        colours = deployed_colours(self.names, deployed)
+        assembly = synthesise(directory / "stays", self.options.context(self.names.environment, tag, colours), region=self.aws.region)
+        plan = make_plan(assembly, self.names, deployed, live)
+        if plan.moved:  # their rules change otherwise: then they must name what serves
+            colours |= {service: serving for service in plan.moved if (serving := live[service].serving) is not None}
+            assembly = synthesise(directory / "serves", self.options.context(self.names.environment, tag, colours), region=self.aws.region)
+            plan = make_plan(assembly, self.names, deployed, live)
         self.console.print("Resources: " + ", ".join(f"{count} {how}" for how, count in plan.changes.items()))
         for refusal in plan.refusals:
             self.console.print(f"[red]✗[/red] {refusal}")
         if plan.refusals:
             raise UsageError(f"Not deployed: {len(plan.refusals)} of the changes would fail or cause an outage.")
+        return assembly
 
     def _cdk(self, *arguments: str) -> None:
         if not _CDK.exists():
@@ -180,9 +191,12 @@ class Deploy:
         outputs = environment.outputs()
         for name, value in outputs.items():
             self.console.print(f"{name} = {value}")
-        scheme = "https" if self.options.certificate_arn else "http"
-        base_url = self.options.public_url or f"{scheme}://{outputs[f'LoadBalancerDNS{self.names.environment}']}"
-        payment = pay(base_url, sandbox_key(environment), pause_seconds=self.options.poll_seconds)
+        base_url = environment.public_url()
+        try:
+            payment = pay(base_url, sandbox_key(environment), pause_seconds=self.options.poll_seconds)
+        except UsageError as failure:
+            name = outputs[f"LoadBalancerDNS{self.names.environment}"]
+            raise UsageError(f"Deployed, but: {failure} Does its name lead to {name}? Once it does, run this again.") from None
         self.console.print(f"[green]{payment} succeeded through {base_url}.[/green]")
         for service, each in environment.services().items():
             image = environment.image(each.task_definition)

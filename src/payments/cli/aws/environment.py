@@ -144,6 +144,13 @@ class DeployedEnvironment:
             raise UsageError(f"No rule of the load balancer leads to {service}.")
         return tuple(arns), weights
 
+    def public_url(self) -> str:
+        """Return what customers' browsers reach, as the newest migration task is told."""
+        family = self.names.migration_family
+        definition = self.aws.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
+        variables = definition.get("containerDefinitions", [{}])[0].get("environment", [])
+        return next(each.get("value", "") for each in variables if each.get("name") == "TAP_PUBLIC_URL")
+
     def replaced_revision(self, task_definition: str) -> str | None:
         """Return the revision that a release's revision replaced, as its tag says."""
         tags = self.aws.ecs.describe_task_definition(taskDefinition=task_definition, include=["TAGS"]).get("tags", [])

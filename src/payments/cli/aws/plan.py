@@ -46,24 +46,44 @@ class Plan:
     """How many resources are added, changed and removed."""
     refusals: list[str]
     """Why it must not be deployed, a sentence each."""
+    moved: set[Service]
+    """Services whose rules would change, and lead elsewhere than where the tasks are that serve."""
 
 
-def make_plan(assembly: Assembly, environment: DeployedEnvironment, live: Mapping[Service, DeployedService]) -> Plan:
+def make_plan(assembly: Assembly, names: Names, deployed: Mapping[str, Template], live: Mapping[Service, DeployedService]) -> Plan:
     """Compare the synthesised environment with the deployed one."""
     changes: Counter[str] = Counter()
     refusals: list[str] = []
-    deployed = dict(_deployed(environment))
-    for logical_id, wanted in assembly.nested(environment.names.stack):
+    moved: set[Service] = set()
+    for logical_id, wanted in assembly.nested(names.stack):
         before, after = deployed.get(logical_id, {}).get("Resources", {}), wanted["Resources"]
         changes["added"] += len(after.keys() - before.keys())
         changes["removed"] += len(before.keys() - after.keys())
         changes["changed"] += sum(_differs(before[name], after[name]) for name in before.keys() & after.keys())
         refusals += _refusals(before, after)
-        refusals += _moved_traffic(environment.names, after, live)
-    return Plan(changes, refusals)
+        for name, service, colour in _rules(names, after):
+            serving = live[service].serving
+            if serving is not colour and (name not in before or _differs(before[name], after[name])):
+                now = f"{serving} serves" if serving else "its traffic is moving"
+                refusals.append(f"{name} would lead {service} to {colour}, but {now}: that would be an outage.")
+                moved.add(service)
+    return Plan(changes, refusals, moved)
 
 
-def _deployed(environment: DeployedEnvironment) -> Iterator[tuple[str, Template]]:
+def deployed_templates(environment: DeployedEnvironment) -> dict[str, Template]:
+    """Return the templates that CloudFormation has of the nested stacks, by logical id."""
+    return dict(_templates(environment))
+
+
+def deployed_colours(names: Names, deployed: Mapping[str, Template]) -> dict[Service, Colour]:
+    """Return which target group the rules led to when the stack was deployed last.
+
+    A rule that stays as CloudFormation knows it is not touched by an update, nor by the rollback of one; whichever group a release has moved its traffic to.
+    """
+    return {service: colour for template in deployed.values() for _, service, colour in _rules(names, template["Resources"])}
+
+
+def _templates(environment: DeployedEnvironment) -> Iterator[tuple[str, Template]]:
     cloudformation = environment.aws.cloudformation
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=environment.names.stack)
     for resource in (each for page in pages for each in page["StackResourceSummaries"]):
@@ -98,17 +118,14 @@ def _differing_properties(old: Mapping[str, Any], new: Mapping[str, Any]) -> lis
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
-def _moved_traffic(names: Names, resources: Mapping[str, Any], live: Mapping[Service, DeployedService]) -> Iterator[str]:
-    """Say which rules would lead elsewhere than where the tasks are that serve now."""
+def _rules(names: Names, resources: Mapping[str, Any]) -> Iterator[tuple[str, Service, Colour]]:
+    """Return the rules of a template, and the target group that each leads to."""
     groups = {name: _colour_of(names, each["Properties"].get("Name")) for name, each in resources.items() if each["Type"] == _TARGET_GROUP}
     for name, rule in resources.items():
-        if rule["Type"] != _RULE:
-            continue
-        for target in _target_groups(rule["Properties"]["Actions"]):
-            found = groups.get(target)
-            if found is not None and (serving := live[found[0]].serving) is not found[1]:
-                now = f"{serving} serves" if serving else "its traffic is moving"
-                yield f"{name} would lead {found[0]} to {found[1]}, but {now}: that would be an outage."
+        if rule["Type"] == _RULE:
+            for target in _target_groups(rule["Properties"]["Actions"]):
+                if (found := groups.get(target)) is not None:
+                    yield name, *found
 
 
 def _target_groups(value: Any) -> Iterator[str]:
