@@ -1,5 +1,6 @@
 """An environment as it is on AWS: read anew each time, kept nowhere."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -150,6 +151,20 @@ class DeployedEnvironment:
         definition = self.aws.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
         variables = definition.get("containerDefinitions", [{}])[0].get("environment", [])
         return next(each.get("value", "") for each in variables if each.get("name") == "TAP_PUBLIC_URL")
+
+    def injected_secret(self, variable: str) -> str:
+        """Return what Secrets Manager has now for a variable of the newest migration task; raises `UsageError` when there is no such value."""
+        family = self.names.migration_family
+        definition = cast("dict[str, Any]", self.aws.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"])
+        sources: dict[str, str] = {each["name"]: each["valueFrom"] for each in definition["containerDefinitions"][0].get("secrets", [])}
+        if variable not in sources:
+            raise UsageError(f"{family} is given no secret as {variable}.")
+        parts = sources[variable].split(":")  # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME:FIELD::
+        arn, field = ":".join(parts[:7]), parts[7]
+        try:
+            return str(json.loads(self.aws.secrets.get_secret_value(SecretId=arn)["SecretString"])[field])
+        except (ValueError, TypeError, KeyError):
+            raise UsageError(f"The secret {arn} isn't JSON with the field {field}.") from None
 
     def replaced_revision(self, task_definition: str) -> str | None:
         """Return the revision that a release's revision replaced, as its tag says."""

@@ -1,9 +1,7 @@
 """A payment in test mode through the front door: the proof that an environment works."""
 
-import json
 import time
 from collections.abc import Callable
-from typing import Any, cast
 
 import stripe
 
@@ -17,14 +15,7 @@ _SECONDS_MAX = 300.0
 
 def sandbox_key(environment: DeployedEnvironment) -> str:
     """Return the secret key of the sandbox merchant, from the secret that the migration task is given."""
-    family = environment.names.migration_family
-    definition = cast("dict[str, Any]", environment.aws.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"])
-    source: str = next(
-        each["valueFrom"] for each in definition["containerDefinitions"][0]["secrets"] if each["name"] == SANDBOX_KEY_VARIABLE
-    )
-    parts = source.split(":")  # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME:FIELD::
-    secret = environment.aws.secrets.get_secret_value(SecretId=":".join(parts[:7]))["SecretString"]
-    return SANDBOX_KEY_PREFIX + str(json.loads(secret)[parts[7]])
+    return SANDBOX_KEY_PREFIX + environment.injected_secret(SANDBOX_KEY_VARIABLE)
 
 
 def pay(base_url: str, key: str, *, pause_seconds: float, sleep: Callable[[float], None] = time.sleep) -> str:
