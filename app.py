@@ -30,6 +30,7 @@ def main() -> None:
                 public_url=context("publicUrl"),
                 image_tag=context("imageTag") or "latest",
                 serving=read_serving(context("serving")),
+                alarm_email=context("alarmEmail"),
                 private_webhooks=str(context("privateWebhooks")).lower() == "true",
                 region=context("region") or os.environ.get("CDK_DEFAULT_REGION"),
             ),

@@ -44,6 +44,6 @@ class ContainerStack(cdk.NestedStack):
             image_scan_on_push=True,
             image_tag_mutability=ecr.TagMutability.IMMUTABLE,
             lifecycle_rules=[ecr.LifecycleRule(description=f"Keep {_IMAGES_KEPT} images", max_image_count=_IMAGES_KEPT)],
-            removal_policy=cdk.RemovalPolicy.RETAIN if protected else cdk.RemovalPolicy.DESTROY,
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if protected else cdk.RemovalPolicy.DESTROY,
             empty_on_delete=not protected,
         )

@@ -304,7 +304,7 @@ class EcsStack(cdk.NestedStack):
                 log_group_name=self._names.log_group(service),
                 encryption_key=self._key,
                 retention=retention(props.size.log_days),
-                removal_policy=cdk.RemovalPolicy.RETAIN if props.size.protected else cdk.RemovalPolicy.DESTROY,
+                removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if props.size.protected else cdk.RemovalPolicy.DESTROY,
             ),
             execution_role=self._execution_role(service),
             task_role=self._task_role(service),

@@ -9,6 +9,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from lib.environments import EnvironmentSize
@@ -19,7 +20,9 @@ _MINUTE = cdk.Duration.minutes(1)
 _FAILING_PERCENT = 5
 _LATENCY_SECONDS = 2.0
 _OUTBOX_SECONDS = 120
-_CONNECTIONS_MAX = 800
+_CONNECTIONS_MAX = 1_000
+"""Above what the services' own pools hold when prod is scaled out as far as it may: ten a task, and a few for the sandbox and for listening."""
+_UNANSWERED_MAX = 10
 _REPLICA_LAG_MS = 1_000
 
 
@@ -34,6 +37,8 @@ class MonitoringStackProps:
     alb: elbv2.ApplicationLoadBalancer
     cluster_name: str
     database_cluster_identifier: str
+    alarm_email: str | None
+    """Who is told; others subscribe to the topic by themselves."""
 
 
 class MonitoringStack(cdk.NestedStack):
@@ -49,10 +54,13 @@ class MonitoringStack(cdk.NestedStack):
             master_key=kms.Key.from_key_arn(self, "Key", props.kms_key_arn),
             enforce_ssl=True,
         )
+        if props.alarm_email is not None:
+            self.topic.add_subscription(cast("sns.ITopicSubscription", subscriptions.EmailSubscription(props.alarm_email)))
         self.rollback_alarms = {service: self._service_alarms(service, made) for service, made in props.services.items()}
         self.payment_api_alarm = self.rollback_alarms[Service.PAYMENT_API]
         self.transaction_processor_alarm = self.rollback_alarms[Service.TRANSACTION_PROCESSOR]
         self.notification_service_alarm = self.rollback_alarms[Service.NOTIFICATION_SERVICE]
+        self._front_door_alarm()
         self._database_alarms()
         self._business_alarms()
         self.dashboard = self._dashboard()
@@ -146,6 +154,17 @@ class MonitoringStack(cdk.NestedStack):
         )
         self._alarm(f"{name} missing tasks", running, 0, f"{name}: fewer tasks run than should", periods=10)
         return rollback
+
+    def _front_door_alarm(self) -> None:
+        """What no task answered is in no target group's counts: with no task at all the services' own alarms see nothing wrong."""
+        unanswered = cloudwatch.Metric(
+            namespace="AWS/ApplicationELB",
+            metric_name="HTTPCode_ELB_5XX_Count",
+            dimensions_map={"LoadBalancer": self._props.alb.load_balancer_full_name},
+            statistic="Sum",
+            period=_MINUTE,
+        )
+        self._alarm("front door", unanswered, _UNANSWERED_MAX, "The load balancer finds nobody to answer requests", periods=2)
 
     def _database(self, name: str, statistic: str = "Average") -> cloudwatch.Metric:
         return cloudwatch.Metric(

@@ -47,6 +47,8 @@ class SecurityStack(cdk.NestedStack):
         self._props = props
         self.kms_key = self._key()
         self._shared_key = cast("kms.IKey", self.kms_key)
+        # What the final snapshot holds can't be read without what it was sealed with.
+        self._kept = cdk.RemovalPolicy.RETAIN if props.size.protected else cdk.RemovalPolicy.DESTROY
         self.db_secret = secretsmanager.Secret(
             self,
             "DatabaseSecret",
@@ -58,6 +60,7 @@ class SecurityStack(cdk.NestedStack):
                 password_length=40,
                 exclude_punctuation=True,
             ),
+            removal_policy=self._kept,
         )
         self.api_secrets = {
             field: secretsmanager.Secret(
@@ -73,6 +76,7 @@ class SecurityStack(cdk.NestedStack):
                     exclude_characters="".join(chr(code) for code in range(33, 127) if chr(code) not in "0123456789abcdef"),
                     require_each_included_type=False,
                 ),
+                removal_policy=self._kept,
             )
             for field in ApiSecretField
         }
@@ -81,7 +85,7 @@ class SecurityStack(cdk.NestedStack):
             acknowledge(
                 secret,
                 {
-                    _NOT_ROTATED: "What it keys is stored under it: a new value needs the old one beside it, which an operator introduces with a new key id."
+                    _NOT_ROTATED: "What it keys is stored under it: replacing it is a procedure of its own, in docs/disaster-recovery.md, and no schedule's work."
                 },
             )
         self.alb_security_group, self.ecs_security_group, self.database_security_group = self._groups()

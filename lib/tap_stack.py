@@ -32,6 +32,7 @@ class TapStackProps:
     region: str | None = None
     serving: Mapping[Service, Colour] = field(default_factory=dict[Service, Colour])
     """The target group of each service that serves now, where it isn't blue."""
+    alarm_email: str | None = None
     private_webhooks: bool = False
     """Webhooks may go to private addresses: for merchants' systems inside of the network."""
 
@@ -123,6 +124,7 @@ class TapStack(cdk.Stack):
                 alb=services.alb,
                 cluster_name=services.cluster.cluster_name,
                 database_cluster_identifier=database.cluster_identifier,
+                alarm_email=props.alarm_email,
             ),
         )
         DeploymentStack(

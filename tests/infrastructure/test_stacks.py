@@ -74,7 +74,7 @@ def test_repositories(synthesised: Synthesised) -> None:
         assert each["Properties"]["ImageTagMutability"] == "IMMUTABLE"
         assert each["Properties"]["ImageScanningConfiguration"] == {"ScanOnPush": True}
         assert each["Properties"]["EncryptionConfiguration"]["EncryptionType"] == "KMS"
-        assert each["DeletionPolicy"] == ("Retain" if synthesised.environment == "prod" else "Delete")
+        assert each["DeletionPolicy"] == ("RetainExceptOnCreate" if synthesised.environment == "prod" else "Delete")
 
 
 def test_tasks_are_confined(synthesised: Synthesised) -> None:
@@ -133,10 +133,15 @@ def test_scaling(synthesised: Synthesised) -> None:
 
 def test_monitoring(synthesised: Synthesised) -> None:
     alarms = synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
-    assert len(alarms) == 3 * 4 + 3 + 5
+    assert len(alarms) == 3 * 4 + 1 + 3 + 5
     assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
     assert "KmsMasterKeyId" in synthesised.only("Monitoring", "AWS::SNS::Topic")
     assert synthesised.only("Monitoring", "AWS::CloudWatch::Dashboard")["DashboardName"] == f"tap-{synthesised.environment}"
+
+
+def test_what_the_final_snapshot_was_sealed_with_outlives_the_stack_too(synthesised: Synthesised) -> None:
+    kept = {each["DeletionPolicy"] for each in synthesised.resources("Security", "AWS::SecretsManager::Secret").values()}
+    assert kept == {"Retain" if ENVIRONMENTS[synthesised.environment].protected else "Delete"}
 
 
 def test_deployment(synthesised: Synthesised) -> None:

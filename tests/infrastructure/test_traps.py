@@ -237,6 +237,14 @@ def test_ids_that_must_never_change(prod: Synthesised) -> None:
     assert ids == json.loads(CONSTANTS.read_text())
 
 
+def test_whoever_is_named_is_told_of_alarms(environments: dict[str, Synthesised], tmp_path: Path) -> None:
+    done = run_app(tmp_path, environmentSuffix="dev", alarmEmail="oncall@example.com")
+    assert done.returncode == 0, done.stderr
+    subscribed = read("dev", tmp_path).only("Monitoring", "AWS::SNS::Subscription")
+    assert (subscribed["Protocol"], subscribed["Endpoint"]) == ("email", "oncall@example.com")
+    assert not environments["dev"].resources("Monitoring", "AWS::SNS::Subscription")
+
+
 def test_webhooks_may_go_to_private_addresses_only_when_that_is_said(environments: dict[str, Synthesised], tmp_path: Path) -> None:
     said = "TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS"
     done = run_app(tmp_path, environmentSuffix="dev", privateWebhooks="true")
@@ -256,6 +264,7 @@ def test_webhooks_may_go_to_private_addresses_only_when_that_is_said(environment
         ({"environmentSuffix": "prod"}, "prod needs a certificate"),
         ({"environmentSuffix": "prod", "certificateArn": "arn:aws:acm:eu-west-1:1:certificate/1"}, "A certificate needs the name"),
         ({"environmentSuffix": "dev", "serving": '{"payment-api": "red"}'}, "The context's `serving` must be like"),
+        ({"environmentSuffix": "dev", "region": "xx-new-1"}, "xx-new-1 has no certificate authority in rds-global-bundle.pem"),
         ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
     ],
 )

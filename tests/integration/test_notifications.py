@@ -203,6 +203,25 @@ async def test_a_failed_delivery_is_tried_by_the_schedule_and_then_buried(notifi
         assert len(received.bodies) == len(RETRY_SECONDS) + 2
 
 
+async def test_dead_letters_are_counted_for_a_day_and_while_they_can_be_sent_again(notifier: Notifier, connection: Connection) -> None:
+    async def gone(_: web.Request) -> web.Response:
+        return web.Response(status=410)
+
+    deliveries = Deliveries(notifier.pool, lease_seconds=25)
+    async with receiver(gone) as received:
+        await notifier.endpoint(received.url)
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        assert await deliveries.dead_letters() == 0
+        await notifier.deliver()
+        assert await deliveries.dead_letters() == 1
+        await connection.execute("UPDATE notifications.deliveries SET next_attempt_at = now() - interval '25 hours'")
+        assert await deliveries.dead_letters() == 0
+        await connection.execute("UPDATE notifications.deliveries SET next_attempt_at = now()")
+        await connection.execute("DELETE FROM notifications.webhook_endpoints")
+        assert await deliveries.dead_letters() == 0
+
+
 async def test_gone_disables_the_endpoint(notifier: Notifier, connection: Connection) -> None:
     async def gone(_: web.Request) -> web.Response:
         return web.Response(status=410)

@@ -172,6 +172,7 @@ def deploy(
     certificate_arn: Annotated[str | None, typer.Option(help="ACM's certificate for the public URL's name.")] = None,
     public_url: Annotated[str | None, typer.Option(help="What customers reach, https://payments.example.com.")] = None,
     allow_http: Annotated[bool, typer.Option("--allow-http", help="Prod without a certificate, on purpose.")] = False,
+    alarm_email: Annotated[str | None, typer.Option(help="Who is told of alarms; AWS asks them to confirm.")] = None,
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Webhooks may go to private addresses: merchants' systems inside of the network.")
     ] = False,
@@ -189,6 +190,7 @@ def deploy(
         public_url=public_url,
         allow_http=allow_http,
         private_webhooks=private_webhooks,
+        alarm_email=alarm_email,
         bootstrap=bootstrap,
         dry_run=dry_run,
         poll_seconds=poll_seconds,

@@ -35,6 +35,7 @@ class Metric(StrEnum):
     LEDGER_IMBALANCE = "LedgerImbalance"
     """Σ |debits - credits| over all currencies: anything but 0 is a defect."""
     DEAD_LETTERS = "DeadLetters"
+    """Webhooks given up in the last day."""
     OUTBOX_AGE = "OutboxAge"
     """How long the oldest event has been waiting to be fanned out."""
 

@@ -129,7 +129,7 @@ class Deliveries:
         return [_delivery(row) for row in rows[:limit]], len(rows) > limit
 
     async def dead_letters(self) -> int:
-        """Return how many dead letters there are."""
+        """Return how many deliveries were given up in the last day, and can be sent again."""
         return int(await self._pool.fetchval(_SQL["dead_letters"]))
 
     async def attempts_of(self, merchant_id: int, livemode: bool, event_id: str, endpoint_id: str) -> list[Row]:

@@ -62,8 +62,10 @@ WHERE merchant_id = $1 AND livemode = $2 AND ($3::text IS NULL OR event_id = $3)
     AND ($5::text IS NULL OR status = $5) AND ($6::text IS NULL OR (event_id, endpoint_id) < ($6, $7))
 ORDER BY event_id DESC, endpoint_id DESC LIMIT $8;
 
--- dead_letters: how many there are
-SELECT count(*) FROM notifications.deliveries WHERE status = 'dead';
+-- dead_letters: how many died in the last day (`next_attempt_at` is when) and can be sent again, so that an alarm on them ends
+SELECT count(*) FROM notifications.deliveries d
+WHERE d.status = 'dead' AND d.next_attempt_at > now() - interval '1 day' AND EXISTS (
+    SELECT FROM notifications.webhook_endpoints w WHERE w.merchant_id = d.merchant_id AND w.livemode = d.livemode AND w.id = d.endpoint_id);
 
 -- attempts_of: the attempts of one delivery, oldest first
 SELECT attempt, attempted_at, duration_ms, status_code, error FROM notifications.delivery_attempts

@@ -40,6 +40,7 @@ class Options:
     public_url: str | None = None
     allow_http: bool = False
     private_webhooks: bool = False
+    alarm_email: str | None = None
     bootstrap: bool = False
     dry_run: bool = False
     poll_seconds: float = 5.0
@@ -53,6 +54,7 @@ class Options:
             "certificateArn": self.certificate_arn,
             "publicUrl": self.public_url,
             "allowHttp": "true" if self.allow_http else None,
+            "alarmEmail": self.alarm_email,
             "privateWebhooks": "true" if self.private_webhooks else None,
         }
         return {name: value for name, value in said.items() if value is not None}
