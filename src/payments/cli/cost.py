@@ -76,6 +76,7 @@ FREE = frozenset(
         "AWS::RDS::DBSubnetGroup",
         "AWS::S3::Bucket",
         "AWS::S3::BucketPolicy",
+        "AWS::SNS::Subscription",
         "AWS::SNS::Topic",
         "AWS::SNS::TopicPolicy",
         "AWS::SecretsManager::RotationSchedule",
