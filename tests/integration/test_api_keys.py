@@ -7,7 +7,7 @@ import pytest
 from payments.domain.errors import AuthenticationFailed
 from payments.domain.principal import KeyKind
 from payments.storage.database import Connection, open_pool
-from payments.storage.keys import create_key, create_merchant, list_keys, revoke_key
+from payments.storage.keys import UnknownKeyError, create_key, create_merchant, list_keys, revoke_key
 from payments.wire.auth import REMEMBERED_SECONDS, Authenticator
 from tests.integration.builders import FakeClock
 
@@ -31,13 +31,14 @@ async def test_a_key_opens_its_merchant_and_mode_until_it_is_revoked(database_ur
                 await authenticator.authenticate(header)
         with pytest.raises(AuthenticationFailed):
             await Authenticator(pool, b"x" * 32, clock).authenticate(f"Bearer {key.plaintext}")
-        assert await revoke_key(connection, key.id)
+        revoked_at = await revoke_key(connection, key.id)
         clock.time += REMEMBERED_SECONDS
         with pytest.raises(AuthenticationFailed):
             await authenticator.authenticate(f"Bearer {key.plaintext}")
     (record,) = await list_keys(connection)
-    assert record.revoked_at is not None
-    assert not await revoke_key(connection, "key_unknown")
+    assert record.revoked_at == revoked_at == await revoke_key(connection, key.id)
+    with pytest.raises(UnknownKeyError, match="There is no key key_unknown"):
+        await revoke_key(connection, "key_unknown")
 
 
 async def test_the_key_itself_is_nowhere_in_the_database(connection: Connection) -> None:

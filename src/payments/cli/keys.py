@@ -1,6 +1,7 @@
 """`tap keys`: creating, listing and revoking API keys."""
 
 import asyncio
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -8,7 +9,16 @@ from rich.table import Table
 from payments.cli.data_directory import DataDirectory, UsageError
 from payments.domain.principal import KeyKind
 from payments.storage.database import connect
-from payments.storage.keys import create_key, create_merchant, list_keys, revoke_key
+from payments.storage.keys import (
+    ApiKey,
+    KeyRecord,
+    MerchantError,
+    UnknownKeyError,
+    choose_merchant,
+    create_key,
+    list_keys,
+    revoke_key,
+)
 from payments.wire.auth import REMEMBERED_SECONDS
 
 
@@ -16,29 +26,31 @@ async def create(
     console: Console, directory: DataDirectory, *, merchant: int | None, new_merchant: str | None, live: bool, publishable: bool
 ) -> None:
     """Create a key and print it, for the only time."""
-    if merchant is not None and new_merchant is not None:
-        raise UsageError("Give either --merchant or --new-merchant.")
     run, pepper = directory.run(), bytes.fromhex(directory.secrets().api_key_pepper)
+    kind = KeyKind.PUBLISHABLE if publishable else KeyKind.SECRET
     async with connect(run.database_url) as connection, connection.transaction():
-        known = sorted({key.merchant_id for key in await list_keys(connection)})
-        if new_merchant is not None:
-            merchant_id = await create_merchant(connection, new_merchant)
-        elif merchant is None:
-            merchant_id = known[0]
-        elif merchant in known:
-            merchant_id = merchant
-        else:
-            raise UsageError(f"There is no merchant {merchant}. There are: {', '.join(map(str, known))}")
-        kind = KeyKind.PUBLISHABLE if publishable else KeyKind.SECRET
+        try:
+            merchant_id = await choose_merchant(connection, merchant, new_merchant)
+        except MerchantError as mistake:
+            raise UsageError(str(mistake)) from None
         key = await create_key(connection, merchant_id, livemode=live, kind=kind, pepper=pepper)
-    console.print(f"Merchant {merchant_id}, key {key.id}. It is shown this once:")
+    show_key(console, f"Merchant {merchant_id}, key {key.id}.", key)
+
+
+def show_key(console: Console, what: str, key: ApiKey) -> None:
+    """Print a key just made, on a line of its own."""
+    console.print(f"{what} It is shown this once:", soft_wrap=True)
     print(key.plaintext)
 
 
 async def show_list(console: Console, directory: DataDirectory) -> None:
     """Print what is kept of the keys."""
     async with connect(directory.run().database_url) as connection:
-        keys = await list_keys(connection)
+        show_keys(console, await list_keys(connection))
+
+
+def show_keys(console: Console, keys: Iterable[KeyRecord]) -> None:
+    """Print a table of keys."""
     table = Table("id", "merchant", "kind", "mode", "ends in", "created", "revoked")
     for key in keys:
         revoked = "" if key.revoked_at is None else f"{key.revoked_at:%Y-%m-%d %H:%M}"
@@ -50,7 +62,9 @@ async def show_list(console: Console, directory: DataDirectory) -> None:
 async def revoke(console: Console, directory: DataDirectory, key_id: str) -> None:
     """Revoke a key, and wait until every service has forgotten it."""
     async with connect(directory.run().database_url) as connection:
-        if not await revoke_key(connection, key_id):
-            raise UsageError(f"There is no key {key_id}. See: tap keys list")
+        try:
+            await revoke_key(connection, key_id)
+        except UnknownKeyError as mistake:
+            raise UsageError(str(mistake)) from None
     await asyncio.sleep(REMEMBERED_SECONDS)
     console.print(f"Key {key_id} is revoked.")

@@ -12,6 +12,19 @@ from payments.storage.database import Connection, Queries
 from payments.storage.sql import queries
 
 _SQL = queries("keys.sql")
+_MERCHANT_NAME_CHARACTERS_MAX = 200
+_MERCHANTS_SHOWN_MAX = 20
+
+
+class MerchantError(ValueError):
+    """There is no such merchant, or it isn't said which; the message is for whoever asked."""
+
+
+class UnknownKeyError(LookupError):
+    """There is no key of that id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"There is no key {key_id}. See: tap keys list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +34,11 @@ class ApiKey:
     id: str
     plaintext: str = field(repr=False)
     """The key itself: to be shown now, and never again."""
+
+    @property
+    def last4(self) -> str:
+        """What is kept of it to be recognised by."""
+        return self.plaintext[-4:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +73,48 @@ async def fee_schedule(connection: Queries, merchant_id: int) -> FeeSchedule:
     return FeeSchedule(basis_points=row["fee_basis_points"], fixed_minor_units=row["fee_fixed_minor_units"])
 
 
-async def create_key(connection: Connection, merchant_id: int, *, livemode: bool, kind: KeyKind, pepper: bytes) -> ApiKey:
-    """Create a key; the plaintext in the result is the only copy."""
+def check_choice(merchant_id: int | None, new_name: str | None) -> None:
+    """Raise `MerchantError` when a merchant can't be chosen by this, whichever there are."""
+    if merchant_id is not None and new_name is not None:
+        raise MerchantError("Give either --merchant or --new-merchant.")
+    if new_name is not None and not (new_name.strip() and new_name.isprintable() and len(new_name) <= _MERCHANT_NAME_CHARACTERS_MAX):
+        raise MerchantError(f"A merchant's name is 1 to {_MERCHANT_NAME_CHARACTERS_MAX} printable characters.")
+
+
+async def choose_merchant(connection: Connection, merchant_id: int | None, new_name: str | None) -> int:
+    """Return the merchant of that id, a new one of that name, or the first one; raises `MerchantError`."""
+    check_choice(merchant_id, new_name)
+    if new_name is not None:
+        return await create_merchant(connection, new_name)
+    known: list[int] = [row["id"] for row in await connection.fetch(_SQL["merchant_ids"])]
+    if not known:
+        raise MerchantError("There is no merchant yet. Make one: --new-merchant NAME")
+    if merchant_id is None:
+        return known[0]
+    if merchant_id not in known:
+        more = ", …" if len(known) > _MERCHANTS_SHOWN_MAX else ""
+        raise MerchantError(f"There is no merchant {merchant_id}. There are: {', '.join(map(str, known[:_MERCHANTS_SHOWN_MAX]))}{more}")
+    return merchant_id
+
+
+def make_key(*, livemode: bool, kind: KeyKind) -> ApiKey:
+    """Make a key that nobody knows yet; the plaintext in the result is the only copy."""
     prefix = "sk" if kind is KeyKind.SECRET else "pk"
-    plaintext = f"{prefix}_{'live' if livemode else 'test'}_{secrets.token_hex(24)}"
-    key = ApiKey(new_id("key"), plaintext)
-    await connection.execute(_SQL["create_key"], key.id, merchant_id, livemode, kind, key_hash(plaintext, pepper), plaintext[-4:])
+    return ApiKey(new_id("key"), f"{prefix}_{'live' if livemode else 'test'}_{secrets.token_hex(24)}")
+
+
+async def store_key(
+    connection: Connection, key_id: str, merchant_id: int, *, livemode: bool, kind: KeyKind, hashed: bytes, last4: str
+) -> None:
+    """Make a key known by its hash."""
+    await connection.execute(_SQL["create_key"], key_id, merchant_id, livemode, kind, hashed, last4)
+
+
+async def create_key(connection: Connection, merchant_id: int, *, livemode: bool, kind: KeyKind, pepper: bytes) -> ApiKey:
+    """Make a key and make it known."""
+    key = make_key(livemode=livemode, kind=kind)
+    hashed = key_hash(key.plaintext, pepper)
+    await store_key(connection, key.id, merchant_id, livemode=livemode, kind=kind, hashed=hashed, last4=key.last4)
     return key
 
 
@@ -75,7 +129,8 @@ async def provide_test_key(connection: Connection, plaintext: str, *, merchant_n
         if await connection.fetchval(_SQL["is_known"], hashed):
             return False
         merchant_id = await create_merchant(connection, merchant_name)
-        await connection.execute(_SQL["create_key"], new_id("key"), merchant_id, False, KeyKind.SECRET, hashed, plaintext[-4:])
+        key = ApiKey(new_id("key"), plaintext)
+        await store_key(connection, key.id, merchant_id, livemode=False, kind=KeyKind.SECRET, hashed=hashed, last4=key.last4)
     return True
 
 
@@ -96,9 +151,12 @@ async def list_keys(connection: Queries, merchant_id: int | None = None) -> list
     ]
 
 
-async def revoke_key(connection: Queries, key_id: str) -> bool:
-    """Revoke a key; False when there is none of that id. Services refuse it within a second."""
-    return await connection.fetchval(_SQL["revoke_key"], key_id) is not None
+async def revoke_key(connection: Queries, key_id: str) -> datetime:
+    """Revoke a key, and return since when it is revoked; services refuse it a second after that. Raises `UnknownKeyError`."""
+    revoked_at: datetime | None = await connection.fetchval(_SQL["revoke_key"], key_id)
+    if revoked_at is None:
+        raise UnknownKeyError(key_id)
+    return revoked_at
 
 
 async def find_principal(connection: Queries, hashed_key: bytes) -> Principal | None:

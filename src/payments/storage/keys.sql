@@ -4,6 +4,9 @@ INSERT INTO payments.merchants (name) VALUES ($1) RETURNING id;
 -- merchant: name and fees
 SELECT id, name, fee_basis_points, fee_fixed_minor_units FROM payments.merchants WHERE id = $1;
 
+-- merchant_ids: all merchants, the first one first
+SELECT id FROM payments.merchants ORDER BY id;
+
 -- create_key: only the keyed hash and the last four characters are kept
 INSERT INTO payments.api_keys (id, merchant_id, livemode, kind, key_hash, last4) VALUES ($1, $2, $3, $4, $5, $6);
 
@@ -17,8 +20,8 @@ SELECT EXISTS (SELECT FROM payments.api_keys WHERE key_hash = $1);
 SELECT id, merchant_id, livemode, kind, last4, created_at, revoked_at FROM payments.api_keys
 WHERE $1::bigint IS NULL OR merchant_id = $1 ORDER BY created_at, id;
 
--- revoke_key: returns nothing when there is no such key
-UPDATE payments.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING id;
+-- revoke_key: the first revocation counts; returns nothing when there is no such key
+UPDATE payments.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING revoked_at;
 
 -- find_principal: whom a key stands for, unless it is revoked
 SELECT merchant_id, livemode, kind FROM payments.api_keys WHERE key_hash = $1 AND revoked_at IS NULL;
