@@ -103,10 +103,11 @@ def test_books_that_are_wrong_are_shown_and_fail_the_task(database_url: str) -> 
 
 
 def test_a_mistake_is_one_line_and_says_what_is_wrong(postgres: EmbeddedPostgres, empty_database_url: str) -> None:
-    for arguments in (("vacuum",), ("migrate", "verify")):
+    tasks = "migrate, verify, list-keys, create-key ORDER, revoke-key ORDER"
+    for arguments in (("vacuum",), ("migrate", "verify"), ("list-keys", "{}"), ("revoke-key",)):
         status, lines, errors = run(empty_database_url, *arguments)
         assert (status, lines) == (2, [])
-        assert errors == f"There is no task {' '.join(arguments)!r}. There are: migrate, verify\n"
+        assert errors == f"There is no task {' '.join(arguments)!r}. There are: {tasks}\n"
     status, (line,), errors = run(None, "verify")
     assert (status, line["message"], errors) == (1, "TAP_DATABASE_URL is not set", "")
     status, (line,), errors = run(empty_database_url, "verify")

@@ -1,32 +1,77 @@
-"""Runs a one-off task on the database: `python -m payments.storage [migrate | verify]`."""
+"""Runs a one-off task on the database: `python -m payments.storage [migrate | verify | list-keys | create-key ORDER | revoke-key ORDER]`.
+
+An order is the JSON of `CreateKey` or `RevokeKey`.
+"""
 
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import msgspec
 
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
-from payments.storage.maintenance import COMMANDS, EXPLAINED
+from payments.storage.key_tasks import CreateKey, KeyTask, RevokeKey, run_create_key, run_list_keys, run_revoke_key
+from payments.storage.keys import MerchantError, UnknownKeyError
+from payments.storage.maintenance import EXPLAINED, run_migrate, run_verify
+
+Task = Callable[[MaintenanceSettings, Logger], Awaitable[int]]
+
+_Order = TypeVar("_Order", bound=msgspec.Struct)
+_TASKS = ("migrate", "verify", KeyTask.LIST, f"{KeyTask.CREATE} ORDER", f"{KeyTask.REVOKE} ORDER")
+_EXPLAINED = (*EXPLAINED, MerchantError, UnknownKeyError)
+
+
+class ArgumentsError(Exception):
+    """The arguments name no task, or its order can't be read."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the task that the arguments name, the migrations by default; returns the exit status."""
-    command = arguments[0] if arguments else "migrate"
-    if command not in COMMANDS or len(arguments) > 1:
-        print(f"There is no task {' '.join(arguments)!r}. There are: {', '.join(COMMANDS)}", file=sys.stderr)  # noqa: T201 - for whoever typed it
+    command, *orders = arguments or ["migrate"]
+    try:
+        task = _task(command, orders)
+    except ArgumentsError as mistake:
+        print(mistake, file=sys.stderr)  # noqa: T201 - for whoever typed it
         return 2
     log = Logger(command)
     try:
-        return asyncio.run(_run(command, log))
-    except EXPLAINED as failure:
+        return asyncio.run(_run(task, log))
+    except _EXPLAINED as failure:
         log.event("error", where=command, kind=type(failure).__qualname__, message=str(failure))
     except Exception as failure:  # noqa: BLE001 - whatever it is, the task's log gets one line of it
         log.error(command, failure)
     return 1
 
 
-async def _run(command: str, log: Logger) -> int:
-    return await COMMANDS[command](MaintenanceSettings.from_environment(os.environ), log)
+def _task(command: str, orders: list[str]) -> Task:
+    match command, orders:
+        case "migrate", []:
+            return run_migrate
+        case "verify", []:
+            return run_verify
+        case KeyTask.LIST, []:
+            return run_list_keys
+        case KeyTask.CREATE, [order]:
+            return partial(run_create_key, order=_read(order, CreateKey))
+        case KeyTask.REVOKE, [order]:
+            return partial(run_revoke_key, order=_read(order, RevokeKey))
+        case _:
+            raise ArgumentsError(f"There is no task {' '.join([command, *orders])!r}. There are: {', '.join(_TASKS)}")
+
+
+def _read(order: str, kind: type[_Order]) -> _Order:
+    try:
+        return msgspec.json.decode(order.encode(errors="replace"), type=kind)
+    except msgspec.DecodeError as mistake:  # a ValidationError is one, too
+        raise ArgumentsError(f"The order isn't the JSON of a {kind.__name__}: {mistake}") from None
+
+
+async def _run(task: Task, log: Logger) -> int:
+    return await task(MaintenanceSettings.from_environment(os.environ), log)
 
 
 sys.exit(main(sys.argv[1:]))

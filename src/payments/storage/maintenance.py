@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -55,9 +54,6 @@ async def run_verify(settings: MaintenanceSettings, log: Logger) -> int:
         log.event("check", check=check.name, means=check.sentence, ok=not check.findings, findings=check.findings)
     log.event("books", ok=books.in_order, counts=books.counts)
     return 0 if books.in_order else 1
-
-
-COMMANDS: dict[str, Callable[[MaintenanceSettings, Logger], Awaitable[int]]] = {"migrate": run_migrate, "verify": run_verify}
 
 
 async def reach(settings: MaintenanceSettings, credentials: Credentials | None, seconds_max: float = REACH_SECONDS_MAX) -> str:
