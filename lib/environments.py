@@ -3,14 +3,11 @@
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography import x509
 
-from payments.runtime.topology import Colour, Service
+from payments.runtime.topology import DATABASE_CA_SOURCE, Colour, Service
 
-_BUNDLE = Path(__file__).parents[1] / "src" / "payments" / "storage" / "rds-global-bundle.pem"
-"""AWS's certificate authorities for databases, as the images have them."""
 SUFFIX_CHARACTERS_MAX = 8
 """Load balancers and target groups have names of at most 32 characters, and the suffix ends them."""
 
@@ -132,13 +129,13 @@ def check_region(region: str | None) -> None:
         raise ConfigurationError(f"{region} has two availability zones, and Tap needs three. Choose another region.")
     if region is not None and region not in _verified_regions():
         raise ConfigurationError(
-            f"{region} has no certificate authority in {_BUNDLE.name}, so that no service could verify its database. Renew the bundle: docs/images.md."
+            f"{region} has no certificate authority in {DATABASE_CA_SOURCE.name}, so that no service could verify its database. Renew the bundle: docs/images.md."
         )
 
 
 def _verified_regions() -> frozenset[str]:
     """The regions that the bundle's authorities are called after, "Amazon RDS eu-west-1 Root CA RSA2048 G1"."""
-    authorities = x509.load_pem_x509_certificates(_BUNDLE.read_bytes())
+    authorities = x509.load_pem_x509_certificates(DATABASE_CA_SOURCE.read_bytes())
     return frozenset(
         found[1] for each in authorities if (found := re.search(r"Amazon RDS ([a-z0-9-]+) Root CA", each.subject.rfc4514_string()))
     )

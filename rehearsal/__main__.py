@@ -22,7 +22,7 @@ _CACHE = ROOT / ".rehearsal"
 
 
 def main() -> None:
-    """Rehearse; exit status 1 when something isn't as it must be, and 75 when there is no engine to rehearse on."""
+    """Rehearse; exit status 1 when something isn't as it must be, 75 when there is no engine to rehearse on, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m rehearsal", description=__doc__)
     parser.add_argument("--report", type=Path, default=ROOT / "bench-results" / "rehearsal.json", help="where the timings are written")
     options = parser.parse_args()
@@ -36,6 +36,8 @@ def main() -> None:
         sys.exit(_say(failure, 1 if report.steps else os.EX_TEMPFAIL))
     except (RehearsalFailed, UsageError, TimeoutError, subprocess.CalledProcessError) as failure:
         sys.exit(_say(failure, 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
     finally:
         if report.steps:
             report.show()

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from payments.cli.aws.images import local_image
-from payments.runtime.topology import DATABASE_CA_FILE, Service
+from payments.runtime.topology import DATABASE_CA_FILE, DATABASE_CA_SOURCE, Service
 from rehearsal.authority import Authority
 from rehearsal.engine import Engine, EngineError, install, last_line
 
 PREFIX = "tap-rehearsal"
 """The emulator's `MINISTACK_IMAGE_PREFIX`, under which it finds `postgres:17-alpine`."""
 ROOT = Path(__file__).parents[1]
-CA_BUNDLE = ROOT / "src/payments/storage/rds-global-bundle.pem"
 _RECIPES = Path(__file__).with_name("images")
 _DATABASE_NAME = f"{PREFIX}/postgres:17-alpine"
 _SUITE = "trixie"
@@ -79,7 +78,7 @@ def trusting(engine: Engine, image: str, name: str, authority: Authority) -> Non
     """Build `name`: an image of a service with one more authority for databases."""
     with tempfile.TemporaryDirectory(prefix="tap-rehearsal-") as made:
         context = Path(made)
-        (context / "bundle.pem").write_bytes(CA_BUNDLE.read_bytes() + authority.ca_file.read_bytes())
+        (context / "bundle.pem").write_bytes(DATABASE_CA_SOURCE.read_bytes() + authority.ca_file.read_bytes())
         (context / "Dockerfile").write_text(f"FROM {image}\nCOPY --chmod=0444 bundle.pem {DATABASE_CA_FILE}\n")
         engine.build(name, context)
 

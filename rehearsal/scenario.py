@@ -20,7 +20,7 @@ from payments.cli.aws.environment import DeployedEnvironment, DeployedService
 from payments.cli.aws.smoke import sandbox_key
 from payments.runtime.topology import SERVICES, Names, Service
 from rehearsal.report import Report
-from rehearsal.stage import BROKEN, RELEASES, Stage
+from rehearsal.stage import Stage
 from rehearsal.traffic import Traffic
 
 ENVIRONMENT = "staging"
@@ -143,7 +143,7 @@ class Scenario:
             idle = next(colour for colour, weight in self._service(service).weights.items() if weight == 0)
             seen: list[int] = []
             with _Watching(lambda: self._service(service).weights[idle], seen):
-                self._tap("release", service, "--image", RELEASES[1], "--build")
+                self._tap("release", service, "--image", self.stage.releases.good[1], "--build")
             traffic.wait_for(20)
             serving = self._service(service)
             digest = self._deployed.image(serving.task_definition)
@@ -162,13 +162,15 @@ class Scenario:
             if back.task_definition == released.task_definition:
                 raise RehearsalFailed("the rollback left the release in service")
             traffic.wait_for(20)
-            self._tap("release", Service.PAYMENT_API, "--image", RELEASES[1], "--end-wait")
+            self._tap("release", Service.PAYMENT_API, "--image", self.stage.releases.good[1], "--end-wait")
             traffic.wait_for(20)
             step.shown = "there and back"
 
     def _release_what_is_broken(self, traffic: Traffic) -> None:
         with self.report.step("release an image that doesn't start") as step:
-            self._must_be_undone(traffic, "release", Service.PAYMENT_API, "--image", BROKEN, "--build", "--skip-migration", "--end-wait")
+            self._must_be_undone(
+                traffic, "release", Service.PAYMENT_API, "--image", self.stage.releases.broken, "--build", "--skip-migration", "--end-wait"
+            )
             step.shown = "rolled back; payments went on"
 
     def _alarm_while_traffic_shifts(self, traffic: Traffic) -> None:
@@ -184,7 +186,9 @@ class Scenario:
             thread = threading.Thread(target=raise_alarm, daemon=True)
             thread.start()
             try:
-                self._must_be_undone(traffic, "release", Service.NOTIFICATION_SERVICE, "--image", RELEASES[2], "--build", "--end-wait")
+                self._must_be_undone(
+                    traffic, "release", Service.NOTIFICATION_SERVICE, "--image", self.stage.releases.good[2], "--build", "--end-wait"
+                )
             finally:
                 thread.join(_WAIT_SECONDS_MAX)
                 self.aws.cloudwatch.set_alarm_state(AlarmName=live.alarms[0], StateValue="OK", StateReason="Rehearsal")
@@ -193,7 +197,7 @@ class Scenario:
             step.shown = "rolled back; payments went on"
 
     def _deploy(self, *options: str) -> None:
-        self._tap("deploy", "--image", RELEASES[0], "--public-url", self.stage.front_door, "--private-webhooks", *options)
+        self._tap("deploy", "--image", self.stage.releases.good[0], "--public-url", self.stage.front_door, "--private-webhooks", *options)
 
     def _must_be_undone(self, traffic: Traffic, *arguments: str) -> None:
         service = Service(arguments[1])

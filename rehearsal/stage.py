@@ -27,15 +27,28 @@ REGION = "us-east-1"
 ROOT = Path(__file__).parents[1]
 SECONDS_PER_MINUTE = 2.0
 """A minute of a release, on the stage: canaries of five minutes take ten seconds, and old tasks are kept for thirty."""
-RELEASES = ("rehearsal-1", "rehearsal-2", "rehearsal-3")
-"""Tags of the images: the first is built, the others differ from it in a label, as another commit would in its files."""
-BROKEN = "rehearsal-broken"
-"""An image of payment-api that doesn't start."""
 EMULATOR_LOG = ROOT / ".rehearsal" / "emulator.log"
 """What the emulator of the last rehearsal wrote."""
 _GATEWAY_PORT = 4566
 _RECEIVER_PORT = 9000
 _START_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """Tags of a run's images, which are nobody else's on a shared engine."""
+
+    run: str
+
+    @property
+    def good(self) -> tuple[str, str, str]:
+        """The first is built; the others differ from it in a label, as another commit would in its files."""
+        return f"{self.run}-1", f"{self.run}-2", f"{self.run}-3"
+
+    @property
+    def broken(self) -> str:
+        """An image of payment-api that doesn't start."""
+        return f"{self.run}-broken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +58,7 @@ class Stage:
     engine: Engine
     names: Names
     network: str
+    releases: Releases
     port: int
     """Of the emulator, on loopback."""
     receiver_port: int
@@ -134,13 +148,22 @@ def stage(engine: Engine, images: BaseImages, environment: str) -> Generator[Sta
         checkout = directory / "checkout"
         _copy_checkout(checkout)
         authority = Authority.create(directory / "tls", *database_names(REGION))
-        stack.callback(_clear, engine, token, port)
-        _build_releases(engine, images, authority)
+        releases = Releases(token)
+        stack.callback(_clear, engine, token, releases, port)
+        _build_releases(engine, images, authority, releases)
         engine.run("network", "create", token)
         _start_emulator(engine, images, token, port, authority)
         _start_receiver(engine, images, token, receiver_port)
         _wait_until_it_answers(port)
-        yield Stage(engine=engine, names=Names(environment), network=token, port=port, receiver_port=receiver_port, checkout=checkout)
+        yield Stage(
+            engine=engine,
+            names=Names(environment),
+            network=token,
+            releases=releases,
+            port=port,
+            receiver_port=receiver_port,
+            checkout=checkout,
+        )
 
 
 def _copy_checkout(checkout: Path) -> None:
@@ -151,8 +174,8 @@ def _copy_checkout(checkout: Path) -> None:
     (checkout / ".venv").symlink_to(sys.prefix, target_is_directory=True)
 
 
-def _build_releases(engine: Engine, images: BaseImages, authority: Authority) -> None:
-    first, *others = RELEASES
+def _build_releases(engine: Engine, images: BaseImages, authority: Authority, releases: Releases) -> None:
+    first, *others = releases.good
     service_images(engine, images, authority, first)
     for service in Service:
         for tag in others:
@@ -161,7 +184,7 @@ def _build_releases(engine: Engine, images: BaseImages, authority: Authority) ->
     _derive(
         engine,
         local_image(Service.PAYMENT_API, first),
-        local_image(Service.PAYMENT_API, BROKEN),
+        local_image(Service.PAYMENT_API, releases.broken),
         f"USER root\nRUN rm -r {package}\nUSER 10001:10001",
     )
 
@@ -212,7 +235,7 @@ def _wait_until_it_answers(port: int) -> None:
             time.sleep(0.1)
 
 
-def _clear(engine: Engine, token: str, port: int) -> None:
+def _clear(engine: Engine, token: str, releases: Releases, port: int) -> None:
     """Remove containers with their volumes, the network, and this run's images; the images that others are made of stay for the next run."""
     with suppress(EngineError):
         EMULATOR_LOG.parent.mkdir(exist_ok=True)
@@ -229,7 +252,7 @@ def _clear(engine: Engine, token: str, port: int) -> None:
     with suppress(EngineError):
         engine.run("network", "rm", token)
     named = engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-    mine = [local_image(service, tag) for service in Service for tag in (*RELEASES, BROKEN)]
+    mine = [local_image(service, tag) for service in Service for tag in (*releases.good, releases.broken)]
     remove_images(engine, [*mine, *(name for name in named if name.startswith((f"localhost:{port}/", f"{ACCOUNT}.dkr.ecr.")))])
 
 

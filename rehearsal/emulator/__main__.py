@@ -50,11 +50,11 @@ def main() -> None:
     targets.HEALTH.start()
     scheduler.SCHEDULER.start()
     codedeploy.DEPLOYMENTS.start()
-    if settings.has_engine():
+    if upstream.has_engine():
         tasks.watch_engine()
     if settings.SETTINGS.listen:
         listeners.Listeners().start()
-    logging.getLogger("tap").info("engine: %s", settings.has_engine())
+    logging.getLogger("tap").info("engine: %s", upstream.has_engine())
     upstream.module("app").main()
 
 

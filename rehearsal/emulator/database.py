@@ -9,7 +9,7 @@ from typing import Any
 
 from rehearsal.emulator import cloudformation, upstream
 from rehearsal.emulator.cloudformation import Created, ResourceFailed
-from rehearsal.emulator.settings import SETTINGS, has_engine
+from rehearsal.emulator.settings import SETTINGS
 from rehearsal.emulator.upstream import Record
 
 ENDPOINT_LABEL = "cluster-rehearsal"
@@ -39,7 +39,7 @@ def install() -> None:
         material = SETTINGS.database_certificate.read_text(), SETTINGS.database_key.read_text()
         upstream.replace(_rds(), "_pg_server_material", lambda _names, _addresses: material)
     _protect()
-    if not has_engine():
+    if not upstream.has_engine():
         return
     _keep_inside()
     _label()

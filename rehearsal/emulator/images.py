@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.emulator import upstream
-from rehearsal.emulator.settings import SETTINGS, has_engine
+from rehearsal.emulator.settings import SETTINGS
 from rehearsal.emulator.upstream import Answer, Record
 
 
@@ -51,7 +51,7 @@ def startable(image: str, docker: Any) -> str:
     if reference is None:
         return image
     record = find(reference)
-    if not has_engine():
+    if not upstream.has_engine():
         if record is None:
             raise CannotPullContainer(f"{image}: not found")
         return image

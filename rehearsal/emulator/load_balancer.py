@@ -13,7 +13,6 @@ import re
 from typing import Any
 
 from rehearsal.emulator import cloudformation, upstream
-from rehearsal.emulator.settings import has_engine
 from rehearsal.emulator.targets import HEALTH
 from rehearsal.emulator.upstream import Answer, Record
 
@@ -141,7 +140,7 @@ def _install_traffic() -> None:
         if not targets:
             return _html(503, "Service Temporarily Unavailable")
         target = random.choice(targets)  # noqa: S311 - it spreads load
-        if not has_engine():
+        if not upstream.has_engine():
             return _say_who(arn, target.host)
         answer = await alb._proxy_http_target(
             {"Id": target.host, "Port": target.port}, group, method, raw_path or path, headers, body, query, raw_query

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 
@@ -50,12 +49,3 @@ def read_settings() -> Settings:
 
 SETTINGS = read_settings()
 """The emulator is one process with one environment; ministack reads it when imported, and so do we."""
-
-
-@cache
-def has_engine() -> bool:
-    """Whether containers can be started; otherwise tasks and databases are records."""
-    # Imported late: the unit tests of what needs no ministack read settings too.
-    from rehearsal.emulator import upstream  # noqa: PLC0415
-
-    return upstream.module("services.ecs")._get_docker() is not None

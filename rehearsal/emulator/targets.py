@@ -15,7 +15,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from rehearsal.emulator import loops, upstream
-from rehearsal.emulator.settings import SETTINGS, has_engine
+from rehearsal.emulator.settings import SETTINGS
 from rehearsal.emulator.upstream import Answer, Record
 
 _TICK_SECONDS = 0.2
@@ -105,7 +105,7 @@ class TargetHealth:
                 del self._targets[address]
 
     def _check(self, address: Address, group: Record) -> None:
-        problem = "" if not has_engine() else _probe(address, group)
+        problem = "" if not upstream.has_engine() else _probe(address, group)
         interval = max(SETTINGS.health_interval_seconds_min, SETTINGS.scaled(group["HealthCheckIntervalSeconds"] / _SECONDS_PER_MINUTE))
         with self._lock:
             target = self._targets.get(address)

@@ -15,7 +15,6 @@ import time
 from typing import Any
 
 from rehearsal.emulator import images, loops, upstream
-from rehearsal.emulator.settings import has_engine
 from rehearsal.emulator.upstream import Answer, Record
 
 _log = logging.getLogger("tap.tasks")
@@ -126,7 +125,7 @@ def _install_running(ecs: Any) -> None:
             for told in upstream.body_of(answer)["tasks"]:
                 task = ecs._tasks[told["taskArn"]]
                 _note_digests(task)
-                if not has_engine():
+                if not upstream.has_engine():
                     _pretend(task)
         return answer
 

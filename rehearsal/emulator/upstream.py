@@ -7,7 +7,10 @@ import importlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
+
+from rehearsal.emulator.settings import SETTINGS
 
 Record = dict[str, Any]
 """A resource as ministack keeps it, or a request or an answer of AWS's JSON."""
@@ -18,6 +21,12 @@ Answer = tuple[int, dict[str, str], bytes]
 def module(name: str) -> Any:
     """Return ministack's module `name`, such as `services.ecs`."""
     return importlib.import_module(f"ministack.{name}")
+
+
+@cache
+def has_engine() -> bool:
+    """Whether containers can be started; otherwise tasks and databases are records."""
+    return module("services.ecs")._get_docker() is not None
 
 
 def docker_containers() -> Any:
@@ -80,10 +89,9 @@ def client(service: str) -> Any:
     """Return a boto3 client of this very emulator, for the request's account and region."""
     boto3 = importlib.import_module("boto3")
     config = importlib.import_module("botocore.config").Config(read_timeout=900, retries={"total_max_attempts": 1})
-    settings = importlib.import_module("rehearsal.emulator.settings").SETTINGS
     return boto3.client(
         service,
-        endpoint_url=f"http://127.0.0.1:{settings.gateway_port}",
+        endpoint_url=f"http://127.0.0.1:{SETTINGS.gateway_port}",
         region_name=region(),
         aws_access_key_id=account(),
         aws_secret_access_key="emulated",  # noqa: S106 - the emulator takes any

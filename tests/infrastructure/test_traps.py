@@ -10,7 +10,7 @@ import pytest
 from lib.environments import ENVIRONMENTS
 from payments.runtime.settings import Settings
 from payments.runtime.topology import DATABASE_SECRET_VARIABLE, METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
-from tests.infrastructure.conftest import Synthesised, read, run_app
+from tests.infrastructure.conftest import ROOT, Synthesised, read, run_app
 from tests.support.listener import route_by
 
 CONSTANTS = Path(__file__).parent / "frozen_ids.json"
@@ -309,3 +309,12 @@ def test_code_deploy_may_call_the_release_check_and_it_may_answer(synthesised: S
     )
     answer = next(each for each in policy if each["Action"] == "codedeploy:PutLifecycleEventHookExecutionStatus")
     assert all(f"tap-{synthesised.environment}-{service}/" in json.dumps(answer["Resource"]) for service in SERVICES)
+
+
+def test_the_cdk_is_pinned() -> None:
+    """An accidental 3.0.0 of its command line exists."""
+    wanted = json.loads((ROOT / "package.json").read_text())["devDependencies"]["aws-cdk"]
+    locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]["node_modules/aws-cdk"]
+    assert re.fullmatch(r"2\.\d+\.\d+", wanted)
+    assert locked["version"] == wanted
+    assert locked["integrity"].startswith("sha512-")

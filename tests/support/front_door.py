@@ -1,6 +1,7 @@
 """A front door that says what a payment of the sandbox's would be answered: for tests of the tools, where no service runs."""
 
 import json
+import ssl
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ class FrontDoor:
 
 
 @contextmanager
-def front_door() -> Generator[FrontDoor]:
+def front_door(tls: ssl.SSLContext | None = None) -> Generator[FrontDoor]:
     door = FrontDoor()
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,7 +58,9 @@ def front_door() -> Generator[FrontDoor]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        door.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        door.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

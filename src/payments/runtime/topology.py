@@ -6,6 +6,7 @@ load balancer's rules all read this module, so none of them can drift from the o
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Service(StrEnum):
@@ -104,10 +105,13 @@ DATABASE_NAME = "tap"
 DATABASE_USER = "tap"
 DATABASE_PORT = 5432
 
+API_KEY_PEPPER_VARIABLE = "TAP_API_KEY_PEPPER"
+"""Where API keys are hashed: in the services, and in the command line that makes keys for them."""
+
 SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
     "TAP_DATABASE_USER": DatabaseSecretField.USERNAME,
     "TAP_DATABASE_PASSWORD": DatabaseSecretField.PASSWORD,
-    "TAP_API_KEY_PEPPER": ApiSecretField.API_KEY_PEPPER,
+    API_KEY_PEPPER_VARIABLE: ApiSecretField.API_KEY_PEPPER,
     "TAP_INTERNAL_API_KEY": ApiSecretField.INTERNAL_API_KEY,
     "TAP_ENVELOPE_KEY": ApiSecretField.ENVELOPE_KEY,
 }
@@ -120,10 +124,12 @@ SANDBOX_KEY_VARIABLE = "TAP_SANDBOX_KEY"
 SANDBOX_KEY_PREFIX = "sk_test_"
 
 MIGRATION_MODULE = "payments.storage"
-"""`python -m MODULE` brings the schema up to the code's; `python -m MODULE verify` proves the books."""
+"""`python -m MODULE` brings the schema up to the code's; `python -m MODULE verify` proves the books; other subcommands make and revoke API keys."""
 
 DATABASE_CA_FILE = "/app/rds-global-bundle.pem"
 """Where the image has AWS's certificate authorities for databases."""
+DATABASE_CA_SOURCE = Path(__file__).parents[1] / "storage" / "rds-global-bundle.pem"
+"""Where the code has them."""
 
 
 @dataclass(frozen=True, slots=True)

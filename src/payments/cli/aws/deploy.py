@@ -74,7 +74,8 @@ class Deploy:
         tag = self.options.image or current_tag()
         if self.options.bootstrap:
             account = self.aws.sts.get_caller_identity()["Account"]
-            self._cdk("bootstrap", f"aws://{account}/{self.aws.region}")
+            with tempfile.TemporaryDirectory(prefix="tap-bootstrap-") as elsewhere:  # where no cdk.json names an app: none is needed
+                self._cdk("bootstrap", f"aws://{account}/{self.aws.region}", directory=Path(elsewhere))
         account = check_account(self.aws)
         self.console.print(f"{self.names.stack} in account {account}, {self.aws.region}: image {tag}")
         environment = DeployedEnvironment(self.aws, self.names)
@@ -147,7 +148,7 @@ class Deploy:
             raise UsageError(f"Not deployed: {len(plan.refusals)} of the changes would fail or cause an outage.")
         return assembly
 
-    def _cdk(self, *arguments: str) -> None:
+    def _cdk(self, *arguments: str, directory: Path | None = None) -> None:
         if not _CDK.exists():
             raise UsageError("The CDK command line isn't set up: run `make cdk`.")
         environment = {
@@ -157,7 +158,7 @@ class Deploy:
             "AWS_DEFAULT_REGION": self.aws.region,
             "CDK_DISABLE_CLI_TELEMETRY": "true",
         }
-        done = subprocess.run([str(_CDK), *arguments, "--ci", "--no-notices"], env=environment, check=False)
+        done = subprocess.run([str(_CDK), *arguments, "--ci", "--no-notices"], env=environment, cwd=directory, check=False)
         if done.returncode:
             raise UsageError(f"cdk {arguments[0]} failed: see above.")
 

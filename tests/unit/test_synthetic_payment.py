@@ -1,0 +1,117 @@
+"""The payment that tries a release out, as CodeDeploy's hook makes it."""
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lib.hooks import synthetic_payment
+from rehearsal.authority import Authority
+from tests.support.front_door import FrontDoor, front_door
+
+EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "execution-1"}
+DIGITS = "ab" * 32
+
+
+class FakeAws:
+    """What the hook asks of AWS: a secret, and to be told how it went."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, str]] = []
+
+    def client(self, _service: str) -> "FakeAws":
+        return self
+
+    def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803 - AWS's name
+        assert SecretId == "arn:secret"
+        return {"SecretString": json.dumps({"sandbox_key": DIGITS})}
+
+    def put_lifecycle_event_hook_execution_status(self, **told: str) -> None:
+        self.told.append(told)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
+    fake = FakeAws()
+    monkeypatch.setattr(synthetic_payment, "_boto3", fake)
+    monkeypatch.setattr(synthetic_payment, "_PAUSE_SECONDS", 0)
+    for name, value in {"SANDBOX_SECRET_ARN": "arn:secret", "KEY_PREFIX": "sk_test_", "KEY_FIELD": "sandbox_key"}.items():
+        monkeypatch.setenv(name, value)
+    return fake
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch) -> Generator[FrontDoor]:
+    with front_door() as opened:
+        monkeypatch.setenv("TEST_URL", opened.url)
+        yield opened
+
+
+def status(aws: FakeAws) -> str:
+    synthetic_payment.handler(EVENT, None)
+    (told,) = aws.told
+    assert (told["deploymentId"], told["lifecycleEventHookExecutionId"]) == ("d-1", "execution-1")
+    return told["status"]
+
+
+def test_a_release_that_pays_goes_on(aws: FakeAws, door: FrontDoor, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(aws) == "Succeeded"
+    assert door.asked == ["POST /v1/payment_intents", "GET /v1/balance", "GET /v1/events"], "each service was asked"
+    assert door.keys == {f"sk_test_{DIGITS}"}
+    assert DIGITS not in capsys.readouterr().out
+
+
+def test_a_release_that_declines_goes_back(aws: FakeAws, door: FrontDoor, capsys: pytest.CaptureFixture[str]) -> None:
+    door.declines = True
+    assert status(aws) == "Failed"
+    assert "POST /v1/payment_intents: 402" in json.loads(capsys.readouterr().out)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "reason"),
+    [
+        ("/v1/payment_intents", {"id": "pi_1", "status": "processing"}, "the payment pi_1 is processing, not succeeded"),
+        ("/v1/balance", {"object": "error"}, "there is no balance"),
+        ("/v1/events", {"object": "list", "data": []}, "no event tells of the payment pi_1"),
+    ],
+)
+def test_a_service_that_answers_wrongly_is_no_release(
+    aws: FakeAws,
+    door: FrontDoor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    path: str,
+    answer: dict[str, Any],
+    reason: str,
+) -> None:
+    right = door.answer
+    monkeypatch.setattr(door, "answer", lambda asked: (200, answer) if asked == path else right(asked))
+    assert status(aws) == "Failed"
+    assert reason in json.loads(capsys.readouterr().out)["reason"]
+
+
+def test_what_fails_for_a_moment_is_tried_again(aws: FakeAws, door: FrontDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+    right, failures = door.answer, iter([503, 502])
+    monkeypatch.setattr(door, "answer", lambda asked: (failed, {}) if (failed := next(failures, 0)) else right(asked))
+    assert status(aws) == "Succeeded"
+
+
+def test_code_deploy_hears_of_it_when_nobody_answers(aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it would wait for an hour."""
+    monkeypatch.setenv("TEST_URL", "http://127.0.0.1:9")
+    assert status(aws) == "Failed"
+
+
+@pytest.mark.parametrize(("certified", "expected"), [("payments.example.com", "Succeeded"), ("other.example.com", "Failed")])
+def test_the_certificate_is_for_the_name_that_customers_use(
+    aws: FakeAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certified: str, expected: str
+) -> None:
+    """The load balancer is reached by a name of its own, which no certificate can be for."""
+    authority = Authority.create(tmp_path, certified)
+    with front_door(authority.server_context()) as door:
+        monkeypatch.setenv("TEST_URL", door.url)
+        monkeypatch.setenv("SERVER_NAME", "payments.example.com")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+        assert status(aws) == expected
