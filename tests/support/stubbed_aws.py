@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from botocore.stub import Stubber
 from payments.cli.aws.clients import Aws
 
 _NAMES = {"quotas": "service-quotas", "scaling": "application-autoscaling", "secrets": "secretsmanager"}
+_EVERY_CALL = "provide-client-params"
 
 
 @cache
@@ -27,6 +29,16 @@ class StubbedAws:
         clients = _clients()
         self.aws = Aws(region="eu-west-1", **clients)
         self.stubs = {name: Stubber(client) for name, client in clients.items()}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        """What AWS was asked, and with what."""
+
+    def record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        """Called by botocore before each call."""
+        self.calls.append((model.name, deepcopy(params)))
+
+    def asked(self, operation: str) -> list[dict[str, Any]]:
+        """The parameters of each call of an operation."""
+        return [params for name, params in self.calls if name == operation]
 
     def answer(self, client: str, operation: str, response: dict[str, Any], expected: dict[str, Any] | None = None) -> None:
         self.stubs[client].add_response(operation, response, expected)
@@ -77,10 +89,12 @@ def stubbed_aws() -> Generator[StubbedAws]:
     stubbed = StubbedAws()
     for stub in stubbed.stubs.values():
         stub.activate()
+        stub.client.meta.events.register(_EVERY_CALL, stubbed.record)
     try:
         yield stubbed
     finally:
         for stub in stubbed.stubs.values():
             stub.deactivate()
+            stub.client.meta.events.unregister(_EVERY_CALL, stubbed.record)
     for stub in stubbed.stubs.values():
         stub.assert_no_pending_responses()

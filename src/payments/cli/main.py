@@ -29,6 +29,7 @@ _DOWN_SECONDS_MAX = 90
 Environment = Annotated[str, typer.Option("--environment", "-e", help="dev, staging or prod; pr… for a preview.")]
 Region = Annotated[str | None, typer.Option("--region", help="Of AWS; else AWS_REGION, or the profile's.")]
 PollSeconds = Annotated[float, typer.Option(hidden=True, help="How often AWS is asked.", min=0.05)]
+OnAws = Annotated[str | None, typer.Option("--environment", "-e", help="Of AWS, instead of what runs here.")]
 ServiceName = Annotated[Service, typer.Argument(help="Which service.")]
 
 console = Console(highlight=False)
@@ -121,7 +122,7 @@ def _is_alive(pid: int) -> bool:
 def status(
     data_dir: DataDir = _DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Of AWS, instead of what runs here.")] = None,
+    environment: OnAws = None,
     region: Region = None,
 ) -> None:
     """Show what is running, here or on AWS, and how to reach it."""
@@ -150,7 +151,7 @@ def demo(
 @app.command()
 def verify(
     data_dir: DataDir = _DEFAULT,
-    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Of AWS, instead of what runs here.")] = None,
+    environment: OnAws = None,
     region: Region = None,
     poll_seconds: PollSeconds = 5.0,
 ) -> None:
@@ -242,24 +243,51 @@ def keys_create(
     new_merchant: Annotated[str | None, typer.Option(help="Make a merchant of this name for the key.")] = None,
     live: Annotated[bool, typer.Option("--live", help="A live key instead of a test key.")] = False,
     publishable: Annotated[bool, typer.Option("--publishable", help="A publishable key instead of a secret one.")] = False,
+    environment: OnAws = None,
+    region: Region = None,
+    poll_seconds: PollSeconds = 5.0,
 ) -> None:
-    """Create an API key, and show it once."""
+    """Create an API key, here or on AWS, and show it once."""
+    if environment is not None:
+        from payments.cli.aws import commands
+
+        with commands.keys(console, environment, region, poll_seconds) as keys:
+            keys.create(merchant=merchant, new_merchant=new_merchant, live=live, publishable=publishable)
+        return
     from payments.cli.keys import create
 
     asyncio.run(create(console, DataDirectory(data_dir), merchant=merchant, new_merchant=new_merchant, live=live, publishable=publishable))
 
 
 @keys_app.command("list")
-def keys_list(data_dir: DataDir = _DEFAULT) -> None:
+def keys_list(data_dir: DataDir = _DEFAULT, environment: OnAws = None, region: Region = None, poll_seconds: PollSeconds = 5.0) -> None:
     """List the API keys; the keys themselves are not kept."""
+    if environment is not None:
+        from payments.cli.aws import commands
+
+        with commands.keys(console, environment, region, poll_seconds) as keys:
+            keys.show_list()
+        return
     from payments.cli.keys import show_list
 
     asyncio.run(show_list(console, DataDirectory(data_dir)))
 
 
 @keys_app.command("revoke")
-def keys_revoke(key_id: Annotated[str, typer.Argument(help="Its id, from `tap keys list`.")], data_dir: DataDir = _DEFAULT) -> None:
+def keys_revoke(
+    key_id: Annotated[str, typer.Argument(help="Its id, from `tap keys list`.")],
+    data_dir: DataDir = _DEFAULT,
+    environment: OnAws = None,
+    region: Region = None,
+    poll_seconds: PollSeconds = 5.0,
+) -> None:
     """Revoke an API key; it is refused everywhere when this returns."""
+    if environment is not None:
+        from payments.cli.aws import commands
+
+        with commands.keys(console, environment, region, poll_seconds) as keys:
+            keys.revoke(key_id)
+        return
     from payments.cli.keys import revoke
 
     asyncio.run(revoke(console, DataDirectory(data_dir), key_id))

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from payments.runtime.secrets_manager import SecretLocation
-from payments.runtime.topology import CONTAINER_PORT, DATABASE_SECRET_VARIABLE, SANDBOX_KEY_VARIABLE
+from payments.runtime.topology import API_KEY_PEPPER_VARIABLE, CONTAINER_PORT, DATABASE_SECRET_VARIABLE, SANDBOX_KEY_VARIABLE
 
 
 class SettingsError(Exception):
@@ -65,7 +65,7 @@ class Settings:
             port=int(read.number("TAP_PORT", CONTAINER_PORT)),
             public_url=read.text("TAP_PUBLIC_URL").rstrip("/"),
             transaction_processor_url=read.text("TAP_TRANSACTION_PROCESSOR_URL").rstrip("/"),
-            api_key_pepper=read.key("TAP_API_KEY_PEPPER"),
+            api_key_pepper=read.key(API_KEY_PEPPER_VARIABLE),
             internal_api_key=read.text("TAP_INTERNAL_API_KEY"),
             envelope_key_file=Path(read.text("TAP_ENVELOPE_KEY_FILE")) if "TAP_ENVELOPE_KEY" not in environment else None,
             envelope_key=read.key("TAP_ENVELOPE_KEY") if "TAP_ENVELOPE_KEY" in environment else None,
@@ -99,7 +99,7 @@ class MaintenanceSettings:
             database_url=read.database_url(),
             database_secret=read.database_secret(),
             sandbox_key=read.digits(SANDBOX_KEY_VARIABLE) if sandbox else None,
-            api_key_pepper=read.key("TAP_API_KEY_PEPPER") if sandbox else None,
+            api_key_pepper=read.key(API_KEY_PEPPER_VARIABLE) if sandbox else None,
         )
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from payments.cli.aws.clients import connect, one_line_errors
 from payments.cli.aws.deploy import Deploy, Options
 from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.aws.keys import Keys
 from payments.cli.aws.one_off import run_one_off
 from payments.cli.aws.release import Releases
 from payments.cli.aws.status import read_status, show_status
@@ -46,3 +47,10 @@ def verify(console: Console, environment: str, region: str | None, poll_seconds:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print("The books are in order." if done.exit_code == 0 else "The books are not in order, or could not be read.")
     return done.exit_code
+
+
+@contextmanager
+def keys(console: Console, environment: str, region: str | None, poll_seconds: float) -> Generator[Keys]:
+    """Lend what makes and revokes an environment's API keys."""
+    with one_line_errors():
+        yield Keys(deployed=DeployedEnvironment(connect(region), Names(environment)), console=console, poll_seconds=poll_seconds)

@@ -62,15 +62,15 @@ class DeployedEnvironment:
             raise
         return stacks[0]["StackStatus"]
 
-    def check_there(self) -> None:
-        """Raise `UsageError` unless the environment is deployed and not being changed."""
+    def check_there(self, *, may_change: bool = False) -> None:
+        """Raise `UsageError` unless the environment is deployed, and not being changed unless that may be."""
         status = self.stack_status()
         if status is None:
             raise UsageError(
                 f"There is no environment '{self.names.environment}' in {self.aws.region}. "
                 f"Deploy it: tap deploy --environment {self.names.environment}"
             )
-        if status.endswith(_UNFINISHED):
+        if status.endswith(_UNFINISHED) and not may_change:
             raise UsageError(f"{self.names.stack} is being changed ({status}). Wait until that is done.")
 
     def outputs(self) -> dict[str, str]:

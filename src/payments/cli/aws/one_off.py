@@ -1,7 +1,7 @@
 """One-off tasks: the migration, and what else is run once beside the services."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,6 +12,8 @@ from payments.cli.data_directory import UsageError
 from payments.runtime.topology import Names
 
 _SECONDS_MAX = 900.0
+_LOG_SECONDS_MAX = 30.0
+"""A task's last lines may arrive after it has stopped."""
 _STARTED_BY = "tap"
 
 
@@ -25,9 +27,19 @@ class Finished:
 
 
 def run_one_off(
-    aws: Aws, names: Names, task_definition: str, network: Mapping[str, Any], *, command: Sequence[str] = (), poll_seconds: float
+    aws: Aws,
+    names: Names,
+    task_definition: str,
+    network: Mapping[str, Any],
+    *,
+    command: Sequence[str] = (),
+    poll_seconds: float,
+    complete: Callable[[Sequence[str]], bool] = lambda _: True,
 ) -> Finished:
-    """Run a task to its end; raises `UsageError` when it doesn't start, or doesn't end in a quarter of an hour."""
+    """Run a task to its end; raises `UsageError` when it doesn't start, or doesn't end in a quarter of an hour.
+
+    Its log is read until `complete` says that it is, for half a minute at most.
+    """
     definition = cast("dict[str, Any]", aws.ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"])
     container: dict[str, Any] = definition["containerDefinitions"][0]
     started = aws.ecs.run_task(
@@ -46,7 +58,10 @@ def run_one_off(
     code = next((each.get("exitCode") for each in task.get("containers", []) if each["name"] == container["name"]), None)
     if code is None:
         raise UsageError(f"The task of {task_definition} never ran: {stopped_reason(task)}")
-    return Finished(code, _read_log(aws, container, arn))
+    deadline = time.monotonic() + _LOG_SECONDS_MAX
+    while not complete(lines := _read_log(aws, container, arn)) and time.monotonic() < deadline:
+        time.sleep(poll_seconds)
+    return Finished(code, lines)
 
 
 def _wait(aws: Aws, names: Names, arn: str, poll_seconds: float) -> dict[str, Any]:
@@ -72,11 +87,21 @@ def stopped_reason(task: Mapping[str, Any]) -> str:
 
 def _read_log(aws: Aws, container: Mapping[str, Any], task_arn: str) -> list[str]:
     options = container.get("logConfiguration", {}).get("options", {})
-    stream = f"{options.get('awslogs-stream-prefix')}/{container['name']}/{task_arn.rsplit('/', 1)[-1]}"
-    try:
-        events = aws.logs.get_log_events(logGroupName=options.get("awslogs-group", ""), logStreamName=stream, startFromHead=True)["events"]
-    except ClientError as failure:
-        if error_code(failure) == "ResourceNotFoundException":
-            return []
-        raise
-    return [each.get("message", "") for each in events]
+    group, stream = (
+        options.get("awslogs-group", ""),
+        f"{options.get('awslogs-stream-prefix')}/{container['name']}/{task_arn.rsplit('/', 1)[-1]}",
+    )
+    lines: list[str] = []
+    following: dict[str, Any] = {}
+    while True:
+        try:
+            page = aws.logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **following)
+        except ClientError as failure:
+            if error_code(failure) == "ResourceNotFoundException":
+                return lines
+            raise
+        lines += [each.get("message", "") for each in page["events"]]
+        token = page.get("nextForwardToken")
+        if token in (None, following.get("nextToken")):  # at the end AWS returns the token that it was given
+            return lines
+        following = {"nextToken": token}
