@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from payments.cli.aws import one_off
-from payments.cli.aws.clients import one_line_errors
+from payments.cli.aws import commands, one_off
+from payments.cli.aws.clients import Aws, one_line_errors
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.keys import Keys
 from payments.cli.data_directory import UsageError
+from payments.cli.main import app
 from payments.domain.principal import KeyKind
 from payments.runtime.topology import Names
 from payments.storage.key_tasks import CreateKey, RevokeKey
@@ -138,6 +140,37 @@ def test_the_key_itself_is_shown_and_never_sent(
     assert plaintext.removeprefix(prefix)[:-4] not in everything
     assert plaintext not in everything
     assert PEPPER not in everything + operator.written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "merchant", "live", "kind"),
+    [([], None, False, KeyKind.SECRET), (["--merchant", "2", "--live", "--publishable"], 2, True, KeyKind.PUBLISHABLE)],
+)
+def test_the_command_has_the_options_that_it_has_locally(
+    stubbed: StubbedAws,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    merchant: int | None,
+    live: bool,
+    kind: KeyKind,
+) -> None:
+    regions: list[str | None] = []
+
+    def connect(region: str | None) -> Aws:
+        regions.append(region)
+        return stubbed.aws
+
+    monkeypatch.setattr(commands, "connect", connect)
+    have_environment(stubbed)
+    have_pepper(stubbed)
+    run_task(stubbed, 0, [{"event": "key created", "merchant_id": 2}])
+    done = CliRunner().invoke(
+        app, ["keys", "create", "--environment", "dev", "--region", "eu-west-1", "--poll-seconds", "0.05", *arguments]
+    )
+    assert done.exit_code == 0, done.output
+    order = msgspec.json.decode(override(stubbed)[1], type=CreateKey)
+    assert (order.merchant, order.livemode, order.kind, regions) == (merchant, live, kind, ["eu-west-1"])
+    assert done.stdout.splitlines()[-1][-4:] == order.last4
 
 
 def test_two_keys_are_two_keys(stubbed: StubbedAws, operator: Operator, capsys: pytest.CaptureFixture[str]) -> None:
