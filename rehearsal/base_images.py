@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,9 @@ class BaseImages:
 def base_images(engine: Engine, directory: Path, *, may_install: bool = False) -> BaseImages:
     """Have them on the engine; `directory` is for what is made on the way. Raises `EngineError`."""
     base = _base(engine, directory, may_install=may_install)
-    return BaseImages(base=base, database=_database(engine, base), emulator=_emulator(engine, base))
+    with ThreadPoolExecutor() as pool:  # both mostly wait for packages
+        database, emulator = pool.submit(_database, engine, base), pool.submit(_emulator, engine, base)
+        return BaseImages(base=base, database=database.result(), emulator=emulator.result())
 
 
 def service_images(engine: Engine, images: BaseImages, authority: Authority, tag: str) -> dict[Service, str]:

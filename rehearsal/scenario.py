@@ -57,6 +57,7 @@ class Scenario:
         key = sandbox_key(self._deployed)
         with Traffic(self.stage.front_door, key, "through") as traffic:
             self._pay_and_hear(key)
+            self._let_a_merchant_in()
             self._verify()
             self._scale(traffic)
             self._lose_a_task(traffic)
@@ -95,6 +96,24 @@ class Scenario:
                 raise RehearsalFailed(f"{refused} webhooks had a wrong signature")
             client.v1.webhook_endpoints.delete(endpoint.id)
             step.shown = "payment, refund, balance, signed webhooks; services found by name"
+
+    def _let_a_merchant_in(self) -> None:
+        with self.report.step("a merchant's key: made, used, revoked") as step:
+            printed = self._output("keys", "create", "--new-merchant", "Rehearsal")
+            key = next(word for word in printed.split() if word.startswith("sk_test_"))
+            key_id = next(word.strip(".,") for word in printed.split() if word.startswith("key_"))
+            client = stripe.StripeClient(key, base_addresses={"api": self.stage.front_door}, max_network_retries=4)
+            order = {"amount": 700, "currency": "eur", "payment_method": "pm_card_mastercard", "confirm": True}
+            client.v1.payment_intents.create(order)  # pyright: ignore[reportArgumentType] - a dict of this shape is what it takes
+            if key_id not in self._output("keys", "list"):
+                raise RehearsalFailed(f"{key_id} isn't listed")
+            self._output("keys", "revoke", key_id)
+            try:
+                client.v1.balance.retrieve()
+            except stripe.AuthenticationError:
+                step.shown = "as the merchant's own, and no longer"
+            else:
+                raise RehearsalFailed(f"{key_id} is revoked, and still opens")
 
     def _verify(self) -> None:
         with self.report.step("tap verify") as step:
@@ -221,9 +240,20 @@ class Scenario:
             raise RehearsalFailed(f"tap {command} {' '.join(arguments)} exited with {code}")
 
     def _run(self, command: str, *arguments: str) -> int:
-        polling = ("--poll-seconds", str(_POLL_SECONDS)) if command != "status" else ()
-        line = [sys.executable, "-m", "payments.cli", command, *arguments, "--environment", ENVIRONMENT, *polling]
+        line = self._line(command, *arguments)
         return subprocess.run(line, cwd=self.stage.checkout, env=self.stage.environment, check=False, timeout=900).returncode
+
+    def _output(self, command: str, *arguments: str) -> str:
+        """Return what a command prints, which is kept from the log: it may be a key."""
+        line, environment = self._line(command, *arguments), self.stage.environment | {"COLUMNS": "200"}
+        done = subprocess.run(line, cwd=self.stage.checkout, env=environment, check=False, timeout=300, capture_output=True, text=True)
+        if done.returncode:
+            raise RehearsalFailed(f"tap {command} {arguments[0]} exited with {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def _line(self, command: str, *arguments: str) -> list[str]:
+        polling = ("--poll-seconds", str(_POLL_SECONDS)) if command != "status" else ()
+        return [sys.executable, "-m", "payments.cli", command, *arguments, "--environment", ENVIRONMENT, *polling]
 
     def _receiver(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         request = urllib.request.Request(self.stage.receiver_outside + path, data=body, method=method)  # noqa: S310 - our own, on loopback

@@ -25,8 +25,8 @@ from rehearsal.private_engine import EngineError
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 ROOT = Path(__file__).parents[1]
-SECONDS_PER_MINUTE = 2.0
-"""A minute of a release, on the stage: canaries of five minutes take ten seconds, and old tasks are kept for thirty."""
+SECONDS_PER_MINUTE = 1.5
+"""A minute of a release, on the stage: canaries of five minutes take seven seconds, and old tasks are kept for twenty."""
 EMULATOR_LOG = ROOT / ".rehearsal" / "emulator.log"
 """What the emulator of the last rehearsal wrote."""
 _GATEWAY_PORT = 4566
