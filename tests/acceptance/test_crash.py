@@ -171,7 +171,11 @@ async def check_payments(database_url: str, seen: Seen) -> None:
         assert doubled == []
         refunds = await connection.fetch("SELECT payment_intent, count(*) AS count FROM payments.refunds GROUP BY 1")
         assert {row["payment_intent"] for row in refunds} >= seen.refunded
-        assert await connection.fetchval("SELECT count(*) FROM payments.refunds WHERE status <> 'succeeded'") == 0
+        await eventually(
+            lambda: connection.fetchval("SELECT count(*) FROM payments.refunds WHERE status <> 'succeeded'"),
+            lambda count: count == 0,
+            seconds_max=30,
+        )
         assert max((row["count"] for row in refunds), default=1) == 1
 
 
