@@ -43,7 +43,7 @@ RUN library="$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))'
     && dpkg --purge --force-depends --force-remove-essential --force-remove-protected apt $(dpkg-query --show --showformat '${Package} ' 'libapt-pkg*') \
     && rm -rf "$pip"/pip "$pip"/pip-* "$library"/ensurepip "$library"/idlelib "$library"/pydoc_data "$library"/test "$library"/tkinter "$library"/turtledemo \
         /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/bin/pydoc* /usr/local/bin/python*-config /usr/local/include \
-        /etc/apt /var/lib/apt /var/cache/apt /var/cache/debconf/* /var/cache/ldconfig/* /var/log/* /root/.cache /tmp/* \
+        /etc/apt /var/lib/apt /var/cache/apt /var/cache/debconf/* /var/cache/ldconfig/* /var/log/* ~/.cache /tmp/* \
     && python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash "$library" \
     && find / -xdev -type f -perm /6000 -exec chmod ug-s {} +
 
