@@ -24,8 +24,6 @@ class DeployedService:
     service: Service
     ecs_service: str
     """What ECS calls it."""
-    rule_arns: tuple[str, ...]
-    """Rules of the production listener that lead to it."""
     weights: Mapping[Colour, int]
     """Per cent of the traffic by target group, as the rules have it."""
     task_definition: str
@@ -92,11 +90,10 @@ class DeployedEnvironment:
         described = cast("dict[str, Any]", found[0])
         primary = next((each for each in described.get("taskSets", []) if each["status"] == "PRIMARY"), described)
         (pair,) = group["loadBalancerInfo"]["targetGroupPairInfoList"]
-        rules, weights = self._rules(service, pair["prodTrafficRoute"]["listenerArns"][0])
+        weights = self._weights(service, pair["prodTrafficRoute"]["listenerArns"][0])
         return DeployedService(
             service=service,
             ecs_service=ecs_service,
-            rule_arns=rules,
             weights=weights,
             task_definition=self._revision(primary.get("taskDefinition") or described["taskDefinition"]),
             desired=described["desiredCount"],
@@ -130,33 +127,28 @@ class DeployedEnvironment:
         )["deployments"]
         return running[0] if running else None
 
-    def _rules(self, service: Service, listener_arn: str) -> tuple[tuple[str, ...], dict[Colour, int]]:
+    def _weights(self, service: Service, listener_arn: str) -> dict[Colour, int]:
         groups = {self.names.target_group(service, colour): colour for colour in Colour}
         described = self.aws.elbv2.describe_target_groups(Names=list(groups))["TargetGroups"]
         colours = {each.get("TargetGroupArn", ""): groups[each.get("TargetGroupName", "")] for each in described}
-        arns: list[str] = []
         weights: dict[Colour, int] = {}
         for rule in self.aws.elbv2.describe_rules(ListenerArn=listener_arn)["Rules"]:
             shares = _shares(cast("list[dict[str, Any]]", rule.get("Actions", [])), colours)
             if shares:
-                arns.append(rule.get("RuleArn", ""))
                 weights = shares
-        if not arns:
+        if not weights:
             raise UsageError(f"No rule of the load balancer leads to {service}.")
-        return tuple(arns), weights
+        return weights
 
     def public_url(self) -> str:
         """Return what customers' browsers reach, as the newest migration task is told."""
-        family = self.names.migration_family
-        definition = self.aws.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
-        variables = definition.get("containerDefinitions", [{}])[0].get("environment", [])
-        return next(each.get("value", "") for each in variables if each.get("name") == "TAP_PUBLIC_URL")
+        variables = self._container(self.names.migration_family).get("environment", [])
+        return next(each["value"] for each in variables if each["name"] == "TAP_PUBLIC_URL")
 
     def injected_secret(self, variable: str) -> str:
         """Return what Secrets Manager has now for a variable of the newest migration task; raises `UsageError` when there is no such value."""
         family = self.names.migration_family
-        definition = cast("dict[str, Any]", self.aws.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"])
-        sources: dict[str, str] = {each["name"]: each["valueFrom"] for each in definition["containerDefinitions"][0].get("secrets", [])}
+        sources: dict[str, str] = {each["name"]: each["valueFrom"] for each in self._container(family).get("secrets", [])}
         if variable not in sources:
             raise UsageError(f"{family} is given no secret as {variable}.")
         parts = sources[variable].split(":")  # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME:FIELD::
@@ -173,8 +165,12 @@ class DeployedEnvironment:
 
     def image(self, task_definition: str) -> str:
         """Return the image of a revision's container, without the registry."""
-        definition = self.aws.ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
-        return definition.get("containerDefinitions", [{}])[0].get("image", "").partition("/")[2]
+        return self._container(task_definition).get("image", "").partition("/")[2]
+
+    def _container(self, task_definition: str) -> dict[str, Any]:
+        """Read the one container of a revision, or of a family's newest."""
+        definition = cast("dict[str, Any]", self.aws.ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"])
+        return definition["containerDefinitions"][0]
 
 
 def _shares(actions: list[dict[str, Any]], colours: Mapping[str, Colour]) -> dict[Colour, int]:
