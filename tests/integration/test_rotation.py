@@ -16,6 +16,7 @@ from tests.support.postgres import PasswordServer, password_server
 from tests.support.secrets_manager import FakeSecretsManager, fake_secrets_manager
 
 OLD, NEW = "old-password", "new-password"
+CONNECTIONS = 8
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ class Database:
 
     @asynccontextmanager
     async def pool(self) -> AsyncGenerator[Pool]:
-        async with open_pool(self.url, role=None, name="rotation", credentials=self.credentials) as pool:
+        async with open_pool(self.url, role=None, name="rotation", size_max=CONNECTIONS, credentials=self.credentials) as pool:
             yield pool
 
     async def end_sessions(self, pool: Pool) -> None:
@@ -80,25 +81,25 @@ def database(server: PasswordServer, secrets: FakeSecretsManager) -> Database:
     return Database(server, secrets)
 
 
-async def queries(pool: Pool, count: int = 8) -> list[object]:
+async def queries(pool: Pool, count: int = CONNECTIONS) -> list[object]:
     return await asyncio.gather(*(pool.fetchval("SELECT 1 FROM pg_sleep(0.05)") for _ in range(count)), return_exceptions=True)
 
 
 async def test_nothing_is_read_as_long_as_nothing_is_refused(database: Database) -> None:
     async with database.pool() as pool:
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
     assert database.secrets.reads == []
 
 
 async def test_a_pool_goes_on_after_a_rotation_and_reads_the_secret_once(database: Database) -> None:
     async with database.pool() as pool:
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
         database.server.set_password("tap", NEW)
         database.secrets.passwords = {"AWSCURRENT": NEW}
-        assert await queries(pool) == [1] * 8, "sessions outlive their password"
+        assert await queries(pool) == [1] * CONNECTIONS, "sessions outlive their password"
         assert database.secrets.reads == []
         await database.end_sessions(pool)
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
         assert await is_healthy(pool)
     assert database.secrets.reads == ["AWSCURRENT"]
     assert '"event":"database password read again"' in database.shown()
@@ -110,7 +111,7 @@ async def test_a_service_that_starts_with_yesterdays_password_starts(database: D
     database.server.set_password("tap", NEW)
     database.secrets.passwords = {"AWSCURRENT": NEW}
     async with database.pool() as pool:
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
     assert database.secrets.reads == ["AWSCURRENT"]
 
 
@@ -119,13 +120,13 @@ async def test_the_pending_password_serves_until_the_rotation_is_complete(databa
     database.server.set_password("tap", NEW)
     database.secrets.passwords = {"AWSCURRENT": OLD, "AWSPENDING": NEW}
     async with database.pool() as pool:
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
     assert database.secrets.reads == ["AWSCURRENT", "AWSPENDING"]
 
 
 async def test_a_login_that_stays_refused_is_an_error_and_no_hot_loop(database: Database) -> None:
     async with database.pool() as pool:
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
         before = database.server.refusals()
         database.server.set_password("tap", NEW)
         database.secrets.passwords = {"AWSCURRENT": "neither"}
@@ -136,7 +137,7 @@ async def test_a_login_that_stays_refused_is_an_error_and_no_hot_loop(database: 
             assert not await is_healthy(pool), "health tells the truth"
         assert database.secrets.reads == ["AWSCURRENT"]
         logins = database.server.refusals() - before
-        assert 2 <= logins <= 2 * 8, (
+        assert 2 <= logins <= 2 * CONNECTIONS, (
             "each connection that was being opened tried the old password and the new one, and then nobody for a while"
         )
 
@@ -144,7 +145,7 @@ async def test_a_login_that_stays_refused_is_an_error_and_no_hot_loop(database: 
         with pytest.raises(LoginRefusedError, match="refuses the login"):
             await pool.fetchval("SELECT 1")
         database.clock.time += PAUSE_SECONDS
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
         assert await is_healthy(pool)
     assert database.secrets.reads == ["AWSCURRENT", "AWSCURRENT"]
 
@@ -160,7 +161,7 @@ async def test_a_secret_that_cannot_be_read_is_an_error_that_passes(database: Da
     database.secrets.status = 200
     database.clock.time += PAUSE_SECONDS
     async with database.pool() as pool:
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
 
 
 async def test_whoever_stops_waiting_does_not_stop_the_reading(database: Database) -> None:
@@ -171,7 +172,7 @@ async def test_whoever_stops_waiting_does_not_stop_the_reading(database: Databas
         async with asyncio.timeout(0.15), database.pool():
             pass
     async with database.pool() as pool:
-        assert await queries(pool) == [1] * 8
+        assert await queries(pool) == [1] * CONNECTIONS
     assert database.secrets.reads == ["AWSCURRENT"]
 
 
