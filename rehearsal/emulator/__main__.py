@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 
 # ministack reads the environment when it is imported.
 os.environ.setdefault("MINISTACK_RDS_PG_CLUSTER_REPLICATION", "1")
@@ -60,3 +61,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    # Nothing is kept, and freeing all that ministack holds, object by object, takes a busy machine ten seconds.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)

@@ -37,7 +37,8 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 DEV = Names("dev")
 SECONDS_PER_MINUTE = 0.05
-_START_SECONDS_MAX = 30
+_START_SECONDS_MAX = 60
+_STOP_SECONDS_MAX = 30
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,12 @@ def running_emulator(directory: Path, seconds_per_minute: float = SECONDS_PER_MI
         yield running
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(_STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
 
 def _answers(url: str) -> bool:
