@@ -7,6 +7,10 @@ INSTALLED := .venv/.installed
 EMULATOR := .venv/emulator/.installed
 CDK := .venv/cdk/node_modules/.bin/cdk
 
+# $(call install,ENVIRONMENT,WHAT): uv needs seconds where pip needs minutes; pip goes on where uv can't, as with an index that only pip's settings name.
+install = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) 2>/dev/null || \
+	$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+
 .PHONY: help install up down test check format bench lock synth cdk images rehearse rehearse-aws
 
 help: ## Show the targets
@@ -14,18 +18,19 @@ help: ## Show the targets
 
 install: $(INSTALLED) ## Set up .venv
 
-$(INSTALLED): requirements-dev.txt pyproject.toml
+$(INSTALLED): requirements-installer.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tap needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.txt
+	@$(call install,.venv,--require-hashes -r requirements-dev.txt)
+	@$(call install,.venv,--no-deps --no-build-isolation -e .)
 	@touch $@
 
 $(EMULATOR): requirements-emulator.txt $(INSTALLED)
 	@test -x .venv/emulator/bin/python || $(PYTHON) -m venv .venv/emulator
 	@echo "Installing the emulator of AWS into .venv/emulator …"
-	@.venv/emulator/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-emulator.txt
+	@$(call install,.venv/emulator,--require-hashes -r requirements-emulator.txt)
 	@touch $@
 
 up: $(INSTALLED) ## Run Tap here, on http://127.0.0.1:8080 (ARGS="--port 9000")
@@ -83,6 +88,7 @@ images: ## Build the services' images tap/SERVICE:TAG (ENGINE=podman TAG=... BAS
 	done
 
 lock: $(INSTALLED) ## Compile the locked requirements anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group installer -o requirements-installer.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra local --group dev -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group emulator -o requirements-emulator.txt
