@@ -17,25 +17,46 @@ from payments.runtime.topology import Colour, Names, Service
 _SERVICE = "AWS::ECS::Service"
 _RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 _TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
-_NEVER_REMOVED = frozenset(
-    {
-        _SERVICE,
-        _RULE,
-        _TARGET_GROUP,
-        "AWS::ElasticLoadBalancingV2::Listener",
-        "AWS::ElasticLoadBalancingV2::LoadBalancer",
-        "AWS::RDS::DBCluster",
-        "AWS::KMS::Key",
-        "AWS::SecretsManager::Secret",
-        "AWS::ECR::Repository",
-        "AWS::CodeDeploy::DeploymentGroup",
-    }
-)
-_REPLACED_BY_A_NEW_NAME = {
-    _TARGET_GROUP: "Name",
-    "AWS::ECR::Repository": "RepositoryName",
-    "AWS::ElasticLoadBalancingV2::LoadBalancer": "Name",
+_SUBSCRIPTION = "AWS::SNS::Subscription"
+GUARDED: Mapping[str, frozenset[str]] = {
+    _SERVICE: frozenset({"Cluster", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"}),
+    _RULE: frozenset({"ListenerArn"}),
+    _TARGET_GROUP: frozenset({"IpAddressType", "Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId"}),
+    "AWS::ElasticLoadBalancingV2::Listener": frozenset({"LoadBalancerArn"}),
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": frozenset({"Name", "Scheme", "Type"}),
+    "AWS::RDS::DBCluster": frozenset(
+        {
+            "AvailabilityZones",
+            "ClusterScalabilityType",
+            "DBClusterIdentifier",
+            "DBSubnetGroupName",
+            "DBSystemId",
+            "DatabaseName",
+            "Engine",
+            "EngineMode",
+            "GlobalClusterIdentifier",
+            "KmsKeyId",
+            "MasterUsername",
+            "PubliclyAccessible",
+            "RestoreToTime",
+            "RestoreType",
+            "SnapshotIdentifier",
+            "SourceDBClusterIdentifier",
+            "SourceDbClusterResourceId",
+            "SourceRegion",
+            "StorageEncrypted",
+            "UseLatestRestorableTime",
+        }
+    ),
+    "AWS::KMS::Key": frozenset(),
+    "AWS::SecretsManager::Secret": frozenset({"Name"}),
+    "AWS::ECR::Repository": frozenset({"EncryptionConfiguration", "RepositoryName"}),
+    "AWS::CodeDeploy::DeploymentGroup": frozenset({"ApplicationName", "DeploymentGroupName"}),
 }
+"""What is neither removed nor replaced, and the properties by whose change CloudFormation replaces it, always or sometimes.
+
+Source: the resource types' schemas, `createOnlyProperties` and `conditionalCreateOnlyProperties`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +76,9 @@ def make_plan(assembly: Assembly, names: Names, deployed: Mapping[str, Template]
     changes: Counter[str] = Counter()
     refusals: list[str] = []
     moved: set[Service] = set()
-    for logical_id, wanted in assembly.nested(names.stack):
-        before, after = deployed.get(logical_id, {}).get("Resources", {}), wanted["Resources"]
+    wanted = dict(assembly.nested(names.stack))
+    for logical_id in sorted(deployed.keys() | wanted.keys()):
+        before, after = (templates.get(logical_id, {}).get("Resources", {}) for templates in (deployed, wanted))
         changes["added"] += len(after.keys() - before.keys())
         changes["removed"] += len(before.keys() - after.keys())
         changes["changed"] += sum(_differs(before[name], after[name]) for name in before.keys() & after.keys())
@@ -87,8 +109,12 @@ def _templates(environment: DeployedEnvironment) -> Iterator[tuple[str, Template
     cloudformation = environment.aws.cloudformation
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=environment.names.stack)
     for resource in (each for page in pages for each in page["StackResourceSummaries"]):
-        if resource["ResourceType"] == "AWS::CloudFormation::Stack" and resource.get("PhysicalResourceId"):
-            body: Any = cloudformation.get_template(StackName=resource.get("PhysicalResourceId", ""))["TemplateBody"]
+        gone = resource["ResourceStatus"] == "DELETE_COMPLETE"
+        if resource["ResourceType"] == "AWS::CloudFormation::Stack" and resource.get("PhysicalResourceId") and not gone:
+            stack = resource.get("PhysicalResourceId", "")
+            body: Any = cloudformation.get_template(StackName=stack, TemplateStage="Original")[
+                "TemplateBody"
+            ]  # without what transforms add
             yield resource["LogicalResourceId"], json.loads(body) if isinstance(body, str) else body
 
 
@@ -98,19 +124,21 @@ def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 
 def _refusals(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     for name, old in before.items():
-        new = after.get(name)
-        if new is None:
-            if old["Type"] in _NEVER_REMOVED:
-                yield f"{name} ({old['Type']}) would be removed, and what uses it with it. Its logical id must stay what it was."
+        kind, new = old["Type"], after.get(name)
+        if new is None or new["Type"] != kind:
+            if kind in GUARDED:
+                yield f"{name} ({kind}) would be removed, and what uses it with it. Its logical id must stay what it was."
+            if kind == _SUBSCRIPTION and not any(each["Type"] == _SUBSCRIPTION for each in after.values()):
+                yield f"{name} would be removed, and nobody would be told of alarms any more: give --alarm-email."
             continue
-        if old["Type"] == _SERVICE and (differing := _differing_properties(old, new)):
+        differing = _differing_properties(old, new)
+        if kind == _SERVICE and differing:
             yield (
                 f"{name}: {', '.join(differing)} would change, and a service that CodeDeploy deploys refuses every update by CloudFormation. "
                 "Leave the service as it was, and bring the change by a release."
             )
-        naming = _REPLACED_BY_A_NEW_NAME.get(old["Type"])
-        if naming is not None and old["Properties"].get(naming) != new["Properties"].get(naming):
-            yield f"{name} would be replaced, since its {naming} would change: that moves or drops what it holds."
+        elif replacing := GUARDED.get(kind, frozenset()).intersection(differing):
+            yield f"{name} would be replaced, since its {', '.join(sorted(replacing))} would change: that moves or drops what it holds."
 
 
 def _differing_properties(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
