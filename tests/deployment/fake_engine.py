@@ -14,7 +14,7 @@ def push(remote: str) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["image", "inspect", _] | ["tag", _, _]:
+        case ["ps", "--quiet"] | ["image", "inspect", _] | ["tag", _, _]:
             pass
         case ["push", "--quiet", remote]:
             push(remote)

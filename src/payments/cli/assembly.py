@@ -96,9 +96,12 @@ def synthesise(directory: Path, context: Mapping[str, str], *, region: str | Non
         # With asset metadata a nested stack says which file its template is, as it does for CDK's own command line.
         "CDK_CONTEXT_JSON": json.dumps({"aws:cdk:enable-asset-metadata": True, **context, **({"region": region} if region else {})}),
     }
-    done = subprocess.run(
-        [sys.executable, str(app)], env=environment, capture_output=True, text=True, timeout=_SYNTHESIS_SECONDS_MAX, check=False
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, str(app)], env=environment, capture_output=True, text=True, timeout=_SYNTHESIS_SECONDS_MAX, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"The infrastructure wasn't synthesised within {_SYNTHESIS_SECONDS_MAX / 60:.0f} minutes.") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise UsageError(lines[-1] if lines else "The infrastructure can't be synthesised.")

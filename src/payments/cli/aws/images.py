@@ -24,7 +24,7 @@ def current_tag() -> str:
     try:
         commit = _output("git", "rev-parse", "--short=12", "HEAD")
         changes = _output("git", "status", "--porcelain")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         raise UsageError("This isn't a git checkout: say which image you mean with --image TAG.") from None
     if changes:
         raise UsageError("There are uncommitted changes, so the commit doesn't name the image: commit them, or give --image TAG.")
@@ -63,31 +63,51 @@ class Images:
         return f"{found[0].get('repositoryUri')}@{digest}"
 
     def provide(self, services: Sequence[Service], tag: str) -> None:
-        """Have a tag in the repositories: what isn't there is built, unless it was built here before, and pushed."""
-        missing = [service for service in services if self.digest(service, tag) is None]
-        if not missing:
-            return
-        engine = os.environ.get(_ENGINE_VARIABLE, "docker")
-        if any(not _is_built(engine, service, tag) for service in missing):
-            self._build(tag)
-        registry = self._login(engine)
-        for service in missing:
-            remote = f"{registry}/{self._names.repository(service)}:{tag}"
-            self._console.print(f"Pushing {self._names.repository(service)}:{tag} …")
-            _run(engine, "tag", local_image(service, tag), remote)
-            _run(engine, "push", "--quiet", remote)
+        """Have a tag in the repositories; raises `UsageError` where it is neither there nor to be had here."""
+        if missing := self.missing(services, tag):
+            self.check(missing, tag)
+            self.build(tag)
+            self.push(missing, tag)
 
-    def _build(self, tag: str) -> None:
-        self._console.print(f"Building the images of {tag} …")
-        if not Path("Dockerfile").exists():
+    def missing(self, services: Sequence[Service], tag: str) -> list[Service]:
+        """Return the services whose repositories lack a tag."""
+        return [service for service in services if self.digest(service, tag) is None]
+
+    def check(self, services: Sequence[Service], tag: str) -> None:
+        """Raise `UsageError` unless a tag can be had here: of the commit that is checked out, or of images that somebody made under another name."""
+        _run(self._engine, "ps", "--quiet")
+        if not _is_checked_out(tag) and not all(_is_built(self._engine, service, tag) for service in services):
             raise UsageError(
-                f"The images of {tag} are neither in the repositories nor built here. Run this in Tap's checkout, to build them."
+                f"There is no image {tag}: it isn't in the repositories, it isn't {local_image(services[0], tag)} here, and it isn't the commit "
+                "of a clean checkout. Give --image TAG of one that there is, or check its commit out."
             )
-        done = subprocess.run(["make", "images", f"TAG={tag}"], timeout=_BUILD_SECONDS_MAX, check=False)
+
+    def build(self, tag: str) -> None:
+        """Build a tag when it is the commit that is checked out: whatever else has its name here may be made of something else."""
+        if not _is_checked_out(tag):
+            return
+        self._console.print(f"Building the images of {tag} …")
+        try:
+            done = subprocess.run(["make", "images", f"TAG={tag}"], timeout=_BUILD_SECONDS_MAX, check=False)
+        except subprocess.TimeoutExpired:
+            raise UsageError(f"The images weren't built within {_BUILD_SECONDS_MAX / 60:.0f} minutes: see above.") from None
         if done.returncode:
             raise UsageError("The images can't be built: see above.")
 
-    def _login(self, engine: str) -> str:
+    def push(self, services: Sequence[Service], tag: str) -> None:
+        """Bring a tag from here into the repositories."""
+        registry = self._login()
+        for service in services:
+            remote = f"{registry}/{self._names.repository(service)}:{tag}"
+            self._console.print(f"Pushing {self._names.repository(service)}:{tag} …")
+            _run(self._engine, "tag", local_image(service, tag), remote)
+            _run(self._engine, "push", "--quiet", remote)
+
+    @property
+    def _engine(self) -> str:
+        return os.environ.get(_ENGINE_VARIABLE, "docker")
+
+    def _login(self) -> str:
         """Log the engine in, and return the registry. Where AWS's endpoint is replaced (`AWS_ENDPOINT_URL`), the registry is there as well."""
         (grant,) = self._aws.ecr.get_authorization_token()["authorizationData"]
         replaced = os.environ.get("AWS_ENDPOINT_URL_ECR") or os.environ.get("AWS_ENDPOINT_URL")
@@ -95,7 +115,7 @@ class Images:
             return urlsplit(replaced).netloc
         registry = urlsplit(grant.get("proxyEndpoint", "")).netloc
         user, _, password = base64.b64decode(grant.get("authorizationToken", "")).decode().partition(":")
-        _run(engine, "login", "--username", user, "--password-stdin", registry, given=password)
+        _run(self._engine, "login", "--username", user, "--password-stdin", registry, given=password)
         return registry
 
 
@@ -104,24 +124,35 @@ def local_image(service: Service, tag: str) -> str:
     return f"tap/{service}:{tag}"
 
 
-def _is_built(engine: str, service: Service, tag: str) -> bool:
+def _is_checked_out(tag: str) -> bool:
+    """Tell whether a tag is the commit of a checkout without changes: then what is built is what the tag says."""
     try:
-        done = subprocess.run(
-            [engine, "image", "inspect", local_image(service, tag)], capture_output=True, timeout=_ENGINE_SECONDS_MAX, check=False
-        )
-    except FileNotFoundError:
-        raise UsageError(
-            f"{engine} isn't installed, and the image has to be pushed: install it, or name another engine by ENGINE=podman."
-        ) from None
-    return done.returncode == 0
+        return Path("Dockerfile").exists() and current_tag() == tag
+    except UsageError:
+        return False
+
+
+def _is_built(engine: str, service: Service, tag: str) -> bool:
+    return _ask(engine, "image", "inspect", local_image(service, tag)).returncode == 0
 
 
 def _run(engine: str, *arguments: str, given: str | None = None) -> None:
     """Run the engine; raises `UsageError` with its last line."""
-    done = subprocess.run([engine, *arguments], input=given, capture_output=True, text=True, timeout=_ENGINE_SECONDS_MAX, check=False)
+    done = _ask(engine, *arguments, given=given)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise UsageError(f"{engine} {arguments[0]}: {lines[-1] if lines else 'failed'}")
+
+
+def _ask(engine: str, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run([engine, *arguments], input=given, capture_output=True, text=True, timeout=_ENGINE_SECONDS_MAX, check=False)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{engine} isn't installed, and the image has to be pushed: install it, or name another engine by ENGINE=podman."
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"{engine} {arguments[0]} didn't end within {_ENGINE_SECONDS_MAX / 60:.0f} minutes.") from None
 
 
 def _output(*command: str) -> str:
