@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -357,8 +358,29 @@ def test_another_size_waits_for_its_release_and_a_changed_rule_leads_to_what_ser
     assert f"{NAMES.task_family(API)}:{newest.get('revision')}" != after["task_definition"]
 
 
-def test_the_books_are_proved_by_a_task(deployed: Operator) -> None:
-    assert "The books are in order." in deployed.tap("verify")
+def test_the_books_are_proved_by_a_task_and_all_that_it_logged_is_shown(deployed: Operator) -> None:
+    aws = deployed.environment.aws
+
+    def tasks() -> set[str]:
+        return set(aws.ecs.list_tasks(cluster=NAMES.cluster, family=NAMES.migration_family, desiredStatus="STOPPED")["taskArns"])
+
+    before = tasks()
+    process = deployed.start("verify")
+    wait_until(lambda: tasks() - before, "the task ended", 60)
+    (arn,) = tasks() - before
+    container = aws.ecs.describe_task_definition(taskDefinition=NAMES.migration_family)["taskDefinition"].get("containerDefinitions", [])[0]
+    options = container.get("logConfiguration", {}).get("options", {})
+    where = {
+        "logGroupName": options["awslogs-group"],
+        "logStreamName": f"{options['awslogs-stream-prefix']}/{container.get('name')}/{arn.rsplit('/', 1)[-1]}",
+    }
+    aws.logs.create_log_stream(**where)
+    for line in ({"event": "check", "check": "balance"}, {"event": "books", "ok": True}):
+        aws.logs.put_log_events(**where, logEvents=[{"timestamp": round(time.time() * 1_000), "message": json.dumps(line)}])
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, output + errors
+    assert [json.loads(line)["event"] for line in output.splitlines()[:-1]] == ["check", "books"]
+    assert output.splitlines()[-1] == "The books are in order."
 
 
 def test_a_region_is_asked_for(operator: Operator) -> None:

@@ -4,17 +4,16 @@ A key is made here and shown here. What leaves this machine is its keyed hash an
 what they print.
 """
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from rich.console import Console
 
 from payments.cli.aws.environment import DeployedEnvironment
-from payments.cli.aws.one_off import Finished, run_one_off
+from payments.cli.aws.one_off import Finished, events, run_one_off
 from payments.cli.data_directory import UsageError
 from payments.cli.keys import show_key, show_keys
 from payments.domain.principal import KeyKind
@@ -23,7 +22,6 @@ from payments.storage.key_tasks import CreateKey, KeyEvent, KeyTask, RevokeKey
 from payments.storage.keys import KeyRecord, MerchantError, check_choice, key_hash, make_key
 from payments.wire.auth import REMEMBERED_SECONDS
 
-_ENDS = frozenset({KeyEvent.CREATED, KeyEvent.LISTED, KeyEvent.REVOKED, "error"})
 _PEPPER_BYTES = 32
 _ARGUMENTS_REFUSED = 2
 
@@ -96,37 +94,18 @@ class Keys:
         aws, names = self.deployed.aws, self.deployed.names
         command = ["python", "-m", MIGRATION_MODULE, task.value, *([] if order is None else [msgspec.json.encode(order).decode()])]
         family = names.migration_family
-        done = run_one_off(aws, names, family, network, command=command, poll_seconds=self.poll_seconds, complete=_is_complete)
+        done = run_one_off(aws, names, family, network, command=command, poll_seconds=self.poll_seconds)
         if done.exit_code != 0:
             raise UsageError(self._explain(done))
-        return _events(done.lines)
+        return events(done.lines)
 
     def _explain(self, done: Finished) -> str:
-        name, failures = self.deployed.names.environment, [event for event in _events(done.lines) if event["event"] == "error"]
+        name, failures = self.deployed.names.environment, [event for event in events(done.lines) if event["event"] == "error"]
         if failures:
             return str(failures[-1].get("message") or f"The task failed: {failures[-1].get('kind')}. Its log says where.")
         if done.exit_code == _ARGUMENTS_REFUSED:
             return f"The code that is deployed doesn't know such a task, or such an order: tap release payment-api --environment {name}"
         return f"The task ended with exit status {done.exit_code}, and its log doesn't say why."
-
-
-def _events(lines: Sequence[str]) -> list[dict[str, Any]]:
-    """What the task itself logged, without what anything else printed."""
-    found: list[dict[str, Any]] = []
-    for line in lines:
-        try:
-            read: Any = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(read, dict) and "event" in read:
-            found.append(cast("dict[str, Any]", read))
-    return found
-
-
-def _is_complete(lines: Sequence[str]) -> bool:
-    """A task's last line is a result or a failure; one that refuses its arguments logs no event at all."""
-    events = _events(lines)
-    return any(event["event"] in _ENDS for event in events) or bool(lines and not events)
 
 
 def _minute(timestamp: str) -> str:
