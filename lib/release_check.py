@@ -19,7 +19,8 @@ from lib.security_stack import INLINE_POLICY, INLINE_REASON, retention
 from payments.runtime.topology import SANDBOX_KEY_PREFIX, ApiSecretField, Names, Service
 
 _CODE = Path(__file__).parent / "hooks"
-_SECONDS_MAX = 180
+_SECONDS_MAX = 300
+"""Longer than the check's own attempts and pauses can take, so that CodeDeploy always hears how it went."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,12 @@ class _Api:
         address = urlsplit(url)
         self._host, self._port, self._tls = address.hostname or "", address.port or 443, address.scheme == "https"
         self._server_name = server_name or self._host
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-www-form-urlencoded", "Host": self._server_name}
+        self._headers = {
+            "Authorization": f"Bearer {key}",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Host": self._server_name,
+            "User-Agent": "tap-release-check",  # the firewall blocks whoever has none
+        }
 
     def call(
         self, method: str, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
