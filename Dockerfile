@@ -60,6 +60,8 @@ COPY --from=project /files /
 ENV PATH=/app/.venv/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 TAP_HOST=0.0.0.0
 WORKDIR /app
 USER 10001:10001
+# ECS gives the task's own volume the rights of this directory only if it is declared here.
+VOLUME ["/tmp"]
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \

@@ -1,6 +1,6 @@
 """ECS tasks as containers: with the image, the limits and the manners that the task definition says.
 
-With an engine: read-only root, user, entry point, health check, memory, init process, volumes as memory that any user may write to, the
+With an engine: read-only root, user, entry point, health check, memory, init process, volumes as memory, the
 stop timeout, Cloud Map's names as names of the container. Without one a task is a record: one of a service runs until it is stopped, a
 one-off task ends at once with exit code 0; an image whose tag begins with `failing` ends with exit code 1, and one that ECR doesn't know
 never starts.
@@ -82,11 +82,15 @@ def _faithful(kwargs: Record, definition: Record, task_definition: Record, *, al
     volumes = {each["name"] for each in task_definition.get("volumes", []) if not (each.get("host") or {}).get("sourcePath")}
     mounts = {each["containerPath"]: each for each in definition.get("mountPoints", []) if each["sourceVolume"] in volumes}
     if mounts:
-        # An empty volume of Fargate's takes over the rights of the image's directory; /tmp is everyone's.
-        told["tmpfs"] = {path: "ro" if each.get("readOnly") else "rw,mode=1777" for path, each in mounts.items()}
+        told["tmpfs"] = {path: "ro" if each.get("readOnly") else "rw" for path, each in mounts.items()}
     if kwargs.get("network") and aliases:
         told["networking_config"] = {kwargs["network"]: {"Aliases": aliases}}
     return told
+
+
+def _with_rights(volumes: Record, declared: Record) -> Record:
+    """A task's empty volume takes over the rights of the image's directory if the image declares it as a volume; else it is root's."""
+    return {path: f"{options},mode={1777 if path in declared else 755}" for path, options in volumes.items()}
 
 
 def _cloud_map_names(task: Record) -> list[str]:
@@ -117,7 +121,9 @@ def _install_running(ecs: Any) -> None:
             name = images.startable(definition["image"], docker)
         except images.CannotPullContainer as problem:
             raise ecs._ImagePullError(str(problem)) from problem
-        return original_container(docker, {**definition, "image": name}, kwargs)
+        declared = docker.images.get(name).attrs["Config"].get("Volumes") or {}
+        rights = {"tmpfs": _with_rights(kwargs.get("tmpfs", {}), declared)}
+        return original_container(docker, {**definition, "image": name}, {**kwargs, **rights})
 
     def run_task(request: Record) -> Answer:
         answer = original_task(request)

@@ -56,6 +56,7 @@ def test_a_container_runs_as_a_task_does(prod: Synthesised) -> None:
         times = {"interval": said["Interval"], "timeout": said["Timeout"], "start-period": said["StartPeriod"], "retries": said["Retries"]}
         assert given == {name: str(value) for name, value in times.items()}
         assert instructions("runtime", "USER") == [container["User"]] == [USER]
+        assert [[mount["ContainerPath"]] for mount in container["MountPoints"]] == [json.loads(instructions("runtime", "VOLUME")[0])]
         assert instructions("runtime", "EXPOSE") == [str(container["PortMappings"][0]["ContainerPort"])] == [str(CONTAINER_PORT)]
     assert f":{CONTAINER_PORT}{HEALTH_PATH}'" in check
     assert instructions("runtime", "STOPSIGNAL") == ["SIGTERM"]
