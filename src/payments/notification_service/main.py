@@ -24,7 +24,7 @@ from payments.storage.credentials import credentials_of
 from payments.storage.database import is_healthy, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.group_commit import GroupCommit
-from payments.storage.outbox import waiting
+from payments.storage.outbox import oldest_waiting_seconds
 from payments.storage.wakeup import Wakeup
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
@@ -73,11 +73,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         )
 
         async def readings() -> Readings:
-            events, oldest_seconds = await waiting(pool)
             return {
-                Metric.BACKLOG: events + deliverer.under_way,
+                Metric.BACKLOG: deliverer.under_way,
                 Metric.DEAD_LETTERS: await deliveries.dead_letters(),
-                Metric.OUTBOX_AGE: oldest_seconds,
+                Metric.OUTBOX_AGE: await oldest_waiting_seconds(pool),
             }
 
         reporter = MetricReporter(_SPEC.service, settings.environment, readings, log)

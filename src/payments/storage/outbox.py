@@ -16,10 +16,9 @@ class Dispatched:
     deliveries: int
 
 
-async def waiting(pool: Pool) -> tuple[int, float]:
-    """Return how many events haven't been fanned out yet, and for how many seconds the oldest has been waiting."""
-    row = await pool.fetchrow(_SQL["waiting"])
-    return (0, 0.0) if row is None else (row["events"], row["oldest_seconds"])
+async def oldest_waiting_seconds(pool: Pool) -> float:
+    """Return for how long the oldest event that hasn't been fanned out yet has been waiting."""
+    return float(await pool.fetchval(_SQL["oldest_waiting_seconds"]))
 
 
 async def dispatch(pool: Pool, limit: int) -> Dispatched:

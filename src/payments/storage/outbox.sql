@@ -14,5 +14,5 @@ WITH taken AS (
 )
 SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM fanned_out) AS deliveries;
 
--- waiting: how many events have not been fanned out yet, and since when the oldest waits
-SELECT count(*) AS events, coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision AS oldest_seconds FROM notifications.outbox;
+-- oldest_waiting_seconds: for how long the oldest event that has not been fanned out yet waits
+SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM notifications.outbox;
