@@ -80,7 +80,13 @@ class EcsStack(cdk.NestedStack):
             cluster_name=self._names.cluster,
             vpc=props.vpc,
             container_insights_v2=ecs.ContainerInsights.ENHANCED,
-            enable_fargate_capacity_providers=True,
+        )
+        self._capacity_providers = ecs.CfnClusterCapacityProviderAssociations(
+            self.cluster,
+            "Cluster",
+            cluster=self.cluster.cluster_name,
+            capacity_providers=["FARGATE", "FARGATE_SPOT"],
+            default_capacity_provider_strategy=[],
         )
         self._namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", name=self._names.namespace, vpc=props.vpc)
         self.alb = self._load_balancer()
@@ -206,7 +212,10 @@ class EcsStack(cdk.NestedStack):
             open=False,
         )
         acknowledge(redirect, {"PCI.DSS.321::PCI.DSS.321-ELBv2ACMCertificateRequired": "It redirects to HTTPS, and does nothing else."})
-        return tls("Listener", 443), tls("TestListener", TEST_LISTENER_PORT)
+        production = tls("Listener", 443)
+        # Where the environment had no certificate before, this one has port 80 until it moves.
+        redirect.node.add_dependency(production)
+        return production, tls("TestListener", TEST_LISTENER_PORT)
 
     def _import_secrets(self) -> tuple[secretsmanager.ISecret, dict[ApiSecretField, secretsmanager.ISecret]]:
         """By ARN: a grant on the construct itself would write into the key's policy, in a stack that must not know this one."""
@@ -314,7 +323,10 @@ class EcsStack(cdk.NestedStack):
         )
 
     def _service(self, number: int, service: Service) -> FargateService:
-        return FargateService(self, service.value, props=self._service_props(number, service))
+        made = FargateService(self, service.value, props=self._service_props(number, service))
+        # Or they would be taken from the cluster while its services still use them, which fails a deletion.
+        made.service.node.add_dependency(self._capacity_providers)
+        return made
 
     def _migration(self, api: FargateService) -> ecs.FargateTaskDefinition:
         """A task that is run once before new code: the image of payment-api with another command."""

@@ -7,6 +7,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -18,9 +19,11 @@ from payments.runtime.topology import Metric, Names, Service
 
 _MINUTE = cdk.Duration.minutes(1)
 _FAILING_PERCENT = 5
+_GOOD_REQUESTS_ADDED = 20
+"""To those of each minute: one failure among few requests is no share of them."""
 _LATENCY_SECONDS = 2.0
 _OUTBOX_SECONDS = 120
-_CONNECTIONS_MAX = 1_000
+CONNECTIONS_MAX = 1_000
 """Above what the services' own pools hold when prod is scaled out as far as it may: ten a task, and a few for the sandbox and for listening."""
 _UNANSWERED_MAX = 10
 _REPLICA_LAG_MS = 1_000
@@ -53,6 +56,16 @@ class MonitoringStack(cdk.NestedStack):
             display_name=f"Tap {props.environment_suffix} alarms",
             master_key=kms.Key.from_key_arn(self, "Key", props.kms_key_arn),
             enforce_ssl=True,
+        )
+        # The policy that enforces TLS takes the place of the default one, which lets the whole account publish.
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Alarms",
+                principals=[cast("iam.IPrincipal", iam.ServicePrincipal("cloudwatch.amazonaws.com"))],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
         )
         if props.alarm_email is not None:
             self.topic.add_subscription(cast("sns.ITopicSubscription", subscriptions.EmailSubscription(props.alarm_email)))
@@ -111,15 +124,25 @@ class MonitoringStack(cdk.NestedStack):
         )
 
     def failing_share(self, service: FargateService) -> cloudwatch.MathExpression:
-        """Return the percentage of requests that a service answered with 5xx, of those that blue and green took together."""
+        """Return the percentage of requests that a service answered with 5xx: of blue's or of green's, whichever is worse.
+
+        Of both together, a canary's tenth of the traffic would hardly show.
+        """
+
+        def share(group: elbv2.ApplicationTargetGroup, colour: str) -> cloudwatch.MathExpression:
+            failed, all_ = f"{colour}_failed", f"{colour}_all"
+            return cloudwatch.MathExpression(
+                expression=f"100 * FILL({failed}, 0) / (FILL({all_}, 0) + {_GOOD_REQUESTS_ADDED})",
+                using_metrics={
+                    failed: self._target(group, "HTTPCode_Target_5XX_Count", "Sum"),
+                    all_: self._target(group, "RequestCount", "Sum"),
+                },
+                period=_MINUTE,
+            )
+
         return cloudwatch.MathExpression(
-            expression="100 * (FILL(b5, 0) + FILL(g5, 0)) / (FILL(b, 0) + FILL(g, 0))",
-            using_metrics={
-                "b5": self._target(service.blue, "HTTPCode_Target_5XX_Count", "Sum"),
-                "g5": self._target(service.green, "HTTPCode_Target_5XX_Count", "Sum"),
-                "b": self._target(service.blue, "RequestCount", "Sum"),
-                "g": self._target(service.green, "RequestCount", "Sum"),
-            },
+            expression="MAX([blue, green])",
+            using_metrics={"blue": share(service.blue, "blue"), "green": share(service.green, "green")},
             period=_MINUTE,
             label="5xx share",
         )
@@ -180,7 +203,7 @@ class MonitoringStack(cdk.NestedStack):
         self._alarm(
             "database capacity", self._database("ServerlessDatabaseCapacity"), capacity, "Database near its largest size", periods=5
         )
-        self._alarm("database connections", self._database("DatabaseConnections", "Maximum"), _CONNECTIONS_MAX, "Many database connections")
+        self._alarm("database connections", self._database("DatabaseConnections", "Maximum"), CONNECTIONS_MAX, "Many database connections")
         self._alarm("replica lag", self._database("AuroraReplicaLagMaximum", "Maximum"), _REPLICA_LAG_MS, "Readers lag behind", periods=5)
 
     def _own(self, service: Service, metric: Metric, statistic: str) -> cloudwatch.Metric:
@@ -207,6 +230,15 @@ class MonitoringStack(cdk.NestedStack):
             periods=3,
         )
         self._alarm("payment success rate", self._success_rate(), 50, "Fewer than half of the payments are approved", periods=5, below=True)
+
+    def _blocked(self) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="AWS/WAFV2",
+            metric_name="BlockedRequests",
+            dimensions_map={"WebACL": Names(self._props.environment_suffix).web_acl, "Region": self.region, "Rule": "ALL"},
+            statistic="Sum",
+            period=_MINUTE,
+        )
 
     def _success_rate(self) -> cloudwatch.MathExpression:
         processor = Service.TRANSACTION_PROCESSOR
@@ -257,4 +289,5 @@ class MonitoringStack(cdk.NestedStack):
                 self._database("AuroraReplicaLagMaximum", "Maximum"),
             ),
         )
+        dashboard.add_widgets(graph("Blocked by the firewall", self._blocked()))
         return dashboard

@@ -18,13 +18,20 @@ from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import EnvironmentSize
-from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_USER, ApiSecretField, DatabaseSecretField
+from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_USER, ApiSecretField, DatabaseSecretField, Names
 
 _NOT_ROTATED = "AwsSolutions::AwsSolutions-SMG4"
 INLINE_POLICY = "PCI.DSS.321::PCI.DSS.321-IAMNoInlinePolicy"
 INLINE_REASON = "It belongs to this one role, and ends with it; a managed policy could be attached elsewhere."
 _REQUESTS_PER_FIVE_MINUTES_MAX = 20_000
 """From one address; merchants' servers send much from few addresses."""
+_DATA_RULES = ("SizeRestrictions_BODY", "GenericRFI_BODY", "GenericLFI_BODY", "CrossSiteScripting_BODY")
+"""Counted instead of blocked, since the API takes for data what they look for: bodies above 8 KiB (metadata), webhook endpoints by address, any text in a
+description. The API limits bodies itself, and answers in its own format."""
+_NO_TRAFFIC = ec2.CfnSecurityGroup.EgressProperty(
+    cidr_ip="255.255.255.255/32", description="Nothing but what other rules allow", ip_protocol="icmp", from_port=252, to_port=86
+)
+"""EC2 lets a group without any rule of its own send everything everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +129,17 @@ class SecurityStack(cdk.NestedStack):
         )
         return key
 
+    def _closed_group(self, name: str, description: str) -> ec2.SecurityGroup:
+        group = ec2.SecurityGroup(
+            self, name, vpc=self._props.vpc, description=description, allow_all_outbound=False, disable_inline_rules=True
+        )
+        cast("ec2.CfnSecurityGroup", group.node.default_child).security_group_egress = [_NO_TRAFFIC]
+        return group
+
     def _groups(self) -> tuple[ec2.SecurityGroup, ec2.SecurityGroup, ec2.SecurityGroup]:
-        vpc = self._props.vpc
-
-        def group(name: str, description: str) -> ec2.SecurityGroup:
-            return ec2.SecurityGroup(self, name, vpc=vpc, description=description, allow_all_outbound=False, disable_inline_rules=True)
-
-        alb = group("AlbSecurityGroup", "Load balancer: HTTPS and HTTP from the internet")
-        tasks = group("EcsSecurityGroup", "Tasks: from the load balancer and from each other")
-        database = group("DatabaseSecurityGroup", "Database: from the tasks")
+        alb = self._closed_group("AlbSecurityGroup", "Load balancer: HTTPS and HTTP from the internet")
+        tasks = self._closed_group("EcsSecurityGroup", "Tasks: from the load balancer and from each other")
+        database = self._closed_group("DatabaseSecurityGroup", "Database: from the tasks")
         for port in (443, 80):
             alb.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "From the internet")
         for number, address in enumerate(self._props.nat_addresses):
@@ -168,14 +177,7 @@ class SecurityStack(cdk.NestedStack):
         return alb, tasks, database
 
     def _hook_group(self) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(
-            self,
-            "HookSecurityGroup",
-            vpc=self._props.vpc,
-            description="Release check: to the test listener and to AWS",
-            allow_all_outbound=False,
-            disable_inline_rules=True,
-        )
+        group = self._closed_group("HookSecurityGroup", "Release check: to the test listener and to AWS")
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(self._props.test_listener_port), "To the test listener")
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "To AWS")
         return group
@@ -199,13 +201,20 @@ class SecurityStack(cdk.NestedStack):
         acknowledge(flow_log.node.find_child("IAMRole").node.find_child("DefaultPolicy"), {INLINE_POLICY: INLINE_REASON})
 
     def _firewall(self) -> str:
-        def managed(priority: int, name: str) -> wafv2.CfnWebACL.RuleProperty:
+        def managed(priority: int, name: str, *counted: str) -> wafv2.CfnWebACL.RuleProperty:
+            count = wafv2.CfnWebACL.RuleActionProperty(count={})
             return wafv2.CfnWebACL.RuleProperty(
                 name=name,
                 priority=priority,
                 override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
                 statement=wafv2.CfnWebACL.StatementProperty(
-                    managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(vendor_name="AWS", name=name)
+                    managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
+                        vendor_name="AWS",
+                        name=name,
+                        rule_action_overrides=[
+                            wafv2.CfnWebACL.RuleActionOverrideProperty(name=rule, action_to_use=count) for rule in counted
+                        ],
+                    )
                 ),
                 visibility_config=_visible(name),
             )
@@ -226,8 +235,8 @@ class SecurityStack(cdk.NestedStack):
             "WebAcl",
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
-            visibility_config=_visible("Tap"),
-            rules=[rate, managed(1, "AWSManagedRulesCommonRuleSet"), managed(2, "AWSManagedRulesKnownBadInputsRuleSet")],
+            visibility_config=_visible(Names(self._props.environment_suffix).web_acl),
+            rules=[rate, managed(1, "AWSManagedRulesCommonRuleSet", *_DATA_RULES), managed(2, "AWSManagedRulesKnownBadInputsRuleSet")],
         )
         group = logs.LogGroup(
             self,

@@ -55,12 +55,19 @@ def read(environment: str, directory: Path) -> Synthesised:
     return Synthesised(environment, directory, templates)
 
 
+PUBLIC_URL = "https://payments.example.com"
+_WITH_CERTIFICATE = {
+    "certificateArn": "arn:aws:acm:eu-west-1:000000000000:certificate/00000000-0000-0000-0000-000000000000",
+    "publicUrl": PUBLIC_URL,
+}
+
+
 @pytest.fixture(scope="session")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
     directories = {environment: tmp_path_factory.mktemp(environment) for environment in ENVIRONMENTS}
 
     def synthesise(environment: str) -> None:
-        done = run_app(directories[environment], environmentSuffix=environment, allowHttp="true")
+        done = run_app(directories[environment], environmentSuffix=environment, **(_WITH_CERTIFICATE if environment == "prod" else {}))
         assert done.returncode == 0, done.stderr
 
     with ThreadPoolExecutor(len(directories)) as pool:

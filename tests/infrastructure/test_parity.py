@@ -18,7 +18,7 @@ import stripe
 
 from payments.runtime.topology import SERVICES, Service
 from rehearsal.authority import Authority
-from tests.infrastructure.conftest import Synthesised
+from tests.infrastructure.conftest import PUBLIC_URL, Synthesised
 from tests.support.listener import route_by, running_listener
 from tests.support.postgres import PasswordServer, password_server
 from tests.support.running_tap import free_port
@@ -44,7 +44,6 @@ def surroundings(
             r"Ref referenceto\w+DatabaseCluster\w+EndpointAddress": DATABASE_HOST,
             r"Ref referenceto\w+SecurityDatabaseSecret\w+Ref": ARN,
             **{rf"Ref referenceto\w+SecurityApiSecret{in_names[field]}[0-9A-F]{{8}}Ref": arn for field, arn in own.items()},
-            r"GetAtt Alb[0-9A-F]{8}\.DNSName": f"127.0.0.1:{listener_port}",
         },
         secrets={
             ARN: {"username": "tap", "password": PASSWORD},
@@ -55,6 +54,7 @@ def surroundings(
             ("TAP_TRANSACTION_PROCESSOR_URL", "http://transaction-processor.tap-prod.internal:8080"): (
                 f"http://127.0.0.1:{ports[Service.TRANSACTION_PROCESSOR]}"
             ),
+            ("TAP_PUBLIC_URL", PUBLIC_URL): f"http://127.0.0.1:{listener_port}",
             ("TAP_DATABASE_PORT", "5432"): str(database_port),
             ("TAP_DATABASE_CA_FILE", "/app/rds-global-bundle.pem"): str(ca_file),
         },
@@ -106,7 +106,7 @@ def running(synthesised: Synthesised) -> Generator[System]:
     ports = dict(zip(SERVICES, others, strict=True))
     resources = synthesised.resources("Ecs")
     groups = {f"{service.value.replace('-', '')}Blue": port for service, port in ports.items()}
-    (listener,) = [name for name, each in resources.items() if each["Type"].endswith("::Listener") and each["Properties"]["Port"] == 80]
+    (listener,) = [name for name, each in resources.items() if each["Type"].endswith("::Listener") and each["Properties"]["Port"] == 443]
     route = route_by(resources, listener)
 
     def port_of(path: str) -> int | None:

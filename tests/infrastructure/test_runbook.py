@@ -2,6 +2,7 @@
 
 import re
 
+from lib.monitoring_stack import CONNECTIONS_MAX
 from tests.infrastructure.conftest import ROOT, Synthesised
 
 _REFERENCE = re.compile(r"docs/runbook\.md#([a-z0-9-]+)$")
@@ -31,6 +32,10 @@ def test_every_section_for_an_alarm_has_its_alarm(prod: Synthesised) -> None:
 
 def test_no_two_alarms_share_a_section(prod: Synthesised) -> None:
     assert len(set(described(prod).values())) == len(described(prod))
+
+
+def test_the_runbook_names_the_threshold_of_connections() -> None:
+    assert f"More than {CONNECTIONS_MAX:,} connections" in (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
 
 
 def test_links_within_the_documentation_lead_somewhere() -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from lib.environments import ENVIRONMENTS
 from payments.runtime.topology import SERVICES
@@ -30,22 +31,55 @@ def test_security(synthesised: Synthesised) -> None:
     assert "kms:EncryptionContext:aws:logs:arn" in json.dumps(key["KeyPolicy"])
     assert len(synthesised.resources("Security", "AWS::SecretsManager::Secret")) == 5
     for group in synthesised.resources("Security", "AWS::EC2::SecurityGroup").values():
-        egress = group["Properties"].get("SecurityGroupEgress", [])
-        assert all(rule["CidrIp"] == "255.255.255.255/32" for rule in egress), "nothing goes out but what a rule says"
+        (rule,) = group["Properties"]["SecurityGroupEgress"]
+        assert rule["CidrIp"] == "255.255.255.255/32", "a group without a rule of its own lets everything out"
+    assert goes_out(synthesised) == {
+        ("Alb", "Ecs", 8080),
+        ("Ecs", "Ecs", 8080),
+        ("Ecs", "Database", 5432),
+        ("Ecs", "0.0.0.0/0", 443),
+        ("Database", "Database", 5432),
+        ("Database", "0.0.0.0/0", 443),
+        ("Hook", "0.0.0.0/0", 8443),
+        ("Hook", "0.0.0.0/0", 443),
+    }
     open_to_all = [
         each["Properties"]["FromPort"]
         for each in synthesised.all("AWS::EC2::SecurityGroupIngress").values()
         if each["Properties"].get("CidrIp") == "0.0.0.0/0"
     ]
     assert sorted(open_to_all) == [80, 443]
-    rules = {rule["Name"] for rule in synthesised.only("Security", "AWS::WAFv2::WebACL")["Rules"]}
-    assert rules == {"RateLimit", "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"}
+    rules = {rule["Name"]: rule["Statement"] for rule in synthesised.only("Security", "AWS::WAFv2::WebACL")["Rules"]}
+    assert rules.keys() == {"RateLimit", "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"}
+    overrides = rules["AWSManagedRulesCommonRuleSet"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
+    counted = {each["Name"] for each in overrides if each["ActionToUse"] == {"Count": {}}}
+    assert "SizeRestrictions_BODY" in counted, "the API takes more than 8 KiB"
+    assert all(name.endswith("_BODY") for name in counted), "addresses and headers are looked at"
     assert synthesised.resources("Security", "AWS::EC2::FlowLog")
+
+
+def goes_out(synthesised: Synthesised) -> set[tuple[str, str, int]]:
+    """From which group to where, on which port."""
+
+    def group(reference: dict[str, Any]) -> str:
+        return reference["Fn::GetAtt"][0].partition("SecurityGroup")[0]
+
+    rules = [each["Properties"] for each in synthesised.all("AWS::EC2::SecurityGroupEgress").values()]
+    assert all(rule["FromPort"] == rule["ToPort"] for rule in rules)
+    return {(group(rule["GroupId"]), rule.get("CidrIp") or group(rule["DestinationSecurityGroupId"]), rule["FromPort"]) for rule in rules}
 
 
 def test_no_rule_between_our_groups_outside_of_security(synthesised: Synthesised) -> None:
     for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"):
         assert {name.split(".")[0] for name in synthesised.all(kind)} <= {"Security"}
+    inline = [
+        (rule.get("CidrIp"), rule["FromPort"])
+        for name, each in synthesised.all("AWS::EC2::SecurityGroup").items()
+        for rule in each["Properties"].get("SecurityGroupIngress", [])
+        if not name.startswith("Security.")
+    ]
+    endpoints = ENVIRONMENTS[synthesised.environment].interface_endpoints
+    assert inline == ([("10.0.0.0/16", 443)] if endpoints else []), "the interface endpoints' group alone"
 
 
 def test_database(synthesised: Synthesised) -> None:
@@ -113,8 +147,13 @@ def test_load_balancer(synthesised: Synthesised) -> None:
         assert (properties["HealthCheckPath"], properties["HealthCheckIntervalSeconds"], properties["TargetType"]) == ("/health", 15, "ip")
         assert len(properties["Name"]) <= 32
     listeners = [each["Properties"] for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener").values()]
-    assert {each["Port"] for each in listeners} == {80, 8443}
-    assert all(each["DefaultActions"][0]["FixedResponseConfig"]["StatusCode"] == "404" for each in listeners)
+    actions = {each["Port"]: each["DefaultActions"][0] for each in listeners}
+    if synthesised.environment == "prod":
+        redirect = actions.pop(80)["RedirectConfig"]
+        assert (redirect["Protocol"], redirect["Port"], redirect["StatusCode"]) == ("HTTPS", "443", "HTTP_301")
+        assert all("TLS13" in each["SslPolicy"] and each["Certificates"] for each in listeners if each["Port"] != 80)
+    assert actions.keys() == {443 if synthesised.environment == "prod" else 80, 8443}
+    assert all(each["FixedResponseConfig"]["StatusCode"] == "404" for each in actions.values())
     cluster = synthesised.only("Ecs", "AWS::ECS::Cluster")
     assert cluster["ClusterSettings"] == [{"Name": "containerInsights", "Value": "enhanced"}]
 
@@ -136,6 +175,9 @@ def test_monitoring(synthesised: Synthesised) -> None:
     assert len(alarms) == 3 * 4 + 1 + 3 + 5
     assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
     assert "KmsMasterKeyId" in synthesised.only("Monitoring", "AWS::SNS::Topic")
+    said = synthesised.only("Monitoring", "AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    (allowed,) = [each for each in said if each["Effect"] == "Allow"]
+    assert (allowed["Action"], allowed["Principal"]) == ("sns:Publish", {"Service": "cloudwatch.amazonaws.com"})
     assert synthesised.only("Monitoring", "AWS::CloudWatch::Dashboard")["DashboardName"] == f"tap-{synthesised.environment}"
 
 

@@ -78,6 +78,17 @@ def test_services_wait_for_both_listeners(synthesised: Synthesised) -> None:
         assert needed <= set(service["DependsOn"])
 
 
+def test_services_are_taken_away_before_the_capacity_that_they_use(synthesised: Synthesised) -> None:
+    (providers,) = synthesised.resources("Ecs", "AWS::ECS::ClusterCapacityProviderAssociations")
+    assert all(providers in service["DependsOn"] for service in synthesised.resources("Ecs", "AWS::ECS::Service").values())
+
+
+def test_an_environment_that_gets_a_certificate_frees_port_80_before_the_redirect_takes_it(prod: Synthesised) -> None:
+    listeners = prod.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener")
+    names = {each["Properties"]["Port"]: name for name, each in listeners.items()}
+    assert names[443] in listeners[names[80]]["DependsOn"]
+
+
 @pytest.fixture(scope="module")
 def with_options(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
     """Environment dev with everything said that may be."""
@@ -203,7 +214,12 @@ def test_what_alarms_and_scaling_watch_is_emitted(synthesised: Synthesised) -> N
 def test_paths_go_where_the_code_routes_them(synthesised: Synthesised) -> None:
     resources = synthesised.resources("Ecs")
     short = {"api": Service.PAYMENT_API, "processor": Service.TRANSACTION_PROCESSOR, "notify": Service.NOTIFICATION_SERVICE}
-    listeners = [name for name, each in resources.items() if each["Type"] == "AWS::ElasticLoadBalancingV2::Listener"]
+    listeners = [
+        name
+        for name, each in resources.items()
+        if each["Type"] == "AWS::ElasticLoadBalancingV2::Listener" and each["Properties"]["DefaultActions"][0]["Type"] == "fixed-response"
+    ]
+    assert len(listeners) == 2
 
     def balanced(path: str) -> Service | None:
         """Both listeners agree."""

@@ -163,6 +163,11 @@ class Names:
         """The Lambda function that tries a release out; CodeDeploy's managed policy lets it call names that begin like this only."""
         return f"CodeDeployHook_tap-{self.environment}"
 
+    @property
+    def web_acl(self) -> str:
+        """The firewall, in CloudWatch's metrics."""
+        return f"tap-{self.environment}"
+
     def repository(self, service: Service) -> str:
         """The ECR repository of a service's images."""
         return f"tap-{self.environment}/{service}"
