@@ -370,13 +370,11 @@ def test_the_books_are_proved_by_a_task_and_all_that_it_logged_is_shown(deployed
     (arn,) = tasks() - before
     container = aws.ecs.describe_task_definition(taskDefinition=NAMES.migration_family)["taskDefinition"].get("containerDefinitions", [])[0]
     options = container.get("logConfiguration", {}).get("options", {})
-    where = {
-        "logGroupName": options["awslogs-group"],
-        "logStreamName": f"{options['awslogs-stream-prefix']}/{container.get('name')}/{arn.rsplit('/', 1)[-1]}",
-    }
-    aws.logs.create_log_stream(**where)
+    group, stream = options["awslogs-group"], f"{options['awslogs-stream-prefix']}/{container.get('name')}/{arn.rsplit('/', 1)[-1]}"
+    aws.logs.create_log_stream(logGroupName=group, logStreamName=stream)
     for line in ({"event": "check", "check": "balance"}, {"event": "books", "ok": True}):
-        aws.logs.put_log_events(**where, logEvents=[{"timestamp": round(time.time() * 1_000), "message": json.dumps(line)}])
+        event: Any = {"timestamp": round(time.time() * 1_000), "message": json.dumps(line)}
+        aws.logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, output + errors
     assert [json.loads(line)["event"] for line in output.splitlines()[:-1]] == ["check", "books"]
