@@ -21,7 +21,6 @@ from botocore.exceptions import (
 from payments.cli.data_directory import UsageError
 
 if TYPE_CHECKING:  # the types are a development tool: they aren't there where the command runs
-    from mypy_boto3_application_autoscaling.client import ApplicationAutoScalingClient
     from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_codedeploy.client import CodeDeployClient
@@ -29,6 +28,7 @@ if TYPE_CHECKING:  # the types are a development tool: they aren't there where t
     from mypy_boto3_ecr.client import ECRClient
     from mypy_boto3_ecs.client import ECSClient
     from mypy_boto3_elbv2.client import ElasticLoadBalancingv2Client
+    from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
     from mypy_boto3_service_quotas.client import ServiceQuotasClient
@@ -54,9 +54,9 @@ class Aws:
     ecr: "ECRClient"
     ecs: "ECSClient"
     elbv2: "ElasticLoadBalancingv2Client"
+    iam: "IAMClient"
     logs: "CloudWatchLogsClient"
     quotas: "ServiceQuotasClient"
-    scaling: "ApplicationAutoScalingClient"
     secrets: "SecretsManagerClient"
     ssm: "SSMClient"
     sts: "STSClient"
@@ -85,9 +85,9 @@ def connect(region: str | None) -> Aws:
         ecr=client("ecr"),
         ecs=client("ecs"),
         elbv2=client("elbv2"),
+        iam=client("iam"),
         logs=client("logs"),
         quotas=client("service-quotas"),
-        scaling=client("application-autoscaling"),
         secrets=client("secretsmanager"),
         ssm=client("ssm"),
         sts=client("sts"),

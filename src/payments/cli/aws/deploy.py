@@ -1,6 +1,6 @@
 """`tap deploy`: an environment from nothing, or brought up to this checkout, in one command.
 
-The stack first, then images, then the schema, then tasks. What runs already goes on running as it is: new code comes into service by `tap release`.
+The images first, then the stack, the schema, and tasks; the first time images are pushed after the stack, which has their repositories. What runs already goes on running as it is: new code comes into service by `tap release`.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from payments.cli.assembly import Assembly, FargateTasks, fargate_tasks, synthesise
@@ -20,7 +21,7 @@ from payments.cli.aws.clients import Aws
 from payments.cli.aws.environment import DeployedEnvironment, DeployedService
 from payments.cli.aws.images import Images, current_tag
 from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
-from payments.cli.aws.preflight import check_account, check_quotas
+from payments.cli.aws.preflight import check_account, check_quotas, make_service_roles
 from payments.cli.aws.release import Releases
 from payments.cli.aws.smoke import pay, sandbox_key
 from payments.cli.data_directory import UsageError
@@ -71,6 +72,10 @@ class Deploy:
 
     def run(self) -> None:
         """Deploy; raises `UsageError` at the first thing that isn't right, before anything is changed wherever that is possible."""
+        if self.options.dry_run and self.options.bootstrap:
+            raise UsageError("--dry-run changes nothing, and --bootstrap makes a stack: give one of them.")
+        if not _CDK.exists():
+            raise UsageError("The CDK command line isn't set up: run `make cdk`.")
         tag = self.options.image or current_tag()
         if self.options.bootstrap:
             account = self.aws.sts.get_caller_identity()["Account"]
@@ -80,20 +85,29 @@ class Deploy:
         self.console.print(f"{self.names.stack} in account {account}, {self.aws.region}: image {tag}")
         environment = DeployedEnvironment(self.aws, self.names)
         first = self._is_first(environment)
-        live = {} if first else self._live(environment, tag)
         images = Images(self.aws, self.names, self.console)
         with tempfile.TemporaryDirectory(prefix="tap-deploy-") as directory:
-            assembly = self._first_assembly(Path(directory), tag) if first else self._next_assembly(Path(directory), tag, environment, live)
+            assembly = self._assembly(Path(directory) / "before", tag, environment, first=first)
             check_quotas(self.aws, assembly, self.console, first=first)
+            missing = list(SERVICES) if first else images.missing(list(SERVICES), tag)  # at first there are no repositories yet
+            if missing:
+                images.check(missing, tag)
             if self.options.dry_run:
                 self.console.print("Nothing was changed: that was a dry run.")
                 return
-            if not first:  # at first there are no repositories yet; later, new revisions should not name what isn't there
-                images.provide(list(SERVICES), tag)
+            if missing:
+                images.build(tag)
+            if first:
+                make_service_roles(self.aws, self.console)
+            elif missing:  # new revisions should not name what isn't there
+                images.push(missing, tag)
+                assembly = self._assembly(
+                    Path(directory) / "after", tag, environment, first=first
+                )  # a release may have moved traffic meanwhile
             self._cdk("deploy", "--app", str(assembly.directory), self.names.stack, "--require-approval", "never", "--progress", "events")
             sizes = {Service(each.service): each for each in fargate_tasks(assembly.templates())}
         if first:
-            images.provide(list(SERVICES), tag)
+            images.push(missing, tag)
         self._start(environment, images, tag, sizes)
         self._show(environment, tag)
 
@@ -115,24 +129,25 @@ class Deploy:
         for service, each in live.items():
             if each.active_deployment is not None and each.serving is None:
                 raise UsageError(
-                    f"{each.active_deployment} is moving the traffic of {service}. Wait for it, or undo it: tap rollback {service}"
+                    f"{each.active_deployment} is moving the traffic of {service}. Wait for it, or undo it: "
+                    f"tap rollback {service} --environment {self.names.environment}"
                 )
             if each.serving is None:
                 raise UsageError(f"The traffic of {service} is split though no deployment runs: set its rules right first.")
             begun = environment.image(each.task_definition).rpartition(":")[2]
             if each.desired == 0 and begun != tag and "@" not in environment.image(each.task_definition):
                 raise UsageError(
-                    f"The first deployment of {self.names.environment} was begun with image {begun}: finish it with --image {begun}."
+                    f"The first deployment of {self.names.environment} was begun with image {begun}, which its services name for good: "
+                    f"finish it with --image {begun}. If {begun} itself is broken, put a mended one into its place (docs/deploy.md, "
+                    '"When the first image is broken").'
                 )
         return live
 
-    def _first_assembly(self, directory: Path, tag: str) -> Assembly:
-        return synthesise(directory, self.options.context(self.names.environment, tag, {}), region=self.aws.region)
-
-    def _next_assembly(
-        self, directory: Path, tag: str, environment: DeployedEnvironment, live: Mapping[Service, DeployedService]
-    ) -> Assembly:
+    def _assembly(self, directory: Path, tag: str, environment: DeployedEnvironment, *, first: bool) -> Assembly:
         """Synthesise so that rules stay as CloudFormation knows them; raises `UsageError` for a plan that would fail or cause an outage."""
+        if first:
+            return synthesise(directory, self.options.context(self.names.environment, tag, {}), region=self.aws.region)
+        live = self._live(environment, tag)
         deployed = deployed_templates(environment)
         colours = deployed_colours(self.names, deployed)
         assembly = synthesise(directory / "stays", self.options.context(self.names.environment, tag, colours), region=self.aws.region)
@@ -149,8 +164,6 @@ class Deploy:
         return assembly
 
     def _cdk(self, *arguments: str, directory: Path | None = None) -> None:
-        if not _CDK.exists():
-            raise UsageError("The CDK command line isn't set up: run `make cdk`.")
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -158,9 +171,27 @@ class Deploy:
             "AWS_DEFAULT_REGION": self.aws.region,
             "CDK_DISABLE_CLI_TELEMETRY": "true",
         }
-        done = subprocess.run([str(_CDK), *arguments, "--ci", "--no-notices"], env=environment, cwd=directory, check=False)
+        try:
+            done = subprocess.run([str(_CDK), *arguments, "--ci", "--no-notices"], env=environment, cwd=directory, check=False)
+        except KeyboardInterrupt:
+            self.console.print(f"\n{self._goes_on()}")
+            raise SystemExit(130) from None
         if done.returncode:
-            raise UsageError(f"cdk {arguments[0]} failed: see above.")
+            raise UsageError(f"cdk {arguments[0]} failed: see above.{self._says_whether_it_goes_on()}")
+
+    def _says_whether_it_goes_on(self) -> str:
+        """What ended may be the command line only: by lost credentials, or a lost connection."""
+        try:
+            status = DeployedEnvironment(self.aws, self.names).stack_status() or ""
+        except (BotoCoreError, ClientError):
+            return f" AWS doesn't tell what became of it. {self._goes_on()}"
+        return f" {self._goes_on()}" if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS" else ""
+
+    def _goes_on(self) -> str:
+        return (
+            f"CloudFormation goes on with what it has begun. See: tap status --environment {self.names.environment}; "
+            "when it is done, run this again."
+        )
 
     def _start(self, environment: DeployedEnvironment, images: Images, tag: str, sizes: Mapping[Service, FargateTasks]) -> None:
         """Migrate, then have as many tasks as auto scaling starts from; what runs already is left alone."""
@@ -204,7 +235,8 @@ class Deploy:
         for service, each in environment.services().items():
             image = environment.image(each.task_definition)
             if not self._is_same(service, image, tag):
-                self.console.print(f"{service} still runs {image}. Bring {tag} into service: tap release {service} --image {tag}")
+                command = f"tap release {service} --image {tag} --environment {self.names.environment}"
+                self.console.print(f"{service} still runs {image}. Bring {tag} into service: {command}")
 
     def _is_same(self, service: Service, image: str, tag: str) -> bool:
         return image.endswith((f":{tag}", f"@{Images(self.aws, self.names, self.console).digest(service, tag)}"))

@@ -6,14 +6,19 @@ from math import ceil
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
 
 from payments.cli.assembly import Assembly, FargateTasks, Template, fargate_tasks
-from payments.cli.aws.clients import Aws, error_code
+from payments.cli.aws.clients import Aws, error_code, error_message
 from payments.cli.data_directory import UsageError
 
 _ZONES_MIN = 3
 _BOOTSTRAP_PARAMETER = "/cdk-bootstrap/hnb659fds/version"
 _BOOTSTRAP_VERSION_MIN = 6
+_SERVICES_WITH_A_ROLE = ("ecs.amazonaws.com", "ecs.application-autoscaling.amazonaws.com", "rds.amazonaws.com")
+"""Each makes its service-linked role with an account's first resource of its kind, and often can't assume what it has just made: then that resource fails,
+and the stack with it."""
+_THERE_ALREADY = ("has been taken", "already exists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class Need:
     """To come up at all, and to be released: a release runs every task twice for a while."""
     most: float
     """When auto scaling has gone as far as it may."""
+    count_taken: Callable[[], int] = lambda: 0
+    """How much of it is taken already, by whomever."""
 
 
 def check_account(aws: Aws) -> str:
@@ -50,22 +57,37 @@ def check_account(aws: Aws) -> str:
 
 def check_quotas(aws: Aws, assembly: Assembly, console: Console, *, first: bool) -> None:
     """Raise `UsageError` when a quota is too small to come up; warn when it is too small to scale as far as is allowed, or can't be read."""
-    for need in _needs(assembly.templates(), first=first):
+    for need in _needs(aws, assembly.templates(), first=first):
         try:
             quota = aws.quotas.get_service_quota(ServiceCode=need.service_code, QuotaCode=need.quota_code)["Quota"].get("Value", 0.0)
+            taken = need.count_taken()
         except (ClientError, BotoCoreError):
             console.print(f"[yellow]The quota of {need.what} can't be read;[/yellow] {need.least:g} are needed.")
             continue
-        if quota < need.least:
+        if quota - taken < need.least:
+            used = f" of which {taken} are taken," if taken else ""
             raise UsageError(
-                f"The quota of {need.what} is {quota:g}, and {need.least:g} are needed: ask for more in Service Quotas "
+                f"The quota of {need.what} is {quota:g},{used} and {need.least:g} are needed: ask for more in Service Quotas "
                 f"({need.service_code} {need.quota_code}, {aws.region})."
             )
-        if quota < need.most:
+        if quota - taken < need.most:
             console.print(f"[yellow]The quota of {need.what} is {quota:g};[/yellow] scaled out as far as it may, Tap takes {need.most:g}.")
 
 
-def _needs(templates: list[Template], *, first: bool) -> Iterator[Need]:
+def make_service_roles(aws: Aws, console: Console) -> None:
+    """Make the service-linked roles that an empty account lacks, while there is time until they are needed; warn of those that can't be made."""
+    for service in _SERVICES_WITH_A_ROLE:
+        try:
+            aws.iam.create_service_linked_role(AWSServiceName=service)
+        except ClientError as failure:
+            why = error_message(failure)
+            if not any(words in why for words in _THERE_ALREADY):
+                console.print(
+                    f"[yellow]The service-linked role of {service} can't be made;[/yellow] an empty account needs it: {escape(why)}"
+                )
+
+
+def _needs(aws: Aws, templates: list[Template], *, first: bool) -> Iterator[Need]:
     sizes = list(fargate_tasks(templates))
 
     def vcpu(counts: Callable[[FargateTasks], int], *, spot: bool) -> float:
@@ -73,11 +95,14 @@ def _needs(templates: list[Template], *, first: bool) -> Iterator[Need]:
         return sum(each.vcpu * (on_spot if spot else counts(each) - on_spot) for each, on_spot in shares)
 
     for what, code, spot in (("Fargate vCPU", "L-3032A538", False), ("Fargate Spot vCPU", "L-36FBB829", True)):
-        yield Need(what, "fargate", code, *(vcpu(counts, spot=spot) for counts in (_released_smallest, _released_largest)))
+        yield Need(what, "fargate", code, vcpu(_released_smallest, spot=spot), vcpu(_released_largest, spot=spot))
     if first:
         addresses = sum(each["Type"] == "AWS::EC2::EIP" for template in templates for each in template["Resources"].values())
-        yield Need("Elastic IP addresses", "ec2", "L-0263D0A3", addresses, addresses)
-        yield Need("VPCs", "vpc", "L-F678F1CE", 1, 1)
+        yield Need(
+            "Elastic IP addresses", "ec2", "L-0263D0A3", addresses, addresses, lambda: len(aws.ec2.describe_addresses()["Addresses"])
+        )
+        pages = aws.ec2.get_paginator("describe_vpcs")
+        yield Need("VPCs", "vpc", "L-F678F1CE", 1, 1, lambda: sum(len(page["Vpcs"]) for page in pages.paginate()))
 
 
 def _released_smallest(sizes: FargateTasks) -> int:
