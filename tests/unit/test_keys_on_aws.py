@@ -191,7 +191,7 @@ def test_a_key_that_was_stored_is_shown_though_its_log_is_late(
     run_task(stubbed, 0, [])
     operator.create(merchant=1)
     assert capsys.readouterr().out.startswith("sk_test_")
-    assert "`tap keys list` shows its merchant" in operator.written.getvalue()
+    assert "`tap keys list --environment dev` shows its merchant" in operator.written.getvalue()
 
 
 def test_both_a_merchant_and_a_new_one_are_refused_before_aws_is_asked(stubbed: StubbedAws, operator: Operator) -> None:
@@ -319,5 +319,5 @@ def test_a_key_that_is_unknown(stubbed: StubbedAws, operator: Operator) -> None:
 def test_what_is_no_id_goes_nowhere_since_it_may_be_the_key_itself(stubbed: StubbedAws, operator: Operator, given: str) -> None:
     with pytest.raises(UsageError) as failure:
         operator.keys.revoke(given)
-    assert str(failure.value) == "That isn't a key's id, which begins with key_. See: tap keys list"
+    assert str(failure.value) == "That isn't a key's id, which begins with key_. See: tap keys list --environment dev"
     assert stubbed.calls == []

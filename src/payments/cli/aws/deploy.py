@@ -1,6 +1,7 @@
 """`tap deploy`: an environment from nothing, or brought up to this checkout, in one command.
 
-The images first, then the stack, the schema, and tasks; the first time images are pushed after the stack, which has their repositories. What runs already goes on running as it is: new code comes into service by `tap release`.
+The images first, then the stack, the schema, and tasks; the first time images are pushed after the stack, which has their
+repositories. What runs already goes on running as it is: new code comes into service by `tap release`.
 """
 
 import json

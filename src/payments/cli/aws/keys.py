@@ -50,7 +50,7 @@ class Keys:
         done = self._run(network, KeyTask.CREATE, order)
         created = next((event for event in done if event["event"] == KeyEvent.CREATED), None)
         if created is None:  # it was stored all the same, and is lost unless it is shown
-            show_key(self.console, f"Key {key.id}; `tap keys list` shows its merchant.", key)
+            show_key(self.console, f"Key {key.id}; `{self._list_command}` shows its merchant.", key)
         else:
             show_key(self.console, f"Merchant {created['merchant_id']}, key {key.id}.", key)
 
@@ -68,13 +68,17 @@ class Keys:
         try:
             order = msgspec.convert({"key_id": key_id}, RevokeKey)
         except msgspec.ValidationError:  # perhaps it is a key itself, which nobody should see again
-            raise UsageError("That isn't a key's id, which begins with key_. See: tap keys list") from None
+            raise UsageError(f"That isn't a key's id, which begins with key_. See: {self._list_command}") from None
         done = self._run(self._network(), KeyTask.REVOKE, order)
         self.sleep(REMEMBERED_SECONDS)
         since = next((f" since {_minute(event['revoked_at'])}" for event in done if event["event"] == KeyEvent.REVOKED), "")
         self.console.print(
             f"Key {key_id} is revoked{since}. Tasks refuse it {REMEMBERED_SECONDS:g} s after that at the latest.", soft_wrap=True
         )
+
+    @property
+    def _list_command(self) -> str:
+        return f"tap keys list --environment {self.deployed.names.environment}"
 
     def _network(self) -> Any:
         self.deployed.check_there(may_change=True)  # a key that was seen by somebody can't wait for the end of an update
