@@ -37,7 +37,7 @@ class EnvironmentSize:
     interface_endpoints: bool
     database_readers: int
     database_acu_min: float
-    """Aurora capacity units; 0 pauses the database when nobody uses it."""
+    """Aurora capacity units; at 0 the database pauses when nothing has a connection, which is when no task runs."""
     database_acu_max: float
     backup_days: int
     protected: bool

@@ -28,6 +28,11 @@ def test_the_sums_follow_from_the_sizes(prod: Synthesised) -> None:
     assert api.largest < processor.largest, "two thirds beyond the base run on Spot"
 
 
+def test_a_database_that_may_pause_is_awake_as_long_as_tasks_run(environments: dict[str, Synthesised]) -> None:
+    items = {item.what: item for item in Estimator(list(environments["dev"].templates.values()), PRICES).estimate().items}
+    assert items["Aurora: 2 instances of 0.5 to 4 ACU, before storage"].smallest == pytest.approx(2 * 0.5 * 0.12 * HOURS)
+
+
 def test_what_is_not_known_is_listed() -> None:
     template = {
         "Resources": {"A": {"Type": "AWS::Quantum::Computer"}, "B": {"Type": "AWS::Quantum::Computer"}, "C": {"Type": "AWS::IAM::Role"}}

@@ -99,11 +99,7 @@ def definitions(synthesised: Synthesised) -> dict[str, dict[str, Any]]:
 @contextmanager
 def running(synthesised: Synthesised) -> Generator[System]:
     containers = definitions(synthesised)
-    chosen: set[int] = set()
-    while len(chosen) <= len(SERVICES):
-        chosen.add(free_port())
-    listener_port, *others = chosen
-    ports = dict(zip(SERVICES, others, strict=True))
+    listener_port, ports = free_port(), {service: free_port() for service in SERVICES}
     resources = synthesised.resources("Ecs")
     groups = {f"{service.value.replace('-', '')}Blue": port for service, port in ports.items()}
     (listener,) = [name for name, each in resources.items() if each["Type"].endswith("::Listener") and each["Properties"]["Port"] == 443]

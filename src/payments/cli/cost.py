@@ -20,6 +20,9 @@ from payments.cli.assembly import FargateTasks, fargate_tasks, synthesise
 HOURS = 730
 """Of a month, on average."""
 
+_ACU_AWAKE = 0.5
+"""The least that an instance of Aurora Serverless v2 has while it doesn't pause."""
+
 Properties = Mapping[str, Any]
 
 
@@ -168,7 +171,8 @@ class Estimator:
         capacity = properties["ServerlessV2ScalingConfiguration"]
         instances = sum(resource["Type"] == "AWS::RDS::DBInstance" for resource in self._resources)
         acu = self._hourly("aurora_acu_hour") * instances
-        smallest, largest = float(capacity["MinCapacity"]), float(capacity["MaxCapacity"])
+        # Down to 0 it pauses, but not while a task holds a connection, and there is always a task.
+        smallest, largest = max(float(capacity["MinCapacity"]), _ACU_AWAKE), float(capacity["MaxCapacity"])
         yield Item(f"Aurora: {instances} instances of {smallest:g} to {largest:g} ACU, before storage", acu * smallest, acu * largest)
 
     def _alarm(self, properties: Properties) -> Iterator[Item]:
