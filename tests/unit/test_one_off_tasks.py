@@ -79,7 +79,7 @@ def test_a_task_that_does_not_end_goes_on(stubbed: StubbedAws, monkeypatch: pyte
     stubbed.answer("ecs", "describe_tasks", {"tasks": [{"taskArn": ARN, "lastStatus": "RUNNING"}]})
     with pytest.raises(UsageError) as failure:
         run(stubbed)
-    assert str(failure.value).endswith(GOES_ON)
+    assert str(failure.value) == f"The task still runs after -1 minutes. {GOES_ON}"
 
 
 def test_interrupting_the_command_does_not_end_the_task(

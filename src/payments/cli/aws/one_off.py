@@ -100,7 +100,7 @@ def _wait(aws: Aws, names: Names, arn: str, poll_seconds: float) -> dict[str, An
         if found and found[0].get("lastStatus") == "STOPPED":
             return cast("dict[str, Any]", found[0])
         if time.monotonic() > deadline:
-            raise UsageError(f"The task hasn't ended after {_SECONDS_MAX / 60:.0f} minutes.")
+            raise UsageError(f"The task still runs after {_SECONDS_MAX / 60:.0f} minutes.")
         time.sleep(poll_seconds)
 
 
