@@ -1,5 +1,6 @@
 """Each environment, synthesised once for all tests."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -64,15 +65,26 @@ _WITH_CERTIFICATE = {
 
 @pytest.fixture(scope="session")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
-    directories = {environment: tmp_path_factory.mktemp(environment) for environment in ENVIRONMENTS}
+    """Each environment by its name; the workers of a run share them, since a synthesis keeps two processors busy for half a minute."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "assemblies"
+    shared.mkdir(exist_ok=True)
+    directories = {environment: shared / environment for environment in ENVIRONMENTS}
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "complete").exists():
+            _synthesise_all(directories)
+            (shared / "complete").touch()
+    return {environment: read(environment, directory) for environment, directory in directories.items()}
 
+
+def _synthesise_all(directories: dict[str, Path]) -> None:
     def synthesise(environment: str) -> None:
         done = run_app(directories[environment], environmentSuffix=environment, **(_WITH_CERTIFICATE if environment == "prod" else {}))
         assert done.returncode == 0, done.stderr
 
     with ThreadPoolExecutor(len(directories)) as pool:
         list(pool.map(synthesise, directories))
-    return {environment: read(environment, directory) for environment, directory in directories.items()}
 
 
 @pytest.fixture(scope="session", params=list(ENVIRONMENTS))
