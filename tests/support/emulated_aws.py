@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import boto3
 
 from payments.runtime.topology import Names, Service
+from tests.support.running_tap import free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
@@ -69,9 +69,7 @@ class Emulator:
 @contextmanager
 def running_emulator(directory: Path, seconds_per_minute: float = SECONDS_PER_MINUTE) -> Generator[Emulator]:
     """Start an emulator on a free port of the loopback interface; it leaves nothing outside `directory`."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = free_port()
     running = Emulator(port, directory / "log")
     environment = os.environ | {
         "GATEWAY_PORT": str(port),

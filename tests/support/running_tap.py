@@ -25,9 +25,13 @@ class RunningTap:
     def status(self) -> dict[str, Any]:
         return json.loads(self.tap("status", "--json").stdout)
 
-    def client(self, **options: Any) -> stripe.StripeClient:
+    def client(self, key: str | None = None, **options: Any) -> stripe.StripeClient:
+        """A client of a merchant's; without a key, of the sandbox."""
         status = self.status()
-        return stripe.StripeClient(status["secret_key"], base_addresses={"api": status["base_url"]}, **options)
+        return stripe.StripeClient(key or status["secret_key"], base_addresses={"api": status["base_url"]}, **options)
+
+    def create_key(self, *options: str) -> str:
+        return self.tap("keys", "create", *options).stdout.strip().splitlines()[-1]
 
     def tap(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return run_tap(*arguments, "--data-dir", str(self.data_dir), check=check)
@@ -56,10 +60,21 @@ def running_tap(environment: Mapping[str, str] | None = None) -> Generator[Runni
         shutil.rmtree(data_dir, ignore_errors=True)
 
 
+def _ports_of_this_worker() -> list[int]:
+    """Outside of what the kernel hands out for outgoing connections, and of what `tap up` chooses from; no other worker of pytest's has them."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(12_000 + worker, 19_000, workers)
+    return random.sample(ports, len(ports))
+
+
+_ports = _ports_of_this_worker()
+
+
 def free_port() -> int:
-    """A port outside of what the kernel hands out for outgoing connections, and of what `tap up` chooses from."""
+    """A port to listen on later: it is given to nobody else meanwhile."""
     while True:
-        port = random.randrange(12_000, 19_000)
+        port = _ports.pop()
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
