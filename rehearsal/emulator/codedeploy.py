@@ -141,7 +141,7 @@ def _start(request: Record, application: Application, group: Record, spec: appsp
     routes = group["loadBalancerInfo"]["targetGroupPairInfoList"][0]
     test = tuple(routes.get("testTrafficRoute", {}).get("listenerArns", []))
     rollback = request.get("autoRollbackConfiguration") or group.get("autoRollbackConfiguration") or {}
-    alarms = group.get("alarmConfiguration") or {}
+    alarms = request.get("overrideAlarmConfiguration") or group.get("alarmConfiguration") or {}
     terminate = (group.get("blueGreenDeploymentConfiguration") or {}).get("terminateBlueInstancesOnDeploymentSuccess") or {}
     deployment = Deployment(
         deployment_id=deployment_id,
@@ -205,7 +205,7 @@ def _stop(request: Record) -> Record:
     with DEPLOYMENTS.lock:
         if is_rollback or not running.deployment.stop(roll_back=request.get("autoRollbackEnabled")):
             raise Problem("DeploymentAlreadyCompletedException", f"The deployment {request['deploymentId']} has already been completed")
-    return {"status": "Succeeded", "statusMessage": "The deployment was stopped."}
+    return {"status": "Pending", "statusMessage": "The deployment is being stopped."}
 
 
 def _continue(request: Record) -> Record:

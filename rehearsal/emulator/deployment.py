@@ -186,6 +186,8 @@ class Deployment:
     _installed: bool = False
     _promoted: bool = False
     _cut_short: bool = False
+    _stop: bool | None = None
+    """A request to stop that is still to be done: whether it rolls back."""
 
     def __post_init__(self) -> None:
         self.created_at = self.clock()
@@ -202,6 +204,11 @@ class Deployment:
             return
         if self.status is Status.CREATED:
             self.status, self.started_at = Status.IN_PROGRESS, self.clock()
+        if self._stop is not None:
+            self._end(
+                Status.STOPPED, Code.MANUAL_STOP, "The deployment was stopped by a user.", RollbackCause.REQUEST, roll_back=self._stop
+            )
+            return
         if firing := self.alarms.firing():
             self._end(
                 Status.STOPPED,
@@ -325,12 +332,11 @@ class Deployment:
         return True
 
     def stop(self, *, roll_back: bool | None) -> bool:
-        """End it on request; None rolls back as the group is configured. Returns False when it has ended already."""
+        """Have it end when it advances next; None rolls back as the group is configured. Returns False when it has ended already."""
         if self.status in TERMINAL:
             return False
         causes = self.plan.rollback_causes
-        wanted = RollbackCause.REQUEST in causes if roll_back is None else roll_back
-        self._end(Status.STOPPED, Code.MANUAL_STOP, "The deployment was stopped by a user.", RollbackCause.REQUEST, roll_back=wanted)
+        self._stop = RollbackCause.REQUEST in causes if roll_back is None else roll_back
         return True
 
     def end_termination_wait(self) -> bool:

@@ -124,6 +124,7 @@ def _start(service: Record, task_set: TaskSet, position: int, count: int) -> Non
         for told in upstream.body_of(answer)["tasks"]:
             task = _ecs()._tasks[told["taskArn"]]
             task["capacityProviderName"] = provider_for(number, strategy)
+            task["createdAt"] = time.time()  # AWS tells fractions of a second, and ministack would not
 
 
 def _replace_unhealthy(service: Record, task_set: TaskSet) -> None:

@@ -248,6 +248,8 @@ def test_stop_rolls_back_as_asked_or_as_configured(asked: bool | None, rolls_bac
     made = deployment(world, causes=frozenset())
     made.advance()
     assert made.stop(roll_back=asked)
+    assert made.status is Status.IN_PROGRESS, "the request is only pending"
+    made.advance()
     assert (made.status, made.code) == (Status.STOPPED, Code.MANUAL_STOP)
     assert (made.rollback is not None) is rolls_back
     assert ("stop replacement" in world.done) is rolls_back
