@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,62 +18,13 @@ from payments.cli.assembly import Assembly, synthesise
 from payments.cli.aws.clients import connect
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
-from payments.cli.aws.status import read_status
-from payments.runtime.topology import SERVICES, Colour, Names, Service
-from tests.support.emulated_aws import REGION, ROOT, Aws, Emulator, clients, running_emulator, wait_until
-from tests.support.front_door import FrontDoor, front_door
+from payments.runtime.topology import SERVICES, Colour
+from tests.support.emulated_aws import REGION, ROOT, clients, running_emulator, wait_until
+from tests.support.front_door import front_door
+from tests.support.operator import API, ENVIRONMENT, NAMES, Operator
 
-ENVIRONMENT = "prcli"
-NAMES = Names(ENVIRONMENT)
-API = Service.PAYMENT_API
 SECONDS_PER_MINUTE = 1.0
 """Old tasks are kept for 15 s: long enough to go back in, short enough to wait for."""
-
-
-@dataclass(frozen=True)
-class Operator:
-    """Somebody with a checkout, a container engine, and credentials."""
-
-    emulator: Emulator
-    aws: Aws
-    door: FrontDoor
-    engine: Path
-    home: Path
-    environment: DeployedEnvironment
-
-    def start(self, *arguments: str, checkout: Path = ROOT) -> subprocess.Popen[str]:
-        polling = () if arguments[0] == "status" else ("--poll-seconds", "0.1")
-        command = [sys.executable, "-m", "payments.cli", *arguments, "--environment", ENVIRONMENT, *polling]
-        environment = os.environ | {"ENGINE": str(self.engine), "CDK_HOME": str(self.home), "COLUMNS": "240"}
-        return subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def tap(self, *arguments: str, fails: bool = False, checkout: Path = ROOT) -> str:
-        """Run a command; returns what it printed, or the one line of its failure."""
-        process = self.start(*arguments, checkout=checkout)
-        output, errors = process.communicate(timeout=240)
-        assert process.returncode == (1 if fails else 0), output + errors
-        return errors.strip().splitlines()[-1] if fails else output
-
-    def deploy(self, image: str, *options: str, fails: bool = False, checkout: Path = ROOT) -> str:
-        return self.tap("deploy", "--image", image, "--public-url", self.door.url, *options, fails=fails, checkout=checkout)
-
-    def service(self, service: Service = API) -> dict[str, Any]:
-        """What `tap status --json` says of a service."""
-        return read_status(self.environment)["services"][service]
-
-    def settle(self) -> None:
-        """Have no deployment running, and no task of an earlier one."""
-        name = NAMES.task_family(API)
-        if deployment := self.service()["deployment"]:
-            self.aws.codedeploy.continue_deployment(deploymentId=deployment, deploymentWaitType="TERMINATION_WAIT")
-        wait_until(
-            lambda: (
-                not self.aws.codedeploy.list_deployments(
-                    applicationName=name, deploymentGroupName=name, includeOnlyStatuses=["Created", "Queued", "InProgress"]
-                )["deployments"]
-            ),
-            "no deployment runs",
-        )
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +134,16 @@ def test_going_back_while_the_old_tasks_are_kept(deployed: Operator) -> None:
     assert (after["traffic"], after["task_definition"]) == (before["traffic"], before["task_definition"])
 
 
-def test_going_back_after_the_old_tasks_ended(deployed: Operator) -> None:
+def test_going_back_after_the_old_tasks_ended_though_the_alarm_is_red(deployed: Operator) -> None:
     before = deployed.service()
     deployed.tap("release", API, "--image", "five", "--build")
     deployed.settle()
-    deployed.tap("rollback", API)
-    assert deployed.service()["task_definition"] == before["task_definition"]
+    with deployed.red_alarm():
+        output = deployed.tap("rollback", API)
+        assert ": ALARM (A test says so)" in output
+    after = deployed.service()
+    assert after["task_definition"] == before["task_definition"]
+    assert after["traffic"] == before["traffic"]
 
 
 def test_a_release_follows_another_when_told_to_end_the_old_tasks(deployed: Operator) -> None:
@@ -210,32 +164,34 @@ def test_a_release_that_cannot_pay_gets_no_traffic(deployed: Operator) -> None:
 
 def test_an_alarm_undoes_a_release_and_refuses_the_next(deployed: Operator) -> None:
     before = deployed.service()
-    (alarm,) = before["alarms"]
-    process = deployed.start("release", API, "--image", "nine", "--build")
-    wait_until(lambda: deployed.service()["traffic"] != before["traffic"], "traffic moved", 60)
-    deployed.aws.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="A test says so")
-    try:
-        process.communicate(timeout=60)
-        wait_until(lambda: deployed.service()["traffic"] == before["traffic"], "traffic is back", 60)
-        assert "is red" in deployed.tap("release", API, "--image", "nine", fails=True) or deployed.service()["deployment"]
-    finally:
-        deployed.aws.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="A test says so")
-    wait_until(lambda: deployed.service()["deployment"] is None, "the deployment ended", 60)
-    assert deployed.service()["task_definition"] == before["task_definition"]
+    with deployed.held_release("nine") as process, deployed.red_alarm():
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 1, output + errors
+        assert "(ALARM_ACTIVE)" in errors
+        assert "was stopped by somebody" not in errors
+        wait_until(lambda: deployed.service()["deployment"] is None, "the rollback ended", 60)
+        assert "is red" in deployed.tap("release", API, "--image", "nine", fails=True)
+    after = deployed.service()
+    assert (after["traffic"], after["task_definition"]) == (before["traffic"], before["task_definition"])
+
+
+def test_an_alarm_brings_traffic_back_while_the_old_tasks_are_kept(deployed: Operator) -> None:
+    before = deployed.service()
+    deployed.tap("release", API, "--image", "twelve", "--build")
+    with deployed.red_alarm():
+        wait_until(lambda: deployed.service()["deployment"] is None, "the rollback ended", 60)
+    after = deployed.service()
+    assert (after["traffic"], after["task_definition"]) == (before["traffic"], before["task_definition"])
 
 
 def test_interrupting_a_release_lets_it_go_on(deployed: Operator) -> None:
     before = deployed.service()
-    process = deployed.start("release", API, "--image", "ten", "--build")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("Deployment d-"):
-            break
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    if process.returncode != 0:  # it may have been through already
-        assert process.returncode == 130
-        assert "goes on without this command" in output
+    with deployed.held_release("ten") as process:
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, output + errors
+        assert "goes on without this command. See: tap status --environment prcli" in errors
+        assert deployed.service()["traffic"] == before["traffic"]
     wait_until(lambda: deployed.service()["traffic"] != before["traffic"], "the release goes on", 60)
 
 

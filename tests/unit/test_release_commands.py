@@ -14,10 +14,11 @@ from payments.cli.aws.deploy import Deploy, Options
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.preflight import check_account
 from payments.cli.aws.release import Releases
-from payments.cli.aws.watch import Outcome, Watch
+from payments.cli.aws.status import read_status, show_status
+from payments.cli.aws.watch import Watch
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import Colour, Names, Service
-from tests.support.stubbed_aws import StubbedAws, stubbed_aws
+from payments.runtime.topology import SERVICES, Colour, Names, Service
+from tests.support.stubbed_aws import StubbedAws, revision_arn, stopped_task, stubbed_aws
 
 DEV = Names("dev")
 API = Service.PAYMENT_API
@@ -73,16 +74,28 @@ def test_an_environment_that_is_being_changed(stubbed: StubbedAws, written: io.S
 
 def test_a_deployment_that_runs_already(stubbed: StubbedAws, written: io.StringIO) -> None:
     stubbed.describe_stack("CREATE_COMPLETE")
-    stubbed.describe_service(active="d-1")
-    with pytest.raises(UsageError, match=r"A deployment of payment-api runs already: d-1\. .* --end-wait"):
+    stubbed.describe_service(active={})
+    with pytest.raises(
+        UsageError, match=r"A deployment of payment-api runs already: d-1\. .*tap rollback payment-api --environment dev.* --end-wait"
+    ):
         release(stubbed, written)
 
 
 def test_a_deployment_that_still_moves_traffic_is_not_ended(stubbed: StubbedAws, written: io.StringIO) -> None:
     stubbed.describe_stack("CREATE_COMPLETE")
-    stubbed.describe_service(active="d-1")
+    stubbed.describe_service(active={})
     stubbed.refuse("codedeploy", "continue_deployment", "DeploymentIsNotInReadyStateException")
-    with pytest.raises(UsageError, match="d-1 of payment-api still moves traffic"):
+    with pytest.raises(UsageError, match=r"d-1 of payment-api still moves traffic.* tap rollback payment-api --environment dev"):
+        release(stubbed, written, end_wait=True)
+
+
+def test_a_deployment_that_is_undone_while_its_old_tasks_end(stubbed: StubbedAws, written: io.StringIO) -> None:
+    stubbed.describe_stack("CREATE_COMPLETE")
+    stubbed.describe_service(active={}, promoted=True)
+    stubbed.answer("codedeploy", "continue_deployment", {})
+    stubbed.poll("InProgress", "Succeeded", Blue=0, Green=100)
+    stubbed.poll("Stopped", "Succeeded", error={"code": "ALARM_ACTIVE", "message": "Red"}, rollback="d-2")
+    with pytest.raises(UsageError, match=r"d-1 failed: Red \(ALARM_ACTIVE\)"):
         release(stubbed, written, end_wait=True)
 
 
@@ -103,13 +116,21 @@ def test_an_image_that_is_missing(stubbed: StubbedAws, written: io.StringIO) -> 
         release(stubbed, written)
 
 
-def prepare(stubbed: StubbedAws, *, strategy: bool = True) -> None:
-    """Everything up to the deployment itself."""
+def find(stubbed: StubbedAws, *, strategy: bool = True) -> None:
+    """Everything up to the image."""
     stubbed.describe_stack("CREATE_COMPLETE")
     stubbed.describe_service(strategy=strategy)
     stubbed.describe_alarms("OK")
     stubbed.answer("ecr", "describe_images", {"imageDetails": [{"imageDigest": "sha256:abc"}]})
     stubbed.answer("ecr", "describe_repositories", {"repositories": [{"repositoryUri": "1.dkr.ecr/tap-dev/payment-api"}]})
+
+
+def prepare(stubbed: StubbedAws, *, strategy: bool = True) -> None:
+    """Everything up to the deployment itself."""
+    find(stubbed, strategy=strategy)
+    stubbed.describe_stack("CREATE_COMPLETE")
+    stubbed.describe_service(strategy=strategy)
+    stubbed.describe_alarms("OK")
     definition = {
         "family": "tap-dev-payment-api",
         "revision": 3,
@@ -120,20 +141,36 @@ def prepare(stubbed: StubbedAws, *, strategy: bool = True) -> None:
     stubbed.answer(
         "ecs",
         "register_task_definition",
-        {"taskDefinition": {"taskDefinitionArn": "arn:aws:ecs:eu-west-1:1:task-definition/tap-dev-payment-api:4"}},
+        {"taskDefinition": {"taskDefinitionArn": revision_arn(4)}},
         {
             "family": "tap-dev-payment-api",
             "cpu": "512",
             "containerDefinitions": [{"name": "payment-api", "image": "1.dkr.ecr/tap-dev/payment-api@sha256:abc"}],
-            "tags": [{"key": "replaces", "value": "arn:aws:ecs:eu-west-1:1:task-definition/tap-dev-payment-api:3"}],
+            "tags": [{"key": "replaces", "value": revision_arn(3)}],
         },
     )
+
+
+def test_an_environment_that_began_to_change_during_build_and_migration(stubbed: StubbedAws, written: io.StringIO) -> None:
+    find(stubbed)
+    stubbed.describe_stack("UPDATE_IN_PROGRESS")
+    with pytest.raises(UsageError, match="is being changed"):
+        release(stubbed, written)
+
+
+def test_an_alarm_that_turned_red_during_build_and_migration(stubbed: StubbedAws, written: io.StringIO) -> None:
+    find(stubbed)
+    stubbed.describe_stack("UPDATE_COMPLETE")
+    stubbed.describe_service()
+    stubbed.describe_alarms("ALARM")
+    with pytest.raises(UsageError, match="alarm payment-api failing is red"):
+        release(stubbed, written)
 
 
 def test_somebody_else_was_quicker(stubbed: StubbedAws, written: io.StringIO) -> None:
     prepare(stubbed)
     stubbed.refuse("codedeploy", "create_deployment", "DeploymentLimitExceededException")
-    with pytest.raises(UsageError, match="Somebody else just started a deployment of payment-api"):
+    with pytest.raises(UsageError, match=r"Somebody else just started .* payment-api\. See: tap status --environment dev"):
         release(stubbed, written)
 
 
@@ -143,75 +180,22 @@ def test_a_service_that_lost_its_strategy_is_not_released_without_one(stubbed: S
         release(stubbed, written)
 
 
-def target(status: str, **weights: float) -> dict[str, object]:
-    task_sets = [
-        {"taskSetLabel": label, "runningCount": 2, "desiredCount": 2, "trafficWeight": weight} for label, weight in weights.items()
-    ]
-    installed = "Succeeded" if len(weights) > 1 else "InProgress"
-    events = [{"lifecycleEventName": "Install", "status": installed}, {"lifecycleEventName": "AfterAllowTraffic", "status": status}]
-    return {
-        "deploymentTargets": [{"deploymentTargetType": "ECSTarget", "ecsTarget": {"lifecycleEvents": events, "taskSetsInfo": task_sets}}]
-    }
-
-
-def poll(
-    stubbed: StubbedAws, status: str, event: str, error: dict[str, str] | None = None, stopped: list[str] | None = None, **weights: float
-) -> None:
-    """One round of asking."""
-    info: dict[str, object] = {"status": status}
-    if error is not None:
-        info |= {"errorInformation": error, "rollbackInfo": {"rollbackDeploymentId": "d-2"}}
-    stubbed.answer("codedeploy", "get_deployment", {"deploymentInfo": info})
-    stubbed.answer("codedeploy", "list_deployment_targets", {"targetIds": ["t"]})
-    stubbed.answer("codedeploy", "batch_get_deployment_targets", target(event, **weights))
-    stubbed.describe_alarms("OK")
-    stubbed.answer("ecs", "list_tasks", {"taskArns": stopped or []})
-    if stopped:
-        failed = {"stoppedReason": "Essential container in task exited", "taskDefinitionArn": "arn:new", "containers": [{"exitCode": 1}]}
-        stubbed.answer("ecs", "describe_tasks", {"tasks": [{"taskArn": each, **failed} for each in stopped]})
-
-
-def watch(stubbed: StubbedAws, written: io.StringIO) -> Watch:
-    stubbed.describe_service()
-    live = DeployedEnvironment(stubbed.aws, DEV).service(API)
-    return Watch(stubbed.aws, DEV, live, "d-1", Console(file=written, width=400), 0)
-
-
-def test_a_release_is_through_when_the_new_tasks_have_all_traffic(stubbed: StubbedAws, written: io.StringIO) -> None:
-    following = watch(stubbed, written)
-    poll(stubbed, "InProgress", "Pending", Blue=100, Green=0)
-    poll(stubbed, "InProgress", "Pending", Blue=90, Green=10)
-    poll(stubbed, "InProgress", "Succeeded", Blue=0, Green=100)
-    result = following.follow()
-    assert (result.outcome, result.old_tasks_kept) == (Outcome.THROUGH, True)
-    shares = [line[9:] for line in written.getvalue().splitlines() if "green:" in line]
-    assert shares == [f"green: 2 of 2 tasks, {share} % of the traffic" for share in (0, 10, 100)]
-
-
-@pytest.mark.parametrize(("status", "outcome"), [("Failed", Outcome.FAILED), ("Stopped", Outcome.STOPPED)])
-def test_a_release_that_was_undone_says_why(stubbed: StubbedAws, written: io.StringIO, status: str, outcome: Outcome) -> None:
-    following = watch(stubbed, written)
-    poll(stubbed, status, "Skipped", error={"code": "ALARM_ACTIVE", "message": "One or more alarms have been activated"}, Blue=100)
-    result = following.follow()
-    assert result.outcome is outcome
-    assert result.reason == "One or more alarms have been activated (ALARM_ACTIVE)"
-    assert result.rollback_id == "d-2"
-
-
-def test_a_release_whose_tasks_keep_dying_is_stopped_at_once(stubbed: StubbedAws, written: io.StringIO) -> None:
-    """CodeDeploy would wait for an hour before it says that the new tasks don't start."""
-    following = watch(stubbed, written)
-    poll(stubbed, "InProgress", "Pending", stopped=["task-1", "task-2"], Blue=100)
-    poll(stubbed, "InProgress", "Pending", stopped=["task-1", "task-2", "task-3"], Blue=100)
+def test_a_release_whose_tasks_die_goes_back_and_fails(stubbed: StubbedAws, written: io.StringIO) -> None:
+    prepare(stubbed)
+    stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-1"})
+    stubbed.poll("InProgress", stopped=[stopped_task(f"task-{number}") for number in range(3)], Blue=100)
     stubbed.answer("codedeploy", "stop_deployment", {"status": "Pending"}, {"deploymentId": "d-1", "autoRollbackEnabled": True})
-    poll(stubbed, "InProgress", "Pending", stopped=["task-1", "task-2", "task-3", "task-4"], Blue=100)
-    poll(stubbed, "Stopped", "Skipped", Blue=100)
-    result = following.follow()
-    assert (result.outcome, result.reason) == (Outcome.FAILED, "its new tasks don't start")
-    assert written.getvalue().count("Essential container in task exited; exit code 1") == 4
+    stubbed.poll("Stopped", "Skipped", rollback="d-2", stopped=[])
+    stubbed.poll("Succeeded", "Succeeded")
+    stubbed.describe_service()
+    with pytest.raises(UsageError, match="d-1 failed: its new tasks don't start"):
+        release(stubbed, written)
+    assert "100 % on blue" in written.getvalue()
 
 
-def test_interrupting_a_release_stops_nothing(stubbed: StubbedAws, written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupting_a_release_stops_nothing(
+    stubbed: StubbedAws, written: io.StringIO, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     prepare(stubbed)
     stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-1"})
 
@@ -222,30 +206,79 @@ def test_interrupting_a_release_stops_nothing(stubbed: StubbedAws, written: io.S
     with pytest.raises(SystemExit) as ended:
         release(stubbed, written)  # a call of StopDeployment would find no answer
     assert ended.value.code == 130
-    assert "d-1 goes on without this command" in written.getvalue()
+    assert capsys.readouterr().err.strip() == (
+        "d-1 goes on without this command. See: tap status --environment dev; undo: tap rollback payment-api --environment dev"
+    )
 
 
-def test_rolling_back_stops_what_runs(stubbed: StubbedAws, written: io.StringIO) -> None:
-    stubbed.describe_service(active="d-1")
-    stubbed.answer("codedeploy", "stop_deployment", {"status": "Pending"}, {"deploymentId": "d-1", "autoRollbackEnabled": True})
-    poll(stubbed, "Stopped", "Skipped", Blue=100)
-    stubbed.describe_service()
-    releases(stubbed, written).rollback(API)
-    assert "100 % on blue" in written.getvalue()
+def test_credentials_that_expire_during_a_release_do_not_fail_it(
+    stubbed: StubbedAws, written: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(stubbed)
+    stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-1"})
+    stubbed.refuse("codedeploy", "get_deployment", "ExpiredTokenException")
+    with pytest.raises(SystemExit) as ended:
+        release(stubbed, written)
+    assert ended.value.code == 130
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "log in again" in line
+    assert "d-1 goes on without this command. See: tap status --environment dev" in line
 
 
-def test_rolling_back_what_no_release_brought(stubbed: StubbedAws, written: io.StringIO) -> None:
-    stubbed.describe_service()
-    stubbed.answer("ecs", "describe_task_definition", {"taskDefinition": {}, "tags": []})
-    with pytest.raises(UsageError, match="payment-api has nothing to go back to"):
-        releases(stubbed, written).rollback(API)
+def test_interrupting_the_end_of_old_tasks_says_that_it_goes_on(
+    stubbed: StubbedAws, written: io.StringIO, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stubbed.describe_stack("CREATE_COMPLETE")
+    stubbed.describe_service(active={}, promoted=True)
+    stubbed.answer("codedeploy", "continue_deployment", {})
+
+    def interrupt(_: Watch) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Watch, "follow", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        release(stubbed, written, end_wait=True)
+    assert ended.value.code == 130
+    assert "d-1 goes on without this command" in capsys.readouterr().err
 
 
-def test_traffic_that_is_split_is_not_serving(stubbed: StubbedAws) -> None:
+def test_all_traffic_on_one_target_group_is_serving(stubbed: StubbedAws) -> None:
     stubbed.describe_service()
     live = DeployedEnvironment(stubbed.aws, DEV).service(API)
     assert live.serving is Colour.BLUE
     assert live.weights == {Colour.BLUE: 100, Colour.GREEN: 0}
+
+
+def test_traffic_that_is_split_is_not_serving(stubbed: StubbedAws) -> None:
+    stubbed.describe_service(weights=(50, 50))
+    live = DeployedEnvironment(stubbed.aws, DEV).service(API)
+    assert live.serving is None
+    assert live.weights == {Colour.BLUE: 50, Colour.GREEN: 50}
+
+
+@pytest.mark.parametrize(("keeps", "serving"), [(False, None), (True, Colour.BLUE)])
+def test_traffic_that_a_deployment_is_going_to_move_is_not_serving(stubbed: StubbedAws, keeps: bool, serving: Colour | None) -> None:
+    """From the first new task on, not only while it is split: an update of the stack must not come between."""
+    stubbed.describe_service(active={"instanceTerminationWaitTimeStarted": keeps})
+    assert DeployedEnvironment(stubbed.aws, DEV).service(API).serving is serving
+
+
+def test_a_deployment_that_ends_while_it_is_read_does_not_run(stubbed: StubbedAws) -> None:
+    stubbed.describe_service(active={"status": "Succeeded"})
+    assert DeployedEnvironment(stubbed.aws, DEV).service(API).active_deployment is None
+
+
+@pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "ROLLBACK_COMPLETE"])
+def test_the_status_of_a_stack_whose_services_are_not_there(stubbed: StubbedAws, status: str) -> None:
+    stubbed.describe_stack(status)
+    for _ in SERVICES:
+        stubbed.refuse("codedeploy", "get_deployment_group", "ApplicationDoesNotExistException")
+    stubbed.describe_stack(status)
+    written = io.StringIO()
+    read = read_status(DeployedEnvironment(stubbed.aws, DEV))
+    show_status(Console(file=written, width=400), read, as_json=False)
+    assert (read["stack"], read["services"]) == (status, {})
+    assert written.getvalue().splitlines() == [f"dev in eu-west-1: {status}", "No service is there yet."]
 
 
 def test_a_region_with_two_zones(stubbed: StubbedAws) -> None:

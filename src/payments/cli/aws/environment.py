@@ -1,7 +1,7 @@
 """An environment as it is on AWS: read anew each time, kept nowhere."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,8 +13,51 @@ from payments.runtime.topology import SERVICES, Colour, Names, Service
 
 _RUNNING_DEPLOYMENTS = ("Created", "Queued", "InProgress", "Baking", "Ready")
 _UNFINISHED = "_IN_PROGRESS"
+_ROLLED_BACK = "codeDeployRollback"
 REPLACES_TAG = "replaces"
 """On a revision that a release registered: the one that it replaced, which a rollback brings back."""
+
+
+class NotDeployed(UsageError):
+    """The environment's stack has no such service, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One of CloudWatch's alarms."""
+
+    name: str
+    state: str
+    reason: str
+    """In CloudWatch's words."""
+
+    @property
+    def is_red(self) -> bool:
+        """Whether CodeDeploy would undo a deployment because of it."""
+        return self.state == "ALARM"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSet:
+    """Tasks of one revision behind one target group: what a deployment replaces, and goes back to."""
+
+    task_definition: str
+    """ARN of the revision."""
+    colour: Colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveDeployment:
+    """A deployment of CodeDeploy's that isn't over."""
+
+    deployment_id: str
+    description: str
+    is_codedeploys_rollback: bool
+    """CodeDeploy made it, to undo another."""
+    only_keeps_old_tasks: bool
+    """It has moved the traffic, and waits before it ends the old tasks."""
+    original: TaskSet | None
+    """What serves again when it is undone; None once that is being ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +77,18 @@ class DeployedService:
     strategy: tuple[Mapping[str, Any], ...]
     """The capacity-provider strategy that it runs with."""
     alarms: tuple[str, ...]
-    active_deployment: str | None
+    active: ActiveDeployment | None
+
+    @property
+    def active_deployment(self) -> str | None:
+        """CodeDeploy's id of the deployment that isn't over."""
+        return None if self.active is None else self.active.deployment_id
 
     @property
     def serving(self) -> Colour | None:
-        """The target group that has all the traffic; None while it moves."""
+        """The target group that has all the traffic; None while that is split, or a deployment is going to move it."""
+        if self.active is not None and not self.active.only_keeps_old_tasks:
+            return None
         return next((colour for colour, weight in self.weights.items() if weight == 100), None)
 
 
@@ -88,20 +138,21 @@ class DeployedEnvironment:
         if not found or found[0].get("status") == "INACTIVE":
             raise UsageError(f"ECS has no service {ecs_service} in {self.names.cluster}, though CodeDeploy deploys to it.")
         described = cast("dict[str, Any]", found[0])
-        primary = next((each for each in described.get("taskSets", []) if each["status"] == "PRIMARY"), described)
+        task_sets: list[dict[str, Any]] = [each for each in described.get("taskSets", []) if each["status"] != "DRAINING"]
+        primary = next((each for each in task_sets if each["status"] == "PRIMARY"), described)
         (pair,) = group["loadBalancerInfo"]["targetGroupPairInfoList"]
-        weights = self._weights(service, pair["prodTrafficRoute"]["listenerArns"][0])
+        colours = self._colours(service)
         return DeployedService(
             service=service,
             ecs_service=ecs_service,
-            weights=weights,
+            weights=self._weights(service, pair["prodTrafficRoute"]["listenerArns"][0], colours),
             task_definition=self._revision(primary.get("taskDefinition") or described["taskDefinition"]),
             desired=described["desiredCount"],
             running=described["runningCount"],
             network=primary.get("networkConfiguration") or described["networkConfiguration"],
             strategy=tuple(primary.get("capacityProviderStrategy") or described.get("capacityProviderStrategy") or ()),
             alarms=tuple(each["name"] for each in group.get("alarmConfiguration", {}).get("alarms", [])),
-            active_deployment=self._active_deployment(service),
+            active=self._active_deployment(service, task_sets, colours),
         )
 
     def _revision(self, task_definition: str) -> str:
@@ -116,21 +167,51 @@ class DeployedEnvironment:
             answer = self.aws.codedeploy.get_deployment_group(applicationName=name, deploymentGroupName=name)
         except ClientError as failure:
             if error_code(failure) in ("ApplicationDoesNotExistException", "DeploymentGroupDoesNotExistException"):
-                raise UsageError(f"CodeDeploy has no {name}. Deploy first: tap deploy --environment {self.names.environment}") from None
+                raise NotDeployed(f"CodeDeploy has no {name}. Deploy first: tap deploy --environment {self.names.environment}") from None
             raise
         return cast("dict[str, Any]", answer["deploymentGroupInfo"])
 
-    def _active_deployment(self, service: Service) -> str | None:
+    def _active_deployment(
+        self, service: Service, task_sets: Iterable[Mapping[str, Any]], colours: Mapping[str, Colour]
+    ) -> ActiveDeployment | None:
         name = self.names.task_family(service)
         running = self.aws.codedeploy.list_deployments(
             applicationName=name, deploymentGroupName=name, includeOnlyStatuses=list(_RUNNING_DEPLOYMENTS)
         )["deployments"]
-        return running[0] if running else None
+        if not running:
+            return None
+        info = cast("dict[str, Any]", self.aws.codedeploy.get_deployment(deploymentId=running[0])["deploymentInfo"])
+        if info["status"] not in _RUNNING_DEPLOYMENTS:
+            return None
+        undone = info.get("rollbackInfo", {}).get("rollbackTriggeringDeploymentId", running[0])
+        original = next((each for each in task_sets if each.get("externalId") != undone), None)
+        return ActiveDeployment(
+            deployment_id=running[0],
+            description=info.get("description", ""),
+            is_codedeploys_rollback=info.get("creator") == _ROLLED_BACK,
+            only_keeps_old_tasks=info.get("instanceTerminationWaitTimeStarted", False),
+            original=None if original is None else self._task_set(original, colours),
+        )
 
-    def _weights(self, service: Service, listener_arn: str) -> dict[Colour, int]:
+    def _task_set(self, described: Mapping[str, Any], colours: Mapping[str, Colour]) -> TaskSet:
+        (group,) = described["loadBalancers"]
+        return TaskSet(self._revision(described["taskDefinition"]), colours[group["targetGroupArn"]])
+
+    def alarms(self, names: Iterable[str]) -> list[Alarm]:
+        """Read alarms; those that aren't there are left out."""
+        wanted = list(names)
+        if not wanted:
+            return []  # CloudWatch would return every alarm
+        described = self.aws.cloudwatch.describe_alarms(AlarmNames=wanted)["MetricAlarms"]
+        return [Alarm(each.get("AlarmName", ""), str(each.get("StateValue", "")), each.get("StateReason", "")) for each in described]
+
+    def _colours(self, service: Service) -> dict[str, Colour]:
+        """Return the colours of a service's target groups by ARN."""
         groups = {self.names.target_group(service, colour): colour for colour in Colour}
         described = self.aws.elbv2.describe_target_groups(Names=list(groups))["TargetGroups"]
-        colours = {each.get("TargetGroupArn", ""): groups[each.get("TargetGroupName", "")] for each in described}
+        return {each.get("TargetGroupArn", ""): groups[each.get("TargetGroupName", "")] for each in described}
+
+    def _weights(self, service: Service, listener_arn: str, colours: Mapping[str, Colour]) -> dict[Colour, int]:
         weights: dict[Colour, int] = {}
         for rule in self.aws.elbv2.describe_rules(ListenerArn=listener_arn)["Rules"]:
             shares = _shares(cast("list[dict[str, Any]]", rule.get("Actions", [])), colours)

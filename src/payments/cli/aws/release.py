@@ -1,5 +1,6 @@
 """`tap release` and `tap rollback`: one service goes to another image by CodeDeploy, blue to green, and back."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -8,11 +9,11 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 from payments.cli.aws.app_spec import app_spec, revision
-from payments.cli.aws.clients import Aws, error_code
-from payments.cli.aws.environment import REPLACES_TAG, DeployedEnvironment, DeployedService
+from payments.cli.aws.clients import Aws, error_code, one_line_errors
+from payments.cli.aws.environment import REPLACES_TAG, ActiveDeployment, DeployedEnvironment, DeployedService
 from payments.cli.aws.images import Images, current_tag
 from payments.cli.aws.one_off import run_one_off
-from payments.cli.aws.watch import Outcome, Result, Watch
+from payments.cli.aws.watch import Outcome, Result, Watch, undo
 from payments.cli.data_directory import UsageError
 from payments.runtime.topology import Names, Service
 
@@ -27,6 +28,16 @@ _GIVEN_BY_AWS = (
     "deregisteredAt",
 )
 """What a described task definition has, and a registered one may not have."""
+_STILL_MOVES_TRAFFIC = (
+    "DeploymentIsNotInReadyStateException",
+    "InvalidDeploymentStatusException",
+    "UnsupportedActionForDeploymentTypeException",
+)
+"""How CodeDeploy refuses to end a wait that hasn't begun."""
+_ROLLBACK = "tap rollback"
+"""How the description of a deployment that goes back begins."""
+_GOES_ON = 130
+"""Exit status: the command ended before what it watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,36 +56,68 @@ class Releases:
 
     def release(self, service: Service, *, image: str | None, build: bool, migrate: bool, end_wait: bool) -> None:
         """Bring an image into service; raises `UsageError` when it doesn't get there, with traffic where it was."""
-        self.environment.check_there()
         live = self._ready(service, end_wait=end_wait)
         tag = image or current_tag()
         digest = self._digest(service, tag, build=build)
         reference = Images(self.aws, self.names, self.console).reference(service, digest)
         if migrate:
             self.migrate(reference, live.network)
+        live = self._ready(service, end_wait=False)  # that may have taken an hour
         task_definition = self._register(self.names.task_family(service), reference, replaces=live.task_definition)
         self.console.print(
             f"{service}: {tag} ({digest[:19]}…) becomes {_short(task_definition)}, which replaces {_short(live.task_definition)}"
         )
-        self._finish(live, self._deploy(live, task_definition, f"tap release {service} {tag}"), f"{service} runs {tag}")
+        deployment_id = self._deploy(live, task_definition, f"tap release {service} {tag}", {})
+        self._finish(live, deployment_id, f"{service} runs {tag}", revision=task_definition, is_release=True)
 
     def rollback(self, service: Service) -> None:
-        """Go back: stop the deployment that runs, or else release the revision that the live one replaced."""
+        """Go back: undo the deployment that runs, or else release the revision that the live one replaced.
+
+        Raises `UsageError` when traffic isn't where it was before.
+        """
         live = self.environment.service(service)
-        if live.active_deployment is not None:
-            self.console.print(f"Stopping {live.active_deployment}; traffic goes back to the old tasks.")
-            self.aws.codedeploy.stop_deployment(deploymentId=live.active_deployment, autoRollbackEnabled=True)
-            stopped = self._watch(live, live.active_deployment)
-            if stopped.rollback_id is not None:
-                self._watch(live, stopped.rollback_id)
-            self._say_where_traffic_is(service)
-            return
+        if live.active is None:
+            self._bring_back(live)
+        elif live.active.description.startswith(_ROLLBACK) and not live.active.is_codedeploys_rollback:
+            self.console.print(f"{live.active.deployment_id} goes back already.")
+            self._finish(live, live.active.deployment_id, f"{service} went back")
+        elif not self._undo(live, live.active):
+            self._bring_back(self.environment.service(service))
+
+    def _bring_back(self, live: DeployedService) -> None:
         replaced = self.environment.replaced_revision(live.task_definition)
         if replaced is None:
-            raise UsageError(f"{service} has nothing to go back to: {_short(live.task_definition)} wasn't brought by tap release.")
-        self.console.print(f"{service}: {_short(replaced)} replaces {_short(live.task_definition)}")
-        deployment = self._deploy(live, replaced, f"tap rollback {service}")
-        self._finish(live, deployment, f"{service} runs {_short(replaced)} again")
+            raise UsageError(f"{live.service} has nothing to go back to: {_short(live.task_definition)} wasn't brought by tap release.")
+        self.console.print(f"{live.service}: {_short(replaced)} replaces {_short(live.task_definition)}")
+        # The alarm doesn't count: it may be why somebody goes back.
+        deployment_id = self._deploy(live, replaced, f"{_ROLLBACK} {live.service}", {"overrideAlarmConfiguration": {"enabled": False}})
+        self._finish(live, deployment_id, f"{live.service} runs {_short(replaced)} again", revision=replaced)
+
+    def _undo(self, live: DeployedService, active: ActiveDeployment) -> bool:
+        """Bring back what a deployment replaces; returns False when it was through, with its old tasks gone, before that could be."""
+        original = active.original
+        if active.is_codedeploys_rollback:
+            self.console.print(f"{active.deployment_id} goes back already.")
+            rollback_id: str | None = active.deployment_id
+        else:
+            if original is None:
+                self.console.print(f"{active.deployment_id} ends the old tasks already; once they are gone, another deployment goes back.")
+            else:
+                self.console.print(f"Stopping {active.deployment_id}; traffic goes back to the old tasks.")
+                undo(self.aws, active.deployment_id)
+            stopped = self._watch(live, active.deployment_id, to_the_end=True)
+            if stopped.outcome is Outcome.THROUGH:
+                return False
+            rollback_id = stopped.rollback_id
+        if rollback_id is not None:
+            self._watch(live, rollback_id, to_the_end=True)
+        now = self._say_where_traffic_is(live.service)
+        if original is None or now.task_definition != original.task_definition or now.serving is not original.colour:
+            raise UsageError(
+                f"{live.service} isn't back where it was: see {rollback_id or active.deployment_id} in CodeDeploy. "
+                f"Once no deployment runs: {self._command('rollback', live.service)}"
+            )
+        return True
 
     def migrate(self, image: str, network: Mapping[str, Any]) -> None:
         """Bring the schema up to an image's code, before the code runs; raises `UsageError` when that fails."""
@@ -86,16 +129,17 @@ class Releases:
 
     def _ready(self, service: Service, *, end_wait: bool) -> DeployedService:
         """Return the service when it can be released; raises `UsageError` that says why not."""
+        self.environment.check_there()
         live = self.environment.service(service)
         if live.active_deployment is not None:
             if not end_wait:
                 raise UsageError(
-                    f"A deployment of {service} runs already: {live.active_deployment}. Wait for it, undo it (tap rollback {service}), "
+                    f"A deployment of {service} runs already: {live.active_deployment}. Wait for it, undo it ({self._command('rollback', service)}), "
                     "or, when it only keeps the old tasks, end that with --end-wait."
                 )
-            self._end_wait(live.active_deployment, service)
+            self._end_wait(live, live.active_deployment)
             live = self.environment.service(service)
-        if red := self._red_alarms(live):
+        if red := [each.name for each in self.environment.alarms(live.alarms) if each.is_red]:
             raise UsageError(f"Not released: alarm {red[0]} is red, and CodeDeploy would go back at once. Mend what it tells of first.")
         if live.serving is None:
             raise UsageError(
@@ -103,26 +147,21 @@ class Releases:
             )
         return live
 
-    def _end_wait(self, deployment_id: str, service: Service) -> None:
+    def _end_wait(self, live: DeployedService, deployment_id: str) -> None:
         try:
             self.aws.codedeploy.continue_deployment(deploymentId=deployment_id, deploymentWaitType="TERMINATION_WAIT")
         except ClientError as failure:
-            if error_code(failure) in (
-                "DeploymentIsNotInReadyStateException",
-                "InvalidDeploymentStatusException",
-                "UnsupportedActionForDeploymentTypeException",
-            ):
-                raise UsageError(f"{deployment_id} of {service} still moves traffic: wait for it, or undo it with tap rollback.") from None
-            raise
+            if error_code(failure) in _STILL_MOVES_TRAFFIC:
+                raise UsageError(
+                    f"{deployment_id} of {live.service} still moves traffic: wait for it, or undo it with "
+                    f"{self._command('rollback', live.service)}"
+                ) from None
+            if error_code(failure) != "DeploymentAlreadyCompletedException":
+                raise
         self.console.print(f"The old tasks of {deployment_id} end now.")
-        waiter: Any = self.aws.codedeploy.get_waiter("deployment_successful")
-        waiter.wait(deploymentId=deployment_id, WaiterConfig={"Delay": max(1, round(self.poll_seconds)), "MaxAttempts": 300})
-
-    def _red_alarms(self, live: DeployedService) -> list[str]:
-        if not live.alarms:
-            return []
-        alarms = self.aws.cloudwatch.describe_alarms(AlarmNames=list(live.alarms))["MetricAlarms"]
-        return [each.get("AlarmName", "") for each in alarms if each.get("StateValue") == "ALARM"]
+        ended = self._watch(live, deployment_id, to_the_end=True)
+        if ended.outcome is not Outcome.THROUGH:
+            raise UsageError(f"{deployment_id} {_ended(ended)}")
 
     def _digest(self, service: Service, tag: str, *, build: bool) -> str:
         images = Images(self.aws, self.names, self.console)
@@ -152,7 +191,7 @@ class Releases:
         registered = self.aws.ecs.register_task_definition(**wanted)
         return registered["taskDefinition"].get("taskDefinitionArn", "")
 
-    def _deploy(self, live: DeployedService, task_definition: str, description: str) -> str:
+    def _deploy(self, live: DeployedService, task_definition: str, description: str, more: Mapping[str, Any]) -> str:
         if not live.strategy:
             raise UsageError(
                 f"{live.service} runs without a capacity-provider strategy, so that the next tasks would too: set it with ECS first."
@@ -164,45 +203,69 @@ class Releases:
                 deploymentGroupName=name,
                 revision=revision(app_spec(self.names, live.service, task_definition, live.strategy)),
                 description=description,
+                **more,
             )
         except ClientError as failure:
             if error_code(failure) == "DeploymentLimitExceededException":
-                raise UsageError(
-                    f"Somebody else just started a deployment of {live.service}. See: tap status --environment {self.names.environment}"
-                ) from None
+                raise UsageError(f"Somebody else just started a deployment of {live.service}. See: {self._command('status')}") from None
             raise
         return created["deploymentId"]
 
-    def _watch(self, live: DeployedService, deployment_id: str) -> Result:
-        try:
-            self.console.print(f"Deployment {deployment_id} runs.")
-            return Watch(self.aws, self.names, live, deployment_id, self.console, self.poll_seconds).follow()
-        except KeyboardInterrupt:
-            self.console.print(
-                f"\n{deployment_id} goes on without this command. See: tap status --environment {self.names.environment}; "
-                f"undo: tap rollback {live.service} --environment {self.names.environment}"
-            )
-            raise SystemExit(130) from None
-
-    def _finish(self, live: DeployedService, deployment_id: str, success: str) -> None:
-        result = self._watch(live, deployment_id)
+    def _finish(
+        self, live: DeployedService, deployment_id: str, success: str, *, revision: str | None = None, is_release: bool = False
+    ) -> None:
+        """Follow a deployment until it has all traffic; raises `UsageError` when it doesn't get there."""
+        result = self._watch(live, deployment_id, revision=revision, is_release=is_release)
         if result.outcome is Outcome.THROUGH:
-            kept = (
-                f" The old tasks are kept for now: tap rollback {live.service} goes back within seconds." if result.old_tasks_kept else ""
-            )
+            back = self._command("rollback", live.service)
+            kept = f" The old tasks are kept for now: {back} goes back within seconds." if is_release and result.old_tasks_kept else ""
             self.console.print(f"[green]{success}.[/green]{kept}")
             return
         if result.rollback_id is not None:
-            self._watch(live, result.rollback_id)
+            self._watch(live, result.rollback_id, to_the_end=True)
         self._say_where_traffic_is(live.service)
-        word = "was stopped by somebody" if result.outcome is Outcome.STOPPED else "failed"
-        raise UsageError(f"{deployment_id} {word}: {result.reason}")
+        raise UsageError(f"{deployment_id} {_ended(result)}")
 
-    def _say_where_traffic_is(self, service: Service) -> None:
+    def _watch(
+        self, live: DeployedService, deployment_id: str, *, revision: str | None = None, is_release: bool = False, to_the_end: bool = False
+    ) -> Result:
+        """Follow a deployment; what ends that doesn't end the deployment, and is said."""
+        self.console.print(f"Deployment {deployment_id} runs.")
+        watch = Watch(
+            environment=self.environment,
+            service=live,
+            deployment_id=deployment_id,
+            console=self.console,
+            poll_seconds=self.poll_seconds,
+            revision=revision,
+            gives_up=is_release,
+            to_the_end=to_the_end,
+        )
+        try:
+            with one_line_errors():
+                return watch.follow()
+        except KeyboardInterrupt:
+            why = ""
+        except UsageError as lost:
+            why = f"{lost} "
+        undoing = f"; undo: {self._command('rollback', live.service)}" if is_release else ""
+        print(f"\n{why}{deployment_id} goes on without this command. See: {self._command('status')}{undoing}", file=sys.stderr)
+        raise SystemExit(_GOES_ON)
+
+    def _say_where_traffic_is(self, service: Service) -> DeployedService:
         now = self.environment.service(service)
         self.console.print(
             f"{service}: {_percentages(now)}; {_short(now.task_definition)} serves with {now.running} of {now.desired} tasks."
         )
+        return now
+
+    def _command(self, name: str, service: Service | None = None) -> str:
+        """What to type next."""
+        return f"tap {name} {'' if service is None else f'{service} '}--environment {self.names.environment}"
+
+
+def _ended(result: Result) -> str:
+    return f"{'was stopped by somebody' if result.outcome is Outcome.STOPPED else 'failed'}: {result.reason}"
 
 
 def _short(task_definition: str) -> str:

@@ -1,12 +1,14 @@
 """`tap status --environment`: what serves, what moves, and what is red."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.aws.environment import DeployedEnvironment, DeployedService, NotDeployed
+from payments.runtime.topology import SERVICES, Service
 
 
 def read_status(environment: DeployedEnvironment) -> dict[str, Any]:
@@ -14,12 +16,12 @@ def read_status(environment: DeployedEnvironment) -> dict[str, Any]:
     stack = environment.stack_status()
     if stack is None:
         environment.check_there()
-    services = environment.services()
+    services: dict[Service, DeployedService] = {}
+    for service in SERVICES:
+        with suppress(NotDeployed):  # while the stack is made, or when that was undone
+            services[service] = environment.service(service)
     names = sorted({name for each in services.values() for name in each.alarms})
-    states = {
-        alarm.get("AlarmName", ""): str(alarm.get("StateValue", ""))
-        for alarm in (environment.aws.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"] if names else [])
-    }
+    states = {alarm.name: alarm.state for alarm in environment.alarms(names)}
     return {
         "environment": environment.names.environment,
         "region": environment.aws.region,
@@ -47,6 +49,9 @@ def show_status(console: Console, status: dict[str, Any], *, as_json: bool) -> N
     console.print(f"{status['environment']} in {status['region']}: {status['stack']}")
     for name, value in status["outputs"].items():
         console.print(f"{name}  {value}")
+    if not status["services"]:
+        console.print("No service is there yet.")
+        return
     table = Table(Column("service", no_wrap=True), "tasks", "traffic", "revision", "image", "deployment", "alarm")
     for name, each in status["services"].items():
         tasks = f"{each['tasks']['running']} of {each['tasks']['desired']}"
