@@ -102,9 +102,8 @@ class Deploy:
                 make_service_roles(self.aws, self.console)
             elif missing:  # new revisions should not name what isn't there
                 images.push(missing, tag)
-                assembly = self._assembly(
-                    Path(directory) / "after", tag, environment, first=first
-                )  # a release may have moved traffic meanwhile
+                # A release may have moved traffic meanwhile.
+                assembly = self._assembly(Path(directory) / "after", tag, environment, first=first)
             self._cdk("deploy", "--app", str(assembly.directory), self.names.stack, "--require-approval", "never", "--progress", "events")
             sizes = {Service(each.service): each for each in fargate_tasks(assembly.templates())}
         if first:
