@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,12 +19,14 @@ import stripe
 
 from payments.runtime.topology import SERVICES
 from tests.support.running_tap import RunningTap, free_port, run_tap, running_tap
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def data_dir() -> Generator[Path]:
     path = Path(tempfile.mkdtemp(prefix="tap-test-"))
     yield path
+    run_tap("down", "--data-dir", str(path), check=False)  # of a test that failed half-way
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -131,15 +132,23 @@ def test_nothing_outlives_a_killed_supervisor(data_dir: Path) -> None:
     run_tap("up", "--detach", "--port", str(free_port()), "--data-dir", str(data_dir))
     supervisor = json.loads((data_dir / "run.json").read_text())["supervisor_pid"]
     os.kill(supervisor, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while processes_of(data_dir):
-        assert time.monotonic() < deadline, processes_of(data_dir)
-        time.sleep(0.1)
+    wait_until(lambda: not processes_of(data_dir), "its processes end")
     refused = run_tap("status", "--data-dir", str(data_dir), check=False)
     assert refused.returncode == 1
     assert "Tap isn't running" in refused.stderr
+
+
+def test_a_killed_run_isnt_taken_for_the_next(data_dir: Path) -> None:
     run_tap("up", "--detach", "--port", str(free_port()), "--data-dir", str(data_dir))
+    left = json.loads((data_dir / "run.json").read_text())
+    os.kill(left["supervisor_pid"], signal.SIGKILL)
+    wait_until(lambda: not processes_of(data_dir), "its processes end")
+    next_port = free_port()
+    shown = run_tap("up", "--detach", "--port", str(next_port), "--data-dir", str(data_dir)).stdout
+    assert f"http://127.0.0.1:{next_port}" in shown
+    assert RunningTap(data_dir, next_port).client().v1.payment_intents.create({"amount": 2000, "currency": "usd"}).amount == 2000
     run_tap("down", "--data-dir", str(data_dir))
+    assert processes_of(data_dir) == []
 
 
 def one_line(*arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -199,7 +208,7 @@ def test_a_server_of_ones_own_is_used(tap: RunningTap, data_dir: Path) -> None:
 
 
 def test_keys_are_listed_without_the_keys_themselves(tap: RunningTap) -> None:
-    key = tap.tap("keys", "create", "--publishable").stdout.strip().splitlines()[-1]
+    key = tap.create_key("--publishable")
     assert key.startswith("pk_test_")
     listed = tap.tap("keys", "list").stdout
     assert key[-4:] in listed

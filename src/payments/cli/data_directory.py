@@ -1,9 +1,11 @@
 """The data directory of a local run: database, secrets, logs, and what is running."""
 
+import contextlib
 import fcntl
 import os
 import secrets
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +74,10 @@ class DataDirectory:
         return self.path / "secrets.json"
 
     @property
+    def _lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
     def _run(self) -> Path:
         return self.path / "run.json"
 
@@ -90,23 +96,25 @@ class DataDirectory:
 
     def lock(self) -> int:
         """Take the directory for this process as long as it lives; raises `UsageError` when another has it."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise UsageError(f"Tap runs in {self.path} already. Stop it with: tap down --data-dir {self.path}") from None
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        while not _flock(descriptor, fcntl.LOCK_EX):
+            if not _flock(descriptor, fcntl.LOCK_SH):
+                os.close(descriptor)
+                raise UsageError(f"Tap runs in {self.path} already. Stop it with: tap down --data-dir {self.path}")
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # somebody is only asking, and will be gone in a moment
+            time.sleep(0.01)
         return descriptor
 
     def is_locked(self) -> bool:
         """Tell whether a run has the directory."""
         try:
-            os.close(self.lock())
-        except UsageError:
-            return True
+            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return False
-        return False
+        try:
+            return not _flock(descriptor, fcntl.LOCK_SH)  # shared: who asks keeps nobody else from asking
+        finally:
+            os.close(descriptor)
 
     def secrets(self) -> Secrets:
         """Read the secrets."""
@@ -118,9 +126,10 @@ class DataDirectory:
 
     def run(self) -> Run:
         """Return what is running; raises `UsageError` when nothing is."""
-        if not self._run.exists() or not self.is_locked():
-            raise UsageError(f"Tap isn't running in {self.path}. Start it with: tap up --data-dir {self.path}")
-        return msgjson.decode(self._run.read_bytes(), type=Run)
+        if self.is_locked():
+            with contextlib.suppress(FileNotFoundError):
+                return msgjson.decode(self._run.read_bytes(), type=Run)
+        raise UsageError(f"Tap isn't running in {self.path}. Start it with: tap up --data-dir {self.path}")
 
     def save_run(self, run: Run | None) -> None:
         """Write what is running, or that nothing is."""
@@ -128,6 +137,15 @@ class DataDirectory:
             self._run.unlink(missing_ok=True)
         else:
             _write_private(self._run, msgjson.format(msgjson.encode(run), indent=2))
+
+
+def _flock(descriptor: int, kind: int) -> bool:
+    """Take a lock if it is free; tells whether it was."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write_private(path: Path, content: bytes) -> None:

@@ -56,6 +56,7 @@ class LocalRun:
         _check_port_free(self.port)
         self.directory.create()
         lock = self.directory.lock()
+        self.directory.save_run(None)  # a run that was killed left what it was
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

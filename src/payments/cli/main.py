@@ -61,8 +61,7 @@ def up(
 
 def _up_detached(directory: DataDirectory, port: int) -> None:
     directory.create()
-    if directory.is_locked():
-        os.close(directory.lock())  # raises the error that says so
+    os.close(directory.lock())  # raises when Tap runs already, before the log of that run is overwritten
     log = directory.logs / "tap.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "payments.cli", "up", "--port", str(port), "--data-dir", str(directory.path)]
@@ -76,7 +75,7 @@ def _up_detached(directory: DataDirectory, port: int) -> None:
             run = directory.run()
         except UsageError:
             run = None
-        if run is not None and run.ready:
+        if run is not None and run.supervisor_pid == process.pid and run.ready:
             _welcome(directory, run)
             console.print(f"Stop it with: tap down --data-dir {directory.path}")
             return
@@ -101,14 +100,23 @@ def _welcome(directory: DataDirectory, run: Run) -> None:
 def down(data_dir: DataDir = _DEFAULT) -> None:
     """Stop what `tap up` started; the data stays."""
     directory = DataDirectory(data_dir)
-    run = directory.run()
-    os.kill(run.supervisor_pid, signal.SIGTERM)
+    while not _terminate((run := directory.run()).supervisor_pid):
+        time.sleep(0.05)  # that one was killed, and the next is about to remove what it left
     deadline = time.monotonic() + _DOWN_SECONDS_MAX
     while directory.is_locked() or _is_alive(run.supervisor_pid):
         if time.monotonic() > deadline:
             raise UsageError(f"Process {run.supervisor_pid} is still stopping: see {directory.logs}")
         time.sleep(0.05)
     console.print("Tap is stopped.")
+
+
+def _terminate(pid: int) -> bool:
+    """Tell a process to end; tells whether there is one."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _is_alive(pid: int) -> bool:
