@@ -154,6 +154,7 @@ def _start(request: Record, application: Application, group: Record, spec: appsp
             if rollback.get("enabled")
             else frozenset(),
             seconds_per_minute=SETTINGS.seconds_per_minute,
+            limit_seconds_per_minute=SETTINGS.limit_seconds_per_minute,
         ),
         task_sets=release.ServiceTaskSets(
             service=service,

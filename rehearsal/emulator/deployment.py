@@ -68,6 +68,10 @@ class TaskSets(Protocol):
         """Whether all of its tasks run and pass their target group's health check."""
         ...
 
+    def replacement_is_hopeless(self) -> bool:
+        """Whether its tasks have failed as often in a row as they would in the time that an installation may take."""
+        ...
+
     def promote_replacement(self) -> None:
         """Make the replacement the service's primary task set."""
         ...
@@ -123,7 +127,7 @@ class Hooks(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How to deploy. Minutes are CodeDeploy's; `seconds_per_minute` says how long one takes."""
+    """How to deploy. Minutes are CodeDeploy's; how long one takes is told for waits and for time limits."""
 
     hooks: Mapping[Event, str]
     steps: tuple[TrafficStep, ...]
@@ -133,6 +137,7 @@ class Plan:
     install_minutes_max: float = 60
     hook_minutes_max: float = 60
     seconds_per_minute: float = 60
+    limit_seconds_per_minute: float = 60
 
 
 class Phase(StrEnum):
@@ -282,7 +287,7 @@ class Deployment:
     def _hook_is_over(self, event: Event, seconds: float) -> bool:
         if self._execution_id is None:
             return True
-        if seconds > self._seconds(self.plan.hook_minutes_max):
+        if seconds > self.plan.hook_minutes_max * self.plan.limit_seconds_per_minute:
             self._execution_id = None
             raise DeploymentProblem(
                 Code.HOOK_EXECUTION_FAILURE,
@@ -293,7 +298,7 @@ class Deployment:
     def _installation_is_over(self, seconds: float) -> bool:
         if self.task_sets.replacement_is_healthy():
             return True
-        if seconds > self._seconds(self.plan.install_minutes_max):
+        if seconds > self.plan.install_minutes_max * self.plan.limit_seconds_per_minute or self.task_sets.replacement_is_hopeless():
             raise DeploymentProblem(
                 Code.TIMEOUT,
                 "The deployment timed out while waiting for the replacement task set to become healthy. "

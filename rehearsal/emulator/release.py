@@ -17,6 +17,8 @@ from rehearsal.emulator.upstream import Record
 _log = logging.getLogger("tap.release")
 _HOOK_PREFIX = "CodeDeployHook_"
 """AWS's managed policy AWSCodeDeployRoleForECS lets CodeDeploy invoke no other functions."""
+_FAILURES_MAX = 5
+"""In a row: ECS goes on, more and more slowly, until CodeDeploy's hour is over. To wait for that here shows nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,10 @@ class ServiceTaskSets:
         """Whether it has all the tasks it wants, and each of them is healthy."""
         return self.replacement is not None and is_steady(self.service, self.replacement)
 
+    def replacement_is_hopeless(self) -> bool:
+        """Whether its tasks have failed as often in a row as they would in the time that an installation may take."""
+        return self.replacement is not None and self.replacement.failures >= _FAILURES_MAX
+
     def promote_replacement(self) -> None:
         """Make it the primary task set: what is started from now on is of its revision."""
         if self.replacement is not None:
@@ -116,11 +122,11 @@ class ServiceTaskSets:
 
     def original_is_gone(self) -> bool:
         """Whether its last task has stopped."""
-        return not task_sets.tasks_of(self.original)
+        return self.original not in task_sets.sets_of(self.service)
 
     def replacement_is_gone(self) -> bool:
         """Whether its last task has stopped."""
-        return self.replacement is None or not task_sets.tasks_of(self.replacement)
+        return self.replacement not in task_sets.sets_of(self.service)
 
 
 def _drain(task_set: TaskSet | None) -> None:

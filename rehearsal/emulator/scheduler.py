@@ -223,7 +223,7 @@ SCHEDULER = Scheduler()
 
 def wait_until(condition: Callable[[], bool], minutes_max: float) -> bool:
     """Wait for something the scheduler brings about; returns False when it hasn't in time."""
-    deadline = time.monotonic() + SETTINGS.scaled(minutes_max)
+    deadline = time.monotonic() + SETTINGS.limit(minutes_max)
     while not condition():
         if time.monotonic() > deadline:
             return False

@@ -10,7 +10,7 @@ from rehearsal.emulator import cloudformation, upstream
 from rehearsal.emulator.cloudformation import Created, ResourceFailed
 from rehearsal.emulator.load_balancer import groups_of
 from rehearsal.emulator.scheduler import SCHEDULER, is_ours, is_steady, publish, wait_until
-from rehearsal.emulator.task_sets import SetStatus, describe, first_set, primary_of, sets_of, tasks_of
+from rehearsal.emulator.task_sets import SetStatus, describe, first_set, primary_of, sets_of
 from rehearsal.emulator.upstream import Answer, Record
 
 _STABLE_MINUTES_MAX = 180
@@ -211,7 +211,7 @@ def _delete_and_wait(service: Record) -> None:
     request = {"cluster": service["clusterArn"], "service": service["serviceName"], "force": True}
     upstream.body_of(_ecs()._delete_service(request))
     if is_ours(service):
-        if not wait_until(lambda: not any(tasks_of(each) for each in sets_of(service)), _STOPPED_MINUTES_MAX):
+        if not wait_until(lambda: not sets_of(service), _STOPPED_MINUTES_MAX):
             raise ResourceFailed("The service's tasks didn't stop in time")
         service["status"] = "INACTIVE"
 

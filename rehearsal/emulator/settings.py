@@ -12,7 +12,9 @@ class Settings:
     gateway_port: int
     """Where AWS's APIs are served."""
     seconds_per_minute: float
-    """How long a minute of a release takes: canary steps, termination wait, time-outs."""
+    """How long a minute of waiting takes: canary steps, termination wait, draining."""
+    limit_seconds_per_minute: float
+    """How long a minute of a time limit takes: what is waited for is as quick as the machine, however short the waits are."""
     listen: bool
     """Load balancers listen on their listeners' own ports, and their names resolve: for a container of its own."""
     registry: str
@@ -24,8 +26,12 @@ class Settings:
     """Target groups are checked as often as their interval says, in scaled time, but not more often than this."""
 
     def scaled(self, minutes: float) -> float:
-        """Return how many seconds `minutes` take here."""
+        """Return how many seconds a wait of `minutes` takes here."""
         return minutes * self.seconds_per_minute
+
+    def limit(self, minutes: float) -> float:
+        """Return after how many seconds a time limit of `minutes` is over here."""
+        return minutes * self.limit_seconds_per_minute
 
 
 def _path(variable: str) -> Path | None:
@@ -36,9 +42,11 @@ def _path(variable: str) -> Path | None:
 def read_settings() -> Settings:
     """Read the environment."""
     port = int(os.environ.get("GATEWAY_PORT", "4566"))
+    seconds_per_minute = os.environ.get("TAP_EMULATOR_SECONDS_PER_MINUTE", "1")
     return Settings(
         gateway_port=port,
-        seconds_per_minute=float(os.environ.get("TAP_EMULATOR_SECONDS_PER_MINUTE", "1")),
+        seconds_per_minute=float(seconds_per_minute),
+        limit_seconds_per_minute=float(os.environ.get("TAP_EMULATOR_LIMIT_SECONDS_PER_MINUTE", seconds_per_minute)),
         listen=os.environ.get("TAP_EMULATOR_LISTEN", "") == "1",
         registry=os.environ.get("TAP_EMULATOR_REGISTRY", f"localhost:{port}"),
         database_certificate=_path("TAP_EMULATOR_DATABASE_CERTIFICATE"),

@@ -26,8 +26,7 @@ pytestmark = pytest.mark.usefixtures("deployed")
 
 API, PROCESSOR, NOTIFY = Service.PAYMENT_API, Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE
 PATHS = {API: "/v1/payment_intents", PROCESSOR: "/v1/balance", NOTIFY: "/v1/events"}
-CANARY = "CodeDeployDefault.ECSCanary10Percent5Minutes"
-LONG_CANARY = "CodeDeployDefault.ECSCanary50Percent1000Minutes"
+LONG_CANARY = "CodeDeployDefault.ECSCanary50Percent10000Minutes"
 HOOK = """
 import boto3
 def handler(event, context):
@@ -89,7 +88,7 @@ def info(aws: Aws, deployment: str) -> Any:
 
 def end(aws: Aws, deployment: str) -> Any:
     """Wait until a deployment, and its rollback, have ended; returns what it ended with."""
-    wait_until(lambda: info(aws, deployment)["status"] in {"Succeeded", "Failed", "Stopped"}, "the deployment ends", 20)
+    wait_until(lambda: info(aws, deployment)["status"] in {"Succeeded", "Failed", "Stopped"}, "the deployment ends")
     told = info(aws, deployment)
     if rollback := told.get("rollbackInfo", {}).get("rollbackDeploymentId"):
         wait_until(lambda: info(aws, rollback)["status"] == "Succeeded", "the rollback ends")
@@ -103,7 +102,7 @@ def events(aws: Aws, deployment: str) -> dict[str, str]:
 
 
 def serving(emulator: Emulator, service: Service, listener: str = "") -> dict[str, Any]:
-    with urllib.request.urlopen(f"{emulator.url}/_alb/tap-dev{listener}{PATHS[service]}", timeout=5) as answer:
+    with urllib.request.urlopen(f"{emulator.url}/_alb/tap-dev{listener}{PATHS[service]}", timeout=60) as answer:
         return json.load(answer)
 
 
@@ -119,7 +118,7 @@ def function(aws: Aws, name: str, status: str) -> str:
         )
     role = "arn:aws:iam::000000000000:role/hook"
     aws.functions.create_function(
-        FunctionName=name, Runtime="python3.13", Role=role, Handler="index.handler", Code={"ZipFile": code.getvalue()}, Timeout=10
+        FunctionName=name, Runtime="python3.13", Role=role, Handler="index.handler", Code={"ZipFile": code.getvalue()}, Timeout=120
     )
     return name
 
@@ -139,7 +138,7 @@ def test_release_moves_all_rules_to_the_replacement_and_stops_the_original(aws: 
     assert told["status"] == "Succeeded", told
     assert set(events(aws, deployment).values()) == {"Succeeded"}
     for path in ("/v1/payment_intents", "/pay/anything"):
-        with urllib.request.urlopen(f"{emulator.url}/_alb/tap-dev{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"{emulator.url}/_alb/tap-dev{path}", timeout=60) as answer:
             assert json.load(answer)["taskDefinition"] == revision != before["taskDefinition"]
     (only,) = task_sets(aws, API)
     assert only["status"] == "PRIMARY"

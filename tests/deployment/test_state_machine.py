@@ -19,6 +19,7 @@ class World:
     done: list[str] = field(default_factory=list[str])
     now: float = 0
     healthy: bool = True
+    hopeless: bool = False
     gone: bool = True
     alarms: list[str] = field(default_factory=list[str])
     hooks: list[str] = field(default_factory=list[str])
@@ -32,6 +33,9 @@ class World:
 
     def replacement_is_healthy(self) -> bool:
         return self.healthy
+
+    def replacement_is_hopeless(self) -> bool:
+        return self.hopeless
 
     def promote_replacement(self) -> None:
         self.done.append("promote replacement")
@@ -168,11 +172,13 @@ def test_hook_that_never_answers_fails_after_its_time_and_its_late_answer_counts
     assert not made.report_hook(world.hooks[0], succeeded=True)
 
 
-def test_replacement_that_never_gets_healthy_fails_the_installation() -> None:
+@pytest.mark.parametrize(("minutes", "hopeless"), [(61, False), (0, True)])
+def test_replacement_that_never_gets_healthy_fails_the_installation(minutes: int, hopeless: bool) -> None:
     world = World(healthy=False)
     made = deployment(world)
     made.advance()
-    world.now = 60 * MINUTE + 1
+    assert made.status is Status.IN_PROGRESS
+    world.now, world.hopeless = minutes * MINUTE, hopeless
     made.advance()
     assert (made.status, made.code) == (Status.FAILED, Code.TIMEOUT)
     assert status_of(made, Event.INSTALL) is EventStatus.FAILED

@@ -37,8 +37,9 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 DEV = Names("dev")
 SECONDS_PER_MINUTE = 0.05
-_START_SECONDS_MAX = 60
-_STOP_SECONDS_MAX = 30
+_LIMIT_SECONDS_PER_MINUTE = 5
+_START_SECONDS_MAX = 180
+_STOP_SECONDS_MAX = 60
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def running_emulator(directory: Path, seconds_per_minute: float = SECONDS_PER_MI
         "DOCKER_HOST": "unix:///nowhere",
         "TMPDIR": str(directory),
         "TAP_EMULATOR_SECONDS_PER_MINUTE": str(seconds_per_minute),
+        "TAP_EMULATOR_LIMIT_SECONDS_PER_MINUTE": str(_LIMIT_SECONDS_PER_MINUTE),
         "TAP_EMULATOR_HEALTH_SECONDS_MIN": "0.1",
     }
     with running.log.open("w") as log:
@@ -105,7 +107,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds_max: float = 15) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds_max: float = 120) -> None:
     deadline = time.monotonic() + seconds_max
     while not condition():
         assert time.monotonic() < deadline, f"It took too long until {what}"
