@@ -1,4 +1,7 @@
-"""An emulated AWS without an engine, and Tap's stack on it, deployed by the unmodified CDK command line."""
+"""An emulated AWS without an engine, and Tap's stack on it, deployed by the unmodified CDK command line.
+
+Each module has its own: one takes the stack away, and in what order modules run is decided by whoever runs them.
+"""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -21,24 +24,24 @@ from tests.support.emulated_aws import (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Generator[Emulator]:
     with running_emulator(tmp_path_factory.mktemp("emulator")) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aws(emulator: Emulator) -> Generator[Aws]:
     with clients(emulator) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cdk(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Cdk:
     return Cdk(emulator, tmp_path_factory.mktemp("cdk"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployed(cdk: Cdk, aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Environment dev, with one healthy task of each service; what it was made from."""
     assembly = synthesise(tmp_path_factory.mktemp("assembly"), imageTag="one")

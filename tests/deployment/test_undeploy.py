@@ -1,7 +1,4 @@
-"""The life of a stack on the emulator: what an update changes, what it may not change, and what is left in the end.
-
-This file's name comes after the other tests', since its last test takes the stack away.
-"""
+"""The life of a stack on the emulator: what an update changes, what it may not change, and what is left in the end."""
 
 import json
 from pathlib import Path
@@ -79,21 +76,21 @@ def test_task_that_is_killed_is_replaced_and_nobody_else_is_reached_meanwhile(aw
     group = task_sets(aws, service)[0]["loadBalancers"][0]["targetGroupArn"]
     victim, kept = aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]
     aws.ecs.stop_task(cluster=DEV.cluster, task=victim, reason="a test")
-    wait_until(
-        lambda: len(set(aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]) - {victim}) == 2,
-        "there is a replacement",
-    )
-    assert kept in aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]
-
-    def states() -> list[str]:
-        told = aws.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-        return sorted(str(each.get("TargetHealth", {}).get("State")) for each in told)
-
-    wait_until(lambda: states() == ["healthy", "healthy"], "both targets are healthy, and no other is left")
     (registry,) = [each["Id"] for each in aws.discovery.list_services()["Services"] if each["Name"] == service.value]
-    named = {each["Id"] for each in aws.discovery.list_instances(ServiceId=registry)["Instances"]}
-    running = aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]
-    assert named == {arn.rsplit("/", 1)[-1] for arn in running}
+
+    def is_whole() -> bool:
+        running = set(aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"])
+        named = {each["Id"] for each in aws.discovery.list_instances(ServiceId=registry)["Instances"]}
+        # Asked last: once the replacement has its name, it is among the targets, and the victim's health may still be told beside it.
+        told = aws.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        return (
+            len(running - {victim}) == 2
+            and named == {arn.rsplit("/", 1)[-1] for arn in running}
+            and [each.get("TargetHealth", {}).get("State") for each in told] == ["healthy", "healthy"]
+        )
+
+    wait_until(is_whole, "both tasks are healthy and found by name, and no other is")
+    assert kept in aws.ecs.list_tasks(cluster=DEV.cluster, family=DEV.task_family(service))["taskArns"]
     scale(aws, service, 4)
     scale(aws, service, 1)
 
