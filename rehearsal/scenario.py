@@ -198,7 +198,7 @@ class Scenario:
             raised = threading.Event()
 
             def raise_alarm() -> None:
-                self._until(lambda: self._service(Service.NOTIFICATION_SERVICE).serving is None, "traffic shifts")
+                self._until(lambda: all(self._service(Service.NOTIFICATION_SERVICE).weights.values()), "traffic shifts")
                 self.aws.cloudwatch.set_alarm_state(AlarmName=live.alarms[0], StateValue="ALARM", StateReason="Rehearsal")
                 raised.set()
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from rehearsal.emulator import release, upstream
-from rehearsal.emulator.deployment import Deployment, Phase, Status
+from rehearsal.emulator.deployment import Deployment, Status
 from rehearsal.emulator.lifecycle import EventRecord, EventStatus
 from rehearsal.emulator.task_sets import TaskSet, tasks_of
 from rehearsal.emulator.upstream import Record
@@ -87,7 +87,7 @@ def _original(running: Running) -> Record:
             "events": sorted(each.value for each in it.plan.rollback_causes),
         },
         "rollbackInfo": undone,
-        "instanceTerminationWaitTimeStarted": it.phase in {Phase.WAITING_TO_TERMINATE, Phase.TERMINATING},
+        "instanceTerminationWaitTimeStarted": False,  # of ECS's: aws/containers-roadmap issue 269
     }
 
 

@@ -54,6 +54,7 @@ class StubbedAws:
         *,
         active: dict[str, Any] | None = None,
         promoted: bool = False,
+        keeps: bool = False,
         ending: bool = False,
         weights: tuple[int, int] = (100, 0),
         desired: int = 2,
@@ -61,7 +62,8 @@ class StubbedAws:
     ) -> None:
         """The calls that read payment-api of dev: revision 3 serves from blue. While a deployment is active, revision 4 is beside it on green.
 
-        `active` is what CodeDeploy says of the deployment; `promoted`: its tasks are the service's; `ending`: those that it replaces go.
+        `active` is what CodeDeploy says of the deployment; `promoted`: its tasks are the service's; `keeps`: it only keeps the
+        old ones; `ending`: those go.
         """
         group = {
             "ecsServices": [{"serviceName": "Service", "clusterName": "tap-dev"}],
@@ -90,7 +92,10 @@ class StubbedAws:
         self.answer("elbv2", "describe_rules", {"Rules": [rule]})
         self.answer("codedeploy", "list_deployments", {"deployments": [] if active is None else [active.get("deploymentId", "d-1")]})
         if active is not None:
-            self.answer("codedeploy", "get_deployment", {"deploymentInfo": {"status": "InProgress", "creator": "user"} | active})
+            info = {"status": "InProgress", "creator": "user"} | active
+            self.answer("codedeploy", "get_deployment", {"deploymentInfo": info})
+            if info["status"] == "InProgress" and info["creator"] == "user":
+                self._answer_targets("Succeeded" if keeps else "Pending", {})
 
     def poll(
         self,
@@ -110,14 +115,16 @@ class StubbedAws:
         if rollback is not None:
             info["rollbackInfo"] = {"rollbackDeploymentId": rollback}
         self.answer("codedeploy", "get_deployment", {"deploymentInfo": info})
-        if status not in ("Created", "Queued"):
-            self.answer("codedeploy", "list_deployment_targets", {"targetIds": ["t"]})
-            self.answer("codedeploy", "batch_get_deployment_targets", _target(event, weights))
+        self._answer_targets(event, weights)
         self.describe_alarms(alarm)
         if stopped is not None:
             self.answer("ecs", "list_tasks", {"taskArns": [each["taskArn"] for each in stopped]})
             if stopped:
                 self.answer("ecs", "describe_tasks", {"tasks": list(stopped)})
+
+    def _answer_targets(self, event: str, weights: dict[str, float]) -> None:
+        self.answer("codedeploy", "list_deployment_targets", {"targetIds": ["t"]})
+        self.answer("codedeploy", "batch_get_deployment_targets", _target(event, weights))
 
     def describe_stack(self, status: str) -> None:
         stack = {"StackName": "TapStackdev", "StackStatus": status, "CreationTime": "2026-01-01T00:00:00Z"}

@@ -259,7 +259,7 @@ def test_traffic_that_is_split_is_not_serving(stubbed: StubbedAws) -> None:
 @pytest.mark.parametrize(("keeps", "serving"), [(False, None), (True, Colour.BLUE)])
 def test_traffic_that_a_deployment_is_going_to_move_is_not_serving(stubbed: StubbedAws, keeps: bool, serving: Colour | None) -> None:
     """From the first new task on, not only while it is split: an update of the stack must not come between."""
-    stubbed.describe_service(active={"instanceTerminationWaitTimeStarted": keeps})
+    stubbed.describe_service(active={}, keeps=keeps)
     assert DeployedEnvironment(stubbed.aws, DEV).service(API).serving is serving
 
 

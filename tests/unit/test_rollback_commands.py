@@ -14,7 +14,6 @@ from payments.runtime.topology import Names, Service
 from tests.support.stubbed_aws import StubbedAws, revision_arn, stubbed_aws
 
 STOP = {"deploymentId": "d-1", "autoRollbackEnabled": True}
-KEEPS_OLD_TASKS = {"instanceTerminationWaitTimeStarted": True}
 OF_CODEDEPLOY = {"deploymentId": "d-2", "creator": "codeDeployRollback", "rollbackInfo": {"rollbackTriggeringDeploymentId": "d-1"}}
 
 
@@ -43,7 +42,7 @@ def bring_back(stubbed: StubbedAws) -> None:
 
 
 def test_a_release_whose_old_tasks_are_kept_is_stopped_and_its_rollback_followed_to_the_end(stubbed: StubbedAws) -> None:
-    stubbed.describe_service(active=KEEPS_OLD_TASKS, promoted=True, weights=(0, 100))
+    stubbed.describe_service(active={}, keeps=True, promoted=True, weights=(0, 100))
     stubbed.answer("codedeploy", "stop_deployment", {"status": "Pending"}, STOP)
     stubbed.poll("InProgress", "Succeeded", Blue=0, Green=100)  # the stop is still pending
     stubbed.poll("Stopped", "Succeeded")  # CodeDeploy hasn't named the rollback yet
@@ -63,7 +62,7 @@ def test_a_release_whose_old_tasks_are_kept_is_stopped_and_its_rollback_followed
     ],
 )
 def test_a_rollback_that_leaves_anything_elsewhere_fails(stubbed: StubbedAws, after: dict[str, Any]) -> None:
-    stubbed.describe_service(active=KEEPS_OLD_TASKS, promoted=True, weights=(0, 100))
+    stubbed.describe_service(active={}, keeps=True, promoted=True, weights=(0, 100))
     stubbed.answer("codedeploy", "stop_deployment", {"status": "Succeeded"}, STOP)
     stubbed.poll("Stopped", "Succeeded", rollback="d-2")
     stubbed.poll("Failed", "Succeeded", rollback="d-9")
@@ -73,7 +72,7 @@ def test_a_rollback_that_leaves_anything_elsewhere_fails(stubbed: StubbedAws, af
 
 
 def test_a_deployment_that_is_stopped_before_it_started_anything_has_no_rollback(stubbed: StubbedAws) -> None:
-    stubbed.describe_service(active={"status": "Created"})
+    stubbed.describe_service(active={})
     stubbed.answer("codedeploy", "stop_deployment", {"status": "Succeeded"}, STOP)
     for _ in range(12):
         stubbed.poll("Stopped", "Skipped", Blue=100)
@@ -99,7 +98,7 @@ def test_another_operators_rollback_that_is_under_way_is_only_watched(stubbed: S
 
 
 def test_a_release_that_ended_its_wait_in_that_moment_is_followed_by_a_deployment_that_goes_back(stubbed: StubbedAws) -> None:
-    stubbed.describe_service(active=KEEPS_OLD_TASKS, promoted=True, weights=(0, 100))
+    stubbed.describe_service(active={}, keeps=True, promoted=True, weights=(0, 100))
     stubbed.refuse("codedeploy", "stop_deployment", "DeploymentAlreadyCompletedException")
     stubbed.poll("Succeeded", "Succeeded", Blue=0, Green=100)
     stubbed.describe_service(promoted=True, ending=True, weights=(0, 100))
@@ -108,7 +107,7 @@ def test_a_release_that_ended_its_wait_in_that_moment_is_followed_by_a_deploymen
 
 
 def test_a_release_that_somebody_else_stopped_in_that_moment_is_followed_to_its_end(stubbed: StubbedAws) -> None:
-    stubbed.describe_service(active=KEEPS_OLD_TASKS, promoted=True, weights=(0, 100))
+    stubbed.describe_service(active={}, keeps=True, promoted=True, weights=(0, 100))
     stubbed.refuse("codedeploy", "stop_deployment", "DeploymentAlreadyCompletedException")
     stubbed.poll("Stopped", "Succeeded", rollback="d-2")
     stubbed.poll("Succeeded", "Succeeded")
@@ -117,7 +116,7 @@ def test_a_release_that_somebody_else_stopped_in_that_moment_is_followed_to_its_
 
 
 def test_old_tasks_that_are_ending_are_waited_for_since_nothing_can_go_back_to_them(stubbed: StubbedAws) -> None:
-    stubbed.describe_service(active=KEEPS_OLD_TASKS, promoted=True, ending=True, weights=(0, 100))
+    stubbed.describe_service(active={}, keeps=True, promoted=True, ending=True, weights=(0, 100))
     stubbed.poll("InProgress", "Succeeded", Blue=0, Green=100)
     stubbed.poll("Succeeded", "Succeeded", Blue=0, Green=100)
     stubbed.describe_service(promoted=True, ending=True, weights=(0, 100))

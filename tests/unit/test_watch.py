@@ -98,8 +98,7 @@ def test_a_deployment_that_ended_without_a_rollback_is_asked_for_it_a_dozen_time
 def test_a_deployment_that_has_not_started_has_no_targets_to_ask_for() -> None:
     with stubbed_aws() as stubbed:
         followed = Followed(stubbed)
-        stubbed.poll("Created")
-        stubbed.answer("codedeploy", "get_deployment", {"deploymentInfo": {"status": "InProgress", "createTime": 0}})
+        stubbed.answer("codedeploy", "get_deployment", {"deploymentInfo": {"status": "Created", "createTime": 0}})
         stubbed.refuse("codedeploy", "list_deployment_targets", "DeploymentNotStartedException")
         stubbed.describe_alarms("OK")
         stubbed.poll("Succeeded", "Succeeded", Blue=0, Green=100)

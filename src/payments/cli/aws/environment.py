@@ -185,13 +185,28 @@ class DeployedEnvironment:
             return None
         undone = info.get("rollbackInfo", {}).get("rollbackTriggeringDeploymentId", running[0])
         original = next((each for each in task_sets if each.get("externalId") != undone), None)
+        is_rollback = info.get("creator") == _ROLLED_BACK
         return ActiveDeployment(
             deployment_id=running[0],
             description=info.get("description", ""),
-            is_codedeploys_rollback=info.get("creator") == _ROLLED_BACK,
-            only_keeps_old_tasks=info.get("instanceTerminationWaitTimeStarted", False),
+            is_codedeploys_rollback=is_rollback,
+            only_keeps_old_tasks=not is_rollback and has_all_traffic(self.target(running[0])),
             original=None if original is None else self._task_set(original, colours),
         )
+
+    def target(self, deployment_id: str) -> dict[str, Any]:
+        """Return what CodeDeploy says of the service that a deployment is about; nothing before it has begun."""
+        codedeploy = self.aws.codedeploy
+        try:
+            ids = codedeploy.list_deployment_targets(deploymentId=deployment_id)["targetIds"]
+            if not ids:
+                return {}
+            found = codedeploy.batch_get_deployment_targets(deploymentId=deployment_id, targetIds=ids[:1])["deploymentTargets"]
+        except ClientError as failure:
+            if error_code(failure) == "DeploymentNotStartedException":
+                return {}
+            raise
+        return cast("dict[str, Any]", found[0].get("ecsTarget", {})) if found else {}
 
     def _task_set(self, described: Mapping[str, Any], colours: Mapping[str, Colour]) -> TaskSet:
         (group,) = described["loadBalancers"]
@@ -252,6 +267,19 @@ class DeployedEnvironment:
         """Read the one container of a revision, or of a family's newest."""
         definition = cast("dict[str, Any]", self.aws.ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"])
         return definition["containerDefinitions"][0]
+
+
+def event_status(target: Mapping[str, Any], name: str) -> str | None:
+    """Return how one of a deployment's lifecycle events stands."""
+    return next((each.get("status") for each in target.get("lifecycleEvents", []) if each["lifecycleEventName"] == name), None)
+
+
+def has_all_traffic(target: Mapping[str, Any]) -> bool:
+    """Whether the new tasks have it, so that the old ones are only kept for going back.
+
+    `instanceTerminationWaitTimeStarted` doesn't say so for ECS: aws/containers-roadmap issue 269.
+    """
+    return event_status(target, "AfterAllowTraffic") == "Succeeded"
 
 
 def _shares(actions: list[dict[str, Any]], colours: Mapping[str, Colour]) -> dict[Colour, int]:

@@ -12,16 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from payments.cli.aws.clients import Aws, error_code
-from payments.cli.aws.environment import DeployedEnvironment, DeployedService
+from payments.cli.aws.environment import DeployedEnvironment, DeployedService, event_status, has_all_traffic
 from payments.cli.aws.one_off import stopped_reason
 
-_LAST_EVENT = "AfterAllowTraffic"
-"""After it the new tasks have all traffic, and the old ones are only kept for going back."""
 _DYING_TASKS_MAX = 3
 """So many new tasks may end before they take traffic; then the deployment is stopped. CodeDeploy itself would wait for an hour."""
 _SCALED_IN = "Scaling activity initiated"
 """How ECS begins the reason of a task that was not needed any more: no news, when a deployment ends or is undone."""
-_NOT_STARTED = ("Created", "Queued")
 _UNDONE = ("Failed", "Stopped")
 _ROLLBACK_POLLS_MAX = 12
 """So often an ended deployment is asked for its rollback, a minute at the usual pace: some have none."""
@@ -83,18 +80,18 @@ class Watch:
         """Report until the new tasks have all traffic, or the deployment ended otherwise."""
         while True:
             info = self._deployment()
-            target = {} if info["status"] in _NOT_STARTED else self._target()
+            target = self.environment.target(self.deployment_id)
             self._report(info, target)
             result = self._result(info, target)
             if result is not None:
                 return result
-            if self.gives_up and len(self._told) >= _DYING_TASKS_MAX and _event_status(target, "Install") == "InProgress":
+            if self.gives_up and len(self._told) >= _DYING_TASKS_MAX and event_status(target, "Install") == "InProgress":
                 self._give_up()
             self.sleep(self.poll_seconds)
 
     def _result(self, info: Mapping[str, Any], target: Mapping[str, Any]) -> Result | None:
         status: str = info["status"]
-        has_traffic = _event_status(target, _LAST_EVENT) == "Succeeded" and not self.to_the_end
+        has_traffic = has_all_traffic(target) and not self.to_the_end
         if status == "Succeeded" or (status not in _UNDONE and has_traffic):
             return Result(Outcome.THROUGH, "", None, old_tasks_kept=status != "Succeeded")
         if status not in _UNDONE or self._may_still_name_its_rollback(info):
@@ -122,19 +119,6 @@ class Watch:
 
     def _deployment(self) -> dict[str, Any]:
         return cast("dict[str, Any]", self.environment.aws.codedeploy.get_deployment(deploymentId=self.deployment_id)["deploymentInfo"])
-
-    def _target(self) -> dict[str, Any]:
-        codedeploy = self.environment.aws.codedeploy
-        try:
-            ids = codedeploy.list_deployment_targets(deploymentId=self.deployment_id)["targetIds"]
-            if not ids:
-                return {}
-            found = codedeploy.batch_get_deployment_targets(deploymentId=self.deployment_id, targetIds=ids[:1])["deploymentTargets"]
-        except ClientError as failure:
-            if error_code(failure) == "DeploymentNotStartedException":
-                return {}
-            raise
-        return cast("dict[str, Any]", found[0].get("ecsTarget", {})) if found else {}
 
     def _report(self, info: Mapping[str, Any], target: Mapping[str, Any]) -> None:
         for event in target.get("lifecycleEvents", []):
@@ -170,10 +154,6 @@ class Watch:
 
     def _print(self, line: str) -> None:
         self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(line)}", highlight=False)
-
-
-def _event_status(target: Mapping[str, Any], name: str) -> str | None:
-    return next((each.get("status") for each in target.get("lifecycleEvents", []) if each["lifecycleEventName"] == name), None)
 
 
 def _diagnostics(event: Mapping[str, Any]) -> str:
