@@ -20,8 +20,11 @@ class Handler(BaseHTTPRequestHandler):
     refused = 0
 
     def do_POST(self) -> None:
-        """Take a delivery; 400 for a signature that isn't right."""
+        """Take a delivery; 400 for a signature that isn't right, 503 as long as none can be checked: such a delivery is tried again."""
         body = self._body()
+        if not Handler.secret:
+            self._answer(503)
+            return
         parts = {name: value for name, _, value in (each.partition("=") for each in self.headers.get("Stripe-Signature", "").split(","))}
         signed = hmac.new(Handler.secret, f"{parts.get('t')}.".encode() + body, hashlib.sha256).hexdigest()
         if hmac.compare_digest(signed, parts.get("v1", "")):

@@ -28,7 +28,7 @@ class Receiver:
     def event_ids(self) -> set[str]:
         return {delivery.event["id"] for delivery in self.deliveries}
 
-    def wait_for(self, condition: Any, seconds_max: float = 20) -> None:
+    def wait_for(self, condition: Any, seconds_max: float = 120) -> None:
         """Wait until `condition(self)` holds."""
         deadline = time.monotonic() + seconds_max
         while not condition(self):
@@ -51,16 +51,20 @@ def receiver() -> Generator[Receiver]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(self._take(body))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def _take(self, body: bytes) -> int:
+            if not received.secret:
+                return 503  # whoever made the endpoint hasn't read its secret yet; the delivery is tried again
             try:
                 event = stripe.Webhook.construct_event(body, self.headers["Stripe-Signature"], received.secret)
             except (ValueError, stripe.SignatureVerificationError) as refusal:
                 received.refused.append(repr(refusal))
-                self.send_response(400)
-            else:
-                received.deliveries.append(Delivery(event.to_dict(), dict(self.headers.items())))
-                self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+                return 400
+            received.deliveries.append(Delivery(event.to_dict(), dict(self.headers.items())))
+            return 200
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
             pass

@@ -191,18 +191,22 @@ def _receiver() -> Generator[_Received]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(self._take(body))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def _take(self, body: bytes) -> int:
+            if not received.secret:
+                return 503  # it is on its way; the delivery is tried again
             construct: Any = stripe.Webhook.construct_event
             try:
                 event = construct(body, self.headers["Stripe-Signature"], received.secret)
             except (ValueError, stripe.SignatureVerificationError):
                 received.refused += 1
-                self.send_response(400)
-            else:
-                received.verified[event.type] += 1
-                received.payment_intents.add(event.data.object["id"])
-                self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+                return 400
+            received.verified[event.type] += 1
+            received.payment_intents.add(event.data.object["id"])
+            return 200
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
             """Say nothing."""
