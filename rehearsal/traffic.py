@@ -13,6 +13,8 @@ _CLIENTS = 4
 _PAUSE_SECONDS = 0.25
 _RETRIES_MAX = 6
 _JOIN_SECONDS_MAX = 60.0
+_OUTCOME_SECONDS_MAX = 180.0
+"""By then the sweeper has asked for what wasn't known at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,13 @@ class Traffic:
             self._ended.wait(_PAUSE_SECONDS)
 
     def faults(self) -> Faults:
-        """Hold what the merchant was told against what there is, payment by payment."""
+        """Hold what the merchant was told against what there is, payment by payment, once each has an outcome."""
         client = stripe.StripeClient(self.key, base_addresses={"api": self.base_url}, max_network_retries=_RETRIES_MAX)
-        payments: Counter[str] = Counter()
+        deadline = time.monotonic() + _OUTCOME_SECONDS_MAX
+        while "processing" in (told := self._told(client)).values() and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+        payments = Counter(order for (order, _), status in told.items() if status == "succeeded")
         charges: Counter[str] = Counter()
-        for payment in client.v1.payment_intents.list({"limit": 100}).auto_paging_iter():
-            if payment.status == "succeeded" and payment.metadata:
-                payments[payment.metadata.to_dict().get("order", "")] += 1
         for charge in client.v1.charges.list({"limit": 100}).auto_paging_iter():
             if charge.paid and charge.metadata:
                 charges[charge.metadata.to_dict().get("order", "")] += 1
@@ -97,3 +99,12 @@ class Traffic:
             missing=[order for order in self.paid if not payments[order]],
             doubled=[order for order in self.paid if payments[order] > 1 or charges[order] > 1],
         )
+
+    def _told(self, client: stripe.StripeClient) -> dict[tuple[str, str], str]:
+        """Return the status of each payment of this run, by its order and its id."""
+        told: dict[tuple[str, str], str] = {}
+        for payment in client.v1.payment_intents.list({"limit": 100}).auto_paging_iter():
+            order = payment.metadata.to_dict().get("order", "") if payment.metadata else ""
+            if order.startswith(f"{self.label}-"):
+                told[order, payment.id] = payment.status
+        return told

@@ -1,6 +1,7 @@
 """What the rehearsal is made on, as far as it needs no engine: its authority, the way it finds an engine, its traces of earlier runs."""
 
 import fcntl
+import json
 import os
 import socket
 import ssl
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from rehearsal import engine, private_engine
 from rehearsal.authority import Authority, database_names
 from rehearsal.engine import EngineError
 from rehearsal.private_engine import end_orphans, mounts_below, stop_left_over
+from rehearsal.traffic import Traffic
 
 WRITER = "tap-prod.cluster-rehearsal.us-east-1.rds.amazonaws.com"
 
@@ -289,3 +292,41 @@ def _state(pid: str) -> str:
 def test_mounts_are_found_below_a_directory_only() -> None:
     table = "overlay / overlay rw 0 0\nnsfs /run/x/netns/1 nsfs rw 0 0\ntmpfs /run/xy tmpfs rw 0 0\ntmpfs /run/x tmpfs rw 0 0\noverlay /run/x/a\\040b overlay rw 0 0\n"
     assert mounts_below(Path("/run/x"), table) == ["/run/x/netns/1", "/run/x/a b"]
+
+
+@contextmanager
+def listing_api(*payments: list[dict[str, object]]) -> Generator[str]:
+    """An API that lists payments, at each request the next list; charges it has none."""
+    left = list(payments)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = (left.pop(0) if len(left) > 1 else left[0]) if "payment_intents" in self.path else []
+            body = json.dumps({"object": "list", "url": self.path, "has_more": False, "data": data}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def payment(order: str, status: str) -> dict[str, object]:
+    return {"id": f"pi_{order}", "object": "payment_intent", "status": status, "metadata": {"order": order}}
+
+
+def test_a_payment_is_missing_only_when_it_has_an_outcome_and_did_not_succeed() -> None:
+    first = [payment("run-1", "processing"), payment("run-2", "canceled"), payment("other-1", "processing")]
+    with listing_api(first, [payment("run-1", "succeeded"), *first[1:]]) as url:
+        faults = Traffic(url, "sk_test_1", "run", paid=["run-1", "run-2", "run-3"]).faults()
+    assert (faults.failed, faults.missing, faults.doubled) == ([], ["run-2", "run-3"], [])
