@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from lib.environments import EnvironmentSize
-from payments.runtime.topology import Names, Service
+from payments.runtime.topology import RELEASED_IMAGE_PREFIX, Names, Service
 
 _IMAGES_KEPT = 30
 
@@ -43,7 +43,17 @@ class ContainerStack(cdk.NestedStack):
             encryption_key=self._key,
             image_scan_on_push=True,
             image_tag_mutability=ecr.TagMutability.IMMUTABLE,
-            lifecycle_rules=[ecr.LifecycleRule(description=f"Keep {_IMAGES_KEPT} images", max_image_count=_IMAGES_KEPT)],
+            lifecycle_rules=[
+                # What a rule matches no later rule takes away: a service that isn't released for a while keeps the image that it runs.
+                ecr.LifecycleRule(
+                    description=f"Keep {_IMAGES_KEPT} images that were in service",
+                    rule_priority=1,
+                    tag_status=ecr.TagStatus.TAGGED,
+                    tag_prefix_list=[RELEASED_IMAGE_PREFIX],
+                    max_image_count=_IMAGES_KEPT,
+                ),
+                ecr.LifecycleRule(description=f"Keep {_IMAGES_KEPT} images", rule_priority=2, max_image_count=_IMAGES_KEPT),
+            ],
             removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if protected else cdk.RemovalPolicy.DESTROY,
             empty_on_delete=not protected,
         )

@@ -18,7 +18,7 @@ from payments.cli.assembly import Assembly, synthesise
 from payments.cli.aws.clients import connect
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
-from payments.runtime.topology import SERVICES, Colour
+from payments.runtime.topology import RELEASED_IMAGE_PREFIX, SERVICES, Colour, Service
 from tests.support.emulated_aws import REGION, ROOT, clients, running_emulator, wait_until
 from tests.support.front_door import front_door
 from tests.support.operator import API, ENVIRONMENT, NAMES, Operator
@@ -76,6 +76,7 @@ def test_an_environment_comes_from_nothing_in_one_command(operator: Operator, fi
         assert state["tasks"] == {"desired": 1, "running": 1}
         assert state["traffic"] == {"blue": 100, "green": 0}
         assert state["image"] == f"{NAMES.repository(service)}:one"
+        assert is_kept(operator, service, "one")
     assert "The database's schema is up to date." in first
     assert f"pi_1 succeeded through {operator.door.url}" in first
     assert f"ClusterName{ENVIRONMENT} = tap-{ENVIRONMENT}" in first
@@ -83,6 +84,12 @@ def test_an_environment_comes_from_nothing_in_one_command(operator: Operator, fi
     assert key.startswith("sk_test_")
     assert key not in first
     assert "CREATE_COMPLETE" in first, "progress, resource by resource"
+
+
+def is_kept(operator: Operator, service: Service, tag: str) -> bool:
+    """Whether an image's repository keeps it for having been in service."""
+    found = operator.aws.ecr.describe_images(repositoryName=NAMES.repository(service), imageIds=[{"imageTag": tag}])["imageDetails"]
+    return any(each.startswith(RELEASED_IMAGE_PREFIX) for each in found[0].get("imageTags", []))
 
 
 def test_a_later_deployment_leaves_what_runs(deployed: Operator) -> None:
@@ -105,6 +112,8 @@ def test_a_release_moves_traffic_and_the_next_deployment_leaves_it_there(deploye
     assert "ALARM" not in after["alarms"].values()
     assert "AfterAllowTestTraffic: Succeeded" in output
     assert "payment-api runs two." in output
+    assert is_kept(deployed, API, "two")
+    assert not is_kept(deployed, Service.NOTIFICATION_SERVICE, "two"), "only pushed, by a deployment"
     deployed.settle()
     output = deployed.deploy("two", "--dry-run")
     assert "Nothing was changed: that was a dry run." in output
@@ -151,6 +160,15 @@ def test_a_release_follows_another_when_told_to_end_the_old_tasks(deployed: Oper
     output = deployed.tap("release", API, "--image", "seven", "--build", "--end-wait")
     assert "end now" in output
     assert "payment-api runs seven" in output
+
+
+def test_a_release_whose_tasks_die_is_given_up_and_the_next_one_is_not(deployed: Operator) -> None:
+    before = deployed.service()
+    line = deployed.tap("release", API, "--image", "failing", "--build", "--skip-migration", fails=True)
+    assert "its new tasks don't start" in line
+    after = deployed.service()
+    assert (after["traffic"], after["task_definition"]) == (before["traffic"], before["task_definition"])
+    assert "payment-api runs fourteen." in deployed.tap("release", API, "--image", "fourteen", "--build")
 
 
 def test_a_release_that_cannot_pay_gets_no_traffic(deployed: Operator) -> None:

@@ -106,6 +106,9 @@ def test_repositories(synthesised: Synthesised) -> None:
     assert names == {f"tap-{synthesised.environment}/{service}" for service in SERVICES}
     for each in repositories:
         assert each["Properties"]["ImageTagMutability"] == "IMMUTABLE"
+        first, second = json.loads(each["Properties"]["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+        assert (first["selection"]["tagPrefixList"], second["selection"]["tagStatus"]) == (["released-"], "any")
+        assert first["rulePriority"] < second["rulePriority"], "no rule takes away what an earlier one matches"
         assert each["Properties"]["ImageScanningConfiguration"] == {"ScanOnPush": True}
         assert each["Properties"]["EncryptionConfiguration"]["EncryptionType"] == "KMS"
         assert each["DeletionPolicy"] == ("RetainExceptOnCreate" if synthesised.environment == "prod" else "Delete")

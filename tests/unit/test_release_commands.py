@@ -125,12 +125,19 @@ def find(stubbed: StubbedAws, *, strategy: bool = True) -> None:
     stubbed.answer("ecr", "describe_repositories", {"repositories": [{"repositoryUri": "1.dkr.ecr/tap-dev/payment-api"}]})
 
 
-def prepare(stubbed: StubbedAws, *, strategy: bool = True) -> None:
+def prepare(stubbed: StubbedAws, *, strategy: bool = True, was_in_service: bool = False) -> None:
     """Everything up to the deployment itself."""
     find(stubbed, strategy=strategy)
     stubbed.describe_stack("CREATE_COMPLETE")
     stubbed.describe_service(strategy=strategy)
     stubbed.describe_alarms("OK")
+    media_type = "application/vnd.docker.distribution.manifest.v2+json"
+    image = {"repositoryName": "tap-dev/payment-api", "imageManifest": "{}", "imageManifestMediaType": media_type}
+    stubbed.answer("ecr", "batch_get_image", {"images": [image]})
+    if was_in_service:
+        stubbed.refuse("ecr", "put_image", "ImageAlreadyExistsException")
+    else:
+        stubbed.answer("ecr", "put_image", {}, image | {"imageTag": "released-abc"})
     definition = {
         "family": "tap-dev-payment-api",
         "revision": 3,
@@ -164,6 +171,13 @@ def test_an_alarm_that_turned_red_during_build_and_migration(stubbed: StubbedAws
     stubbed.describe_service()
     stubbed.describe_alarms("ALARM")
     with pytest.raises(UsageError, match="alarm payment-api failing is red"):
+        release(stubbed, written)
+
+
+def test_an_image_that_was_in_service_before_has_its_tag(stubbed: StubbedAws, written: io.StringIO) -> None:
+    prepare(stubbed, was_in_service=True)
+    stubbed.refuse("codedeploy", "create_deployment", "DeploymentLimitExceededException")
+    with pytest.raises(UsageError, match="Somebody else just started"):
         release(stubbed, written)
 
 

@@ -186,6 +186,9 @@ class Names:
         return f"/tap/{self.environment}/{service}"
 
 
+RELEASED_IMAGE_PREFIX = "released-"
+"""How a tag begins that an image is given when it comes into service: repositories keep these apart from what was only pushed."""
+
 CONTAINER_PORT = 8080
 """The port that each service listens on in a container (`TAP_PORT` overrides it)."""
 

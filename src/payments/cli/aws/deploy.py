@@ -202,6 +202,8 @@ class Deploy:
         releases = Releases(aws=self.aws, names=self.names, console=self.console, poll_seconds=self.options.poll_seconds)
         releases.migrate(images.reference(Service.PAYMENT_API, digest), live[Service.PAYMENT_API].network)
         for service, each in live.items():
+            if each.desired == 0 and (own := images.digest(service, tag)):
+                images.keep(service, own)
             if each.desired < sizes[service].tasks_min:
                 self.aws.ecs.update_service(cluster=self.names.cluster, service=each.ecs_service, desiredCount=sizes[service].tasks_min)
         self._wait_until_steady(environment)

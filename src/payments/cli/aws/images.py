@@ -12,11 +12,12 @@ from rich.console import Console
 
 from payments.cli.aws.clients import Aws, error_code
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import Names, Service
+from payments.runtime.topology import RELEASED_IMAGE_PREFIX, Names, Service
 
 _ENGINE_VARIABLE = "ENGINE"
 _BUILD_SECONDS_MAX = 3_600
 _ENGINE_SECONDS_MAX = 900
+_HAS_THE_TAG = ("ImageAlreadyExistsException", "ImageTagAlreadyExistsException")
 
 
 def current_tag() -> str:
@@ -61,6 +62,22 @@ class Images:
         """Return the image by its digest, as a task definition names it."""
         found = self._aws.ecr.describe_repositories(repositoryNames=[self._names.repository(service)])["repositories"]
         return f"{found[0].get('repositoryUri')}@{digest}"
+
+    def keep(self, service: Service, digest: str) -> None:
+        """Give an image that comes into service a tag by which its repository keeps it, however many are pushed after it."""
+        repository = self._names.repository(service)
+        (image,) = self._aws.ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageDigest": digest}])["images"]
+        media_type = image.get("imageManifestMediaType")
+        try:
+            self._aws.ecr.put_image(
+                repositoryName=repository,
+                imageManifest=image.get("imageManifest", ""),
+                imageTag=RELEASED_IMAGE_PREFIX + digest.removeprefix("sha256:")[:12],
+                **({"imageManifestMediaType": media_type} if media_type else {}),
+            )
+        except ClientError as failure:
+            if error_code(failure) not in _HAS_THE_TAG:
+                raise
 
     def provide(self, services: Sequence[Service], tag: str) -> None:
         """Have a tag in the repositories; raises `UsageError` where it is neither there nor to be had here."""

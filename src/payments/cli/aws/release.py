@@ -59,10 +59,12 @@ class Releases:
         live = self._ready(service, end_wait=end_wait)
         tag = image or current_tag()
         digest = self._digest(service, tag, build=build)
-        reference = Images(self.aws, self.names, self.console).reference(service, digest)
+        images = Images(self.aws, self.names, self.console)
+        reference = images.reference(service, digest)
         if migrate:
             self.migrate(reference, live.network)
         live = self._ready(service, end_wait=False)  # that may have taken an hour
+        images.keep(service, digest)
         task_definition = self._register(self.names.task_family(service), reference, replaces=live.task_definition)
         self.console.print(
             f"{service}: {tag} ({digest[:19]}…) becomes {_short(task_definition)}, which replaces {_short(live.task_definition)}"
