@@ -1,7 +1,9 @@
 """TLS in front of PostgreSQL: the embedded server is built without it. Speaks the protocol's SSLRequest, and refuses whoever wants none (`rds.force_ssl`)."""
 
-import asyncio
 import contextlib
+import select
+import socket
+import socketserver
 import struct
 import threading
 from collections.abc import Generator
@@ -13,54 +15,69 @@ _SSL_REQUEST, _GSSENC_REQUEST = 80877103, 80877104
 """Source: PostgreSQL, "Message Formats"."""
 
 
+class _Server(socketserver.ThreadingTCPServer):
+    """Ends with its connections."""
+
+    request_queue_size = 512
+
+    def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self._connections: dict[object, socket.socket] = {}
+        """What shuts a request's connection down, whoever has wrapped it meanwhile."""
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        assert isinstance(request, socket.socket)
+        self._connections[request] = request.dup()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        with self._connections[request] as connection, contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        for connection in self._connections.values():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()  # waits for their threads
+
+
 @contextmanager
 def tls_front(authority: Authority, upstream_port: int) -> Generator[int]:
     """Listen on 127.0.0.1 for a PostgreSQL server on another port there; yields the port."""
-    loop = asyncio.new_event_loop()
-    started: asyncio.Future[int] = loop.create_future()
     context = authority.server_context()
 
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await source.read(65_536):
-                sink.write(data)
-                await sink.drain()
-        sink.close()
+    class Handler(socketserver.StreamRequestHandler):
+        rbufsize = 0  # what follows the request is TLS, and nobody else's to read
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):  # the client went away, or doesn't trust us
+                while (request := self.rfile.read(8)) == struct.pack("!ii", 8, _GSSENC_REQUEST):
+                    self.wfile.write(b"N")
+                if request != struct.pack("!ii", 8, _SSL_REQUEST):
+                    return
+                self.wfile.write(b"S")
+                with (
+                    context.wrap_socket(self.connection, server_side=True) as client,
+                    socket.create_connection(("127.0.0.1", upstream_port)) as server,
+                ):
+                    _relay(client, server)
+
+    with _Server(Handler) as front:
+        thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
         try:
-            while (request := struct.unpack("!ii", await reader.readexactly(8))) == (8, _GSSENC_REQUEST):
-                writer.write(b"N")
-            if request != (8, _SSL_REQUEST):
-                return
-            writer.write(b"S")
-            await writer.drain()
-            await writer.start_tls(context)
-            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", upstream_port)
-            await asyncio.gather(pump(reader, server_writer), pump(server_reader, writer))
-        except (OSError, EOFError):
-            pass  # the client went away, or doesn't trust us
+            yield front.server_address[1]
         finally:
-            writer.close()
+            front.shutdown()
+            thread.join()
 
-    async def run() -> None:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            started.set_result(server.sockets[0].getsockname()[1])
-            with contextlib.suppress(asyncio.CancelledError):
-                await server.serve_forever()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
-    task = loop.create_task(run())
-    thread = threading.Thread(target=loop.run_until_complete, args=(task,))
-    thread.start()
-    try:
-        while not started.done():
-            threading.Event().wait(0.01)
-        yield started.result()
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        loop.close()
+def _relay(client: socket.socket, server: socket.socket) -> None:
+    other = {client: server, server: client}
+    while True:
+        for source in select.select(list(other), [], [])[0]:
+            data = source.recv(65_536)
+            if not data:
+                return
+            other[source].sendall(data)
