@@ -185,8 +185,8 @@ def test_a_payment_goes_through_the_listener_and_the_books_are_right(system: Sys
 def test_a_rotated_password_stops_nothing(system: System) -> None:
     """The sessions end as well, so every connection has to be opened anew; no task is restarted."""
     started = {service: task.process for service, task in system.tasks.items()}
+    system.secrets_manager.passwords = {"AWSCURRENT": NEXT_PASSWORD}  # first: a login that is refused reads it at once
     system.server.set_password("tap", NEXT_PASSWORD)
-    system.secrets_manager.passwords = {"AWSCURRENT": NEXT_PASSWORD}
     system.server.end_sessions("tap")
     system.wait_until_healthy()
     assert system.pay().status == "succeeded"

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +14,7 @@ from payments.storage.wakeup import CHANNEL, Wakeup
 from tests.integration.builders import FakeClock
 from tests.support.postgres import PasswordServer, password_server
 from tests.support.secrets_manager import FakeSecretsManager, fake_secrets_manager
+from tests.support.waiting import eventually
 
 OLD, NEW = "old-password", "new-password"
 CONNECTIONS = 8
@@ -60,20 +61,14 @@ class Database:
         ended = await asyncio.to_thread(self.server.end_sessions, "tap")
         holders = pool._holders  # pyright: ignore[reportAttributeAccessIssue]
 
-        def noticed() -> bool:
+        async def noticed() -> bool:
             return all(holder._con is None or holder._con.is_closed() or holder._con.get_server_pid() not in ended for holder in holders)
 
-        await until(noticed)
+        await eventually(noticed, "the pool has noticed")
 
     def shown(self) -> str:
         """Whatever is logged or printed of it."""
         return self.output.getvalue().decode() + repr(self.credentials)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -94,8 +89,8 @@ async def test_nothing_is_read_as_long_as_nothing_is_refused(database: Database)
 async def test_a_pool_goes_on_after_a_rotation_and_reads_the_secret_once(database: Database) -> None:
     async with database.pool() as pool:
         assert await queries(pool) == [1] * CONNECTIONS
+        database.secrets.passwords = {"AWSCURRENT": NEW}  # first: a login that is refused reads it at once
         database.server.set_password("tap", NEW)
-        database.secrets.passwords = {"AWSCURRENT": NEW}
         assert await queries(pool) == [1] * CONNECTIONS, "sessions outlive their password"
         assert database.secrets.reads == []
         await database.end_sessions(pool)
@@ -128,8 +123,8 @@ async def test_a_login_that_stays_refused_is_an_error_and_no_hot_loop(database: 
     async with database.pool() as pool:
         assert await queries(pool) == [1] * CONNECTIONS
         before = database.server.refusals()
-        database.server.set_password("tap", NEW)
         database.secrets.passwords = {"AWSCURRENT": "neither"}
+        database.server.set_password("tap", NEW)
         await database.end_sessions(pool)
         for _ in range(10):
             refused = await queries(pool)
@@ -182,23 +177,23 @@ async def test_the_listener_goes_on_after_a_rotation(database: Database) -> None
     try:
         with database.server.admin() as admin:
 
-            def listens(besides: set[int]) -> bool:
+            async def listens(besides: set[int]) -> bool:
                 rows = admin.execute(
                     "SELECT pid FROM pg_stat_activity WHERE usename = 'tap' AND state = 'idle' AND query LIKE 'LISTEN%'"
                 ).fetchall()
                 return bool({pid for (pid,) in rows} - besides)
 
-            await until(lambda: listens(set()))
-            database.server.set_password("tap", NEW)
+            await eventually(lambda: listens(set()), "it listens")
             database.secrets.passwords = {"AWSCURRENT": NEW}
+            database.server.set_password("tap", NEW)
             ended = await asyncio.to_thread(database.server.end_sessions, "tap")
-            await until(lambda: listens(ended))
+            await eventually(lambda: listens(ended), "it listens again")
 
-            def heard() -> bool:
+            async def heard() -> bool:
                 admin.execute(f"NOTIFY {CHANNEL}")
                 return wakeup._noticed.is_set()
 
-            await until(heard)
+            await eventually(heard, "it hears")
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)

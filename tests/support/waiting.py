@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-SECONDS_MAX = 60
+SECONDS_MAX = 120
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds_max: float = SECONDS_MAX) -> None:
