@@ -7,6 +7,7 @@ import stripe
 
 from tests.support.receiver import receiver
 from tests.support.stripe_schema import violations
+from tests.support.waiting import wait_until
 
 
 def test_each_step_of_a_payment_arrives_signed_and_in_order(client: stripe.StripeClient) -> None:
@@ -28,7 +29,7 @@ def test_each_step_of_a_payment_arrives_signed_and_in_order(client: stripe.Strip
             "charge.refunded",
             "refund.created",
         }
-        received.wait_for(lambda each: {delivery.event["type"] for delivery in each.deliveries} >= expected)
+        wait_until(lambda: {delivery.event["type"] for delivery in received.deliveries} >= expected, f"{expected} arrived")
         about_intent = [d for d in received.deliveries if d.event["data"]["object"]["id"] == intent.id]
         in_order = sorted(about_intent, key=lambda d: int(d.headers["Tap-Object-Sequence"]))
         assert [delivery.event["type"] for delivery in in_order] == [
@@ -50,7 +51,7 @@ def test_an_endpoint_gets_the_events_that_it_asked_for(client: stripe.StripeClie
         customer = client.v1.customers.create({"name": "Ada", "metadata": {"a": "1", "b": "2"}})
         client.v1.customers.update(customer.id, {"name": "Grace", "metadata": {"a": "", "c": "3"}})
         client.v1.customers.delete(customer.id)
-        received.wait_for(lambda each: len(each.deliveries) == 2)
+        wait_until(lambda: len(received.deliveries) == 2, "both arrived")
         updated = next(d.event for d in received.deliveries if d.event["type"] == "customer.updated")
         assert updated["data"]["previous_attributes"] == {"name": "Ada", "metadata": {"a": "1", "c": None}}
         assert updated["request"]["id"].startswith("req_")
@@ -65,13 +66,11 @@ def test_events_are_listed_with_their_pending_webhooks(client: stripe.StripeClie
     event = next(each for each in listed.data if each.data.object["id"] == customer.id)
     assert violations(event.to_dict()) == []
     assert client.v1.events.retrieve(event.id).type == "customer.created"
-    failed = client.v1.events.list({"types": ["customer.created"], "delivery_success": False})
-    for _ in range(100):
-        if any(each.id == event.id for each in failed.data):
-            break
-        failed = client.v1.events.list({"types": ["customer.created"], "delivery_success": False})
-    else:
-        pytest.fail("an undelivered event is not listed as such")
+
+    def undelivered() -> set[str]:
+        return {each.id for each in client.v1.events.list({"types": ["customer.created"], "delivery_success": False}).data}
+
+    wait_until(lambda: event.id in undelivered(), "the undelivered event is listed as such")
     client.v1.webhook_endpoints.delete(endpoint.id)
 
 
@@ -80,20 +79,20 @@ def test_dead_letters_are_seen_and_sent_again(client: stripe.StripeClient) -> No
         endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.created"]})
         received.secret = "whsec_" + "d3Jvbmc="  # what the receiver refuses for now
         client.v1.customers.create({})
-        received.wait_for(lambda each: each.refused)
+        wait_until(lambda: received.refused, "it is refused")
         listed = client.raw_request("get", "/v1/notifications/deliveries", endpoint=endpoint.id)
         answer: Any = client.deserialize(listed, api_mode="V1")
         (delivery,) = answer.data
         assert delivery.status == "pending"
+
+        def shown() -> Any:
+            return client.deserialize(client.raw_request("get", f"/v1/notifications/deliveries/{delivery.id}"), api_mode="V1")
+
+        wait_until(lambda: shown().attempt_log, "the refusal is recorded")
         received.secret = str(endpoint.secret)
         client.raw_request("post", f"/v1/notifications/deliveries/{delivery.id}/redeliver")
-        received.wait_for(lambda each: each.deliveries)
-        shown: Any = None
-        for _ in range(200):
-            shown = client.deserialize(client.raw_request("get", f"/v1/notifications/deliveries/{delivery.id}"), api_mode="V1")
-            if shown.status == "delivered":
-                break
-        assert [attempt["status_code"] for attempt in shown.attempt_log] == [400, 200]
+        wait_until(lambda: shown().status == "delivered", "it is delivered")
+        assert [attempt["status_code"] for attempt in shown().attempt_log] == [400, 200]
         client.v1.webhook_endpoints.delete(endpoint.id)
 
 

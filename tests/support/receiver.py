@@ -1,7 +1,6 @@
 """A webhook receiver: a real HTTP server on loopback that verifies each delivery with the official library."""
 
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,14 +26,6 @@ class Receiver:
 
     def event_ids(self) -> set[str]:
         return {delivery.event["id"] for delivery in self.deliveries}
-
-    def wait_for(self, condition: Any, seconds_max: float = 120) -> None:
-        """Wait until `condition(self)` holds."""
-        deadline = time.monotonic() + seconds_max
-        while not condition(self):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"received {sorted(d.event['type'] for d in self.deliveries)}, refused {self.refused}")
-            time.sleep(0.02)
 
 
 class _Server(ThreadingHTTPServer):
