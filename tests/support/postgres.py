@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from psycopg import sql
 
 from payments.cli.postgres import EmbeddedPostgres
 from tests.support.running_tap import free_port
+from tests.support.waiting import wait_until
 
 _HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 
@@ -41,26 +41,21 @@ def running_postgres(*, hba: str | None = None, **settings: str) -> Generator[Em
             env=dict(program.environment),
         )
     try:
-        _wait_until_ready(server, settings.get("port", "5432"))
+        wait_until(lambda: _answers(server, settings.get("port", "5432")), "PostgreSQL answers")
         yield server
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(60)
         server.tidy()
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _wait_until_ready(server: EmbeddedPostgres, port: str) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            psycopg.connect(server.url("postgres"), port=port).close()
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+def _answers(server: EmbeddedPostgres, port: str) -> bool:
+    try:
+        psycopg.connect(server.url("postgres"), port=port).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
