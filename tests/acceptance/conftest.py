@@ -10,7 +10,7 @@ from tests.support.running_tap import RunningTap, running_tap
 
 @pytest.fixture(scope="session")
 def tap() -> Generator[RunningTap]:
-    with running_tap({"TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}) as running:
+    with running_tap() as running:
         yield running
 
 

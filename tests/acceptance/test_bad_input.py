@@ -18,7 +18,7 @@ PAYMENT = {"amount": "2000", "currency": "usd"}
 
 @pytest.fixture(scope="module")
 def key(tap: RunningTap) -> str:
-    return tap.tap("keys", "create", "--new-merchant", "Bad input").stdout.strip().splitlines()[-1]
+    return tap.create_key("--new-merchant", "Bad input")
 
 
 def send(

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from payments.storage.database import connect
 from tests.support.receiver import Receiver, receiver
 from tests.support.running_tap import RunningTap, running_tap
+from tests.support.waiting import eventually
 
 CLIENTS = 32
 PAUSE_SECONDS = 3.0
@@ -141,11 +142,11 @@ async def test_nothing_is_lost_or_doubled_by_any_crash(session: aiohttp.ClientSe
 async def settled(database_url: str) -> None:
     """Wait until no attempt is open: every payment has reached a state that only its merchant can change."""
 
-    async def open_attempts() -> int:
+    async def all_are_closed() -> bool:
         async with connect(database_url) as connection:
-            return await connection.fetchval("SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL")
+            return await connection.fetchval("SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL") == 0
 
-    await eventually(open_attempts, lambda count: count == 0, seconds_max=30)
+    await eventually(all_are_closed, "all attempts are closed")
 
 
 async def check_payments(database_url: str, seen: Seen) -> None:
@@ -172,9 +173,8 @@ async def check_payments(database_url: str, seen: Seen) -> None:
         refunds = await connection.fetch("SELECT payment_intent, count(*) AS count FROM payments.refunds GROUP BY 1")
         assert {row["payment_intent"] for row in refunds} >= seen.refunded
         await eventually(
-            lambda: connection.fetchval("SELECT count(*) FROM payments.refunds WHERE status <> 'succeeded'"),
-            lambda count: count == 0,
-            seconds_max=30,
+            lambda: connection.fetchval("SELECT count(*) = 0 FROM payments.refunds WHERE status <> 'succeeded'"),
+            "all refunds have succeeded",
         )
         assert max((row["count"] for row in refunds), default=1) == 1
 
@@ -183,15 +183,8 @@ async def check_events(database_url: str, received: Receiver) -> None:
     async with connect(database_url) as connection:
         events = {row["id"] for row in await connection.fetch("SELECT id FROM payments.events")}
 
-    async def missing() -> int:
-        return len(events - received.event_ids())
+    async def all_are_received() -> bool:
+        return events <= received.event_ids()
 
-    await eventually(missing, lambda count: count == 0, seconds_max=60)
+    await eventually(all_are_received, "all events are received")
     assert received.refused == []
-
-
-async def eventually(measure: Callable[[], Any], condition: Callable[[int], bool], *, seconds_max: float) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds_max
-    while not condition(value := await measure()):
-        assert asyncio.get_running_loop().time() < deadline, f"still {value}"
-        await asyncio.sleep(0.1)

@@ -1,7 +1,6 @@
 """The official Stripe SDK, pointed at Tap, does what it does with Stripe; every answer has Stripe's shape."""
 
 import json
-import time
 import urllib.request
 import uuid
 from typing import Any
@@ -13,6 +12,7 @@ from psycopg import sql
 
 from tests.support.running_tap import RunningTap
 from tests.support.stripe_schema import violations
+from tests.support.waiting import wait_until
 
 
 def shaped(answer: Any) -> Any:
@@ -214,14 +214,14 @@ def test_a_refund_may_be_pending_and_then_succeed(client: stripe.StripeClient) -
     intent = pay(client, payment_method="pm_card_pendingRefund")
     refund = shaped(client.v1.refunds.create({"payment_intent": intent.id}))
     assert refund.status == "pending"
-    assert eventually(lambda: shaped(client.v1.refunds.retrieve(refund.id)).status == "succeeded")
+    wait_until(lambda: shaped(client.v1.refunds.retrieve(refund.id)).status == "succeeded", "the refund succeeds")
 
 
 def test_a_refund_may_succeed_and_then_fail(client: stripe.StripeClient) -> None:
     intent = pay(client, payment_method="pm_card_refundFail")
     refund = client.v1.refunds.create({"payment_intent": intent.id})
     assert refund.status == "succeeded"
-    assert eventually(lambda: client.v1.refunds.retrieve(refund.id).status == "failed")
+    wait_until(lambda: client.v1.refunds.retrieve(refund.id).status == "failed", "the refund fails")
     refund = shaped(client.v1.refunds.retrieve(refund.id, {"expand": ["failure_balance_transaction", "charge"]}))
     assert refund.failure_balance_transaction.amount == 2000
     assert (refund.charge.amount_refunded, refund.charge.refunded) == (0, False)
@@ -283,7 +283,7 @@ def test_lists_are_paged_newest_first(client: stripe.StripeClient) -> None:
 
 
 def test_the_balance_shows_pending_and_available_funds(tap: RunningTap) -> None:
-    client = merchant(tap, "Balance")
+    client = tap.client(tap.create_key("--new-merchant", "Balance"))
     pay(client, amount=10_000)
     pay(client, amount=5_000, payment_method="pm_card_bypassPending")
     balance = shaped(client.v1.balance.retrieve())
@@ -298,7 +298,7 @@ def test_the_balance_shows_pending_and_available_funds(tap: RunningTap) -> None:
 def test_merchants_never_see_each_other(tap: RunningTap, client: stripe.StripeClient) -> None:
     intent = pay(client)
     customer = client.v1.customers.create({})
-    other = merchant(tap, "Other")
+    other = tap.client(tap.create_key("--new-merchant", "Other"))
     for look in (
         lambda: other.v1.payment_intents.retrieve(intent.id),
         lambda: other.v1.payment_intents.cancel(intent.id),
@@ -349,17 +349,3 @@ def test_card_numbers_are_nowhere_in_the_clear(tap: RunningTap, client: stripe.S
             assert not any(number in row[0] or number.encode().hex() in row[0] for row in rows), table
     for log in (tap.data_dir / "logs").glob("*.log"):
         assert number not in log.read_text(errors="replace")
-
-
-def merchant(tap: RunningTap, name: str) -> stripe.StripeClient:
-    key = tap.tap("keys", "create", "--new-merchant", name).stdout.strip().splitlines()[-1]
-    return stripe.StripeClient(key, base_addresses={"api": tap.status()["base_url"]})
-
-
-def eventually(condition: Any, seconds_max: float = 25) -> bool:
-    deadline = time.monotonic() + seconds_max
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
