@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Generator
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from payments.cli.postgres import EmbeddedPostgres
@@ -13,6 +14,11 @@ from payments.storage.migrate import migrate
 from tests.support.postgres import running_postgres
 
 _TEMPLATE = "migrated_template"
+
+# Neither how long an example takes nor how long it takes to make one is what these tests are about: a busy machine is slow.
+# Examples stay random: a new one that fails is a bug found, and is shown with how to repeat it.
+settings.register_profile("tap", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("tap")
 
 
 @pytest.fixture(scope="session")

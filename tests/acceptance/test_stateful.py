@@ -136,14 +136,12 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
 def test_the_system_agrees_with_a_dictionary(tap: RunningTap) -> None:
-    key = tap.tap("keys", "create", "--new-merchant", "Stateful").stdout.strip().splitlines()[-1]
-    client = stripe.StripeClient(key, base_addresses={"api": tap.status()["base_url"]})
+    client = tap.client(tap.create_key("--new-merchant", "Stateful"))
     run_state_machine_as_test(
         machine(client),
         settings=settings(
             max_examples=12,
             stateful_step_count=20,
-            deadline=None,
             derandomize=True,
             database=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

@@ -4,7 +4,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.runtime.aws_signature import AwsKeys, Scope, signed_headers
@@ -45,7 +45,6 @@ def test_a_signature_is_that_of_the_published_vector(name: str) -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.text("abcXYZ019/+=", min_size=1), st.integers(0, 4_000_000_000), st.booleans())
 def test_a_signature_is_that_of_awss_own_library(body: bytes, secret: str, now: int, temporary: bool) -> None:
     keys = AwsKeys("AKID", secret, "token/+=" if temporary else None)
