@@ -1,7 +1,6 @@
 """What one-off tasks do to the database: bring its schema up to date before new code runs, and prove the books."""
 
 import asyncio
-import time
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -58,16 +57,21 @@ async def run_verify(settings: MaintenanceSettings, log: Logger) -> int:
 
 async def reach(settings: MaintenanceSettings, credentials: Credentials | None, seconds_max: float = REACH_SECONDS_MAX) -> str:
     """Return the database's URL with the password that it accepts, as soon as it does; raises `DatabaseUnreachableError`."""
-    deadline = time.monotonic() + seconds_max
-    while True:
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                async with connect(settings.database_url, credentials):
-                    return settings.database_url if credentials is None else _with_password(settings.database_url, credentials.password)
-        except CONNECTION_FAILURES as failure:
-            if _is_final(failure, credentials) or time.monotonic() + _RETRY_SECONDS > deadline:
-                raise DatabaseUnreachableError(settings.database_url, failure) from failure
-        await asyncio.sleep(_RETRY_SECONDS)
+    last: BaseException = TimeoutError()
+    try:
+        async with asyncio.timeout(seconds_max):
+            while True:
+                try:
+                    async with connect(settings.database_url, credentials):
+                        return settings.database_url if credentials is None else _with_password(settings.database_url, credentials.password)
+                except CONNECTION_FAILURES as failure:
+                    last = failure
+                    if _is_final(failure, credentials):
+                        break
+                await asyncio.sleep(_RETRY_SECONDS)
+    except TimeoutError:
+        pass  # what failed before says more
+    raise DatabaseUnreachableError(settings.database_url, last) from last
 
 
 def _is_final(failure: BaseException, credentials: Credentials | None) -> bool:
