@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _RUN = Path("/run")
@@ -90,10 +90,10 @@ def stop_left_over(pid_file: Path, data: Path) -> None:
         arguments, pid = [], 0
     if os.fsencode(data) in arguments:
         deadline = time.monotonic() + _STOP_SECONDS_MAX
-        os.kill(pid, signal.SIGTERM)
+        _kill(pid, signal.SIGTERM)
         while _runs(pid):
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
     pid_file.unlink(missing_ok=True)
 
@@ -107,11 +107,16 @@ def end_orphans(runtime: Path) -> None:
                 continue
             # A container's first process takes the others with it.
             children = [int(each) for task in (process / "task").iterdir() for each in (task / "children").read_text().split()]
-            for pid in (int(process.name), *children):
-                os.kill(pid, signal.SIGKILL)
-        except (OSError, ValueError):
+        except OSError:
             continue  # it has ended by itself
+        for pid in (int(process.name), *children):
+            _kill(pid, signal.SIGKILL)
     (runtime / "exec/containerd/containerd.pid").unlink(missing_ok=True)
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it may end by itself at any moment
+        os.kill(pid, number)
 
 
 def _runs(pid: int) -> bool:
