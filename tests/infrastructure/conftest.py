@@ -45,7 +45,7 @@ def run_app(directory: Path, **context: str) -> subprocess.CompletedProcess[str]
         "CDK_OUTDIR": str(directory),
         "CDK_CONTEXT_JSON": json.dumps(context),
     }
-    return subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def read(environment: str, directory: Path) -> Synthesised:
