@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rehearsal.emulator import upstream
-from rehearsal.emulator.upstream import Record
+from rehearsal.emulator.upstream import Answer, Record
 
 Created = tuple[str, Record]
 """Physical id (what `Ref` gives) and attributes."""
@@ -58,6 +58,19 @@ def register(resource_type: str, *, create: Create, update: Update, delete: Dele
 def physical_name(stack_name: str, logical_id: str, *, length_max: int = 255) -> str:
     """Return the name that CloudFormation makes up for a resource without one."""
     return str(provisioners()._physical_name(stack_name, logical_id, max_len=length_max))
+
+
+def done(answer: Answer) -> Record:
+    """Return what an API answered that was asked to make a resource; its refusal is the resource's failure."""
+    try:
+        return upstream.body_of(answer)
+    except upstream.Refused as problem:
+        raise ResourceFailed(str(problem)) from problem
+
+
+def same_but_for_tags(old: Record, new: Record) -> bool:
+    """Whether two versions of a resource's properties differ in their tags at most."""
+    return {**old, "Tags": None} == {**new, "Tags": None}
 
 
 def _stacks() -> Any:

@@ -149,7 +149,9 @@ def _start(request: Record, application: Application, group: Record, spec: appsp
             hooks=spec.hooks,
             steps=steps,
             has_test_listener=bool(test),
-            termination_wait_minutes=float(terminate.get("terminationWaitTimeInMinutes", 0)),
+            termination_wait_minutes=float(terminate.get("terminationWaitTimeInMinutes", 0))
+            * SETTINGS.kept_seconds_per_minute
+            / SETTINGS.seconds_per_minute,
             rollback_causes=frozenset(RollbackCause(each) for each in rollback.get("events", []))
             if rollback.get("enabled")
             else frozenset(),

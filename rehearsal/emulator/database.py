@@ -47,10 +47,9 @@ def install() -> None:
     script = str(_rds()._PG_READER_BOOTSTRAP_SCRIPT)
     start = 'install -d -o postgres /var/run/postgresql\nexec gosu postgres postgres "$@"'
     _rds()._PG_READER_BOOTSTRAP_SCRIPT = script.replace("exec gosu postgres postgres", start)
-    cluster, instance = (cloudformation.handlers(f"AWS::RDS::DB{each}") for each in ("Cluster", "Instance"))
-    updates = cluster["update"], instance["update"]
-    cloudformation.register("AWS::RDS::DBCluster", create=_create_cluster, update=_passing_on(updates[0]), delete=_delete_cluster)
-    cloudformation.register("AWS::RDS::DBInstance", create=_create_instance, update=_passing_on(updates[1]), delete=_delete_instance)
+    for kind, create, delete in (("Cluster", _create_cluster, _delete_cluster), ("Instance", _create_instance, _delete_instance)):
+        update = cloudformation.handlers(f"AWS::RDS::DB{kind}")["update"]
+        cloudformation.register(f"AWS::RDS::DB{kind}", create=create, update=update, delete=delete)
 
 
 def _keep_inside() -> None:
@@ -64,13 +63,6 @@ def _keep_inside() -> None:
         return create(self, image, command, **options)
 
     containers.create = create_inside  # `run` goes through it
-
-
-def _passing_on(update: Any) -> cloudformation.Update:
-    def updated(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str) -> Created:
-        return update(physical_id, old, new, stack_name, logical_id)
-
-    return updated
 
 
 def _protect() -> None:

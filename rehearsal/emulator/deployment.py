@@ -41,7 +41,6 @@ class Code(StrEnum):
     """Why a deployment ended without success: `errorInformation.code`."""
 
     ALARM_ACTIVE = "ALARM_ACTIVE"
-    HEALTH_CONSTRAINTS = "HEALTH_CONSTRAINTS"
     HOOK_EXECUTION_FAILURE = "HOOK_EXECUTION_FAILURE"
     INVALID_REVISION = "INVALID_REVISION"
     ECS_UPDATE_ERROR = "ECS_UPDATE_ERROR"

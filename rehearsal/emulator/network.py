@@ -30,7 +30,7 @@ def install() -> None:
 
 def _replacing(create: cloudformation.Create, delete: cloudformation.Delete) -> cloudformation.Update:
     def update(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str) -> Created:
-        if {**old, "Tags": None} == {**new, "Tags": None}:
+        if cloudformation.same_but_for_tags(old, new):
             stack = upstream.module("services.cloudformation")._stacks[stack_name]
             return physical_id, stack["_resources"].get(logical_id, {}).get("Attributes", {})
         delete(physical_id, old)

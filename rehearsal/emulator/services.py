@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from rehearsal.emulator import cloudformation, upstream
-from rehearsal.emulator.cloudformation import Created, ResourceFailed
+from rehearsal.emulator.cloudformation import Created, ResourceFailed, same_but_for_tags
 from rehearsal.emulator.load_balancer import groups_of
 from rehearsal.emulator.scheduler import SCHEDULER, is_ours, is_steady, publish, wait_until
 from rehearsal.emulator.task_sets import SetStatus, describe, first_set, primary_of, sets_of
@@ -160,10 +160,7 @@ def _create_resource(logical_id: str, properties: Record, stack_name: str) -> Cr
     request = upstream.camel({key: value for key, value in properties.items() if key != "Tags"})
     request |= {"cluster": cluster, "serviceName": name, "tags": upstream.camel(properties.get("Tags") or [])}
     request["desiredCount"] = int(properties.get("DesiredCount", 1))
-    try:
-        upstream.body_of(_ecs()._create_service(request))
-    except upstream.Refused as problem:
-        raise ResourceFailed(str(problem)) from problem
+    cloudformation.done(_ecs()._create_service(request))
     service = _ecs()._services[f"{cluster}/{name}"]
     try:
         _wait_until_steady(service)
@@ -185,16 +182,13 @@ def _update_resource(physical_id: str, old: Record, new: Record, _stack_name: st
     cluster, name = physical_id.split("/")[-2:]
     service = _ecs()._services[f"{cluster}/{name}"]
     request: Record = {"cluster": cluster, "service": name}
-    if is_ours(service) and {**old, "Tags": None} != {**new, "Tags": None}:
+    if is_ours(service) and not same_but_for_tags(old, new):
         # CloudFormation sends every property with any change, and ECS refuses those that only a deployment may change.
         raise ResourceFailed(_REFUSAL.format("network parameters"))
     for prop, field in _SETTABLE.items():
         if new.get(prop) != old.get(prop):
             request[field] = int(new[prop]) if prop == "DesiredCount" else upstream.camel(new.get(prop))
-    try:
-        upstream.body_of(_ecs()._update_service(request))
-    except upstream.Refused as problem:
-        raise ResourceFailed(str(problem)) from problem
+    cloudformation.done(_ecs()._update_service(request))
     if "desiredCount" in request:
         _wait_until_steady(service)
     return physical_id, {"ServiceArn": physical_id, "Name": name}
@@ -209,7 +203,7 @@ def _delete_resource(physical_id: str, _properties: Record) -> None:
 
 def _delete_and_wait(service: Record) -> None:
     request = {"cluster": service["clusterArn"], "service": service["serviceName"], "force": True}
-    upstream.body_of(_ecs()._delete_service(request))
+    cloudformation.done(_ecs()._delete_service(request))
     if is_ours(service):
         if not wait_until(lambda: not sets_of(service), _STOPPED_MINUTES_MAX):
             raise ResourceFailed("The service's tasks didn't stop in time")
@@ -221,16 +215,13 @@ def _register(logical_id: str, properties: Record, stack_name: str) -> Created:
     request = upstream.camel({key: value for key, value in properties.items() if key != "Tags"})
     request.setdefault("family", cloudformation.physical_name(stack_name, logical_id))
     request["tags"] = upstream.camel(properties.get("Tags") or [])
-    try:
-        told = upstream.body_of(_ecs()._register_task_definition(request))
-    except upstream.Refused as problem:
-        raise ResourceFailed(str(problem)) from problem
+    told = cloudformation.done(_ecs()._register_task_definition(request))
     arn = told["taskDefinition"]["taskDefinitionArn"]
     return arn, {"TaskDefinitionArn": arn}
 
 
 def _register_anew(physical_id: str, old: Record, new: Record, stack_name: str, logical_id: str) -> Created:
-    if {**old, "Tags": None} == {**new, "Tags": None}:
+    if same_but_for_tags(old, new):
         _ecs()._tags[physical_id] = upstream.camel(new.get("Tags") or [])
         return physical_id, {"TaskDefinitionArn": physical_id}
     created = _register(logical_id, new, stack_name)
@@ -249,8 +240,5 @@ def _associate(_logical_id: str, properties: Record, _stack_name: str) -> Create
         "capacityProviders": properties["CapacityProviders"],
         "defaultCapacityProviderStrategy": upstream.camel(properties.get("DefaultCapacityProviderStrategy") or []),
     }
-    try:
-        upstream.body_of(_ecs()._put_cluster_capacity_providers(request))
-    except upstream.Refused as problem:
-        raise ResourceFailed(str(problem)) from problem
+    cloudformation.done(_ecs()._put_cluster_capacity_providers(request))
     return str(properties["Cluster"]), {}

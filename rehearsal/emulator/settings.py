@@ -12,7 +12,9 @@ class Settings:
     gateway_port: int
     """Where AWS's APIs are served."""
     seconds_per_minute: float
-    """How long a minute of waiting takes: canary steps, termination wait, draining."""
+    """How long a minute of waiting takes: canary steps, draining, checks of health."""
+    kept_seconds_per_minute: float
+    """How long a minute takes for which a deployment keeps the original tasks."""
     limit_seconds_per_minute: float
     """How long a minute of a time limit takes: what is waited for is as quick as the machine, however short the waits are."""
     listen: bool
@@ -46,6 +48,7 @@ def read_settings() -> Settings:
     return Settings(
         gateway_port=port,
         seconds_per_minute=float(seconds_per_minute),
+        kept_seconds_per_minute=float(os.environ.get("TAP_EMULATOR_KEPT_SECONDS_PER_MINUTE", seconds_per_minute)),
         limit_seconds_per_minute=float(os.environ.get("TAP_EMULATOR_LIMIT_SECONDS_PER_MINUTE", seconds_per_minute)),
         listen=os.environ.get("TAP_EMULATOR_LISTEN", "") == "1",
         registry=os.environ.get("TAP_EMULATOR_REGISTRY", f"localhost:{port}"),

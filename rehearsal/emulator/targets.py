@@ -138,11 +138,6 @@ class TargetHealth:
                 if address.group == group and target.health is Health.HEALTHY and (address.host, address.port) in members
             ]
 
-    def forget(self, address: Address) -> None:
-        """Take a target for dead at once: its container is gone."""
-        with self._lock:
-            self._targets.pop(address, None)
-
     def describe(self, group: str) -> list[tuple[Address, Health, str]]:
         """Return all targets of a group, those that drain included, with what is wrong with them."""
         with self._lock:
