@@ -2,12 +2,12 @@
 
 import json
 import ssl
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.serving import Handler, serving
 
 
 @dataclass
@@ -32,40 +32,15 @@ class FrontDoor:
 def front_door(tls: ssl.SSLContext | None = None) -> Generator[FrontDoor]:
     door = FrontDoor()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self._answer()
-
-        def do_GET(self) -> None:
-            self._answer()
-
-        def _answer(self) -> None:
+    class Door(Handler):
+        def take(self) -> None:
+            self.body()
             path = self.path.partition("?")[0]
             door.asked.append(f"{self.command} {path}")
             door.keys.add(self.headers.get("Authorization", "").removeprefix("Bearer "))
             # As the managed rules of AWS's firewall: NoUserAgent_HEADER.
             status, body = door.answer(path) if self.headers.get("User-Agent") else (403, {})
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(status, json.dumps(body).encode())
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        door.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield door
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Door, tls=tls) as door.url:
+        yield door

@@ -3,11 +3,11 @@
 import http.client
 import re
 import secrets
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.serving import Handler, serving
 
 Route = Callable[[str], str | None]
 """The target group of a path; None: no rule takes it."""
@@ -39,43 +39,20 @@ def route_by(resources: dict[str, dict[str, Any]], listener: str) -> Route:
 def running_listener(route: Callable[[str], int | None], port: int) -> Generator[None]:
     """Listen on 127.0.0.1, and pass requests on to the port there that `route` names, each with a trace id as a load balancer adds it."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def forward(self) -> None:
+    class Listener(Handler):
+        def take(self) -> None:
             target = route(self.path.partition("?")[0])
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            body = self.body()
             if target is None:
-                self.answer(404, {"Content-Type": "application/json"}, b'{"error": {"type": "invalid_request_error"}}')
+                self.answer(404, b'{"error": {"type": "invalid_request_error"}}', {"Content-Type": "application/json"})
                 return
             upstream = http.client.HTTPConnection("127.0.0.1", target, timeout=30)
             headers = {**dict(self.headers.items()), "X-Amzn-Trace-Id": f"Root=1-67891233-{secrets.token_hex(12)}"}
             upstream.request(self.command, self.path, body, headers)
             response = upstream.getresponse()
-            self.answer(response.status, dict(response.getheaders()), response.read())
+            kept = {name: value for name, value in response.getheaders() if name.lower() not in {"content-length", "connection"}}
+            self.answer(response.status, response.read(), kept)
             upstream.close()
 
-        do_GET = do_POST = do_DELETE = forward  # noqa: N815 - the library's names
-
-        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                if name.lower() not in {"content-length", "connection"} or name == "Content-Length":
-                    self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    with Server(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Listener, port):
+        yield

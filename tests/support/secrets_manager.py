@@ -1,12 +1,10 @@
 """A Secrets Manager with one secret, and the endpoint that hands out a task role's keys. Signatures are checked by AWS's own library."""
 
 import json
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from botocore.auth import SigV4Auth
@@ -14,6 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
 from payments.runtime.secrets_manager import SecretLocation
+from tests.support.serving import Handler, serving
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:DatabaseSecret-AbCdEf"
 KEYS = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "secret/of+the=role", "Token": "token//of+the=role=="}
@@ -76,32 +75,13 @@ def _is_signed(url: str, headers: dict[str, str], body: bytes) -> bool:
 def fake_secrets_manager() -> Generator[FakeSecretsManager]:
     fake = FakeSecretsManager()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class SecretsManager(Handler):
+        def take(self) -> None:
+            if self.command == "GET":
+                status, answer = (200, KEYS) if self.path == _KEYS_PATH else (404, {})
+            else:
+                status, answer = fake.answer({name.lower(): value for name, value in self.headers.items()}, self.body())
+            self.answer(status, json.dumps(answer).encode())
 
-        def do_GET(self) -> None:
-            self._reply(200 if self.path == _KEYS_PATH else 404, KEYS)
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self._reply(*fake.answer({name.lower(): value for name, value in self.headers.items()}, body))
-
-        def _reply(self, status: int, answer: dict[str, Any]) -> None:
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield fake
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(SecretsManager) as fake.url:
+        yield fake
