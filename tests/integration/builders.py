@@ -29,8 +29,11 @@ class FakeClock:
 class Key:
     """A key provider with a key."""
 
+    def __init__(self, key: bytes = b"k" * 32) -> None:
+        self._key = key
+
     def envelope_key(self) -> bytes:
-        return b"k" * 32
+        return self._key
 
 
 def payment(

@@ -19,6 +19,7 @@ from payments.runtime.metrics import MetricReporter
 from payments.runtime.seal import FileKeyProvider, Sealer, SealError
 from payments.runtime.settings import MaintenanceSettings, Settings, SettingsError
 from payments.runtime.topology import METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
+from tests.integration.builders import Key
 
 ENVIRONMENT = {
     "TAP_DATABASE_URL": "postgresql://tap:hunter2@db/tap",
@@ -28,14 +29,6 @@ ENVIRONMENT = {
     "TAP_INTERNAL_API_KEY": "internal-secret",
     "TAP_ENVELOPE_KEY_FILE": "/run/key",
 }
-
-
-class Key:
-    def __init__(self, key: bytes = b"k" * 32) -> None:
-        self._key = key
-
-    def envelope_key(self) -> bytes:
-        return self._key
 
 
 def test_ids_are_unique_and_sort_by_the_order_they_were_made_in() -> None:

@@ -8,14 +8,7 @@ from payments.acquirers.test_cards import BY_ALIAS, BY_NUMBER
 from payments.domain.attempt import AttemptKind
 from payments.domain.card import Pan
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, NotFound, Unknown
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.time = 1_800_000_000.0
-
-    def now(self) -> float:
-        return self.time
+from tests.integration.builders import FakeClock
 
 
 class FakeJournal:
