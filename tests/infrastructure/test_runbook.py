@@ -39,7 +39,7 @@ def test_the_runbook_names_the_threshold_of_connections() -> None:
 
 
 def test_links_within_the_documentation_lead_somewhere() -> None:
-    for page in sorted((ROOT / "docs").rglob("*.md")):
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         for target, anchor in re.findall(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)", text):
             linked = page if target == "" else (page.parent / target).resolve()
