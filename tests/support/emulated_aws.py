@@ -68,8 +68,11 @@ class Emulator:
 
 
 @contextmanager
-def running_emulator(directory: Path, seconds_per_minute: float = SECONDS_PER_MINUTE) -> Generator[Emulator]:
-    """Start an emulator on a free port of the loopback interface; it leaves nothing outside `directory`."""
+def running_emulator(directory: Path, *, kept_seconds_per_minute: float = SECONDS_PER_MINUTE) -> Generator[Emulator]:
+    """Start an emulator on a free port of the loopback interface; it leaves nothing outside `directory`.
+
+    A minute for which a deployment keeps the original tasks takes `kept_seconds_per_minute`.
+    """
     port = free_port()
     running = Emulator(port, directory / "log")
     environment = os.environ | {
@@ -77,7 +80,8 @@ def running_emulator(directory: Path, seconds_per_minute: float = SECONDS_PER_MI
         "BIND_HOST": "127.0.0.1",
         "DOCKER_HOST": "unix:///nowhere",
         "TMPDIR": str(directory),
-        "TAP_EMULATOR_SECONDS_PER_MINUTE": str(seconds_per_minute),
+        "TAP_EMULATOR_SECONDS_PER_MINUTE": str(SECONDS_PER_MINUTE),
+        "TAP_EMULATOR_KEPT_SECONDS_PER_MINUTE": str(kept_seconds_per_minute),
         "TAP_EMULATOR_LIMIT_SECONDS_PER_MINUTE": str(_LIMIT_SECONDS_PER_MINUTE),
         "TAP_EMULATOR_HEALTH_SECONDS_MIN": "0.1",
     }

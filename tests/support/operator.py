@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from payments.cli.aws.clients import error_code
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.status import read_status
 from payments.runtime.topology import Names, Service
@@ -88,7 +90,10 @@ class Operator:
         """Have no deployment running, and no task of an earlier one."""
         name = NAMES.task_family(API)
         if deployment := self.service()["deployment"]:
-            self.aws.codedeploy.continue_deployment(deploymentId=deployment, deploymentWaitType="TERMINATION_WAIT")
+            try:
+                self.aws.codedeploy.continue_deployment(deploymentId=deployment, deploymentWaitType="TERMINATION_WAIT")
+            except ClientError as over:
+                assert error_code(over) in ("InvalidDeploymentStatusException", "DeploymentAlreadyCompletedException")
         wait_until(
             lambda: (
                 not self.aws.codedeploy.list_deployments(

@@ -85,7 +85,20 @@ def test_a_deployment_that_still_moves_traffic_is_not_ended(stubbed: StubbedAws,
     stubbed.describe_stack("CREATE_COMPLETE")
     stubbed.describe_service(active={})
     stubbed.refuse("codedeploy", "continue_deployment", "DeploymentIsNotInReadyStateException")
+    stubbed.describe_service(active={})
     with pytest.raises(UsageError, match=r"d-1 of payment-api still moves traffic.* tap rollback payment-api --environment dev"):
+        release(stubbed, written, end_wait=True)
+
+
+def test_a_deployment_that_ends_the_old_tasks_already_is_waited_for(stubbed: StubbedAws, written: io.StringIO) -> None:
+    stubbed.describe_stack("CREATE_COMPLETE")
+    stubbed.describe_service(active={}, promoted=True, keeps=True)
+    stubbed.refuse("codedeploy", "continue_deployment", "InvalidDeploymentStatusException")
+    stubbed.describe_service(active={}, promoted=True, ending=True)
+    stubbed.poll("Succeeded", "Succeeded", Blue=0, Green=100)
+    stubbed.describe_service()
+    stubbed.describe_alarms("ALARM")
+    with pytest.raises(UsageError, match="is red"):
         release(stubbed, written, end_wait=True)
 
 

@@ -28,12 +28,12 @@ _GIVEN_BY_AWS = (
     "deregisteredAt",
 )
 """What a described task definition has, and a registered one may not have."""
-_STILL_MOVES_TRAFFIC = (
+_NOTHING_WAITS = (
     "DeploymentIsNotInReadyStateException",
     "InvalidDeploymentStatusException",
     "UnsupportedActionForDeploymentTypeException",
 )
-"""How CodeDeploy refuses to end a wait that hasn't begun."""
+"""How CodeDeploy refuses to end a wait that hasn't begun, or has ended."""
 _ROLLBACK = "tap rollback"
 """How the description of a deployment that goes back begins."""
 _GOES_ON = 130
@@ -153,13 +153,14 @@ class Releases:
         try:
             self.aws.codedeploy.continue_deployment(deploymentId=deployment_id, deploymentWaitType="TERMINATION_WAIT")
         except ClientError as failure:
-            if error_code(failure) in _STILL_MOVES_TRAFFIC:
+            if error_code(failure) not in (*_NOTHING_WAITS, "DeploymentAlreadyCompletedException"):
+                raise
+            active = self.environment.service(live.service).active
+            if active is not None and active.original is not None:
                 raise UsageError(
                     f"{deployment_id} of {live.service} still moves traffic: wait for it, or undo it with "
                     f"{self._command('rollback', live.service)}"
                 ) from None
-            if error_code(failure) != "DeploymentAlreadyCompletedException":
-                raise
         self.console.print(f"The old tasks of {deployment_id} end now.")
         ended = self._watch(live, deployment_id, to_the_end=True)
         if ended.outcome is not Outcome.THROUGH:
