@@ -132,6 +132,7 @@ def test_going_back_by_a_deployment_does_not_heed_the_alarm_that_is_its_reason(s
     assert "alarm payment-api failing: ALARM" in printed
     (asked,) = stubbed.asked("CreateDeployment")
     assert asked["overrideAlarmConfiguration"] == {"enabled": False}
+    assert asked["deploymentConfigName"] == "CodeDeployDefault.ECSAllAtOnce"
 
 
 def test_going_back_from_what_no_release_brought(stubbed: StubbedAws) -> None:

@@ -36,6 +36,11 @@ _NOTHING_WAITS = (
 """How CodeDeploy refuses to end a wait that hasn't begun, or has ended."""
 _ROLLBACK = "tap rollback"
 """How the description of a deployment that goes back begins."""
+_AT_ONCE: Mapping[str, Any] = {
+    "deploymentConfigName": "CodeDeployDefault.ECSAllAtOnce",
+    "overrideAlarmConfiguration": {"enabled": False},
+}
+"""How a deployment goes back: what serves may be broken, so that no canary may leave it nine tenths, and no red alarm may keep it."""
 _GOES_ON = 130
 """Exit status: the command ended before what it watches."""
 
@@ -91,8 +96,7 @@ class Releases:
         if replaced is None:
             raise UsageError(f"{live.service} has nothing to go back to: {_short(live.task_definition)} wasn't brought by tap release.")
         self.console.print(f"{live.service}: {_short(replaced)} replaces {_short(live.task_definition)}")
-        # The alarm doesn't count: it may be why somebody goes back.
-        deployment_id = self._deploy(live, replaced, f"{_ROLLBACK} {live.service}", {"overrideAlarmConfiguration": {"enabled": False}})
+        deployment_id = self._deploy(live, replaced, f"{_ROLLBACK} {live.service}", _AT_ONCE)
         self._finish(live, deployment_id, f"{live.service} runs {_short(replaced)} again", revision=replaced)
 
     def _undo(self, live: DeployedService, active: ActiveDeployment) -> bool:
