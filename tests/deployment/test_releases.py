@@ -19,8 +19,8 @@ from tests.support.emulated_aws import (
     put_image,
     service_arn,
     task_sets,
-    wait_until,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("deployed")
 

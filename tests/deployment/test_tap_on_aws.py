@@ -19,9 +19,10 @@ from payments.cli.aws.clients import connect
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
 from payments.runtime.topology import RELEASED_IMAGE_PREFIX, SERVICES, Colour, Service
-from tests.support.emulated_aws import REGION, ROOT, clients, running_emulator, wait_until
+from tests.support.emulated_aws import REGION, ROOT, clients, running_emulator
 from tests.support.front_door import front_door
 from tests.support.operator import API, ENVIRONMENT, NAMES, Operator
+from tests.support.waiting import wait_until
 
 KEPT_SECONDS_PER_MINUTE = 20.0
 """Old tasks are kept for five minutes: long enough to go back in on the busiest machine. Nobody waits for their end."""

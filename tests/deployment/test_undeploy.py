@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from payments.runtime.topology import SERVICES, Service
-from tests.support.emulated_aws import DEV, Aws, Cdk, changed, put_image, scale, service_arn, task_sets, wait_until
+from tests.support.emulated_aws import DEV, Aws, Cdk, changed, put_image, scale, service_arn, task_sets
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("deployed")
 

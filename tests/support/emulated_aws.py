@@ -5,9 +5,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import boto3
 
 from payments.runtime.topology import Names, Service
 from tests.support.running_tap import free_port
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
@@ -109,13 +109,6 @@ def _answers(url: str) -> bool:
             return answer.status == 200
     except OSError:
         return False
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds_max: float = 120) -> None:
-    deadline = time.monotonic() + seconds_max
-    while not condition():
-        assert time.monotonic() < deadline, f"It took too long until {what}"
-        time.sleep(0.05)
 
 
 @dataclass(frozen=True, kw_only=True)

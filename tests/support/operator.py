@@ -17,8 +17,9 @@ from payments.cli.aws.clients import error_code
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.status import read_status
 from payments.runtime.topology import Names, Service
-from tests.support.emulated_aws import ROOT, Aws, Emulator, wait_until
+from tests.support.emulated_aws import ROOT, Aws, Emulator
 from tests.support.front_door import FrontDoor
+from tests.support.waiting import wait_until
 
 ENVIRONMENT = "prcli"
 NAMES = Names(ENVIRONMENT)
