@@ -32,6 +32,7 @@ def main() -> None:
     )
 
     for each in (
+        upstream,
         models,
         cloudformation,
         network,

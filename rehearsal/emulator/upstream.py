@@ -47,6 +47,12 @@ def replace(owner: Any, name: str, new: Callable[..., Any]) -> Callable[..., Any
     return old
 
 
+def install() -> None:
+    """Let the router know AWS's services by name alone: to learn what else each is called it reads all of their models, and answers nobody meanwhile."""
+    names = frozenset(importlib.import_module("botocore.session").get_session().get_available_services())
+    replace(module("core.router"), "_is_aws_service_name", names.__contains__)
+
+
 def account() -> str:
     """Return the account of the request that is being served."""
     return str(module("core.responses").get_account_id())
