@@ -49,7 +49,7 @@ WHERE merchant_id = $1 AND livemode = $2 AND event_id = ANY ($3) AND status = 'p
 -- bury: what waits for an endpoint that is disabled or gone becomes a dead letter
 UPDATE notifications.deliveries SET status = 'dead' WHERE merchant_id = $1 AND livemode = $2 AND endpoint_id = $3 AND status = 'pending';
 
--- redeliver: try again now, from the beginning of the schedule; nothing when there is no such delivery or its endpoint can't take it
+-- redeliver: try again now, and go on where the schedule was: what was given up is tried once more; nothing when there is no such delivery or its endpoint can't take it
 UPDATE notifications.deliveries d SET status = 'pending', next_attempt_at = now()
 FROM notifications.webhook_endpoints w
 WHERE d.merchant_id = $1 AND d.livemode = $2 AND d.event_id = $3 AND d.endpoint_id = $4
