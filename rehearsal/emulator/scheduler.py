@@ -14,7 +14,7 @@ from typing import Any
 from rehearsal.emulator import loops, tasks, upstream
 from rehearsal.emulator.settings import SETTINGS
 from rehearsal.emulator.targets import HEALTH, Address, Health, drain_seconds
-from rehearsal.emulator.task_sets import SetStatus, TaskSet, first_set, provider_for, sets_of, tasks_of
+from rehearsal.emulator.task_sets import SetStatus, TaskSet, provider_for, sets_of, tasks_of
 from rehearsal.emulator.upstream import Record
 
 _log = logging.getLogger("tap.scheduler")
@@ -60,7 +60,6 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._wake = threading.Event()
-        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Begin, for as long as the process lives."""
@@ -77,9 +76,6 @@ class Scheduler:
                     self._reconcile(service)
 
     def _reconcile(self, service: Record) -> None:
-        with self._lock:
-            if not sets_of(service) and service["status"] == "ACTIVE":
-                sets_of(service).append(first_set(service))
         for task_set in list(sets_of(service)):
             self._note_failures(task_set)
             _replace_unhealthy(service, task_set)
