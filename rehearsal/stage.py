@@ -1,13 +1,13 @@
 """Where a rehearsal plays: a network with the emulator of AWS and a merchant's webhook receiver, a copy of the checkout, and nothing left afterwards."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from payments.cli.aws.images import local_image
 from payments.runtime.topology import Names, Service
 from rehearsal.authority import Authority, database_names
 from rehearsal.base_images import PREFIX, BaseImages, remove_images, service_images
+from rehearsal.endpoint import ACCOUNT, REGION, answers, emulator_environment
 from rehearsal.engine import Engine
 from rehearsal.private_engine import EngineError
 
-ACCOUNT = "000000000000"
-REGION = "us-east-1"
 ROOT = Path(__file__).parents[1]
 SECONDS_PER_MINUTE = 1.5
 """A minute of a release, on the stage: canaries of five minutes take seven seconds, and old tasks are kept for twenty."""
 EMULATOR_LOG = ROOT / ".rehearsal" / "emulator.log"
 """What the emulator of the last rehearsal wrote."""
 _GATEWAY_PORT = 4566
+_PORTS = range(20_000, 32_000)
 _RECEIVER_PORT = 9000
-_START_SECONDS_MAX = 60.0
+_START_SECONDS_MAX = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,11 @@ class Releases:
     def broken(self) -> str:
         """An image of payment-api that doesn't start."""
         return f"{self.run}-broken"
+
+    @property
+    def images(self) -> list[str]:
+        """The names of all that are made."""
+        return [local_image(service, tag) for service in Service for tag in (*self.good, self.broken)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,18 +87,10 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes AWS's tools speak to the emulator and to nothing else."""
-        inherited = {name: value for name, value in self.engine.environment.items() if not name.startswith("AWS_")}
-        return inherited | {
-            "AWS_ENDPOINT_URL": f"http://localhost:{self.port}",
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "emulated",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
+        """What the operator's commands are told."""
+        return emulator_environment(f"http://localhost:{self.port}", self.engine.environment) | {
             "CDK_HOME": str(self.checkout / "cdk-home"),  # it remembers accounts there
             "CDK_DISABLE_CLI_TELEMETRY": "true",
-            "ENGINE": self.engine.docker,
         }
 
     def aws(self) -> Aws:
@@ -115,9 +112,9 @@ class Stage:
         """Change one place of the checkout; raises `ValueError` unless it is there once."""
         path = self.checkout / file
         text = path.read_text(encoding="utf-8")
-        if text.count(before) < 1:
-            raise ValueError(f"{file} has no {before!r}")
-        path.write_text(text.replace(before, after, 1), encoding="utf-8")
+        if text.count(before) != 1:
+            raise ValueError(f"{file} has {before!r} {text.count(before)} times")
+        path.write_text(text.replace(before, after), encoding="utf-8")
 
     def tasks_of(self, service: Service, aws: Aws) -> set[str]:
         """Return the ids of the containers in which a service's tasks run."""
@@ -142,17 +139,20 @@ class Stage:
 @contextmanager
 def stage(engine: Engine, images: BaseImages, environment: str) -> Generator[Stage]:
     """Set the stage, and clear it away afterwards, whatever happened on it."""
-    token, port, receiver_port = f"{PREFIX}-{os.getpid()}", _free_port(), _free_port()
+    token = f"{PREFIX}-{os.getpid()}"
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{PREFIX}-")))
         checkout = directory / "checkout"
         _copy_checkout(checkout)
         authority = Authority.create(directory / "tls", *database_names(REGION))
         releases = Releases(token)
-        stack.callback(_clear, engine, token, releases, port)
+        stack.callback(remove_images, engine, releases.images)
         _build_releases(engine, images, authority, releases)
+        port = _free_port()
+        stack.callback(_clear, engine, token, port)
         engine.run("network", "create", token)
         _start_emulator(engine, images, token, port, authority)
+        receiver_port = _free_port()
         _start_receiver(engine, images, token, receiver_port)
         _wait_until_it_answers(port)
         yield Stage(
@@ -225,18 +225,14 @@ def _start_receiver(engine: Engine, images: BaseImages, token: str, port: int) -
 
 def _wait_until_it_answers(port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS_MAX
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://localhost:{port}/_ministack/health", timeout=5):
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise EngineError(f"The emulator doesn't answer within {_START_SECONDS_MAX:.0f} s.") from None
-            time.sleep(0.1)
+    while not answers(f"http://localhost:{port}"):
+        if time.monotonic() > deadline:
+            raise EngineError(f"The emulator doesn't answer within {_START_SECONDS_MAX:.0f} s.")
+        time.sleep(0.1)
 
 
-def _clear(engine: Engine, token: str, releases: Releases, port: int) -> None:
-    """Remove containers with their volumes, the network, and this run's images; the images that others are made of stay for the next run."""
+def _clear(engine: Engine, token: str, port: int) -> None:
+    """Remove containers with their volumes, the network, and what was pulled from the emulator."""
     with suppress(EngineError):
         EMULATOR_LOG.parent.mkdir(exist_ok=True)
         with EMULATOR_LOG.open("wb") as log:
@@ -252,12 +248,13 @@ def _clear(engine: Engine, token: str, releases: Releases, port: int) -> None:
     with suppress(EngineError):
         engine.run("network", "rm", token)
     named = engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-    mine = [local_image(service, tag) for service in Service for tag in (*releases.good, releases.broken)]
-    remove_images(engine, [*mine, *(name for name in named if name.startswith((f"localhost:{port}/", f"{ACCOUNT}.dkr.ecr.")))])
+    remove_images(engine, [name for name in named if name.startswith((f"localhost:{port}/", f"{ACCOUNT}.dkr.ecr."))])
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
+    """Return a port that nobody listens on, outside of what the kernel hands out for outgoing connections."""
+    while True:
+        port = random.choice(_PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

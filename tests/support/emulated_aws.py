@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import boto3
 
 from payments.runtime.topology import Names, Service
+from rehearsal.endpoint import ACCOUNT, REGION, answers, emulator_environment
 from tests.support.running_tap import free_port
 from tests.support.waiting import wait_until
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 ROOT = Path(__file__).parents[2]
-REGION = "us-east-1"
-ACCOUNT = "000000000000"
 DEV = Names("dev")
 SECONDS_PER_MINUTE = 0.05
 _LIMIT_SECONDS_PER_MINUTE = 5
@@ -55,16 +53,7 @@ class Emulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes AWS's tools speak to it, and to nothing else."""
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        return inherited | {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "emulated",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return emulator_environment(self.url, os.environ)
 
 
 @contextmanager
@@ -90,7 +79,7 @@ def running_emulator(directory: Path, *, kept_seconds_per_minute: float = SECOND
             [ROOT / ".venv/emulator/bin/python", "-m", "rehearsal.emulator"], cwd=ROOT, env=environment, stdout=log, stderr=log
         )
     try:
-        wait_until(lambda: _answers(running.url) or process.poll() is not None, "the emulator answers", _START_SECONDS_MAX)
+        wait_until(lambda: answers(running.url) or process.poll() is not None, "the emulator answers", _START_SECONDS_MAX)
         assert process.poll() is None, running.log.read_text()
         yield running
     finally:
@@ -101,14 +90,6 @@ def running_emulator(directory: Path, *, kept_seconds_per_minute: float = SECOND
             process.kill()
             process.wait()
             raise
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/_ministack/health", timeout=5) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 @dataclass(frozen=True, kw_only=True)
