@@ -4,6 +4,7 @@ CloudFormation waits until a service is steady, for three hours (scaled), and a 
 """
 
 import json
+from copy import copy
 from typing import Any
 
 from rehearsal.emulator import cloudformation, upstream
@@ -91,6 +92,8 @@ def install() -> None:
     originals["update"] = upstream.replace(ecs, "_update_service", update)
     originals["delete"] = upstream.replace(ecs, "_delete_service", delete)
     originals["sync"] = upstream.replace(ecs, "_sync_service_targets", sync)
+    # A record is told while the scheduler may note something in it.
+    sanitize = upstream.replace(ecs, "_sanitize", lambda record: sanitize(copy(record)))
     describe_services = upstream.replace(ecs, "_describe_services", lambda request: _with_task_sets(describe_services(request)))
     cloudformation.register("AWS::ECS::Service", create=_create_resource, update=_update_resource, delete=_delete_resource)
     cloudformation.register("AWS::ECS::TaskDefinition", create=_register, update=_register_anew, delete=_deregister)
