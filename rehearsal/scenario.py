@@ -26,7 +26,7 @@ from rehearsal.traffic import Traffic
 ENVIRONMENT = "staging"
 """Two tasks of each service, a canary, and data that goes with the stack."""
 _POLL_SECONDS = 0.5
-_WAIT_SECONDS_MAX = 120.0
+_WAIT_SECONDS_MAX = 300.0
 
 
 class RehearsalFailed(Exception):
@@ -257,7 +257,7 @@ class Scenario:
 
     def _receiver(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         request = urllib.request.Request(self.stage.receiver_outside + path, data=body, method=method)  # noqa: S310 - our own, on loopback
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.loads(answer.read() or b"{}")
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:

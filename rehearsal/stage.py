@@ -26,6 +26,8 @@ from rehearsal.private_engine import EngineError
 ROOT = Path(__file__).parents[1]
 SECONDS_PER_MINUTE = 1.5
 """A minute of a release, on the stage: canaries of five minutes take seven seconds, and old tasks are kept for twenty."""
+_LIMIT_SECONDS_PER_MINUTE = 5
+"""An hour's limit is five minutes: containers start as slowly as the machine is busy."""
 EMULATOR_LOG = ROOT / ".rehearsal" / "emulator.log"
 """What the emulator of the last rehearsal wrote."""
 _GATEWAY_PORT = 4566
@@ -205,6 +207,7 @@ def _start_emulator(engine: Engine, images: BaseImages, token: str, port: int, a
         "TAP_EMULATOR_DATABASE_CERTIFICATE": f"/tls/{authority.certificate_file.name}",
         "TAP_EMULATOR_DATABASE_KEY": f"/tls/{authority.key_file.name}",
         "TAP_EMULATOR_SECONDS_PER_MINUTE": str(SECONDS_PER_MINUTE),
+        "TAP_EMULATOR_LIMIT_SECONDS_PER_MINUTE": str(_LIMIT_SECONDS_PER_MINUTE),
     }
     engine.run(
         *("run", "--detach", "--name", f"{token}-aws", "--network", token, "--publish", f"127.0.0.1:{port}:{_GATEWAY_PORT}"),

@@ -55,7 +55,7 @@ class Traffic:
         for thread in self._threads:
             thread.join(_JOIN_SECONDS_MAX)
 
-    def wait_for(self, payments: int, seconds_max: float = 60.0) -> None:
+    def wait_for(self, payments: int, seconds_max: float = 300.0) -> None:
         """Wait until that many more payments were made; raises `TimeoutError`."""
         wanted, deadline = len(self.paid) + payments, time.monotonic() + seconds_max
         while len(self.paid) < wanted:
