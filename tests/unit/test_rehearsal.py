@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from rehearsal.authority import Authority, database_names
 from rehearsal.engine import EngineError
 from rehearsal.private_engine import end_orphans, mounts_below, stop_left_over
 from rehearsal.traffic import Traffic
+from tests.support.serving import Handler, serving
 
 WRITER = "tap-prod.cluster-rehearsal.us-east-1.rds.amazonaws.com"
 
@@ -314,26 +314,13 @@ def listing_api(*payments: list[dict[str, object]]) -> Generator[str]:
     """An API that lists payments, at each request the next list; charges it has none."""
     left = list(payments)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Api(Handler):
+        def take(self) -> None:
             data = (left.pop(0) if len(left) > 1 else left[0]) if "payment_intents" in self.path else []
-            body = json.dumps({"object": "list", "url": self.path, "has_more": False, "data": data}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(200, json.dumps({"object": "list", "url": self.path, "has_more": False, "data": data}).encode())
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Api) as url:
+        yield url
 
 
 def payment(order: str, status: str) -> dict[str, object]:
