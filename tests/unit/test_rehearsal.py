@@ -260,8 +260,14 @@ def ending_by_itself(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("ending_by_itself")
 def test_an_engine_that_survived_its_rehearsal_is_stopped_and_nothing_else_is(tmp_path: Path) -> None:
     data, pid_file = tmp_path / "data", tmp_path / "pid"
-    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with subprocess.Popen([*sleeping, "--data-root", str(data)]) as survivor, subprocess.Popen(sleeping) as other:
+    sleeping = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    with (
+        subprocess.Popen([*sleeping, "--data-root", str(data)], stdout=subprocess.PIPE) as survivor,
+        subprocess.Popen(sleeping, stdout=subprocess.PIPE) as other,
+    ):
+        for process in (survivor, other):  # in the moment of its exec a process has no arguments
+            assert process.stdout is not None
+            process.stdout.readline()
         pid_file.write_text(str(other.pid))
         stop_left_over(pid_file, data)
         assert other.poll() is None
