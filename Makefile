@@ -5,6 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 EMULATOR := .venv/emulator/.installed
+CODE := $(sort $(shell find app.py lib rehearsal src tests -name '*.py'))
+# Called after which files there are, so that one that came or went is checked for, too.
+CHECKED := .venv/.checked-$(shell echo $(CODE) | cksum | cut -d ' ' -f 1)
 CDK := .venv/cdk/node_modules/.bin/cdk
 
 # $(call install,ENVIRONMENT,WHAT): uv needs seconds where pip needs minutes; pip goes on where uv can't, as with an index that only pip's settings name.
@@ -39,15 +42,19 @@ up: $(INSTALLED) ## Run Tap here, on http://127.0.0.1:8080 (ARGS="--port 9000")
 down: $(INSTALLED) ## Stop what `tap up --detach` started
 	@$(BIN)/tap down $(ARGS)
 
+# In the order of their names, since what takes long comes first in it, and none of the workers ends long after the others.
 test: check $(EMULATOR) $(CDK) ## Run all checks and tests
-	@$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: $(INSTALLED) ## Lint, types, layers
+check: $(CHECKED) ## Lint, types, layers
+
+$(CHECKED): $(INSTALLED) pyproject.toml $(CODE)
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/pyright --warnings > .venv/pyright.log || { cat .venv/pyright.log >&2; exit 1; }
 	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log >&2; exit 1; }
 	@echo "lint, types and layers: clean"
+	@rm -f .venv/.checked-* && touch $@
 
 format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .

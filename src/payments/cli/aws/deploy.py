@@ -88,7 +88,7 @@ class Deploy:
         first = self._is_first(environment)
         images = Images(self.aws, self.names, self.console)
         with tempfile.TemporaryDirectory(prefix="tap-deploy-") as directory:
-            assembly = self._assembly(Path(directory) / "before", tag, environment, first=first)
+            assembly = self._assembly(Path(directory), tag, environment, first=first)
             check_quotas(self.aws, assembly, self.console, first=first)
             missing = list(SERVICES) if first else images.missing(list(SERVICES), tag)  # at first there are no repositories yet
             if missing:
@@ -103,7 +103,7 @@ class Deploy:
             elif missing:  # new revisions should not name what isn't there
                 images.push(missing, tag)
                 # A release may have moved traffic meanwhile.
-                assembly = self._assembly(Path(directory) / "after", tag, environment, first=first)
+                assembly = self._assembly(Path(directory), tag, environment, first=first)
             self._cdk("deploy", "--app", str(assembly.directory), self.names.stack, "--require-approval", "never", "--progress", "events")
             sizes = {Service(each.service): each for each in fargate_tasks(assembly.templates())}
         if first:
@@ -146,15 +146,15 @@ class Deploy:
     def _assembly(self, directory: Path, tag: str, environment: DeployedEnvironment, *, first: bool) -> Assembly:
         """Synthesise so that rules stay as CloudFormation knows them; raises `UsageError` for a plan that would fail or cause an outage."""
         if first:
-            return synthesise(directory, self.options.context(self.names.environment, tag, {}), region=self.aws.region)
+            return self._synthesised(directory, tag, {})
         live = self._live(environment, tag)
         deployed = deployed_templates(environment)
         colours = deployed_colours(self.names, deployed)
-        assembly = synthesise(directory / "stays", self.options.context(self.names.environment, tag, colours), region=self.aws.region)
+        assembly = self._synthesised(directory, tag, colours)
         plan = make_plan(assembly, self.names, deployed, live)
         if plan.moved:  # their rules change otherwise: then they must name what serves
             colours |= {service: serving for service in plan.moved if (serving := live[service].serving) is not None}
-            assembly = synthesise(directory / "serves", self.options.context(self.names.environment, tag, colours), region=self.aws.region)
+            assembly = self._synthesised(directory, tag, colours)
             plan = make_plan(assembly, self.names, deployed, live)
         self.console.print("Resources: " + ", ".join(f"{count} {how}" for how, count in plan.changes.items()))
         for refusal in plan.refusals:
@@ -162,6 +162,12 @@ class Deploy:
         if plan.refusals:
             raise UsageError(f"Not deployed: {len(plan.refusals)} of the changes would fail or cause an outage.")
         return assembly
+
+    def _synthesised(self, directory: Path, tag: str, colours: Mapping[Service, Colour]) -> Assembly:
+        """Synthesise with these colours in the rules, unless that has been done."""
+        context = self.options.context(self.names.environment, tag, colours)
+        own = directory / "-".join(("assembly", *(colours.get(service, Colour.BLUE) for service in SERVICES)))
+        return Assembly(own) if own.exists() else synthesise(own, context, region=self.aws.region)
 
     def _cdk(self, *arguments: str, directory: Path | None = None) -> None:
         environment = {
