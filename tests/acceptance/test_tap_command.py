@@ -69,6 +69,7 @@ def test_the_demo_pays_and_the_books_balance(tap: RunningTap) -> None:
     shown = tap.tap("demo", "--payments", "40").stdout
     for part in ("approved with 3-D Secure", "declined: insufficient funds", "captured later", "platform fees", "payment_intent.succeeded"):
         assert part in shown
+    assert re.search(r"payment_intent\.created\W+40\b", shown), "each payment told of itself"
     verified = tap.tap("verify")
     assert verified.stdout.count("✓") == 11
     assert "The books are in order" in verified.stdout

@@ -24,6 +24,7 @@ from payments.storage.database import Row, connect
 
 _WORKERS = 8
 _WEBHOOK_SECONDS_MAX = 30.0
+_QUIET_SECONDS = 0.3
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class _Received:
     """By event type."""
     refused: int = 0
     payment_intents: set[str] = field(default_factory=set[str])
-    """Those whose last event arrived."""
+    """Those of which an event arrived."""
 
 
 class _Shop:
@@ -151,10 +152,12 @@ def _pay_all(console: Console, shop: _Shop, payments: int) -> tuple[Counter[str]
 
 
 def _wait_for_webhooks(console: Console, received: _Received, intents: set[str]) -> None:
-    deadline = time.monotonic() + _WEBHOOK_SECONDS_MAX
+    """Until each payment has told of itself, and nothing more comes for a moment."""
+    deadline, seen = time.monotonic() + _WEBHOOK_SECONDS_MAX, -1
     with console.status("Waiting for the last webhooks …"):
-        while not intents <= received.payment_intents and time.monotonic() < deadline:
-            time.sleep(0.05)
+        while (not intents <= received.payment_intents or received.verified.total() > seen) and time.monotonic() < deadline:
+            seen = received.verified.total()
+            time.sleep(_QUIET_SECONDS)
 
 
 async def _books(database_url: str) -> tuple[list[Row], int]:
@@ -179,6 +182,10 @@ def _show(console: Console, outcomes: Counter[str], received: _Received, balance
     for event_type, count in sorted(received.verified.items()):
         table.add_row(event_type, str(count))
     console.print(table)
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # deliveries come 32 at once, and a connection that isn't queued is tried again after a second
 
 
 @contextmanager
@@ -211,7 +218,7 @@ def _receiver() -> Generator[_Received]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         received.url = f"http://127.0.0.1:{server.server_address[1]}/webhooks"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
