@@ -32,7 +32,8 @@ class Seen:
     succeeded: dict[str, str] = field(default_factory=dict)
     """Operation → payment intent."""
     refunded: set[str] = field(default_factory=set)
-    declined: int = 0
+    declined: set[str] = field(default_factory=set)
+    """Operations whose card is declined."""
     retries: int = 0
     gave_up: list[str] = field(default_factory=list)
 
@@ -87,8 +88,9 @@ class Shop:
             **{"metadata[operation]": operation},
         )
         if chance < 0.1:
-            assert status == 402, intent
-            self._seen.declined += 1
+            # When the outcome isn't known yet it is processing; the sweeper learns that it was declined.
+            assert status == 402 or intent.get("status") == "processing", intent
+            self._seen.declined.add(operation)
             return
         assert status == 200, intent
         if intent["status"] == "requires_capture":
@@ -162,6 +164,9 @@ async def check_payments(database_url: str, seen: Seen) -> None:
         for operation, intent_id in seen.succeeded.items():
             (row,) = intents[operation]
             assert (row["id"], row["status"]) == (intent_id, "succeeded")
+        declined = [row["status"] for operation in seen.declined for row in intents[operation]]
+        assert declined == ["requires_payment_method"] * len(seen.declined)
+        assert declined
         assert {row["status"] for row in rows} <= {"succeeded", "requires_payment_method", "requires_capture", "canceled"}
 
         assert await connection.fetchval("SELECT count(*) FROM simulator.journal WHERE approvals > 1") == 0
