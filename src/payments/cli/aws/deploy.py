@@ -109,7 +109,7 @@ class Deploy:
         if first:
             images.push(missing, tag)
         self._start(environment, images, tag, sizes)
-        self._show(environment, tag)
+        self._show(environment, images, tag)
 
     def _is_first(self, environment: DeployedEnvironment) -> bool:
         status = environment.stack_status()
@@ -229,7 +229,7 @@ class Deploy:
                 raise UsageError(f"Tasks don't start: see the services' events in ECS, cluster {self.names.cluster}.")
             time.sleep(self.options.poll_seconds)
 
-    def _show(self, environment: DeployedEnvironment, tag: str) -> None:
+    def _show(self, environment: DeployedEnvironment, images: Images, tag: str) -> None:
         outputs = environment.outputs()
         for name, value in outputs.items():
             self.console.print(f"{name} = {value}")
@@ -242,9 +242,6 @@ class Deploy:
         self.console.print(f"[green]{payment} succeeded through {base_url}.[/green]")
         for service, each in environment.services().items():
             image = environment.image(each.task_definition)
-            if not self._is_same(service, image, tag):
+            if not image.endswith((f":{tag}", f"@{images.digest(service, tag)}")):
                 command = f"tap release {service} --image {tag} --environment {self.names.environment}"
                 self.console.print(f"{service} still runs {image}. Bring {tag} into service: {command}")
-
-    def _is_same(self, service: Service, image: str, tag: str) -> bool:
-        return image.endswith((f":{tag}", f"@{Images(self.aws, self.names, self.console).digest(service, tag)}"))

@@ -59,17 +59,20 @@ class Releases:
         """The environment as it is now."""
         return DeployedEnvironment(self.aws, self.names)
 
+    @property
+    def _images(self) -> Images:
+        return Images(self.aws, self.names, self.console)
+
     def release(self, service: Service, *, image: str | None, build: bool, migrate: bool, end_wait: bool) -> None:
         """Bring an image into service; raises `UsageError` when it doesn't get there, with traffic where it was."""
         live = self._ready(service, end_wait=end_wait)
         tag = image or current_tag()
         digest = self._digest(service, tag, build=build)
-        images = Images(self.aws, self.names, self.console)
-        reference = images.reference(service, digest)
+        reference = self._images.reference(service, digest)
         if migrate:
             self.migrate(reference, live.network)
         live = self._ready(service, end_wait=False)  # that may have taken an hour
-        images.keep(service, digest)
+        self._images.keep(service, digest)
         task_definition = self._register(self.names.task_family(service), reference, replaces=live.task_definition)
         self.console.print(
             f"{service}: {tag} ({digest[:19]}…) becomes {_short(task_definition)}, which replaces {_short(live.task_definition)}"
@@ -171,10 +174,9 @@ class Releases:
             raise UsageError(f"{deployment_id} {_ended(ended)}")
 
     def _digest(self, service: Service, tag: str, *, build: bool) -> str:
-        images = Images(self.aws, self.names, self.console)
         if build:
-            images.provide([service], tag)
-        digest = images.digest(service, tag)
+            self._images.provide([service], tag)
+        digest = self._images.digest(service, tag)
         if digest is None:
             raise UsageError(
                 f"{self.names.repository(service)} has no image {tag}. Build and push it: --build; or choose another: --image TAG."
