@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from payments.domain.outcome import Approved, Declined
+from payments.domain.payment_intent import PaymentIntent
 from payments.storage.accounts import Accounts
 from payments.storage.books import find_faults
 from payments.storage.database import Connection, Pool, open_pool
@@ -69,8 +70,7 @@ async def test_a_key_belongs_to_one_merchant(store: PaymentStore) -> None:
 async def test_an_intent_that_is_with_the_acquirer_is_locked_and_frees_the_key(store: PaymentStore, connection: Connection) -> None:
     begin, work = payment()
     await store.begin([begin.encoded()])
-    change = replace(payment(key="k")[0], new_intent=None, attempt=None, payment_method=None, events=())
-    change = replace(change, changed_intent=replace(work.intent, version=2))
+    change = replace(payment(key="k")[0], creates=(), attempt=None, events=(), changes=(replace(work.intent, version=2),))
     before = await counts(connection)
     other = payment(key="unrelated")[0]
     assert await store.begin([change.encoded(), other.encoded()]) == [Begun.LOCKED, Begun.WON]
@@ -123,7 +123,7 @@ async def test_the_books_balance_whatever_runs_at_once(store: PaymentStore, pool
 async def test_a_bad_row_fails_alone(store: PaymentStore, connection: Connection) -> None:
     begins = GroupCommit(store.begin, name="begin")
     units = [payment(key=f"k{number}")[0] for number in range(20)]
-    bad = replace(units[7], new_intent=replace(units[7].new_intent, amount=-1))  # pyright: ignore[reportArgumentType]
+    bad = replace(units[7], creates=[replace(each, amount=-1) for each in units[7].creates if isinstance(each, PaymentIntent)])
     units[7] = bad
     results = await asyncio.gather(*(begins.submit(unit.encoded()) for unit in units), return_exceptions=True)
     assert [isinstance(result, Exception) for result in results] == [number == 7 for number in range(20)]

@@ -155,7 +155,7 @@ async def test_a_hold_that_expires_is_released(copy: Copy, connection: Connectio
     copy.clock.time += CAPTURE_WINDOW_SECONDS + 1
     assert await copy.sweeper.expire_holds() == 1
     intent = await copy.intent(work)
-    assert (intent.status, intent.cancellation_reason, intent.amount_capturable) == ("canceled", "automatic", 0)
+    assert (intent.status, intent.cancellation_reason, intent.amount_capturable) == ("canceled", "expired", 0)
     assert await copy.sweeper.expire_holds() == 0
     assert await find_faults(connection) == []
 

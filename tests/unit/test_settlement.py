@@ -63,37 +63,41 @@ def work(kind: AttemptKind, of: PaymentIntent, amount: int, **fields: object) ->
 def settled(of: OpenAttempt, outcome: Outcome) -> Settlement:
     settlement = settlement_of(of, outcome, TERMS)
     assert settlement is not None
-    assert settlement.intent.version == of.intent.version + 1
-    assert (settlement.intent.open_attempt is None) == (not isinstance(outcome, Unknown))
-    before, after = of.intent.status, settlement.intent.status
-    assert after == before or after in ALLOWED_TRANSITIONS[before]
+    assert settlement.closes == (not isinstance(outcome, Unknown))
+    if settlement.intent is not None:
+        assert settlement.intent.version == of.intent.version + 1
+        assert (settlement.intent.open_attempt is None) == settlement.closes
+        before, after = of.intent.status, settlement.intent.status
+        assert after == before or after in ALLOWED_TRANSITIONS[before]
     assert sum(event.id == "evt_answer" for event in settlement.events) == (0 if of.answered else 1)
+    current = {each.id: each for each in (of.intent, of.charge, of.refund, settlement.intent, settlement.charge, settlement.refund) if each}
     for event in settlement.events:
-        current = {settlement.intent.id: settlement.intent}
-        for other in (settlement.charge, settlement.refund):
-            if other is not None:
-                current[other.id] = other  # pyright: ignore[reportArgumentType]
         assert event.object() == current[event.object_id], "the snapshot is the object as it is now"
     return settlement
+
+
+def intent_of(settlement: Settlement) -> PaymentIntent:
+    assert settlement.intent is not None
+    return settlement.intent
 
 
 def held(amount: int) -> tuple[PaymentIntent, Charge]:
     settlement = settled(work(AttemptKind.AUTHORIZE, intent(amount, capture_method="manual"), amount), APPROVED)
     assert settlement.charge is not None
-    return replace(settlement.intent, open_attempt="att_1"), settlement.charge
+    return replace(intent_of(settlement), open_attempt="att_1"), settlement.charge
 
 
 def paid(amount: int) -> tuple[PaymentIntent, Charge]:
     settlement = settled(work(AttemptKind.AUTHORIZE, intent(amount), amount), APPROVED)
     assert settlement.charge is not None
-    return replace(settlement.intent, open_attempt="att_1"), settlement.charge
+    return replace(intent_of(settlement), open_attempt="att_1"), settlement.charge
 
 
 @given(amounts)
 def test_an_approved_payment_is_received_and_posted(amount: int) -> None:
     settlement = settled(work(AttemptKind.AUTHORIZE, intent(amount), amount), APPROVED)
-    assert settlement.intent.status is IntentStatus.SUCCEEDED
-    assert settlement.intent.amount_received == amount
+    assert intent_of(settlement).status is IntentStatus.SUCCEEDED
+    assert intent_of(settlement).amount_received == amount
     (change,) = settlement.balance_transactions
     assert change.net == amount - change.fee
     assert sum(transfer.amount for transfer in settlement.transfers) == amount + change.fee
@@ -113,7 +117,7 @@ def test_captured_never_exceeds_authorized(amount: int, captures: list[tuple[int
         settlement = settled(replace(of, charge=charge), APPROVED)
         assert settlement.charge is not None
         released += sum(transfer.amount for transfer in settlement.transfers if transfer.phase is Phase.RELEASED)
-        current, charge = replace(settlement.intent, open_attempt="att_1"), settlement.charge
+        current, charge = replace(intent_of(settlement), open_attempt="att_1"), settlement.charge
         assert current.amount_received == charge.amount_captured <= amount
         assert current.amount_received + current.amount_capturable <= amount
         assert amount - released == current.amount_capturable
@@ -125,7 +129,7 @@ def test_captured_never_exceeds_authorized(amount: int, captures: list[tuple[int
 def test_a_released_hold_moves_no_money(amount: int) -> None:
     current, charge = held(amount)
     settlement = settled(replace(work(AttemptKind.VOID, current, amount, cancellation_reason="duplicate"), charge=charge), APPROVED)
-    assert settlement.intent.status is IntentStatus.CANCELED
+    assert intent_of(settlement).status is IntentStatus.CANCELED
     assert settlement.balance_transactions == ()
     (transfer,) = settlement.transfers
     assert (transfer.phase, transfer.amount) == (Phase.RELEASED, amount)
@@ -133,46 +137,46 @@ def test_a_released_hold_moves_no_money(amount: int) -> None:
 
 def test_a_declined_payment_wants_another_card() -> None:
     settlement = settled(work(AttemptKind.AUTHORIZE, intent(), 2000), DECLINED)
-    assert settlement.intent.status is IntentStatus.REQUIRES_PAYMENT_METHOD
-    assert settlement.intent.payment_method is None
-    assert settlement.intent.last_payment_error is not None
+    assert intent_of(settlement).status is IntentStatus.REQUIRES_PAYMENT_METHOD
+    assert intent_of(settlement).payment_method is None
+    assert intent_of(settlement).last_payment_error is not None
     assert settlement.charge is not None
     assert (settlement.charge.status, settlement.charge.paid) == ("failed", False)
-    assert settlement.intent.latest_charge == settlement.charge.id
+    assert intent_of(settlement).latest_charge == settlement.charge.id
     assert settlement.transfers == ()
 
 
 def test_authentication_is_asked_for_on_our_page() -> None:
     settlement = settled(work(AttemptKind.AUTHORIZE, intent(return_url="https://shop.example"), 2000), AuthenticationRequired())
-    assert settlement.intent.status is IntentStatus.REQUIRES_ACTION
-    action = settlement.intent.next_action
+    assert intent_of(settlement).status is IntentStatus.REQUIRES_ACTION
+    action = intent_of(settlement).next_action
     assert action is not None
     assert action.type == "redirect_to_url"
-    assert action.url == "http://tap.example/pay/authenticate/test/1/pi_1?client_secret=pi_1_secret_x"
+    assert action.url == "http://tap.example/pay/authenticate/test/1/pi_1?client_secret=pi_1_secret_x&challenge=att_1"
     assert settlement.charge is None
 
 
 @pytest.mark.parametrize("option", ["off_session", "error_on_requires_action"])
 def test_without_a_cardholder_authentication_is_a_decline(option: str) -> None:
     settlement = settled(work(AttemptKind.AUTHORIZE, intent(), 2000, **{option: True}), AuthenticationRequired())
-    assert settlement.intent.last_payment_error is not None
-    assert settlement.intent.last_payment_error.code == "authentication_required"
+    error = intent_of(settlement).last_payment_error
+    assert error is not None
+    assert error.code == "authentication_required"
 
 
 def test_silence_is_told_once_and_then_awaited() -> None:
     of = work(AttemptKind.AUTHORIZE, intent(), 2000)
     settlement = settled(of, UNKNOWN)
-    assert settlement.intent.status is IntentStatus.PROCESSING
-    assert settlement.intent.open_attempt == "att_1"
+    assert intent_of(settlement).status is IntentStatus.PROCESSING
+    assert intent_of(settlement).open_attempt == "att_1"
     assert [event.type for event in settlement.events] == ["payment_intent.processing"]
-    told = replace(of, intent=settlement.intent, answered=True)
+    told = replace(of, intent=intent_of(settlement), answered=True)
     assert settlement_of(told, UNKNOWN, TERMS) is None
-    assert settled(told, APPROVED).intent.status is IntentStatus.SUCCEEDED
+    assert intent_of(settled(told, APPROVED)).status is IntentStatus.SUCCEEDED
 
 
-@given(amounts, st.integers(1, 99_999_999))
-def test_refunded_is_returned_and_a_failed_refund_comes_back(amount: int, part: int) -> None:
-    part = min(part, amount)
+def refunding(amount: int, part: int, *, charge_counts: bool = True) -> OpenAttempt:
+    """A refund as commit 1 leaves it: counted by its charge. `charge_counts` false: as the previous version did, which locked the intent instead."""
     current, charge = paid(amount)
     refund = Refund(
         id="re_1",
@@ -185,43 +189,73 @@ def test_refunded_is_returned_and_a_failed_refund_comes_back(amount: int, part: 
         charge="ch_1",
         payment_intent="pi_1",
     )
-    of = replace(work(AttemptKind.REFUND, current, part, refund="re_1"), charge=charge, refund=refund)
+    of = work(AttemptKind.REFUND, replace(current, open_attempt=None if charge_counts else "att_1"), part, refund="re_1")
+    return replace(of, charge=charge.with_refunded(part) if charge_counts else charge, refund=refund)
+
+
+def after(of: OpenAttempt, settlement: Settlement) -> tuple[Charge, Refund]:
+    charge, refund = settlement.charge or of.charge, settlement.refund or of.refund
+    assert charge is not None
+    assert refund is not None
+    return charge, refund
+
+
+@given(amounts, st.integers(1, 99_999_999), st.booleans())
+def test_refunded_is_returned_and_a_failed_refund_comes_back(amount: int, part: int, charge_counts: bool) -> None:
+    part = min(part, amount)
+    of = refunding(amount, part, charge_counts=charge_counts)
     settlement = settled(of, APPROVED)
-    assert settlement.charge is not None
-    assert settlement.refund is not None
-    assert settlement.charge.amount_refunded == part
-    assert settlement.charge.refunded == (part == amount)
+    charge, refund = after(of, settlement)
+    assert (charge.amount_refunded, charge.refunded, refund.status) == (part, part == amount, "succeeded")
     (change,) = settlement.balance_transactions
     assert (change.amount, change.fee) == (-part, 0)
-    failing = replace(
-        work(AttemptKind.REFUND_FAILURE, replace(settlement.intent, open_attempt="att_1"), part, refund="re_1"),
-        charge=settlement.charge,
-        refund=settlement.refund,
-    )
+    assert [event.type for event in settlement.events] == ["charge.refunded", "refund.created"]
+    failing = work(AttemptKind.REFUND_FAILURE, replace(of.intent, open_attempt=None), part, refund="re_1")
+    failing = replace(failing, charge=charge, refund=refund)
     failed = settled(failing, DECLINED)
-    assert failed.charge is not None
-    assert failed.refund is not None
-    assert (failed.charge.amount_refunded, failed.refund.status) == (0, "failed")
+    charge, refund = after(failing, failed)
+    assert (charge.amount_refunded, refund.status) == (0, "failed")
     assert failed.balance_transactions[0].amount == part
 
 
-def test_a_refused_refund_moves_nothing() -> None:
-    current, charge = paid(2000)
-    refund = Refund(
-        id="re_1",
-        merchant_id=1,
-        livemode=False,
-        created=0,
-        amount=500,
-        currency="usd",
-        status="pending",
-        charge="ch_1",
-        payment_intent="pi_1",
-    )
-    of = replace(work(AttemptKind.REFUND, current, 500, refund="re_1"), charge=charge, refund=refund)
+@pytest.mark.parametrize("outcome", [APPROVED, DECLINED, UNKNOWN])
+def test_a_refund_leaves_the_intent_alone(outcome: Outcome) -> None:
+    assert settled(refunding(2000, 500), outcome).intent is None
+
+
+@pytest.mark.parametrize("outcome", [APPROVED, DECLINED])
+def test_a_refund_of_the_previous_version_frees_the_intent(outcome: Outcome) -> None:
+    assert intent_of(settled(refunding(2000, 500, charge_counts=False), outcome)).open_attempt is None
+
+
+@pytest.mark.parametrize("charge_counts", [True, False])
+def test_a_refused_refund_moves_nothing(charge_counts: bool) -> None:
+    of = refunding(2000, 500, charge_counts=charge_counts)
     settlement = settled(of, DECLINED)
-    assert settlement.refund is not None
-    assert (settlement.refund.status, settlement.transfers, settlement.charge) == ("failed", (), None)
+    charge, refund = after(of, settlement)
+    assert (refund.status, settlement.transfers, charge.amount_refunded) == ("failed", (), 0)
+
+
+def test_a_pending_refund_is_told_and_counted() -> None:
+    of = refunding(2000, 500)
+    settlement = settled(of, UNKNOWN)
+    assert [event.type for event in settlement.events] == ["charge.refunded", "refund.created"]
+    assert after(of, settlement)[0].amount_refunded == 500
+    told = replace(of, answered=True)
+    assert settlement_of(told, UNKNOWN, TERMS) is None
+    assert [event.type for event in settled(told, APPROVED).events] == ["charge.refund.updated", "refund.updated"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("expired", ["charge.expired", "payment_intent.canceled"]), ("abandoned", ["payment_intent.canceled"])]
+)
+def test_the_end_of_a_hold_is_no_refund(reason: str, told: list[str]) -> None:
+    current, charge = held(2000)
+    settlement = settled(replace(work(AttemptKind.VOID, current, 2000, cancellation_reason=reason), charge=charge), APPROVED)
+    assert settlement.charge is not None
+    assert (settlement.charge.amount_refunded, settlement.charge.refunded) == (0, False)
+    assert [event.type for event in settlement.events] == told
+    assert intent_of(settlement).cancellation_reason == reason
 
 
 def test_a_silent_capture_changes_nothing() -> None:
@@ -236,5 +270,5 @@ def test_every_status_has_its_transitions_and_two_are_final() -> None:
 
 def test_what_is_stored_is_read_back() -> None:
     settlement = settled(work(AttemptKind.AUTHORIZE, intent(), 2000), DECLINED)
-    for stored in (settlement.intent, settlement.charge):
+    for stored in (intent_of(settlement), settlement.charge):
         assert msgspec.json.decode(msgspec.json.encode(stored), type=type(stored)) == stored

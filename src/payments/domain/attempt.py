@@ -45,6 +45,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     off_session: bool = False
     error_on_requires_action: bool = False
     cancellation_reason: str | None = None
+    """For a void; `expired` is ours: nobody captured the hold in time."""
     origin: Origin = Origin()
 
 

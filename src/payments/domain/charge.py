@@ -1,6 +1,7 @@
 """The charge: what became of one authorization that reached an acquirer."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from payments.domain.card import Card
 from payments.domain.people import BillingDetails, Shipping
@@ -34,6 +35,7 @@ class Charge(Struct, frozen=True, kw_only=True, omit_defaults=True):
     captured: bool = False
     amount_captured: int = 0
     amount_refunded: int = 0
+    """What was returned or is on its way back: a refund is counted when it is recorded, and no more when it failed."""
     refunded: bool = False
     payment_intent: str
     payment_method: str
@@ -57,3 +59,10 @@ class Charge(Struct, frozen=True, kw_only=True, omit_defaults=True):
     statement_descriptor: str | None = None
     statement_descriptor_suffix: str | None = None
     transfer_group: str | None = None
+
+    def with_refunded(self, amount: int) -> "Charge":
+        """Return the charge one version on, with `amount` more on its way back; negative for a refund that failed."""
+        returned = self.amount_refunded + amount
+        if not 0 <= returned <= self.amount_captured:
+            raise ValueError(f"{self.id} can't have {returned} of {self.amount_captured} refunded")
+        return replace(self, version=self.version + 1, amount_refunded=returned, refunded=returned == self.amount_captured)

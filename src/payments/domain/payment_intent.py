@@ -24,7 +24,9 @@ class IntentStatus(StrEnum):
 ALLOWED_TRANSITIONS: dict[IntentStatus, frozenset[IntentStatus]] = {
     IntentStatus.REQUIRES_PAYMENT_METHOD: frozenset({IntentStatus.REQUIRES_CONFIRMATION, IntentStatus.PROCESSING, IntentStatus.CANCELED}),
     IntentStatus.REQUIRES_CONFIRMATION: frozenset({IntentStatus.REQUIRES_PAYMENT_METHOD, IntentStatus.PROCESSING, IntentStatus.CANCELED}),
-    IntentStatus.REQUIRES_ACTION: frozenset({IntentStatus.REQUIRES_PAYMENT_METHOD, IntentStatus.PROCESSING, IntentStatus.CANCELED}),
+    IntentStatus.REQUIRES_ACTION: frozenset(
+        {IntentStatus.REQUIRES_PAYMENT_METHOD, IntentStatus.REQUIRES_CONFIRMATION, IntentStatus.PROCESSING, IntentStatus.CANCELED}
+    ),
     IntentStatus.PROCESSING: frozenset(
         {
             IntentStatus.REQUIRES_PAYMENT_METHOD,

@@ -1,6 +1,7 @@
 """A card on file, or one that is used once."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from payments.domain.card import Card
 from payments.domain.people import BillingDetails
@@ -20,4 +21,20 @@ class PaymentMethod(Struct, frozen=True, kw_only=True, omit_defaults=True):
     allow_redisplay: str = "unspecified"
     metadata: dict[str, str] = {}
     consumed: bool = False
-    """It was detached, or paid once without a customer: it can't be attached any more."""
+    """It was detached, or paid once without a customer: it can't be attached any more, and pays for nothing but `paid_for`."""
+    paid_for: str | None = None
+    """The payment intent that a card without a customer was used for; it may be tried for that one again."""
+
+    def may_pay_for(self, intent_id: str) -> bool:
+        """Tell whether the card may be used for a payment now; whose customer it is isn't asked here."""
+        if not self.consumed or self.customer is not None:
+            return True
+        # Before `paid_for` was recorded a card given with a payment was stored consumed, at its first version; a detached one never is at that.
+        made_for_its_payment = self.paid_for is None and self.version == 1
+        return self.paid_for == intent_id or made_for_its_payment
+
+    def used_for(self, intent_id: str) -> "PaymentMethod":
+        """Return the card as paying for an intent leaves it, without a customer it pays once; the same object when that changes nothing."""
+        if self.customer is not None or self.paid_for == intent_id:
+            return self
+        return replace(self, consumed=True, paid_for=intent_id)

@@ -13,14 +13,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from payments.domain.errors import ObjectLocked, TapError
+from payments.domain.errors import InvalidRequest, ObjectLocked, TapError
 from payments.domain.event import Origin, event_of
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentError, PaymentIntent
 from payments.payment_api.confirmation import Cards, confirmed
 from payments.payment_api.steps import Steps, is_secret_of
 from payments.runtime.ids import new_id
-from payments.runtime.topology import CHALLENGE_PATH
+from payments.runtime.topology import CHALLENGE_PARAMETER, CHALLENGE_PATH
 from payments.storage import nouns
 from payments.storage.payments import Begin
 
@@ -67,7 +67,7 @@ class Challenge:
         intent = await self._find(request)
         if intent is None:
             return _show("Unknown payment", "<p>This link is not valid.</p>", 404)
-        if intent.status is not IntentStatus.REQUIRES_ACTION:
+        if not self._waits_for(intent, request):
             return _done(intent)
         return _show(
             "3-D Secure: test challenge",
@@ -81,7 +81,7 @@ class Challenge:
         intent = await self._find(request)
         if intent is None:
             return _show("Unknown payment", "<p>This link is not valid.</p>", 404)
-        if intent.status is not IntentStatus.REQUIRES_ACTION:
+        if not self._waits_for(intent, request):
             return _done(intent)
         body = b""
         async for chunk in request.stream():
@@ -99,6 +99,8 @@ class Challenge:
                     return _show("Unknown action", "<p>Choose one of the two buttons.</p>", 400)
         except ObjectLocked:
             return _show("Already under way", "<p>This payment is being processed. Reload the page in a moment.</p>", 409)
+        except InvalidRequest as refusal:
+            return _show("Not possible any more", f"<p>{html.escape(refusal.message)}</p>", 400)
         except TapError as failure:
             return _show("Please try again", f"<p>{html.escape(failure.message)}</p>", 503)
 
@@ -110,21 +112,37 @@ class Challenge:
         secret = request.query_params.get("client_secret", "")
         return intent if intent is not None and is_secret_of(intent, secret) else None
 
+    @staticmethod
+    def _waits_for(intent: PaymentIntent, request: Request) -> bool:
+        """Tell whether the payment waits for this very challenge: for another amount, or another card, there is another one."""
+        asked = intent.next_action
+        if intent.status is not IntentStatus.REQUIRES_ACTION or asked is None:
+            return False
+        return parse_qs(urlsplit(asked.url).query).get(CHALLENGE_PARAMETER) == (request.query_params.getlist(CHALLENGE_PARAMETER) or None)
+
     async def _complete(self, intent: PaymentIntent) -> PaymentIntent:
         """The cardholder is who they say: ask the acquirer again, saying so."""
         card = await self.cards.of_intent(intent)
         if card is None:
             raise LookupError(f"{intent.id} waits for authentication without a card")
+        customer = await self.cards.customer(intent.merchant_id, intent.livemode, intent.customer)
         deadline = self.steps.lease_end()
         unit, work = confirmed(
-            intent, card, unit=new_id("req"), now=int(self.steps.clock.now()), origin=Origin(), claim=None, authenticated=True
+            intent,
+            card,
+            unit=new_id("req"),
+            now=int(self.steps.clock.now()),
+            origin=Origin(),
+            claim=None,
+            customer=customer,
+            authenticated=True,
         )
         await self.steps.begin(unit)
         return cast("PaymentIntent", (await self.steps.outcome(work, deadline)).object())
 
     async def _fail(self, intent: PaymentIntent) -> PaymentIntent:
         now = int(self.steps.clock.now())
-        method = await self.cards.of_intent(intent)
+        method = await self.cards.named_by(intent)
         failed = replace(
             intent,
             version=intent.version + 1,
@@ -140,7 +158,7 @@ class Challenge:
             ),
         )
         event = event_of(new_id("evt"), "payment_intent.payment_failed", failed, created=now, origin=Origin())
-        unit = Begin(unit=new_id("req"), merchant_id=intent.merchant_id, livemode=intent.livemode, changed_intent=failed, events=(event,))
+        unit = Begin(unit=new_id("req"), merchant_id=intent.merchant_id, livemode=intent.livemode, changes=[failed], events=(event,))
         await self.steps.begin(unit)
         return failed
 

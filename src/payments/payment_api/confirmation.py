@@ -1,8 +1,12 @@
 """Confirming a payment: choosing its card, and making the attempt that goes to the acquirer."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from msgspec.structs import replace
 
 from payments.domain.attempt import AttemptKind, attempt_on
+from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, NotFound, UnexpectedState
 from payments.domain.event import Event, Origin
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
@@ -28,7 +32,9 @@ class Cards:
         self._vault = vault
         self._pool = pool
 
-    async def given(self, principal: Principal, params: Payer, *, customer: str | None) -> Vaulted | PaymentMethod | None:
+    async def given(
+        self, principal: Principal, params: Payer, *, customer: str | None, intent_id: str | None = None
+    ) -> Vaulted | PaymentMethod | None:
         """Return what the parameters name: a card just made, or one on file; raises `CardError`, `NotFound`, `InvalidRequest`."""
         if (data := params.payment_method_data) is not None:
             details = data.billing_details.value() if data.billing_details else BillingDetails()
@@ -39,31 +45,83 @@ class Cards:
             return None
         if is_alias(params.payment_method):
             return self._vault.from_alias(principal, params.payment_method)
-        return await self.on_file(principal, params.payment_method, customer=customer)
+        return await self.on_file(principal, params.payment_method, customer=customer, intent_id=intent_id)
 
-    async def of_intent(self, intent: PaymentIntent) -> PaymentMethod | None:
-        """Return the payment method that an intent names already: one made for this payment only may be used in it again."""
+    async def named_by(self, intent: PaymentIntent) -> PaymentMethod | None:
+        """Return the payment method that an intent names, whatever has become of it."""
         if intent.payment_method is None:
             return None
         return await nouns.PAYMENT_METHODS.get(self._pool, intent.merchant_id, intent.livemode, intent.payment_method)
 
-    async def on_file(self, principal: Principal, method_id: str, *, customer: str | None) -> PaymentMethod:
-        """Return a payment method that `customer` may pay with; raises `NotFound`, `InvalidRequest`."""
+    async def of_intent(self, intent: PaymentIntent) -> PaymentMethod | None:
+        """Return the payment method that an intent names; raises `InvalidRequest` when it may not be used any more."""
+        method = await self.named_by(intent)
+        if method is not None:
+            check_usable(method, intent.customer, intent.id)
+        return method
+
+    async def on_file(self, principal: Principal, method_id: str, *, customer: str | None, intent_id: str | None) -> PaymentMethod:
+        """Return a payment method that may pay for `intent_id`, or for a new intent, of `customer`; raises `NotFound`, `InvalidRequest`."""
         method = await nouns.PAYMENT_METHODS.get(self._pool, principal.merchant_id, principal.livemode, method_id)
         if method is None:
             raise NotFound("PaymentMethod", method_id[:100], param="payment_method")
-        if method.customer is not None and method.customer != customer:
-            raise InvalidRequest(
-                "The provided PaymentMethod belongs to a Customer. Please include the Customer in the `customer` parameter.",
-                param="payment_method",
-            )
-        if method.consumed and method.customer is None:
-            raise InvalidRequest(
-                "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, or was detached from a "
-                "Customer. It may not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
-                param="payment_method",
-            )
+        check_usable(method, customer, intent_id)
         return method
+
+    async def customer(self, merchant_id: int, livemode: bool, customer_id: str | None) -> Customer | None:
+        """Return the customer of a payment, who must not have been deleted; raises `NotFound`."""
+        if not customer_id:
+            return None
+        customer = await nouns.CUSTOMERS.get(self._pool, merchant_id, livemode, customer_id)
+        if customer is None or customer.deleted:
+            raise NotFound("customer", customer_id[:100], param="customer")
+        return customer
+
+
+def check_usable(method: PaymentMethod, customer: str | None, intent_id: str | None) -> None:
+    """Raise `InvalidRequest` unless a payment of `customer` may be made with a card on file: asked whenever it is named, and again when it is used."""
+    if method.customer is not None and method.customer != customer:
+        raise InvalidRequest(
+            "The provided PaymentMethod belongs to a Customer. Please include the Customer in the `customer` parameter.",
+            param="payment_method",
+        )
+    if not method.may_pay_for(intent_id or ""):
+        raise InvalidRequest(
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, or was detached from a "
+            "Customer. It may not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
+            param="payment_method",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Paying:
+    """What the commit that names a card for an intent, or pays with it, does about the card."""
+
+    creates: Sequence[PaymentMethod] = ()
+    changes: Sequence[PaymentMethod] = ()
+    relies_on: Sequence[Customer | PaymentMethod] = ()
+    sealed_number: str = ""
+
+
+def naming(intent: PaymentIntent, card: Vaulted | PaymentMethod | None, customer: Customer | None) -> Paying:
+    """Name a card for an intent: a new one is made for that payment alone, one on file must still be what it was."""
+    named = [] if customer is None else [customer]
+    match card:
+        case None:
+            return Paying(relies_on=named)
+        case Vaulted():
+            return Paying(creates=[card.method.used_for(intent.id)], relies_on=named, sealed_number=card.sealed_number)
+        case PaymentMethod():
+            return Paying(relies_on=[*named, card])
+
+
+def _paying(intent: PaymentIntent, card: Vaulted | PaymentMethod, customer: Customer | None) -> tuple[PaymentMethod, Paying]:
+    """Pay with a card: as naming it, and one on file that has no customer pays for nothing else from now on."""
+    if isinstance(card, Vaulted) or (used := card.used_for(intent.id)) is card:
+        named = naming(intent, card, customer)
+        return (named.creates[0] if isinstance(card, Vaulted) else card), named
+    used = replace(used, version=card.version + 1)
+    return used, Paying(changes=[used], relies_on=[] if customer is None else [customer])
 
 
 def confirmed(
@@ -76,11 +134,12 @@ def confirmed(
     claim: Claim | None,
     created: bool = False,
     announcement: Event | None = None,
+    customer: Customer | None = None,
     options: Payer | None = None,
     authenticated: bool = False,
 ) -> tuple[Begin, OpenAttempt]:
     """Build commit 1 of a confirmation, and the work that follows it. `created`: the intent is new; `announcement`: the event that says so."""
-    method = card.method if isinstance(card, Vaulted) else card
+    method, payment = _paying(intent, card, customer)
     attempt = attempt_on(
         intent,
         AttemptKind.AUTHORIZE,
@@ -109,10 +168,10 @@ def confirmed(
         merchant_id=intent.merchant_id,
         livemode=intent.livemode,
         claim=claim,
-        new_intent=intent if created else None,
-        changed_intent=None if created else intent,
-        payment_method=card.method if isinstance(card, Vaulted) else None,
-        sealed_number=card.sealed_number if isinstance(card, Vaulted) else "",
+        creates=[*payment.creates, intent] if created else payment.creates,
+        changes=payment.changes if created else [*payment.changes, intent],
+        relies_on=payment.relies_on,
+        sealed_number=payment.sealed_number,
         attempt=attempt,
         events=() if announcement is None else (announcement,),
     )

@@ -19,6 +19,7 @@ from payments.storage import nouns
 from payments.storage.changes import insert_customer, update_customer, update_payment_method
 from payments.storage.database import Connection, Pool
 from payments.storage.nouns import PageRequest
+from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Reply, reply
 from payments.wire.params import AddressParam, MetadataParam, ShippingParam, Text, merge_metadata, not_supported, unset
 from payments.wire.reading import ListParams, Reader
@@ -100,6 +101,8 @@ class Customers:
             invoice_prefix=customer_id[-8:].upper(),
         )
         customer = _changed(customer, params)
+        if customer.default_payment_method is not None:
+            await self._attached(call, customer, customer.default_payment_method)
         return await self.objects.change(call, "customer.created", customer, customer, insert_customer)
 
     async def _list(self, call: Call) -> Reply:
@@ -121,11 +124,18 @@ class Customers:
         params = call.parse(_Params)
         customer = await self._find(call)
         changed = replace(_changed(customer, params), version=customer.version + 1)
+        relies_on: list[PaymentMethod] = []
         if changed.default_payment_method is not None and changed.default_payment_method != customer.default_payment_method:
-            await self._check_attached(call, customer, changed.default_payment_method)
-        return await self.objects.change(call, "customer.updated", customer, changed, update_customer)
+            relies_on.append(await self._attached(call, customer, changed.default_payment_method))
 
-    async def _check_attached(self, call: Call, customer: Customer, method_id: str) -> None:
+        async def store(connection: Connection, subject: Customer) -> None:
+            await require_unmoved(connection, *relies_on)
+            await update_customer(connection, subject)
+
+        return await self.objects.change(call, "customer.updated", customer, changed, store)
+
+    async def _attached(self, call: Call, customer: Customer, method_id: str) -> PaymentMethod:
+        """Return a card of the customer's; raises `NotFound`, `InvalidRequest`."""
         method: PaymentMethod = await self.reader.get(call, "payment_method", method_id, param="invoice_settings[default_payment_method]")
         if method.customer != customer.id:
             raise InvalidRequest(
@@ -133,6 +143,7 @@ class Customers:
                 code="resource_missing",
                 param="invoice_settings[default_payment_method]",
             )
+        return method
 
     async def _delete(self, call: Call) -> Reply:
         call.no_parameters()

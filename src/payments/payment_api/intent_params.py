@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest
 from payments.domain.money import CHARGE_MINOR_UNITS_MAX, CURRENCIES, format_amount
-from payments.domain.payment_intent import AutomaticPaymentMethods
+from payments.domain.payment_intent import AutomaticPaymentMethods, PaymentIntent
 from payments.payment_api.card_vault import CardParam
 from payments.wire.api import Call
 from payments.wire.params import BillingDetailsParam, MetadataParam, ShippingParam, ShortText, Text, not_supported
@@ -154,6 +154,23 @@ def check_payer(params: Payer) -> None:
         raise InvalidRequest("Tap takes cards only: card can't be excluded.", param="excluded_payment_method_types")
     if params.return_url:
         _check_return_url(params.return_url)
+
+
+def check_browser(params: ConfirmParams, intent: PaymentIntent) -> None:
+    """Raise `InvalidRequest` for what only the merchant decides: a publishable key confirms what was set up for it, and no more."""
+    for name in ("capture_method", "off_session", "error_on_requires_action", "payment_method_types", "allowed_payment_method_types"):
+        if getattr(params, name):
+            raise InvalidRequest(
+                f"You cannot set {name} with a publishable API key. Set it with your secret key, on your server.",
+                code="parameter_invalid_value",
+                param=name,
+            )
+    if intent.confirmation_method == "manual":
+        raise InvalidRequest(
+            "This PaymentIntent cannot be confirmed using a publishable key because its `confirmation_method` is set to `manual`. Confirm it "
+            "with your secret key on your server, or create it with `confirmation_method` set to `automatic`.",
+            code="payment_intent_invalid_parameter",
+        )
 
 
 def check_amount(amount: int, currency: str) -> str:

@@ -5,15 +5,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from payments.domain.errors import NotFound
 from payments.domain.payment_intent import UPDATABLE_AMOUNT, IntentStatus, PaymentIntent
 from payments.payment_api.card_vault import Vaulted
-from payments.payment_api.confirmation import Cards
+from payments.payment_api.confirmation import Cards, naming
 from payments.payment_api.intent_params import UpdateParams, check_amount, check_payer, check_supported
 from payments.payment_api.steps import Steps
-from payments.storage import nouns
 from payments.storage.changes import insert_payment_method, update_intent
 from payments.storage.database import Connection
+from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Reply, reply
 from payments.wire.params import merge_metadata, unset
 from payments.wire.reading import Reader, check_expandable
@@ -42,26 +41,20 @@ class IntentUpdate:
             return found
         if call.params.keys() - _ALWAYS:
             intent.expect(UPDATABLE_AMOUNT, "This PaymentIntent's parameters could not be updated", "updated")
-        customer = await self._customer(params, intent)
-        card = await self.cards.given(call.principal, params, customer=customer)
-        changed = _changed(intent, params, customer, card.method.id if isinstance(card, Vaulted) else card.id if card else None)
+        customer = await self.cards.customer(intent.merchant_id, intent.livemode, params.customer)
+        customer_id = intent.customer if params.customer is None else params.customer or None
+        card = await self.cards.given(call.principal, params, customer=customer_id, intent_id=intent.id)
+        named = naming(intent, card, customer)
+        changed = _changed(intent, params, customer_id, card.method.id if isinstance(card, Vaulted) else card.id if card else None)
 
         async def store(connection: Connection) -> Reply:
-            if isinstance(card, Vaulted):
-                await insert_payment_method(connection, card.method, card.sealed_number)
+            await require_unmoved(connection, *named.relies_on)
+            for method in named.creates:
+                await insert_payment_method(connection, method, named.sealed_number)
             await update_intent(connection, changed)
             return reply(render(changed))
 
         return await self.steps.answered(call, await self.steps.idempotency.once(call, store))
-
-    async def _customer(self, params: UpdateParams, intent: PaymentIntent) -> str | None:
-        if params.customer is None:
-            return intent.customer
-        if params.customer:
-            customer = await nouns.CUSTOMERS.get(self.steps.pool, intent.merchant_id, intent.livemode, params.customer)
-            if customer is None or customer.deleted:
-                raise NotFound("customer", params.customer[:100], param="customer")
-        return params.customer or None
 
 
 def _changed(intent: PaymentIntent, params: UpdateParams, customer: str | None, method_id: str | None) -> PaymentIntent:
@@ -91,6 +84,13 @@ def _changed(intent: PaymentIntent, params: UpdateParams, customer: str | None, 
         changes["payment_method"] = method_id
         if intent.status is IntentStatus.REQUIRES_PAYMENT_METHOD:
             changes["status"] = IntentStatus.REQUIRES_CONFIRMATION
+    if intent.status is IntentStatus.REQUIRES_ACTION and (amount, currency, method_id or intent.payment_method) != (
+        intent.amount,
+        intent.currency,
+        intent.payment_method,
+    ):
+        # The cardholder was asked to approve something else: what is charged is what was approved, so this wants a confirmation, and a challenge, of its own.
+        changes |= {"status": IntentStatus.REQUIRES_CONFIRMATION, "next_action": None}
     return replace(
         intent,
         version=intent.version + 1,

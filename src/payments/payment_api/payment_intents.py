@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.charge import Charge
-from payments.domain.errors import InvalidRequest, NotFound, PermissionDenied
+from payments.domain.errors import InvalidRequest, PermissionDenied
 from payments.domain.event import event_of
 from payments.domain.payment_intent import CANCELABLE, CAPTURABLE, CONFIRMABLE, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.principal import KeyKind
 from payments.payment_api.card_vault import Vaulted
-from payments.payment_api.confirmation import Cards, confirmed, no_card
+from payments.payment_api.confirmation import Cards, confirmed, naming, no_card
 from payments.payment_api.intent_params import (
     CancelParams,
     CaptureParams,
@@ -21,13 +21,13 @@ from payments.payment_api.intent_params import (
     CreateParams,
     Payer,
     check_amount,
+    check_browser,
     check_payer,
     check_supported,
 )
 from payments.payment_api.intent_update import IntentUpdate
 from payments.payment_api.steps import Steps, is_secret_of
 from payments.runtime.ids import new_id
-from payments.storage import nouns
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Reply, reply
@@ -72,8 +72,7 @@ class PaymentIntents:
         if not params.confirm:
             _confirm_only(params)
         principal = call.principal
-        if params.customer:
-            await self._check_customer(call, params.customer)
+        customer = await self.cards.customer(principal.merchant_id, principal.livemode, params.customer)
         card = await self.cards.given(principal, params, customer=params.customer or None)
         if params.confirm and card is None:
             raise InvalidRequest(
@@ -81,7 +80,6 @@ class PaymentIntents:
                 code="parameter_missing",
                 param="payment_method",
             )
-        card = _used(card, params.customer or None)
         intent = self._new_intent(call, params, currency, card)
         announcement = event_of(new_id("evt"), "payment_intent.created", intent, created=intent.created, origin=call.origin)
         if card is not None and params.confirm:
@@ -94,17 +92,19 @@ class PaymentIntents:
                 claim=claim_of(call, response_event=new_id("evt")),
                 created=True,
                 announcement=announcement,
+                customer=customer,
                 options=params,
             )
             return await self.steps.take(call, unit, work)
+        named = naming(intent, card, customer)
         unit = Begin(
             unit=call.request_id,
             merchant_id=principal.merchant_id,
             livemode=principal.livemode,
             claim=claim_of(call, response_event=announcement.id),
-            new_intent=intent,
-            payment_method=card.method if isinstance(card, Vaulted) else None,
-            sealed_number=card.sealed_number if isinstance(card, Vaulted) else "",
+            creates=[*named.creates, intent],
+            relies_on=named.relies_on,
+            sealed_number=named.sealed_number,
             events=(announcement,),
         )
         return await self.steps.take(call, unit, None)
@@ -139,11 +139,6 @@ class PaymentIntents:
             excluded_payment_method_types=list(params.excluded_payment_method_types) if params.excluded_payment_method_types else None,
         )
 
-    async def _check_customer(self, call: Call, customer_id: str) -> None:
-        customer = await nouns.CUSTOMERS.get(self.steps.pool, call.principal.merchant_id, call.principal.livemode, customer_id)
-        if customer is None or customer.deleted:
-            raise NotFound("customer", customer_id[:100], param="customer")
-
     async def _list(self, call: Call) -> Reply:
         params = call.parse(_ListParams)
         return await self.reader.page(call, "payment_intent", params, {"customer": params.customer}, PATH)
@@ -173,10 +168,15 @@ class PaymentIntents:
         params = call.parse(ConfirmParams)
         check_payer(params)
         intent = await self._find(call, params.client_secret)
+        if call.principal.kind is KeyKind.PUBLISHABLE:
+            check_browser(params, intent)
         if (found := await self.steps.seen(call)) is not None:
             return found
         intent.expect(CONFIRMABLE, "You cannot confirm this PaymentIntent", "confirmed")
-        card = await self.cards.given(call.principal, params, customer=intent.customer) or await self.cards.of_intent(intent)
+        customer = await self.cards.customer(intent.merchant_id, intent.livemode, intent.customer)
+        card = await self.cards.given(call.principal, params, customer=intent.customer, intent_id=intent.id) or await self.cards.of_intent(
+            intent
+        )
         if card is None:
             raise no_card(intent)
         intent = replace(
@@ -188,11 +188,12 @@ class PaymentIntents:
         )
         unit, work = confirmed(
             intent,
-            _used(card, intent.customer) or card,
+            card,
             unit=call.request_id,
             now=int(self.steps.clock.now()),
             origin=call.origin,
             claim=claim_of(call, response_event=new_id("evt")),
+            customer=customer,
             options=params,
         )
         return await self.steps.take(call, unit, work)
@@ -246,7 +247,7 @@ class PaymentIntents:
             merchant_id=intent.merchant_id,
             livemode=intent.livemode,
             claim=claim,
-            changed_intent=intent,
+            changes=[intent],
             events=(event_of(event_id, "payment_intent.canceled", intent, created=now, origin=call.origin),),
         )
         return await self.steps.take(call, unit, None)
@@ -284,17 +285,11 @@ class PaymentIntents:
             merchant_id=intent.merchant_id,
             livemode=intent.livemode,
             claim=claim,
-            changed_intent=intent,
+            changes=[intent],
+            relies_on=[charge],
             attempt=attempt,
         )
         return await self.steps.take(call, unit, OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=charge))
-
-
-def _used(card: Vaulted | PaymentMethod | None, customer: str | None) -> Vaulted | PaymentMethod | None:
-    """A card made for a payment without a customer pays once."""
-    if isinstance(card, Vaulted) and customer is None:
-        return replace(card, method=replace(card.method, consumed=True))
-    return card
 
 
 def _confirm_only(params: Payer) -> None:

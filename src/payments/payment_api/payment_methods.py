@@ -16,9 +16,10 @@ from payments.payment_api.card_vault import CardParam, CardVault, Vaulted, is_al
 from payments.payment_api.customers import PaymentMethodListParams
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.intent_params import Id
-from payments.payment_api.objects import Objects
-from payments.storage.changes import insert_payment_method, update_payment_method
+from payments.payment_api.objects import Objects, changed_attributes
+from payments.storage.changes import insert_payment_method, update_customer, update_payment_method
 from payments.storage.database import Connection
+from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Reply, reply
 from payments.wire.internal import Verification
 from payments.wire.params import BillingDetailsParam, MetadataParam, merge_metadata
@@ -158,13 +159,19 @@ class PaymentMethods:
             )
         await self._verify(Verification(payment_method=method))
         attached = replace(method, version=method.version + 1, customer=customer.id)
-        return await self.objects.change(call, "payment_method.attached", method, attached, update_payment_method)
+
+        async def store(connection: Connection, subject: PaymentMethod) -> None:
+            await require_unmoved(connection, customer)
+            await update_payment_method(connection, subject)
+
+        return await self.objects.change(call, "payment_method.attached", method, attached, store)
 
     async def _attach_new(self, call: Call, vaulted: Vaulted, customer: Customer) -> Reply:
         method = replace(vaulted.method, customer=customer.id)
         await self._verify(Verification(payment_method=method, sealed_number=vaulted.sealed_number))
 
         async def store(connection: Connection, attached: PaymentMethod) -> None:
+            await require_unmoved(connection, customer)
             await insert_payment_method(connection, attached, vaulted.sealed_number)
 
         return await self.objects.change(call, "payment_method.attached", method, method, store)
@@ -188,8 +195,24 @@ class PaymentMethods:
             raise InvalidRequest(
                 "The payment method you provided is not attached to a customer so detachment is impossible.", param="payment_method"
             )
+        customer: Customer = await self.reader.get(call, "customer", method.customer)
         detached = replace(method, version=method.version + 1, customer=None, consumed=True)
-        return await self.objects.change(call, "payment_method.detached", method, detached, update_payment_method)
+
+        async def mutate(connection: Connection) -> Reply:
+            told = [self.objects.event(call, "payment_method.detached", detached, {"customer": customer.id})]
+            if customer.default_payment_method == method.id:
+                forgetful = replace(customer, version=customer.version + 1, default_payment_method=None)
+                await update_customer(connection, forgetful)
+                told.append(
+                    self.objects.event(call, "customer.updated", forgetful, changed_attributes(render(customer), render(forgetful)))
+                )
+            else:
+                await require_unmoved(connection, customer)
+            await update_payment_method(connection, detached)
+            await self.objects.tell(connection, told)
+            return reply(render(detached))
+
+        return await self.objects.once(call, mutate, ObjectType.PAYMENT_METHOD)
 
 
 def _merged(old: BillingDetails, call: Call, given: BillingDetailsParam) -> BillingDetails:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.charge import Charge
 from payments.domain.errors import InvalidRequest
+from payments.domain.event import ObjectType
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
@@ -87,6 +88,7 @@ class Refunds:
             reason=params.reason,
             metadata=merge_metadata({}, params.metadata),
         )
+        counted = charge.with_refunded(amount)
         claim = claim_of(call, response_event=new_id("evt"))
         attempt = attempt_on(
             intent,
@@ -100,18 +102,18 @@ class Refunds:
             outcome_event=answer_id(claim),
             origin=call.origin,
         )
-        intent = replace(intent, version=intent.version + 1, open_attempt=attempt.id)
+        # The intent stays as it is: a refund may take days at a bank, and nothing else waits for it. The charge counts it from now on.
         unit = Begin(
             unit=call.request_id,
             merchant_id=charge.merchant_id,
             livemode=charge.livemode,
             claim=claim,
-            changed_intent=intent,
-            refund=refund,
+            creates=[refund],
+            changes=[counted],
             attempt=attempt,
         )
-        work = OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=charge, refund=refund)
-        return await self.steps.take(call, unit, work)
+        work = OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=counted, refund=refund)
+        return await self.steps.take(call, unit, work, answers=ObjectType.REFUND)
 
     async def _paid(self, call: Call, params: _CreateParams) -> tuple[PaymentIntent, Charge]:
         """Return what is to be refunded."""

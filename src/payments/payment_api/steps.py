@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from payments.domain.errors import ObjectLocked, OutcomePending
-from payments.domain.event import Event
+from payments.domain.event import Event, ObjectType
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.principal import KeyKind
 from payments.payment_api.handover import HandoverClient
@@ -45,9 +45,9 @@ class Steps:
     clock: Clock
     lease_seconds: float
 
-    async def take(self, call: Call, unit: Begin, work: OpenAttempt | None) -> Reply:
-        """Take a step and answer the call; `work` is the unit's attempt with all that carrying it out takes."""
-        check_expandable(call, "payment_intent" if unit.refund is None else "refund")
+    async def take(self, call: Call, unit: Begin, work: OpenAttempt | None, *, answers: ObjectType = ObjectType.PAYMENT_INTENT) -> Reply:
+        """Take a step and answer the call with an object of the kind `answers`; `work` is the unit's attempt with all that carrying it out takes."""
+        check_expandable(call, answers)
         deadline = self.lease_end()
         if not await self.begin(unit):
             return await self.answered(call, await self.idempotency.replay(call))
@@ -55,7 +55,7 @@ class Steps:
         return await self.answered(call, answer_of(event))
 
     async def begin(self, unit: Begin) -> bool:
-        """Commit 1. False when another request owns the idempotency key; raises `ObjectLocked` when the payment moved on or is moving."""
+        """Commit 1. False when another request owns the idempotency key; raises `ObjectLocked` when something moved on or is moving."""
         begun = await self.begins.submit(unit.encoded())
         if begun is Begun.LOCKED:
             raise ObjectLocked

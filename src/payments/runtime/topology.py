@@ -204,6 +204,8 @@ INTERNAL_PATH_PREFIX = "/internal/"
 
 CHALLENGE_PATH = "/pay/authenticate/{mode}/{merchant}/{intent}"
 """The hosted 3-D Secure page of payment-api, which transaction-processor links to."""
+CHALLENGE_PARAMETER = "challenge"
+"""In the query of such a link: the attempt that asked for authentication. What the cardholder approves is what it was about, and nothing later."""
 
 
 def route(path: str) -> Service:

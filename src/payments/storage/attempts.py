@@ -106,3 +106,17 @@ class Attempts:
             msgspec.json.encode(attempt).decode(),
         )
         return opened is not None
+
+    async def open_refund_failure(self, attempt: Attempt) -> bool:
+        """Record that a refund's failure is being booked; False when it was recorded before."""
+        opened: bool | None = await self._pool.fetchval(
+            _SQL["open_refund_failure"],
+            attempt.merchant_id,
+            attempt.livemode,
+            attempt.id,
+            attempt.payment_intent,
+            attempt.created,
+            self._lease_seconds,
+            msgspec.json.encode(attempt).decode(),
+        )
+        return opened is not None

@@ -36,7 +36,7 @@ JOIN payments.payment_intents i ON i.merchant_id = a.merchant_id AND i.livemode 
 JOIN payments.refunds r ON r.merchant_id = a.merchant_id AND r.livemode = a.livemode AND r.id = a.document ->> 'refund'
 WHERE a.merchant_id = $1 AND a.livemode = $2 AND a.id = $3;
 
--- open_follow_up: start what nobody asked for (an expired hold, a failed refund), unless the intent moved on
+-- open_follow_up: start what nobody asked for, the release of an expired hold, unless the intent moved on
 WITH changed AS (
     UPDATE payments.payment_intents SET version = $5, open_attempt = $6, document = $7
     WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4 AND open_attempt IS NULL
@@ -44,4 +44,10 @@ WITH changed AS (
 )
 INSERT INTO payments.attempts (merchant_id, livemode, id, payment_intent, created, lease_until, document)
 SELECT merchant_id, livemode, $6, $3, $8, now() + $9::double precision * interval '1 second', $10 FROM changed
+RETURNING true;
+
+-- open_refund_failure: start to book that a refund failed after all, once: its id follows from the refund's
+INSERT INTO payments.attempts (merchant_id, livemode, id, payment_intent, created, lease_until, document)
+VALUES ($1, $2, $3, $4, $5, now() + $6::double precision * interval '1 second', $7)
+ON CONFLICT DO NOTHING
 RETURNING true;

@@ -15,11 +15,16 @@ CHECKS = {
     "foreign_transfers": "each transfer stays in one currency and mode",
     "wrong_changes": "each capture, fee and refund has exactly its transfers",
     "unexplained_postings": "each transfer has its balance transaction or attempt",
-    "wrong_charges": "each charge agrees with its balance transactions",
+    "wrong_charges": "each charge agrees with its balance transactions and refunds",
+    "over_captured": "nothing was captured beyond what was authorized",
+    "over_refunded": "nothing was returned, or is on its way back, beyond what was captured",
+    "wrong_columns": "each row's columns agree with its object",
+    "forgotten_customers": "no card belongs to a deleted customer",
     "wrong_intents": "each payment intent agrees with its charges",
     "wrong_holds": "each hold in the ledger is a capturable amount",
     "wrong_refunds": "each refund agrees with its balance transactions",
     "events_without_objects": "each event has its object",
+    "differing_events": "two events of one object and version never differ",
     "double_approvals": "the sandbox acquirer approved nothing twice, and nothing behind our back",
 }
 """What is proven, by the query that looks for the opposite."""

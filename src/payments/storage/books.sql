@@ -50,21 +50,63 @@ WHERE CASE WHEN t.phase = 'posted'
     THEN NOT EXISTS (SELECT FROM payments.balance_transactions b WHERE b.id = t.posting)
     ELSE NOT EXISTS (SELECT FROM payments.attempts a WHERE a.id = t.posting) END;
 
--- wrong_charges: what a charge says was captured and returned is what its balance transactions say
+-- wrong_charges: what a charge says was captured is what its balance transactions say, and what it says was returned is what its refunds say, those on their way included
 WITH captured AS (
     SELECT merchant_id, livemode, source AS charge, sum(amount) AS amount FROM payments.balance_transactions WHERE type = 'charge' GROUP BY 1, 2, 3
 ), returned AS (
-    SELECT r.merchant_id, r.livemode, r.charge, -sum(b.amount) AS amount
+    SELECT r.merchant_id, r.livemode, r.charge, sum(r.amount) AS amount
     FROM payments.refunds r
-    JOIN payments.balance_transactions b ON b.merchant_id = r.merchant_id AND b.livemode = r.livemode AND b.source = r.id
+    WHERE r.status IN ('pending', 'requires_action', 'succeeded') AND NOT EXISTS (
+        -- The previous version's code kept the intent locked instead, and counted a refund when it was approved.
+        SELECT FROM payments.payment_intents i JOIN payments.attempts a ON a.merchant_id = i.merchant_id AND a.livemode = i.livemode AND a.id = i.open_attempt
+        WHERE i.merchant_id = r.merchant_id AND i.livemode = r.livemode AND i.id = r.payment_intent AND a.document ->> 'refund' = r.id AND r.status = 'pending')
     GROUP BY 1, 2, 3
 )
 SELECT c.id FROM payments.charges c
 LEFT JOIN captured k ON k.merchant_id = c.merchant_id AND k.livemode = c.livemode AND k.charge = c.id
 LEFT JOIN returned r ON r.merchant_id = c.merchant_id AND r.livemode = c.livemode AND r.charge = c.id
 WHERE c.amount_captured <> coalesce(k.amount, 0)
-    OR c.amount_captured > c.amount
+    -- A hold that the previous version's code canceled says that it was returned.
     OR (c.amount_refunded <> coalesce(r.amount, 0) AND NOT (c.amount_captured = 0 AND c.amount_refunded = c.amount));
+
+-- over_captured: captured and capturable together are no more than what was authorized
+SELECT c.id FROM payments.charges c WHERE c.amount_captured > c.amount
+UNION ALL
+SELECT i.id FROM payments.payment_intents i WHERE i.amount_received + i.amount_capturable > i.amount
+UNION ALL
+SELECT c.id FROM payments.charges c JOIN payments.payment_intents i ON i.merchant_id = c.merchant_id AND i.livemode = c.livemode AND i.id = c.payment_intent
+WHERE c.status = 'succeeded' AND i.amount_received + i.amount_capturable > c.amount;
+
+-- over_refunded: what was returned of a charge, or is on its way back, is no more than what was captured of it
+SELECT c.id FROM payments.charges c WHERE c.amount_refunded > c.amount_captured AND NOT (c.amount_captured = 0 AND c.amount_refunded = c.amount)
+UNION ALL
+SELECT c.id FROM payments.charges c JOIN payments.refunds r ON r.merchant_id = c.merchant_id AND r.livemode = c.livemode AND r.charge = c.id
+WHERE r.status IN ('pending', 'requires_action', 'succeeded')
+GROUP BY c.merchant_id, c.livemode, c.id HAVING sum(r.amount) > c.amount_captured;
+
+-- wrong_columns: what SQL decides by is what the object says
+SELECT id FROM payments.payment_intents
+WHERE (version, status, amount, currency) <>
+        (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency')
+    OR (amount_received, amount_capturable) <>
+        (coalesce((document ->> 'amount_received')::bigint, 0), coalesce((document ->> 'amount_capturable')::bigint, 0))
+    OR open_attempt IS DISTINCT FROM document ->> 'open_attempt'
+UNION ALL
+SELECT id FROM payments.charges
+WHERE (version, status, amount_captured, amount_refunded) <>
+    (coalesce((document ->> 'version')::integer, 1), document ->> 'status', coalesce((document ->> 'amount_captured')::bigint, 0),
+     coalesce((document ->> 'amount_refunded')::bigint, 0))
+UNION ALL
+SELECT id FROM payments.refunds
+WHERE (version, status, amount) <> (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint)
+UNION ALL
+SELECT id FROM payments.payment_methods
+WHERE version <> coalesce((document ->> 'version')::integer, 1) OR customer IS DISTINCT FROM document ->> 'customer';
+
+-- forgotten_customers: no card belongs to a customer who was deleted
+SELECT m.id, m.customer FROM payments.payment_methods m
+JOIN payments.customers c ON c.merchant_id = m.merchant_id AND c.livemode = m.livemode AND c.id = m.customer
+WHERE c.deleted;
 
 -- wrong_intents: an intent's money is its charges' money
 WITH charged AS (
@@ -109,6 +151,10 @@ WHERE NOT CASE e.object_type
     WHEN 'customer' THEN EXISTS (SELECT FROM payments.customers o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     ELSE false
 END;
+
+-- differing_events: an object has one content at each of its versions, whichever event tells of it
+SELECT object_id, object_version FROM payments.events
+GROUP BY merchant_id, livemode, object_type, object_id, object_version HAVING min(snapshot::text) <> max(snapshot::text);
 
 -- double_approvals: the sandbox acquirer approved no payment intent's authorization twice, and nothing that we don't know of
 SELECT j.reference FROM simulator.journal j LEFT JOIN payments.attempts a ON a.id = j.reference

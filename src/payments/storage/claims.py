@@ -36,7 +36,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     """The response itself, for mutations without an event."""
 
 
-def claim_row(unit: str, claim: Claim | None, *, merchant_id: int, livemode: bool, changes_intent: bool) -> bytes:
+def claim_row(unit: str, claim: Claim | None, *, merchant_id: int, livemode: bool) -> bytes:
     """Encode a unit of commit 1 with its claim, or without one."""
     return msgspec.json.encode(
         {
@@ -48,7 +48,6 @@ def claim_row(unit: str, claim: Claim | None, *, merchant_id: int, livemode: boo
             "fingerprint": claim.fingerprint if claim else None,
             "created": claim.created if claim else None,
             "response_event": claim.response_event if claim else None,
-            "changes_intent": changes_intent,
         }
     )
 

@@ -16,7 +16,14 @@ from payments.domain.errors import Overloaded
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 
-_ROW_FAULTS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError, ValueError, TypeError)
+_ROW_FAULTS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.DeadlockDetectedError,
+    ValueError,
+    TypeError,
+)
 """Failures that one row causes. Everything else concerns the whole batch."""
 
 

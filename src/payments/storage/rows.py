@@ -4,7 +4,6 @@ Rows are encoded when they are handed in, so that a batch is joined, not encoded
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
@@ -12,6 +11,7 @@ from payments.domain.attempt import Attempt
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.charge import Charge
 from payments.domain.event import Event
+from payments.domain.outcome import Outcome
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
@@ -19,8 +19,8 @@ from payments.domain.refund import Refund
 _encode = msgspec.json.Encoder().encode
 
 
-def intent_row(unit: str, intent: PaymentIntent, **extra: Any) -> bytes:
-    """Encode a row of `payment_intents`; `extra` are columns of the unit itself."""
+def intent_row(unit: str, intent: PaymentIntent) -> bytes:
+    """Encode a row of `payment_intents`."""
     return _encode(
         {
             "unit": unit,
@@ -38,13 +38,35 @@ def intent_row(unit: str, intent: PaymentIntent, **extra: Any) -> bytes:
             "customer": intent.customer,
             "capture_before": intent.capture_before,
             "document": intent,
-            **extra,
         }
     )
 
 
-def payment_method_row(unit: str, method: PaymentMethod, sealed_number: str) -> bytes:
-    """Encode a row of `payment_methods`."""
+def settled_row(attempt: Attempt, intent: PaymentIntent | None, *, outcome: Outcome, closes: bool) -> bytes:
+    """Encode an attempt with its outcome, and the intent that it advances, if any."""
+    row: dict[str, object] = {
+        "unit": attempt.id,
+        "merchant_id": attempt.merchant_id,
+        "livemode": attempt.livemode,
+        "outcome": outcome,
+        "closes": closes,
+    }
+    if intent is not None:
+        row |= {
+            "id": intent.id,
+            "version": intent.version,
+            "status": intent.status,
+            "open_attempt": intent.open_attempt,
+            "amount_capturable": intent.amount_capturable,
+            "amount_received": intent.amount_received,
+            "capture_before": intent.capture_before,
+            "document": intent,
+        }
+    return _encode(row)
+
+
+def payment_method_row(unit: str, method: PaymentMethod, sealed_number: str | None = None) -> bytes:
+    """Encode a row of `payment_methods`; only a new one comes with its sealed number."""
     return _encode(
         {
             "unit": unit,
@@ -157,6 +179,9 @@ def event_row(unit: str, event: Event) -> bytes:
             "idempotency_key": event.origin.idempotency_key,
         }
     )
+
+
+NO_ROWS = "[]"
 
 
 def json_array(rows: Iterable[bytes]) -> str:

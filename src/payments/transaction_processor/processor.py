@@ -29,6 +29,9 @@ from payments.transaction_processor.settlement import Terms, settlement_of
 
 ATTEMPT_AGE_SECONDS_MAX = 600
 """An order that never reached the acquirer is not sent any more when it is older: the customer has left."""
+_MOVED_PAUSE_SECONDS_MIN = 0.002
+_MOVED_PAUSE_SECONDS_MAX = 0.1
+"""Between two tries to settle on an object that others are changing: about as long as a commit takes, and ever longer."""
 _COMMIT_RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
@@ -93,9 +96,10 @@ class Processor:
             return Unknown(reason=type(failure).__name__)
 
     async def _settle(self, work: OpenAttempt, outcome: Outcome | NotFound) -> Event | None:
-        """Commit the outcome. When the intent changed in the meantime (its metadata, say), settle again on what it is now."""
+        """Commit the outcome. When an object changed in the meantime (its metadata, say), or is changing, settle again on what it is then."""
         attempt = work.attempt
         current: OpenAttempt | None = work
+        pause_seconds = _MOVED_PAUSE_SECONDS_MIN
         while current is not None:
             settlement = settlement_of(current, _known(outcome), await self._terms(attempt))
             if settlement is None:
@@ -104,6 +108,8 @@ class Processor:
                 self.waker.wake()
                 self._count(attempt, outcome)
                 return next((event for event in settlement.events if event.id == attempt.outcome_event), None)
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, _MOVED_PAUSE_SECONDS_MAX)
             current = await self.attempts.load(attempt)
         return await find_event(self.pool, attempt.merchant_id, attempt.livemode, attempt.outcome_event)
 

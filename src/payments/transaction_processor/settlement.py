@@ -5,18 +5,21 @@ Every function takes the attempt with its objects as they are, and returns them 
 
 from dataclasses import dataclass
 from typing import TypeVar, assert_never
+from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
 from payments.domain.attempt import Attempt, AttemptKind
 from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.charge import Charge
 from payments.domain.event import Event, EventObject, event_of
 from payments.domain.fees import FeeSchedule
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
 from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, NextAction, PaymentIntent
+from payments.domain.refund import Refund
 from payments.ledger import postings
 from payments.runtime.ids import new_id
-from payments.runtime.topology import CHALLENGE_PATH
+from payments.runtime.topology import CHALLENGE_PARAMETER, CHALLENGE_PATH
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
 from payments.transaction_processor.judgement import charge_of, payment_error_of
@@ -27,6 +30,8 @@ CAPTURE_WINDOW_SECONDS = 7 * 24 * 3600
 """How long a hold lasts."""
 AVAILABILITY_SECONDS = 2 * 24 * 3600
 """When captured funds become available."""
+EXPIRED = "expired"
+"""The cancellation reason of a hold that nobody captured in time. Source: Stripe, version 2025-03-31, which said `automatic` before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def _purchased(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement
         latest_charge=charge.id,
     )
     return Settlement(
-        attempt=attempt.id,
+        attempt=attempt,
         outcome=outcome,
         intent=intent,
         charge=charge,
@@ -119,7 +124,7 @@ def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
         latest_charge=charge.id,
     )
     return Settlement(
-        attempt=attempt.id,
+        attempt=attempt,
         outcome=outcome,
         intent=intent,
         charge=charge,
@@ -143,7 +148,7 @@ def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
         last_payment_error=payment_error_of(work, outcome),
     )
     return Settlement(
-        attempt=attempt.id,
+        attempt=attempt,
         outcome=outcome,
         intent=intent,
         charge=charge,
@@ -152,17 +157,17 @@ def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
 
 
 def _challenged(work: OpenAttempt, outcome: AuthenticationRequired, terms: Terms) -> Settlement:
-    """The cardholder has to authenticate on our challenge page."""
+    """The cardholder has to authenticate on our challenge page, for what this attempt was about: the link names it."""
     intent = work.intent
     page = CHALLENGE_PATH.format(mode="live" if intent.livemode else "test", merchant=intent.merchant_id, intent=intent.id)
     action = NextAction(
         type="redirect_to_url" if intent.return_url else "use_stripe_sdk",
-        url=terms.public_url + page + f"?client_secret={intent.client_secret}",
+        url=terms.public_url + page + f"?{urlencode({'client_secret': intent.client_secret, CHALLENGE_PARAMETER: work.attempt.id})}",
         return_url=intent.return_url,
     )
     intent = _advance(intent, IntentStatus.REQUIRES_ACTION, next_action=action)
     return Settlement(
-        attempt=work.attempt.id,
+        attempt=work.attempt,
         outcome=outcome,
         intent=intent,
         events=[_answer("payment_intent.requires_action", intent, work, terms)],
@@ -175,8 +180,9 @@ def _processing(work: OpenAttempt, outcome: Unknown, terms: Terms) -> Settlement
         return None
     intent = replace(work.intent, version=work.intent.version + 1)
     return Settlement(
-        attempt=work.attempt.id,
+        attempt=work.attempt,
         outcome=outcome,
+        closes=False,
         intent=intent,
         events=[_answer("payment_intent.processing", intent, work, terms)],
     )
@@ -189,7 +195,7 @@ def _capture(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | 
         case Declined():
             intent = _advance(work.intent, IntentStatus.REQUIRES_CAPTURE, last_payment_error=payment_error_of(work, outcome))
             return Settlement(
-                attempt=work.attempt.id,
+                attempt=work.attempt,
                 outcome=outcome,
                 intent=intent,
                 events=[_answer("payment_intent.payment_failed", intent, work, terms)],
@@ -223,7 +229,7 @@ def _captured(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
     )
     books = _books(attempt, terms)
     return Settlement(
-        attempt=attempt.id,
+        attempt=attempt,
         outcome=outcome,
         intent=intent,
         charge=charge,
@@ -241,12 +247,11 @@ def _captured(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
 
 
 def _void(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
-    """The hold is given up. An acquirer that declines to void has no hold left, which comes to the same."""
+    """The hold is given up or ran out; nothing is returned. An acquirer that declines to void has no hold left, which comes to the same."""
     if isinstance(outcome, Unknown | AuthenticationRequired):
         return None
     attempt, charge = work.attempt, _loaded(work.charge)
-    if not charge.captured:
-        charge = replace(charge, version=charge.version + 1, refunded=True, amount_refunded=charge.amount, capture_before=None)
+    charge = replace(charge, version=charge.version + 1, capture_before=None)
     intent = _advance(
         work.intent,
         IntentStatus.CANCELED,
@@ -255,81 +260,68 @@ def _void(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | Non
         canceled_at=terms.now,
         cancellation_reason=attempt.cancellation_reason,
     )
+    expired = [_event("charge.expired", charge, work, terms)] if attempt.cancellation_reason == EXPIRED else []
     return Settlement(
-        attempt=attempt.id,
+        attempt=attempt,
         outcome=outcome,
         intent=intent,
         charge=charge,
         transfers=postings.hold_release(_books(attempt, terms), attempt.id, work.intent.amount_capturable, terms.now),
-        events=[_event("charge.refunded", charge, work, terms), _answer("payment_intent.canceled", intent, work, terms)],
+        events=[*expired, _answer("payment_intent.canceled", intent, work, terms)],
     )
 
 
 def _refund(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
+    """What becomes of a refund that its charge counts since it was recorded."""
     attempt, refund, charge = work.attempt, _loaded(work.refund), _loaded(work.charge)
-    event_type = "refund.updated" if work.answered else "refund.created"
+    intent = _unlocked(work)
+    if intent is not None:  # recorded by the previous version's code, which counted a refund only when it was approved
+        charge = charge.with_refunded(attempt.amount)
     match outcome:
         case Approved():
-            change = BalanceTransaction(
-                id=new_id("txn"),
-                merchant_id=attempt.merchant_id,
-                livemode=attempt.livemode,
-                created=terms.now,
-                amount=-attempt.amount,
-                currency=attempt.currency,
-                type="refund",
-                source=refund.id,
-                available_on=terms.now,
-            )
+            change = _refund_transaction(work, refund, -attempt.amount, "refund", terms)
             refund = replace(refund, version=refund.version + 1, status="succeeded", balance_transaction=change.id)
-            returned = charge.amount_refunded + attempt.amount
-            charge = replace(charge, version=charge.version + 1, amount_refunded=returned, refunded=returned == charge.amount_captured)
             return Settlement(
-                attempt=attempt.id,
+                attempt=attempt,
                 outcome=outcome,
-                intent=_close(work.intent),
-                charge=charge,
+                intent=intent,
+                charge=None if intent is None else charge,
                 refund=refund,
                 balance_transactions=[change],
                 transfers=postings.refund(_books(attempt, terms), change.id, attempt.amount, terms.now),
-                events=[_event("charge.refunded", charge, work, terms), _answer(event_type, refund, work, terms)],
+                events=_refund_told(refund, charge, work, terms),
             )
         case Declined():
             refund = replace(refund, version=refund.version + 1, status="failed", failure_reason="declined")
             return Settlement(
-                attempt=attempt.id,
+                attempt=attempt,
                 outcome=outcome,
-                intent=_close(work.intent),
+                intent=intent,
+                charge=charge.with_refunded(-attempt.amount) if intent is None else None,
                 refund=refund,
-                events=[_answer(event_type, refund, work, terms), _event("refund.failed", refund, work, terms)],
+                events=[*_refund_told(refund, None, work, terms), _event("refund.failed", refund, work, terms)],
             )
         case Unknown() | AuthenticationRequired():
             if work.answered:
                 return None
-            return Settlement(
-                attempt=attempt.id,
-                outcome=outcome,
-                intent=replace(work.intent, version=work.intent.version + 1),
-                events=[_answer(event_type, refund, work, terms)],
-            )
+            counted = charge if intent is None else None
+            return Settlement(attempt=attempt, outcome=outcome, closes=False, events=_refund_told(refund, counted, work, terms))
         case _ as never:
             assert_never(never)
+
+
+def _refund_told(refund: Refund, charge: Charge | None, work: OpenAttempt, terms: Terms) -> list[Event]:
+    """Build the events of a refund, with its charge where that shows it: what is new at first, what changed later."""
+    if work.answered:
+        return [_event("charge.refund.updated", refund, work, terms), _answer("refund.updated", refund, work, terms)]
+    shown = [] if charge is None else [_event("charge.refunded", charge, work, terms)]
+    return [*shown, _answer("refund.created", refund, work, terms)]
 
 
 def _refund_failure(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement:
     """A refund that was booked didn't reach the cardholder: the merchant gets the amount back, by a reversing transfer."""
     attempt, refund, charge = work.attempt, _loaded(work.refund), _loaded(work.charge)
-    change = BalanceTransaction(
-        id=new_id("txn"),
-        merchant_id=attempt.merchant_id,
-        livemode=attempt.livemode,
-        created=terms.now,
-        amount=attempt.amount,
-        currency=attempt.currency,
-        type="refund_failure",
-        source=refund.id,
-        available_on=terms.now,
-    )
+    change = _refund_transaction(work, refund, attempt.amount, "refund_failure", terms)
     refund = replace(
         refund,
         version=refund.version + 1,
@@ -337,12 +329,11 @@ def _refund_failure(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settle
         failure_reason="unknown",
         failure_balance_transaction=change.id,
     )
-    charge = replace(charge, version=charge.version + 1, amount_refunded=charge.amount_refunded - attempt.amount, refunded=False)
     return Settlement(
-        attempt=attempt.id,
+        attempt=attempt,
         outcome=outcome,
-        intent=_close(work.intent),
-        charge=charge,
+        intent=_unlocked(work),
+        charge=charge.with_refunded(-attempt.amount),
         refund=refund,
         balance_transactions=[change],
         transfers=postings.refund_reversal(_books(attempt, terms), change.id, attempt.amount, terms.now),
@@ -368,9 +359,25 @@ def _advance(intent: PaymentIntent, status: IntentStatus, **changes: object) -> 
     return replace(intent, version=intent.version + 1, open_attempt=None, status=status, **changes)
 
 
-def _close(intent: PaymentIntent) -> PaymentIntent:
-    """Close the attempt of a step that leaves the status as it is."""
-    return replace(intent, version=intent.version + 1, open_attempt=None)
+def _unlocked(work: OpenAttempt) -> PaymentIntent | None:
+    """Return the intent without this attempt, if it is on it: the previous version's code kept an intent locked while it was refunded."""
+    intent = work.intent
+    return replace(intent, version=intent.version + 1, open_attempt=None) if intent.open_attempt == work.attempt.id else None
+
+
+def _refund_transaction(work: OpenAttempt, refund: Refund, amount: int, change_type: str, terms: Terms) -> BalanceTransaction:
+    attempt = work.attempt
+    return BalanceTransaction(
+        id=new_id("txn"),
+        merchant_id=attempt.merchant_id,
+        livemode=attempt.livemode,
+        created=terms.now,
+        amount=amount,
+        currency=attempt.currency,
+        type=change_type,
+        source=refund.id,
+        available_on=terms.now,
+    )
 
 
 def _capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool, terms: Terms) -> BalanceTransaction:

@@ -17,8 +17,10 @@ from payments.storage.attempts import Attempts
 from payments.storage.availability import release_available_funds
 from payments.storage.database import Pool
 from payments.transaction_processor.processor import Processor
+from payments.transaction_processor.settlement import EXPIRED
 
 _BATCH = 100
+_FAILURE_PREFIX = "rff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +82,8 @@ class Sweeper:
                 await self.processor.acquirer.acknowledge(report)
                 continue
             refund, intent = found
-            attempt = refund_failure_attempt(refund, intent, int(self.clock.now()))
-            changed = replace(intent, version=intent.version + 1, open_attempt=attempt.id)
-            if refund.status == "succeeded" and await self.attempts.open_follow_up(changed, attempt):
+            attempt = refund_failure_attempt(report.reference, refund, intent, int(self.clock.now()))
+            if refund.status == "succeeded" and await self.attempts.open_refund_failure(attempt):
                 await self.processor.resolve(attempt)
                 booked += 1
         return booked
@@ -98,12 +99,12 @@ class Sweeper:
         return 0
 
 
-def refund_failure_attempt(refund: Refund, intent: PaymentIntent, now: int) -> Attempt:
-    """Build the attempt that books a refund's failure."""
+def refund_failure_attempt(reference: str, refund: Refund, intent: PaymentIntent, now: int) -> Attempt:
+    """Build the attempt that books a refund's failure; its id follows from `reference`, the refund's attempt, so that it can't be booked twice."""
     return attempt_on(
         intent,
         AttemptKind.REFUND_FAILURE,
-        new_id("att"),
+        f"{_FAILURE_PREFIX}_{reference.partition('_')[2]}",
         created=now,
         charge=refund.charge,
         amount=refund.amount,
@@ -126,5 +127,5 @@ def void_attempt(intent: PaymentIntent, now: int) -> Attempt:
         amount=intent.amount_capturable,
         payment_method=intent.payment_method,
         outcome_event=new_id("evt"),
-        cancellation_reason="automatic",
+        cancellation_reason=EXPIRED,
     )
