@@ -1,12 +1,16 @@
 """API keys: found by their keyed hash, refused when revoked, never stored."""
 
+import asyncio
 import base64
+import gc
+import tracemalloc
+from typing import Any
 
 import pytest
 
-from payments.domain.errors import AuthenticationFailed
-from payments.domain.principal import KeyKind
-from payments.storage.database import Connection, open_pool
+from payments.domain.errors import AuthenticationFailed, Overloaded
+from payments.domain.principal import KeyKind, Principal
+from payments.storage.database import Connection, Pool, open_pool
 from payments.storage.keys import UnknownKeyError, create_key, create_merchant, list_keys, revoke_key
 from payments.wire.auth import REMEMBERED_SECONDS, Authenticator
 from tests.integration.builders import FakeClock
@@ -47,3 +51,68 @@ async def test_the_key_itself_is_nowhere_in_the_database(connection: Connection)
     stored = str(await connection.fetch("SELECT k::text FROM payments.api_keys k"))
     assert key.plaintext[:-4] not in stored
     assert key.plaintext.removeprefix("pk_test_").encode().hex() not in stored
+
+
+async def test_wrong_keys_cost_no_memory_and_few_look_ups(database_url: str, connection: Connection) -> None:
+    key = await create_key(connection, await create_merchant(connection, "Test"), livemode=False, kind=KeyKind.SECRET, pepper=PEPPER)
+    async with open_pool(database_url, role="tap_payment_api", name="test") as pool:
+        counted = CountedPool(pool)
+        authenticator = Authenticator(counted, PEPPER, FakeClock())  # pyright: ignore[reportArgumentType]
+        await authenticator.authenticate(f"Bearer {key.plaintext}")
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            for number in range(200):
+                with pytest.raises(AuthenticationFailed) as refused:
+                    await authenticator.authenticate(f"Bearer sk_test_{number}{'x' * 30_000}")
+                assert len(refused.value.message) < 100
+            for number in range(2_000):
+                with pytest.raises(AuthenticationFailed):
+                    await authenticator.authenticate(f"Bearer sk_test_{number}")
+            gc.collect()
+            assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
+        finally:
+            tracemalloc.stop()
+        looked_up = counted.lookups
+        assert looked_up <= 2_001, "a key that is too long isn't looked up"
+        for _ in range(10):
+            with pytest.raises(AuthenticationFailed):
+                await authenticator.authenticate("Bearer sk_test_1999")
+            await authenticator.authenticate(f"Bearer {key.plaintext}")
+        assert counted.lookups == looked_up, "neither a wrong key nor the one in use is looked up again within a second"
+
+
+async def test_who_tries_keys_out_is_told_to_wait_and_others_go_on(database_url: str, connection: Connection) -> None:
+    key = await create_key(connection, await create_merchant(connection, "Test"), livemode=False, kind=KeyKind.SECRET, pepper=PEPPER)
+    async with open_pool(database_url, role="tap_payment_api", name="test") as pool:
+        counted = CountedPool(pool)
+        authenticator = Authenticator(counted, PEPPER, FakeClock())  # pyright: ignore[reportArgumentType]
+        await authenticator.authenticate(f"Bearer {key.plaintext}")
+        tried = await asyncio.gather(
+            *(authenticator.authenticate(f"Bearer sk_test_{number}") for number in range(1_000)),
+            authenticator.authenticate(f"Bearer {key.plaintext}"),
+            return_exceptions=True,
+        )
+        assert isinstance(tried[-1], Principal)
+        assert {type(each) for each in tried[:-1]} == {AuthenticationFailed, Overloaded}
+        assert counted.at_once_max <= 4
+
+
+class CountedPool:
+    """Counts the look-ups that go to the database."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.lookups = self.at_once = self.at_once_max = 0
+
+    async def fetchrow(self, query: str, *args: object) -> object:
+        self.lookups += 1
+        self.at_once += 1
+        self.at_once_max = max(self.at_once, self.at_once_max)
+        try:
+            return await self._pool.fetchrow(query, *args)
+        finally:
+            self.at_once -= 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)

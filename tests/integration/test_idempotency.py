@@ -1,19 +1,21 @@
 """A repeated request gets the first one's answer, and does nothing again."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator
 
+import msgspec
 import pytest
 
 from payments.domain.errors import IdempotencyMismatch
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.ids import new_id
 from payments.runtime.seal import Sealer
-from payments.storage.claims import KEPT_SECONDS
+from payments.storage.claims import KEPT_SECONDS, purge_expired
 from payments.storage.database import Connection, Pool, open_pool
 from payments.wire.api import Call, Reply
 from payments.wire.idempotency import Idempotency
-from tests.integration.builders import Key
+from tests.integration.builders import FakeClock, Key
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ async def pool(database_url: str) -> AsyncGenerator[Pool]:
 
 @pytest.fixture
 def idempotency(pool: Pool) -> Idempotency:
-    return Idempotency(pool, Sealer(Key()))
+    return Idempotency(pool, Sealer(Key()), FakeClock())
 
 
 def call(key: str | None = "k", *, merchant_id: int = 1, livemode: bool = False, endpoint: str = "POST /v1/x", **params: object) -> Call:
@@ -37,6 +39,8 @@ def call(key: str | None = "k", *, merchant_id: int = 1, livemode: bool = False,
         idempotency_key=key,
         endpoint=endpoint,
         api_version="2026-10-28.endive",
+        received_at=int(FakeClock().now()),
+        digest=Sealer(Key()).digest,
     )
 
 
@@ -111,3 +115,40 @@ async def test_a_stored_response_is_sealed(idempotency: Idempotency, connection:
     await idempotency.once(call(), Mutation())
     stored = await connection.fetchval("SELECT sealed_body FROM payments.idempotency_claims")
     assert b"whsec" not in stored
+
+
+async def test_no_digest_is_kept_that_could_be_searched_for(idempotency: Idempotency, connection: Connection) -> None:
+    """A card number and its security code are guessed in minutes where a bare digest over them is known."""
+    asked = call(card={"number": "4242424242424242", "cvc": "123"})
+    await idempotency.once(asked, Mutation())
+    kept: str = await connection.fetchval("SELECT fingerprint FROM payments.idempotency_claims")
+    assert (
+        kept
+        == asked.fingerprint
+        == Sealer(Key()).digest(asked.endpoint.encode() + b"\n" + msgspec.json.encode(asked.params, order="sorted"))
+    )
+    assert kept != Sealer(Key(b"o" * 32)).digest(asked.endpoint.encode() + b"\n" + msgspec.json.encode(asked.params, order="sorted"))
+    for algorithm in sorted(hashlib.algorithms_guaranteed - {"shake_128", "shake_256"}):
+        assert (
+            hashlib.new(algorithm, asked.endpoint.encode() + b"\n" + msgspec.json.encode(asked.params, order="sorted")).hexdigest()
+            not in kept
+        )
+
+
+@pytest.mark.parametrize("left", ["", "0" * 64])
+async def test_a_claim_of_the_previous_version_is_answered_and_not_made_again(
+    idempotency: Idempotency, connection: Connection, left: str
+) -> None:
+    mutation = Mutation()
+    first = await idempotency.once(call(a="1"), mutation)
+    await connection.execute("UPDATE payments.idempotency_claims SET fingerprint = $1", left)
+    assert (await idempotency.once(call(a="1"), mutation)).body == first.body
+    await purge_expired(connection, FakeClock().now())
+    assert await connection.fetchval("SELECT fingerprint FROM payments.idempotency_claims") == ""
+    assert mutation.runs == 1
+
+
+async def test_a_key_is_bound_to_its_endpoint(idempotency: Idempotency) -> None:
+    await idempotency.once(call(), Mutation())
+    with pytest.raises(IdempotencyMismatch, match=r"for the same endpoint they were first used for \('/v1/x'\)"):
+        await idempotency.once(call(endpoint="POST /v1/y"), Mutation())

@@ -52,9 +52,15 @@ class CardError(TapError):
 class IdempotencyMismatch(TapError):
     """An idempotency key came again with another request."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, *, endpoint: str | None = None) -> None:
+        """`endpoint`: the path that the key was first used for, if it is another one."""
+        bound = (
+            "with the same parameters they were first used with"
+            if endpoint is None
+            else f"for the same endpoint they were first used for ('{endpoint}')"
+        )
         super().__init__(
-            "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+            f"Keys for idempotent requests can only be used {bound}. "
             f"Try using a key other than '{key}' if you meant to execute a different request."
         )
 

@@ -63,9 +63,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         )
         wakeup = Wakeup(settings.database_url, credentials)
         dispatcher = Dispatcher(pool, wakeup, deliverer.wake, log)
+        idempotency = Idempotency(pool, sealer, clock)
         endpoints = WebhookEndpoints(
             pool=pool,
-            idempotency=Idempotency(pool, sealer),
+            idempotency=idempotency,
             deliveries=deliveries,
             sealer=sealer,
             clock=clock,
@@ -84,8 +85,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         yield build_api(
             [*endpoints.endpoints(), *Events(pool, deliveries, deliverer).endpoints()],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            digest=sealer.digest,
             log=log,
             is_healthy=lambda: is_healthy(pool),
+            replay=idempotency.seen,
         )
         for task in tasks:
             task.cancel()

@@ -37,8 +37,6 @@ class IntentUpdate:
         params = call.parse(UpdateParams)
         check_payer(params)
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
-        if (found := await self.steps.seen(call)) is not None:
-            return found
         if call.params.keys() - _ALWAYS:
             intent.expect(UPDATABLE_AMOUNT, "This PaymentIntent's parameters could not be updated", "updated")
         customer = await self.cards.customer(intent.merchant_id, intent.livemode, params.customer)

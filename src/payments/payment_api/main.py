@@ -53,7 +53,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         )
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False))
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
-        reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer), Waker(pool)
+        reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer, clock), Waker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
         handover = HandoverClient(session, settings.transaction_processor_url, settings.internal_api_key, clock, log)
@@ -87,8 +87,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
             ],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            digest=sealer.digest,
             log=log,
             is_healthy=lambda: is_healthy(pool),
+            replay=steps.seen,
             raw_routes=Challenge(steps, cards).routes(),
         )
         reporter.cancel()

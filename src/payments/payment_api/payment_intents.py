@@ -170,8 +170,6 @@ class PaymentIntents:
         intent = await self._find(call, params.client_secret)
         if call.principal.kind is KeyKind.PUBLISHABLE:
             check_browser(params, intent)
-        if (found := await self.steps.seen(call)) is not None:
-            return found
         intent.expect(CONFIRMABLE, "You cannot confirm this PaymentIntent", "confirmed")
         customer = await self.cards.customer(intent.merchant_id, intent.livemode, intent.customer)
         card = await self.cards.given(call.principal, params, customer=intent.customer, intent_id=intent.id) or await self.cards.of_intent(
@@ -202,8 +200,6 @@ class PaymentIntents:
         check_supported(call)
         params = call.parse(CaptureParams)
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
-        if (found := await self.steps.seen(call)) is not None:
-            return found
         intent.expect(CAPTURABLE, "This PaymentIntent could not be captured", "captured")
         amount = params.amount_to_capture or intent.amount_capturable
         if amount > intent.amount_capturable:
@@ -224,8 +220,6 @@ class PaymentIntents:
     async def _cancel(self, call: Call) -> Reply:
         params = call.parse(CancelParams)
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
-        if (found := await self.steps.seen(call)) is not None:
-            return found
         intent.expect(CANCELABLE, "You cannot cancel this PaymentIntent", "canceled")
         if intent.status is IntentStatus.REQUIRES_CAPTURE:
             return await self._follow_up(

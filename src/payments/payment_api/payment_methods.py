@@ -188,8 +188,6 @@ class PaymentMethods:
 
     async def _detach(self, call: Call) -> Reply:
         call.no_parameters()
-        if (found := await self.objects.idempotency.seen(call)) is not None:
-            return await self.reader.expanded(call, found)
         method = await self._stored(call)
         if method.customer is None:
             raise InvalidRequest(

@@ -68,8 +68,6 @@ class Refunds:
         not_supported(call.params, _NOT_SUPPORTED)
         params = call.parse(_CreateParams)
         intent, charge = await self._paid(call, params)
-        if (found := await self.steps.seen(call)) is not None:
-            return found
         amount = _refundable(charge, params.amount)
         method: PaymentMethod = await self.reader.get(call, "payment_method", charge.payment_method)
         now = int(self.steps.clock.now())

@@ -7,12 +7,9 @@ claim points at that id: whoever asks again, after whatever crash, is answered f
 import hmac
 from dataclasses import dataclass
 
-import msgspec
-
 from payments.domain.errors import ObjectLocked, OutcomePending
 from payments.domain.event import Event, ObjectType
 from payments.domain.payment_intent import PaymentIntent
-from payments.domain.principal import KeyKind
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.clock import Clock
 from payments.storage.attempts import OpenAttempt
@@ -27,9 +24,6 @@ from payments.wire.reading import Reader, check_expandable
 
 OUTCOME_WAIT_SECONDS = 25.0
 """How long a client is kept waiting for an outcome that got lost on its way, before it is told to ask again."""
-
-_SECRET_FIELDS = ("customer", "description", "latest_charge", "metadata", "receipt_email", "statement_descriptor", "transfer_group")
-"""What of a payment intent is the merchant's own business: browsers don't see it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +79,8 @@ class Steps:
         return None if found is None else await self.answered(call, found)
 
     async def answered(self, call: Call, result: Reply) -> Reply:
-        """Show the caller what it may see, expanded as it asked."""
-        if call.principal.kind is KeyKind.PUBLISHABLE:
-            return Reply(result.status, _for_browser(result.body), result.replayed, result.headers)
+        """Expand as the caller asked."""
         return await self.reader.expanded(call, result)
-
-
-def _for_browser(body: bytes) -> bytes:
-    decoded = msgspec.json.decode(body)
-    intent = decoded.get("error", {}).get("payment_intent") or decoded
-    for name in _SECRET_FIELDS:
-        intent.pop(name, None)
-    return msgspec.json.encode(decoded)
 
 
 def is_secret_of(intent: PaymentIntent, client_secret: str) -> bool:

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+DIGEST_PREFIX = "h1:"
+"""Of keyed digests, the first kind."""
 _NONCE_BYTES = 12
 _KEY_VERSION = 1
 
@@ -81,6 +83,7 @@ class Sealer:
         envelope = provider.envelope_key()
         self._aead = AESGCM(_derive(envelope, b"tap seal v1"))
         self._fingerprint_key = _derive(envelope, b"tap fingerprint v1")
+        self._digest_key = _derive(envelope, b"tap request digest v1")
 
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
         """Encrypt and bind to `context`."""
@@ -100,6 +103,10 @@ class Sealer:
         """Return 16 characters that are equal for equal values in one context, and tell nothing else."""
         digest = hmac.digest(self._fingerprint_key, context + b"\0" + plaintext, "sha256")
         return base64.b32encode(digest[:10]).decode("ascii")
+
+    def digest(self, plaintext: bytes) -> str:
+        """Return what is equal for equal values. It can be kept: without the envelope key nobody can try out what the value was."""
+        return DIGEST_PREFIX + base64.b64encode(hmac.digest(self._digest_key, plaintext, "sha256")).decode("ascii")
 
 
 def _derive(envelope: bytes, purpose: bytes) -> bytes:

@@ -26,7 +26,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: str
     path: str
     fingerprint: str
-    """Hex digest over the endpoint and the parameters."""
+    """Keyed digest over the endpoint and the parameters."""
     created: int
     """Unix seconds."""
     response_event: str | None = None
@@ -85,5 +85,6 @@ async def delete_expired(connection: Queries, merchant_id: int, livemode: bool, 
 
 
 async def purge_expired(connection: Queries, now: float) -> None:
-    """Forget all keys whose time is over."""
+    """Forget all keys whose time is over, and digests that no key protects."""
     await connection.execute(_SQL["purge_expired"], int(now) - KEPT_SECONDS)
+    await connection.execute(_SQL["forget_bare_digests"])

@@ -17,3 +17,6 @@ DELETE FROM payments.idempotency_claims WHERE merchant_id = $1 AND livemode = $2
 
 -- purge_expired: the claims of all merchants that are older than the time they are kept
 DELETE FROM payments.idempotency_claims WHERE created < $1;
+
+-- forget_bare_digests: those that the previous version's code wrote during a release, without a key
+UPDATE payments.idempotency_claims SET fingerprint = '' WHERE length(fingerprint) = 64;

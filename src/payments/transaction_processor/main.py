@@ -56,12 +56,13 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 credentials=credentials,
             )
         )
+        sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         attempts = Attempts(pool, lease_seconds=settings.attempt_lease_seconds)
         accounts = Accounts(pool)
         settlements = GroupCommit(PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).settle, name="settle")
         processor = Processor(
             acquirer=Simulator(PostgresJournal(journal_pool), clock),
-            sealer=CardSealer(Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))),
+            sealer=CardSealer(sealer),
             attempts=attempts,
             accounts=accounts,
             fees=FeeSchedules(pool, clock),
@@ -93,6 +94,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         yield build_api(
             BalanceApi(Reader(pool), accounts).endpoints(),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            digest=sealer.digest,
             log=log,
             is_healthy=lambda: is_healthy(pool),
             raw_routes=handover.routes(),

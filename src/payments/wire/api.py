@@ -3,7 +3,7 @@
 It speaks ASGI itself, because on the way of a payment every layer of middleware would cost more than the work it wraps.
 """
 
-import hashlib
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,25 +14,28 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from payments.domain.errors import InvalidRequest, PermissionDenied, TapError
+from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, PermissionDenied, TapError
 from payments.domain.event import Origin
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.topology import HEALTH_PATH
 from payments.wire.auth import Authenticator
-from payments.wire.errors import INTERNAL_ERROR, BodyTooLarge, MethodNotAllowed, UnknownPath, WireError, wire_error
-from payments.wire.form import Params, decode_form, decode_json
+from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
+from payments.wire.errors import INTERNAL_ERROR, MethodNotAllowed, UnknownPath, WireError, wire_error
+from payments.wire.form import Params
 from payments.wire.params import parse
+from payments.wire.request import Headers, check_ids, path_of, read_params
 from payments.wire.version import CURRENT, requested_version
 
-BODY_BYTES_MAX = 1024 * 1024
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
+_LOCKED_PAUSES_SECONDS = (0.005, 0.02, 0.06)
+"""A call that lost a race did nothing: it reads again what it acts on, after about as long as a commit takes. Then the client is told to."""
 
-Headers = dict[bytes, bytes]
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _canonical = msgspec.json.Encoder(order="sorted").encode
+_LOGGED_PATH_CHARACTERS_MAX = 500
 _VERSION_HEADER = (b"stripe-version", CURRENT.encode())
 
 
@@ -48,13 +51,17 @@ class Call:
     path: dict[str, str]
     """The path's own parameters, by name."""
     params: Params
-    """The body of a POST, the query of a GET or DELETE, without `expand`."""
+    """From the query and the body, without `expand`."""
     expand: tuple[str, ...]
     request_id: str
     idempotency_key: str | None
     endpoint: str
     """Method and path as called: an idempotency key is bound to it."""
     api_version: str
+    received_at: int
+    """Unix seconds."""
+    digest: Callable[[bytes], str] = field(repr=False)
+    """A keyed digest: what a call gives may be guessed, a card number above all, so nothing of it is kept that could be searched for."""
 
     def parse(self, cls: type[T]) -> T:
         """Convert the parameters to a struct; raises `InvalidRequest`."""
@@ -67,7 +74,7 @@ class Call:
     @property
     def fingerprint(self) -> str:
         """Return a digest over the endpoint and the parameters: equal requests have equal ones."""
-        return hashlib.sha256(self.endpoint.encode() + b"\n" + _canonical(self.params)).hexdigest()
+        return self.digest(self.endpoint.encode() + b"\n" + _canonical(self.params))
 
     @property
     def origin(self) -> Origin:
@@ -105,16 +112,27 @@ class Endpoint:
     """Publishable keys may call it; the handler decides what they see."""
 
 
+Replay = Callable[[Call], Awaitable[Reply | None]]
+"""Returns the answer that a call got when it was made before under its idempotency key; None when it wasn't, or has no key."""
+
+
+async def never_replayed(_: Call) -> Reply | None:
+    """For a service without idempotent operations."""
+    return None
+
+
 def build_api(
     endpoints: Sequence[Endpoint],
     *,
     authenticator: Authenticator,
+    digest: Callable[[bytes], str],
     log: Logger,
     is_healthy: Callable[[], Awaitable[bool]],
+    replay: Replay = never_replayed,
     raw_routes: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Build a service's ASGI application; `raw_routes` are served as they are (internal calls, pages)."""
-    front = _Front(authenticator, log)
+    front = _Front(authenticator, digest, replay, log)
     by_path: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -130,13 +148,14 @@ def build_api(
 
 
 class _Dispatch:
-    """Finds paths without placeholders by one look-up, and leaves the others to the router."""
+    """Routes by the path as it was sent. Finds paths without placeholders by one look-up, and leaves the others to the router."""
 
     def __init__(self, resources: Mapping[str, ASGIApp], router: ASGIApp) -> None:
         self._resources = resources
         self._router = router
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path"] = path_of(scope)
         resource = self._resources.get(scope["path"])
         if resource is None or scope["type"] != "http":
             await self._router(scope, receive, send)
@@ -153,6 +172,10 @@ class _Resource:
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "OPTIONS" and await answer_preflight(
+            scope, send, [each.method for each in self._endpoints.values() if each.publishable]
+        ):
+            return
         endpoint = self._endpoints.get(scope["method"])
         await self._front.answer(scope, receive, send, endpoint, MethodNotAllowed)
 
@@ -171,8 +194,10 @@ class _Unknown:
 class _Front:
     """What every call has in common."""
 
-    def __init__(self, authenticator: Authenticator, log: Logger) -> None:
+    def __init__(self, authenticator: Authenticator, digest: Callable[[bytes], str], replay: Replay, log: Logger) -> None:
         self._authenticator = authenticator
+        self._digest = digest
+        self._replay = replay
         self._log = log
 
     async def answer(
@@ -186,49 +211,65 @@ class _Front:
         """Call the endpoint, or answer with the error `otherwise`, and log one line."""
         started = time.perf_counter()
         request_id = new_id("req")
-        headers: Headers = dict(scope["headers"])
-        key = _text(headers, b"idempotency-key") if scope["method"] == "POST" else None
-        merchant_id: int | None = None
+        caller = _Caller()
         try:
-            if "\0" in scope["path"]:  # no id has one, and no database takes one
-                raise UnknownPath(scope["method"], scope["path"].replace("\0", "%00"))
+            caller.headers = Headers(scope["headers"])
+            if scope["method"] == "POST":
+                caller.key = caller.headers.get(b"idempotency-key")
             if endpoint is None:
                 raise otherwise(scope["method"], scope["path"])
-            call = await self._call(scope, receive, headers, endpoint, request_id, key)
-            merchant_id = call.principal.merchant_id
-            result = await endpoint.handler(call)
+            result = await self._serve(scope, receive, endpoint, request_id, caller)
         except TapError as refusal:
             result = _as_reply(wire_error(refusal))
         except Exception as failure:  # noqa: BLE001 - the client gets an answer, the log gets the place
             self._log.error(f"{scope['method']} {scope['path']}", failure)
             result = _as_reply(INTERNAL_ERROR)
-        await _send(send, result, request_id, key)
+        if caller.principal is not None and caller.principal.kind is KeyKind.PUBLISHABLE:
+            result.body = shown_to_browser(result.body)
+        await _send(send, result, request_id, caller, with_origin=endpoint is not None and endpoint.publishable)
         self._log.event(
             "request",
             method=scope["method"],
-            path=scope["path"],
+            path=scope["path"][:_LOGGED_PATH_CHARACTERS_MAX],
             status=result.status,
             duration_ms=round((time.perf_counter() - started) * 1000, 2),
             request_id=request_id,
-            merchant=merchant_id,
-            trace=_text(headers, b"x-amzn-trace-id") or _text(headers, b"traceparent"),
+            merchant=None if caller.principal is None else caller.principal.merchant_id,
+            trace=caller.headers.get(b"x-amzn-trace-id") or caller.headers.get(b"traceparent"),
         )
 
-    async def _call(self, scope: Scope, receive: Receive, headers: Headers, endpoint: Endpoint, request_id: str, key: str | None) -> Call:
-        principal = await self._authenticator.authenticate(_text(headers, b"authorization"))
+    async def _serve(self, scope: Scope, receive: Receive, endpoint: Endpoint, request_id: str, caller: "_Caller") -> Reply:
+        call = await self._call(scope, receive, endpoint, request_id, caller)
+        try:
+            return await self._handle(endpoint, call)
+        except (InvalidRequest, CardError, PermissionDenied):
+            # A repetition gets its first answer, whatever has become of the world since: a payment that was made isn't refused because its card is gone by now.
+            if call.idempotency_key is None or (found := await self._replay(call)) is None:
+                raise
+            return found
+
+    @staticmethod
+    async def _handle(endpoint: Endpoint, call: Call) -> Reply:
+        for pause_seconds in _LOCKED_PAUSES_SECONDS:
+            try:
+                return await endpoint.handler(call)
+            except ObjectLocked:
+                await asyncio.sleep(pause_seconds)
+        return await endpoint.handler(call)
+
+    async def _call(self, scope: Scope, receive: Receive, endpoint: Endpoint, request_id: str, caller: "_Caller") -> Call:
+        headers, key = caller.headers, caller.key
+        principal = caller.principal = await self._authenticator.authenticate(headers.get(b"authorization"))
         if principal.kind is KeyKind.PUBLISHABLE and not endpoint.publishable:
             raise PermissionDenied(
                 "This API call cannot be made with a publishable API key. Please use a secret API key.", code="secret_key_required"
             )
-        version = requested_version(_text(headers, b"stripe-version"))
+        _check_account(headers)
+        check_ids(scope["path_params"], endpoint.path)
+        version = requested_version(headers.get(b"stripe-version"))
         if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
             raise InvalidRequest(f"Idempotency keys must have between 1 and {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters.")
-        if scope["method"] == "POST":
-            body = await _read(receive, headers)
-            decode = decode_json if headers.get(b"content-type", b"").startswith(b"application/json") else decode_form
-            params = decode(body)
-        else:
-            params = decode_form(scope["query_string"])
+        params = await read_params(scope, receive, headers)
         return Call(
             principal=principal,
             path=scope["path_params"],
@@ -238,6 +279,33 @@ class _Front:
             idempotency_key=key,
             endpoint=f"{scope['method']} {scope['path']}",
             api_version=version,
+            received_at=int(self._authenticator.clock.now()),
+            digest=self._digest,
+        )
+
+
+class _Caller:
+    """What is known of who sent a request."""
+
+    __slots__ = ("headers", "key", "principal")
+
+    def __init__(self) -> None:
+        self.headers = _NO_HEADERS
+        self.key: str | None = None
+        self.principal: Principal | None = None
+
+
+_NO_HEADERS = Headers([])
+
+
+def _check_account(headers: Headers) -> None:
+    """Refuse a request on behalf of an account that isn't here, instead of carrying it out on the caller's own."""
+    account = headers.get(b"stripe-account") or headers.get(b"stripe-context")
+    if account:
+        raise PermissionDenied(
+            f"The provided key does not have access to account '{account[:100]}' (or that account does not exist). "
+            "Application access may have been revoked.",
+            code="account_invalid",
         )
 
 
@@ -250,41 +318,21 @@ def _expand(params: Params) -> tuple[str, ...]:
     return tuple(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - checked above
 
 
-def _text(headers: Headers, name: bytes) -> str | None:
-    value = headers.get(name)
-    return None if value is None else value.decode("latin-1")
-
-
-async def _read(receive: Receive, headers: Headers) -> bytes:
-    """Read the body, however its length was declared, and stop at the limit."""
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared) > BODY_BYTES_MAX:
-        raise BodyTooLarge(BODY_BYTES_MAX)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
-            raise BodyTooLarge(BODY_BYTES_MAX)
-    if message["type"] == "http.disconnect":
-        raise InvalidRequest("The client closed the connection before the request was complete.")
-    return body
-
-
 def _as_reply(error: WireError) -> Reply:
     return Reply(error.status, error.body, headers=error.headers)
 
 
-async def _send(send: Send, result: Reply, request_id: str, key: str | None) -> None:
+async def _send(send: Send, result: Reply, request_id: str, caller: _Caller, *, with_origin: bool) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(result.body)).encode()),
         (b"request-id", request_id.encode()),
         _VERSION_HEADER,
     ]
-    if key is not None:
-        headers.append((b"idempotency-key", key.encode("latin-1", "replace")))
+    if caller.key is not None:
+        headers.append((b"idempotency-key", caller.key.encode("latin-1", "replace")))
+    if with_origin and caller.headers.get(b"origin") is not None:
+        headers += allow_origin()
     if result.replayed:
         headers.append((b"idempotent-replayed", b"true"))
     headers += [(name.lower().encode(), value.encode()) for name, value in result.headers.items()]

@@ -6,8 +6,9 @@ A key's principal is remembered for a second, so a busy merchant costs one look-
 import asyncio
 import base64
 import binascii
+from dataclasses import dataclass, field
 
-from payments.domain.errors import AuthenticationFailed
+from payments.domain.errors import AuthenticationFailed, Overloaded
 from payments.domain.principal import Principal
 from payments.runtime.clock import Clock
 from payments.storage.database import Pool
@@ -15,7 +16,14 @@ from payments.storage.keys import find_principal, key_hash
 
 REMEMBERED_SECONDS = 1.0
 """How long a revoked key may still be accepted."""
-_REMEMBERED_KEYS_MAX = 10_000
+_KEYS_IN_USE_MAX = 10_000
+"""Keys that were found: who has none can't fill this."""
+_WRONG_KEYS_MAX = 1_000
+_LOOKUPS_AT_ONCE_MAX = 4
+"""Of keys that weren't found before: who tries keys out takes no more of the database than this."""
+_UNKNOWN_LOOKUPS_MAX = 256
+"""Different keys that wait for their turn."""
+KEY_CHARACTERS_MAX = 255
 
 _NO_KEY = (
     "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth "
@@ -23,50 +31,85 @@ _NO_KEY = (
 )
 
 
+@dataclass(slots=True)
+class _Known:
+    """A key that was found."""
+
+    hashed: bytes = field(repr=False)
+    until: float
+    lookup: "asyncio.Future[Principal | None]"
+
+
 class Authenticator:
     """Finds the principal of an `Authorization` header."""
 
     def __init__(self, pool: Pool, pepper: bytes, clock: Clock) -> None:
         """`pepper` is the key of the keyed hash under which API keys are stored."""
+        self.clock = clock
         self._pool = pool
         self._pepper = pepper
-        self._clock = clock
-        self._hashes: dict[str, bytes] = {}
-        self._remembered: dict[bytes, tuple[float, asyncio.Future[Principal | None]]] = {}
+        self._in_use: dict[str, _Known] = {}
+        self._wrong: dict[bytes, float] = {}
+        self._lookups: dict[bytes, asyncio.Future[Principal | None]] = {}
+        self._lookup_turns = asyncio.Semaphore(_LOOKUPS_AT_ONCE_MAX)
 
     async def authenticate(self, authorization: str | None) -> Principal:
-        """Return the caller; raises `AuthenticationFailed`."""
+        """Return the caller; raises `AuthenticationFailed`, and `Overloaded` while too many unknown keys are being tried."""
         key = _key_of(authorization)
-        principal = await self._find(self._hash(key))
+        known = self._in_use.get(key)
+        principal = await (self._find_unknown(key) if known is None else self._find_known(key, known))
         if principal is None:
-            shown = f"{key[:8]}{'*' * 12}{key[-4:]}" if len(key) >= 16 else "*" * len(key)
-            raise AuthenticationFailed(f"Invalid API Key provided: {shown}")
+            raise AuthenticationFailed(f"Invalid API Key provided: {_masked(key)}")
         return principal
 
-    def _hash(self, key: str) -> bytes:
-        """Hash a key; the hashes of keys in use are remembered, for an HMAC a request adds up."""
-        hashed = self._hashes.get(key)
-        if hashed is None:
-            if len(self._hashes) >= _REMEMBERED_KEYS_MAX:
-                self._hashes.clear()
-            hashed = self._hashes[key] = key_hash(key, self._pepper)
-        return hashed
-
-    async def _find(self, hashed: bytes) -> Principal | None:
-        """Look the key up; concurrent callers with one key share one look-up."""
-        now = self._clock.now()
-        known = self._remembered.get(hashed)
-        if known is not None and now < known[0]:
-            return known[1].result() if known[1].done() else await asyncio.shield(known[1])
-        if len(self._remembered) >= _REMEMBERED_KEYS_MAX:
-            self._remembered.clear()
-        lookup = asyncio.ensure_future(find_principal(self._pool, hashed))
-        self._remembered[hashed] = (now + REMEMBERED_SECONDS, lookup)
+    async def _find_known(self, key: str, known: _Known) -> Principal | None:
+        """Look a key up again that was found before; concurrent callers with one key share one look-up."""
+        if self.clock.now() >= known.until:
+            known.until = self.clock.now() + REMEMBERED_SECONDS
+            known.lookup = asyncio.ensure_future(find_principal(self._pool, known.hashed))
         try:
-            return await asyncio.shield(lookup)
+            principal = known.lookup.result() if known.lookup.done() else await asyncio.shield(known.lookup)
         except BaseException:
-            self._remembered.pop(hashed, None)
+            known.until = 0
             raise
+        if principal is None:
+            self._in_use.pop(key, None)
+        return principal
+
+    async def _find_unknown(self, key: str) -> Principal | None:
+        """Look up a key that wasn't found before; a wrong one isn't remembered but by its hash, for a second."""
+        if len(key) > KEY_CHARACTERS_MAX:
+            return None
+        hashed = key_hash(key, self._pepper)
+        if self.clock.now() < self._wrong.get(hashed, 0):
+            return None
+        lookup = self._lookups.get(hashed)
+        if lookup is None:
+            if len(self._lookups) >= _UNKNOWN_LOOKUPS_MAX:
+                raise Overloaded
+            lookup = self._lookups[hashed] = asyncio.ensure_future(self._look_up(hashed))
+            lookup.add_done_callback(lambda _: self._lookups.pop(hashed))
+        principal = await asyncio.shield(lookup)
+        until = self.clock.now() + REMEMBERED_SECONDS
+        if principal is None:
+            if len(self._wrong) >= _WRONG_KEYS_MAX:
+                self._wrong.clear()
+            self._wrong[hashed] = until
+            return None
+        if len(self._in_use) >= _KEYS_IN_USE_MAX:
+            self._in_use.clear()
+        found: asyncio.Future[Principal | None] = asyncio.get_running_loop().create_future()
+        found.set_result(principal)
+        self._in_use[key] = _Known(hashed, until, found)
+        return principal
+
+    async def _look_up(self, hashed: bytes) -> Principal | None:
+        async with self._lookup_turns:
+            return await find_principal(self._pool, hashed)
+
+
+def _masked(key: str) -> str:
+    return f"{key[:8]}{'*' * 12}{key[-4:]}" if 16 <= len(key) <= KEY_CHARACTERS_MAX else "*" * min(len(key), 16)
 
 
 def _key_of(authorization: str | None) -> str:

@@ -16,6 +16,9 @@ PARAMETERS_MAX = 1_000
 DEPTH_MAX = 8
 
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+_INDEX = re.compile(r"[0-9]{1,9}")
+"""Longer ones name no element of a list that anybody sends."""
+_METADATA = "metadata"
 _PART = re.compile(r"\[([^\[\]]*)\]")
 
 Params = dict[str, object]
@@ -38,7 +41,7 @@ def decode_form(body: bytes) -> Params:
         if pair:
             name, _, value = pair.partition("=")
             _insert(params, _unquoted(name), _unquoted(value))
-    return {name: _lists(value) for name, value in params.items()}
+    return {name: _lists(name, value) for name, value in params.items()}
 
 
 def decode_json(body: bytes) -> Params:
@@ -96,17 +99,17 @@ def _insert(params: Params, name: str, value: str) -> None:
 
 
 def _slot(node: Params, part: str) -> str:
-    """`[]` appends: the next free index."""
-    return part or str(len(node))
+    """`[]` appends: the index after the largest that there is."""
+    return part or str(max((int(name) + 1 for name in node if _INDEX.fullmatch(name)), default=0))
 
 
-def _lists(value: object) -> object:
-    """Turn hashes whose keys are 0, 1, 2, … into lists."""
+def _lists(name: str, value: object) -> object:
+    """Turn hashes whose keys are indexes into lists, but for metadata, whose keys are the merchant's own."""
     if not isinstance(value, dict):
         return value
-    node = {name: _lists(child) for name, child in cast("Params", value).items()}
-    if node and all(name.isascii() and name.isdigit() for name in node):
-        return [node[name] for name in sorted(node, key=int)]
+    node = {key: _lists(key, child) for key, child in cast("Params", value).items()}
+    if node and name != _METADATA and all(_INDEX.fullmatch(key) for key in node):
+        return [node[key] for key in sorted(node, key=int)]
     return node
 
 

@@ -3,14 +3,14 @@
 Source: Stripe, "Idempotent requests".
 """
 
-import time
 from collections.abc import Awaitable, Callable
 
 from payments.domain.errors import IdempotencyKeyInUse, IdempotencyMismatch
 from payments.domain.event import Event
 from payments.domain.payment_intent import PaymentIntent
+from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
-from payments.runtime.seal import Sealer
+from payments.runtime.seal import DIGEST_PREFIX, Sealer
 from payments.storage import claims
 from payments.storage.claims import Claim
 from payments.storage.database import Connection, Pool
@@ -34,7 +34,7 @@ def claim_of(call: Call, *, response_event: str | None = None) -> Claim | None:
         request_id=call.request_id,
         path=call.endpoint,
         fingerprint=call.fingerprint,
-        created=int(time.time()),
+        created=call.received_at,
         response_event=response_event,
     )
 
@@ -55,10 +55,11 @@ def answer_of(event: Event) -> Reply:
 class Idempotency:
     """Runs mutations once per key."""
 
-    def __init__(self, pool: Pool, sealer: Sealer) -> None:
+    def __init__(self, pool: Pool, sealer: Sealer, clock: Clock) -> None:
         """Stored responses are sealed: some show a secret once."""
         self._pool = pool
         self._sealer = sealer
+        self._clock = clock
 
     async def once(self, call: Call, mutate: Callable[[Connection], Awaitable[Reply]]) -> Reply:
         """Run `mutate` in a transaction that also claims the key and stores the response; or replay what the key's first request got."""
@@ -81,8 +82,9 @@ class Idempotency:
         claim = await claims.find(self._pool, call.principal.merchant_id, call.principal.livemode, call.idempotency_key)
         if claim is None:
             return None
-        if claim.created < time.time() - claims.KEPT_SECONDS:
-            await claims.delete_expired(self._pool, claim.merchant_id, claim.livemode, claim.key, time.time())
+        now = self._clock.now()
+        if claim.created < now - claims.KEPT_SECONDS:
+            await claims.delete_expired(self._pool, claim.merchant_id, claim.livemode, claim.key, now)
             return None
         return await self._replay(call, claim)
 
@@ -94,7 +96,10 @@ class Idempotency:
         return found
 
     async def _replay(self, call: Call, claim: Claim) -> Reply:
-        if claim.path != call.endpoint or claim.fingerprint != call.fingerprint:
+        if claim.path != call.endpoint:
+            raise IdempotencyMismatch(claim.key, endpoint=claim.path.partition(" ")[2])
+        # A claim without a keyed digest was made by the previous version's code: its parameters can't be compared, and it must not be made twice.
+        if claim.fingerprint.startswith(DIGEST_PREFIX) and claim.fingerprint != call.fingerprint:
             raise IdempotencyMismatch(claim.key)
         if claim.status is not None and claim.sealed_body is not None:
             return Reply(claim.status, self._sealer.open(claim.sealed_body, _context(claim)), replayed=True)

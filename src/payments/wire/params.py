@@ -81,26 +81,53 @@ class BillingDetailsParam(Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse(params: dict[str, object], cls: type[T]) -> T:
     """Convert decoded parameters to the struct `cls`; raises `InvalidRequest` with Stripe's code, message and parameter."""
-    try:
-        parsed = msgspec.convert(params, cls, strict=False)
-    except msgspec.ValidationError as refusal:
-        raise _translate(str(refusal), params) from None
-    _check_integers(params, parsed, [])
-    return parsed
+    for _ in range(_PADDED_INTEGERS_MAX):
+        try:
+            parsed = msgspec.convert(params, cls, strict=False)
+        except msgspec.ValidationError as refusal:
+            if not _unpad_integer(str(refusal), params):
+                raise _translate(str(refusal), params) from None
+        else:
+            _check_integers(params, parsed, [])
+            return parsed
+    raise InvalidRequest("Invalid request: too many parameters are integers with leading zeros.")
+
+
+def _unpad_integer(refusal: str, params: dict[str, object]) -> bool:
+    """Take the zeros before an integer away, which msgspec refuses: 08 is 8. Tells whether that was the reason."""
+    location = _AT.search(refusal)
+    path = _path(location[1]) if location else []
+    given = _at(params, path)
+    if not path or not refusal.startswith("Expected `int") or not isinstance(given, str) or not _PADDED.fullmatch(given):
+        return False
+    parent, plain = _at(params, path[:-1]), str(int(given))
+    if not isinstance(parent, dict) or plain == given:
+        return False
+    parent[path[-1]] = plain
+    return True
 
 
 def _check_integers(params: dict[str, object], parsed: object, path: list[str]) -> None:
-    """Refuse what msgspec takes for an integer and nobody else does: `1e3`, `2000.0`."""
+    """Refuse what msgspec takes for an integer and nobody else does, `1e3` or `2000.0`, and what no 53 bits hold."""
     for name, given in params.items():
         value = getattr(parsed, name, None)
-        if type(value) is int and not isinstance(given, int) and not (isinstance(given, str) and _INTEGER.fullmatch(given)):
+        if type(value) is int and not _is_integer(given, value):
             field = _bracketed([*path, name])
             raise InvalidRequest(f"Invalid integer: {str(given)[:100]}", code="parameter_invalid_integer", param=field)
         if isinstance(value, Struct) and isinstance(given, dict):
             _check_integers(cast("dict[str, object]", given), value, [*path, name])
 
 
+def _is_integer(given: object, value: int) -> bool:
+    return abs(value) <= _INTEGER_MAX and (isinstance(given, int) or (isinstance(given, str) and _INTEGER.fullmatch(given) is not None))
+
+
 _INTEGER = re.compile(r"[+-]?[0-9]+")
+_PADDED = re.compile(r"[+-]?0*[0-9]{1,16}")
+_PADDED_INTEGERS_MAX = 32
+"""No operation has more integers among its parameters."""
+_INTEGER_MAX = 2**53
+"""What every client can hold, JavaScript's as well, and the database with room to spare."""
 _AT = re.compile(r" - at `([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
@@ -127,6 +154,8 @@ def _translate(refusal: str, params: dict[str, object]) -> InvalidRequest:
         return InvalidRequest(f"Invalid {name}: {shown} is not one of the accepted values.", code="parameter_invalid_value", param=name)
     if match := _EXPECTED.match(reason):
         return _mistyped(match[1], name, shown, reason)
+    if reason.startswith(("Number out of range", "Integer value out of range")):
+        return InvalidRequest(f"Invalid integer: {shown}", code="parameter_invalid_integer", param=name)
     return InvalidRequest(f"Invalid {name}: {reason[0].lower()}{reason[1:]}.", code="parameter_invalid_value", param=name)
 
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from payments.runtime.logging import LibraryLog, Logger
 from payments.runtime.seal import SealError
+from payments.wire.bounded_http import IDLE_SECONDS_MAX, BoundedHttpProtocol
 
 DRAIN_SECONDS = 25
 """Requests in flight get this long to finish after SIGTERM; well inside the 60 s after which a container is killed."""
@@ -53,7 +54,8 @@ async def _serve(application: Application, binding: Binding, log: Logger) -> Non
                 app,
                 host=binding.host,
                 port=binding.port,
-                http="httptools",
+                http=BoundedHttpProtocol,
+                ws="none",
                 lifespan="off",
                 access_log=False,
                 proxy_headers=False,
@@ -61,7 +63,7 @@ async def _serve(application: Application, binding: Binding, log: Logger) -> Non
                 server_header=False,
                 date_header=False,
                 timeout_graceful_shutdown=DRAIN_SECONDS,
-                timeout_keep_alive=75,
+                timeout_keep_alive=int(IDLE_SECONDS_MAX),
                 backlog=4096,
             )
         )

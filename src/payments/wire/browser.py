@@ -1,0 +1,114 @@
+"""What a customer's browser, which has a publishable key, may call from any page, and what it sees.
+
+Sources: Fetch standard, "CORS protocol"; Stripe, "PaymentIntent" (the fields that a publishable key retrieves).
+"""
+
+from typing import cast
+
+import msgspec
+from starlette.types import Scope, Send
+
+from payments.wire.render_people import Rendered
+
+_ANY_ORIGIN = (b"access-control-allow-origin", b"*")
+_EXPOSED = (b"access-control-expose-headers", b"request-id, stripe-version, stripe-should-retry, retry-after, idempotent-replayed")
+_ALLOWED_HEADERS = (
+    b"authorization, content-type, idempotency-key, stripe-version, stripe-account, stripe-context, x-stripe-client-user-agent, "
+    b"x-stripe-client-telemetry"
+)
+_PREFLIGHT_SECONDS = 600
+
+_SHOWN: dict[str, frozenset[str]] = {
+    "payment_intent": frozenset(
+        [
+            "id",
+            "object",
+            "amount",
+            "amount_details",
+            "automatic_payment_methods",
+            "canceled_at",
+            "cancellation_reason",
+            "capture_method",
+            "client_secret",
+            "confirmation_method",
+            "created",
+            "currency",
+            "last_payment_error",
+            "livemode",
+            "next_action",
+            "payment_method",
+            "payment_method_configuration_details",
+            "payment_method_options",
+            "payment_method_types",
+            "processing",
+            "receipt_email",
+            "setup_future_usage",
+            "shipping",
+            "source",
+            "status",
+        ]
+    ),
+    "payment_method": frozenset(["id", "object", "allow_redisplay", "billing_details", "card", "created", "customer", "livemode", "type"]),
+}
+"""By kind of object; what isn't here is the merchant's own business."""
+_SHOWN_OF_CARD = frozenset(
+    [
+        "brand",
+        "checks",
+        "country",
+        "display_brand",
+        "exp_month",
+        "exp_year",
+        "funding",
+        "generated_from",
+        "last4",
+        "networks",
+        "three_d_secure_usage",
+        "wallet",
+    ]
+)
+"""Not the fingerprint, which tells whether two payments were made with one card."""
+
+
+async def answer_preflight(scope: Scope, send: Send, methods: list[str]) -> bool:
+    """Answer a browser that asks whether its page may call; False where no page may."""
+    asked = {name: value for name, value in scope["headers"] if name in (b"origin", b"access-control-request-method")}
+    if len(asked) != 2 or asked[b"access-control-request-method"].decode("latin-1") not in methods:
+        return False
+    headers = [
+        _ANY_ORIGIN,
+        (b"access-control-allow-methods", ", ".join(sorted(methods)).encode()),
+        (b"access-control-allow-headers", _ALLOWED_HEADERS),
+        (b"access-control-max-age", str(_PREFLIGHT_SECONDS).encode()),
+        (b"vary", b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+    return True
+
+
+def allow_origin() -> list[tuple[bytes, bytes]]:
+    """Return the header fields that let a page of any origin read a response: the key that was sent says what it may see."""
+    return [_ANY_ORIGIN, _EXPOSED]
+
+
+def shown_to_browser(body: bytes) -> bytes:
+    """Return a response, or an error, with what a publishable key may see of each object in it."""
+    return msgspec.json.encode(_shown(msgspec.json.decode(body)))
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, list):
+        return [_shown(each) for each in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    node = cast("Rendered", value)
+    kind = node.get("object")
+    shown = {name: _shown(child) for name, child in node.items() if kind is None or name in _SHOWN.get(str(kind), _NAMED)}
+    if kind == "payment_method" and isinstance(shown.get("card"), dict):
+        shown["card"] = {name: child for name, child in cast("Rendered", shown["card"]).items() if name in _SHOWN_OF_CARD}
+    return shown
+
+
+_NAMED = frozenset({"id", "object"})
+"""Of any other kind of object."""

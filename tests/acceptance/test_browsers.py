@@ -1,0 +1,127 @@
+"""What a customer's browser may do with a publishable key, from any page, and what it sees."""
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import stripe
+
+from tests.support.running_tap import RunningTap
+
+PAGE = {"Origin": "https://shop.example"}
+OPEN = {
+    ("GET", "/v1/payment_intents/{intent}"),
+    ("POST", "/v1/payment_intents/{intent}/confirm"),
+    ("POST", "/v1/payment_methods"),
+}
+"""Everything that a publishable key may call."""
+CLOSED = [
+    ("GET", "/v1/payment_intents"),
+    ("POST", "/v1/payment_intents"),
+    ("POST", "/v1/payment_intents/{intent}"),
+    ("POST", "/v1/payment_intents/{intent}/capture"),
+    ("POST", "/v1/payment_intents/{intent}/cancel"),
+    ("GET", "/v1/payment_methods"),
+    ("POST", "/v1/payment_methods/{method}/attach"),
+    ("GET", "/v1/customers"),
+    ("POST", "/v1/refunds"),
+    ("GET", "/v1/charges"),
+    ("GET", "/v1/balance"),
+    ("GET", "/v1/events"),
+    ("POST", "/v1/webhook_endpoints"),
+    ("GET", "/v1/notifications/deliveries"),
+]
+
+
+def send(
+    tap: RunningTap,
+    method: str,
+    path: str,
+    key: str | None,
+    form: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, Any, dict[str, str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", tap.port, timeout=30)
+    try:
+        given = {
+            **PAGE,
+            **({"Authorization": f"Bearer {key}"} if key else {}),
+            "Content-Type": "application/x-www-form-urlencoded",
+            **headers,
+        }
+        connection.request(method, path, urlencode(form or {}) if method == "POST" else None, given)
+        response = connection.getresponse()
+        text = response.read()
+        return response.status, json.loads(text) if text else None, {name.lower(): value for name, value in response.getheaders()}
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(OPEN))
+@pytest.mark.parametrize("key", ["publishable", "secret", "wrong", None])
+def test_a_page_may_call_what_a_publishable_key_may(tap: RunningTap, method: str, path: str, key: str | None) -> None:
+    path = path.format(intent="pi_none")
+    keys = {"publishable": tap.status()["publishable_key"], "secret": tap.status()["secret_key"], "wrong": "pk_test_wrong", None: None}
+    preflight = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
+    status, _, headers = send(tap, "OPTIONS", path, None, headers=preflight)
+    assert status == 204
+    assert headers["access-control-allow-origin"] == "*"
+    assert method in headers["access-control-allow-methods"]
+    assert "authorization" in headers["access-control-allow-headers"]
+    status, _, headers = send(tap, method, path, keys[key])
+    assert status >= 400
+    assert headers["access-control-allow-origin"] == "*", "a page reads errors, too"
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+def test_a_page_may_call_nothing_else(tap: RunningTap, method: str, path: str) -> None:
+    path = path.format(intent="pi_none", method="pm_none")
+    status, _, headers = send(tap, "OPTIONS", path, None, headers={"Access-Control-Request-Method": method})
+    assert status in (404, 405) or method not in headers.get("access-control-allow-methods", "")
+    status, refused, headers = send(tap, method, path, tap.status()["publishable_key"])
+    assert (status, refused["error"]["code"]) == (403, "secret_key_required")
+    assert "access-control-allow-origin" not in headers
+
+
+def test_a_browser_sees_nothing_of_the_merchants_business(tap: RunningTap, client: stripe.StripeClient) -> None:
+    customer = client.v1.customers.create({})
+    intent = client.v1.payment_intents.create(
+        {
+            "amount": 1000,
+            "currency": "usd",
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+            "customer": customer.id,
+            "metadata": {"margin": "31"},
+            "description": "internal",
+        }
+    )
+    key, secret = tap.status()["publishable_key"], str(intent.client_secret)
+    retrieved = send(tap, "GET", f"/v1/payment_intents/{intent.id}?client_secret={secret}", key)
+    refused = send(tap, "POST", f"/v1/payment_intents/{intent.id}/confirm", key, {"client_secret": secret})
+    assert (retrieved[0], refused[0]) == (200, 400)
+    for seen in (retrieved[1], refused[1]["error"]["payment_intent"]):
+        assert seen["id"] == intent.id
+        assert seen.keys().isdisjoint({"metadata", "description", "customer", "latest_charge", "transfer_group", "statement_descriptor"})
+    assert "margin" not in json.dumps([retrieved[1], refused[1]])
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "refused"),
+    [
+        ({}, {"capture_method": "manual"}, "capture_method"),
+        ({}, {"off_session": "true"}, "off_session"),
+        ({"confirmation_method": "manual"}, {}, None),
+    ],
+)
+def test_a_browser_confirms_what_was_set_up_for_it(
+    tap: RunningTap, client: stripe.StripeClient, made: dict[str, Any], given: dict[str, str], refused: str | None
+) -> None:
+    params: Any = {"amount": 1000, "currency": "usd", **made}
+    intent = client.v1.payment_intents.create(params)
+    form = {"client_secret": str(intent.client_secret), "payment_method": "pm_card_visa", **given}
+    status, answer, _ = send(tap, "POST", f"/v1/payment_intents/{intent.id}/confirm", tap.status()["publishable_key"], form)
+    assert (status, answer["error"].get("param")) == (400, refused)
+    assert client.v1.payment_intents.retrieve(intent.id).status == "requires_payment_method"
