@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,6 +36,12 @@ CLOSED = [
 ]
 
 
+@cache
+def status_of(tap: RunningTap) -> dict[str, Any]:
+    """It costs a process to ask, and doesn't change while all runs."""
+    return tap.status()
+
+
 def send(
     tap: RunningTap,
     method: str,
@@ -45,12 +52,9 @@ def send(
 ) -> tuple[int, Any, dict[str, str]]:
     connection = http.client.HTTPConnection("127.0.0.1", tap.port, timeout=30)
     try:
-        given = {
-            **PAGE,
-            **({"Authorization": f"Bearer {key}"} if key else {}),
-            "Content-Type": "application/x-www-form-urlencoded",
-            **headers,
-        }
+        given = PAGE | {"Content-Type": "application/x-www-form-urlencoded"} | (headers or {})
+        if key is not None:
+            given["Authorization"] = f"Bearer {key}"
         connection.request(method, path, urlencode(form or {}) if method == "POST" else None, given)
         response = connection.getresponse()
         text = response.read()
@@ -63,7 +67,7 @@ def send(
 @pytest.mark.parametrize("key", ["publishable", "secret", "wrong", None])
 def test_a_page_may_call_what_a_publishable_key_may(tap: RunningTap, method: str, path: str, key: str | None) -> None:
     path = path.format(intent="pi_none")
-    keys = {"publishable": tap.status()["publishable_key"], "secret": tap.status()["secret_key"], "wrong": "pk_test_wrong", None: None}
+    keys = {"publishable": status_of(tap)["publishable_key"], "secret": status_of(tap)["secret_key"], "wrong": "pk_test_wrong", None: None}
     preflight = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
     status, _, headers = send(tap, "OPTIONS", path, None, headers=preflight)
     assert status == 204
@@ -80,7 +84,7 @@ def test_a_page_may_call_nothing_else(tap: RunningTap, method: str, path: str) -
     path = path.format(intent="pi_none", method="pm_none")
     status, _, headers = send(tap, "OPTIONS", path, None, headers={"Access-Control-Request-Method": method})
     assert status in (404, 405) or method not in headers.get("access-control-allow-methods", "")
-    status, refused, headers = send(tap, method, path, tap.status()["publishable_key"])
+    status, refused, headers = send(tap, method, path, status_of(tap)["publishable_key"])
     assert (status, refused["error"]["code"]) == (403, "secret_key_required")
     assert "access-control-allow-origin" not in headers
 
@@ -98,7 +102,7 @@ def test_a_browser_sees_nothing_of_the_merchants_business(tap: RunningTap, clien
             "description": "internal",
         }
     )
-    key, secret = tap.status()["publishable_key"], str(intent.client_secret)
+    key, secret = status_of(tap)["publishable_key"], str(intent.client_secret)
     retrieved = send(tap, "GET", f"/v1/payment_intents/{intent.id}?client_secret={secret}", key)
     refused = send(tap, "POST", f"/v1/payment_intents/{intent.id}/confirm", key, {"client_secret": secret})
     assert (retrieved[0], refused[0]) == (200, 400)
@@ -122,6 +126,6 @@ def test_a_browser_confirms_what_was_set_up_for_it(
     params: Any = {"amount": 1000, "currency": "usd", **made}
     intent = client.v1.payment_intents.create(params)
     form = {"client_secret": str(intent.client_secret), "payment_method": "pm_card_visa", **given}
-    status, answer, _ = send(tap, "POST", f"/v1/payment_intents/{intent.id}/confirm", tap.status()["publishable_key"], form)
+    status, answer, _ = send(tap, "POST", f"/v1/payment_intents/{intent.id}/confirm", status_of(tap)["publishable_key"], form)
     assert (status, answer["error"].get("param")) == (400, refused)
     assert client.v1.payment_intents.retrieve(intent.id).status == "requires_payment_method"

@@ -4,7 +4,9 @@ import contextlib
 import json
 import re
 import socket
+from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -85,8 +87,14 @@ def request(draw: st.DrawFn) -> bytes:
     return end.join([b" ".join([draw(token), draw(target), version]), *fields, b"", b""]) + draw(body)
 
 
+@cache
+def status_of(tap: RunningTap) -> dict[str, Any]:
+    """It costs a process to ask, and doesn't change while all runs."""
+    return tap.status()
+
+
 def url_of(tap: RunningTap, door: str) -> str:
-    status = tap.status()
+    status = status_of(tap)
     return status["base_url"] if door == "front door" else status["services"][door]["url"]
 
 
@@ -124,7 +132,7 @@ def ask(url: str, key: str, path: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("door", DOORS)
 def test_no_bytes_do_worse_than_be_refused(tap: RunningTap, door: str) -> None:
-    url, key = url_of(tap, door), tap.status()["secret_key"]
+    url, key = url_of(tap, door), status_of(tap)["secret_key"]
     path = PATHS.get(door, "/v1/customers") if isinstance(door, Service) else "/v1/customers"
     assert ask(url, key, path)[0] == 200
     before = resident_mb(tap)
@@ -168,7 +176,7 @@ SMUGGLED = b"GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     ids=["GET", "DELETE", "OPTIONS", "POST"],
 )
 def test_a_body_is_never_the_next_request(tap: RunningTap, door: str, carrier: bytes) -> None:
-    url, key = url_of(tap, door), tap.status()["secret_key"]
+    url, key = url_of(tap, door), status_of(tap)["secret_key"]
     path = PATHS.get(door, "/v1/customers") if isinstance(door, Service) else "/v1/customers"
     answer = exchange(url, carrier % len(SMUGGLED) + SMUGGLED, half_close=False)
     assert answer.count(b"HTTP/1.1 ") <= 1
