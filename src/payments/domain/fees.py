@@ -2,6 +2,11 @@
 
 from msgspec import Struct
 
+from payments.domain.money import CURRENCIES
+
+_BASIS_POINTS = 10_000
+"""In one: a basis point is a hundredth of a percent."""
+
 
 class FeeSchedule(Struct, frozen=True):
     """A share of the captured amount and a fixed part, in minor units of the currency captured."""
@@ -9,6 +14,11 @@ class FeeSchedule(Struct, frozen=True):
     basis_points: int = 290
     fixed_minor_units: int = 30
 
-    def fee(self, amount: int) -> int:
-        """Return the fee on `amount` minor units: the share rounded half up, plus the fixed part."""
-        return (amount * self.basis_points + 5_000) // 10_000 + self.fixed_minor_units
+    def fee(self, amount: int, currency: str) -> int:
+        """Return the fee on `amount` minor units: share and fixed part together, rounded half up to what can be paid in the currency.
+
+        What is left of an amount that could be captured can then be paid as well.
+        """
+        step = CURRENCIES[currency].step
+        exact = amount * self.basis_points + self.fixed_minor_units * _BASIS_POINTS
+        return (exact + step * _BASIS_POINTS // 2) // (step * _BASIS_POINTS) * step

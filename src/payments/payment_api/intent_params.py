@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest
-from payments.domain.money import CHARGE_MINOR_UNITS_MAX, CURRENCIES, format_amount
+from payments.domain.money import CURRENCIES, format_amount
 from payments.domain.payment_intent import AutomaticPaymentMethods, PaymentIntent
 from payments.payment_api.card_vault import CardParam
 from payments.wire.api import Call
@@ -174,24 +174,40 @@ def check_browser(params: ConfirmParams, intent: PaymentIntent) -> None:
 
 
 def check_amount(amount: int, currency: str) -> str:
-    """Return the currency in lower case; raises `InvalidRequest` for an amount or a currency that can't be charged."""
+    """Return the currency in lower case; raises `InvalidRequest` for an amount or a currency that can't be charged.
+
+    Source of the messages and codes: Stripe's API and docs.stripe.com/error-codes.
+    """
     known = CURRENCIES.get(currency.lower())
     if known is None:
         supported = ", ".join(sorted(CURRENCIES))
         raise InvalidRequest(f"Invalid currency: {currency[:20]}. Tap supports these currencies: {supported}", param="currency")
     if amount < known.charge_minor_units_min:
-        raise InvalidRequest(
-            f"Amount must be at least {format_amount(known.charge_minor_units_min, known.code)} {known.code}",
-            code="amount_too_small",
-            param="amount",
-        )
-    if amount > CHARGE_MINOR_UNITS_MAX:
-        raise InvalidRequest(
-            f"Amount must be no more than {format_amount(CHARGE_MINOR_UNITS_MAX, known.code)} {known.code}",
-            code="amount_too_large",
-            param="amount",
-        )
+        shown = format_amount(known.charge_minor_units_min, known.code)
+        message = f"Amount must be at least {shown}" + (f" {known.code}" if known.symbol else "")
+        raise InvalidRequest(message, code="amount_too_small", param="amount")
+    if amount > known.charge_minor_units_max:
+        shown = format_amount(known.charge_minor_units_max, known.code)
+        raise InvalidRequest(f"Amount must be no more than {shown}", code="amount_too_large", param="amount")
+    check_step(amount, known.code, "amount")
     return known.code
+
+
+def check_step(amount: int, currency: str, param: str) -> None:
+    """Raise `InvalidRequest` for an amount that can't be paid in its currency, whole or in part; `param` is what the caller named it.
+
+    A part, captured or refunded, has no smallest and no largest amount of its own; this holds for it all the same.
+    """
+    known = CURRENCIES[currency]
+    if amount % known.step == 0:
+        return
+    nature, section = ("become effectively zero-decimal", "zero-decimal") if known.exponent == 2 else ("three decimals", "three-decimal")
+    raise InvalidRequest(
+        f"Invalid amount. Currency {known.code.upper()} has {nature} and charged amounts must be evenly divisible by {known.step}. "
+        f"See https://stripe.com/docs/currencies#{section} for more information.",
+        code="invalid_charge_amount",
+        param=param,
+    )
 
 
 def _check_return_url(url: str) -> None:

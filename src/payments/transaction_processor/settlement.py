@@ -388,7 +388,7 @@ def _capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool
         livemode=attempt.livemode,
         created=terms.now,
         amount=amount,
-        fee=terms.fees.fee(amount),
+        fee=terms.fees.fee(amount, attempt.currency),
         currency=attempt.currency,
         type="charge",
         source=attempt.charge,
