@@ -349,3 +349,17 @@ def test_card_numbers_are_nowhere_in_the_clear(tap: RunningTap, client: stripe.S
             assert not any(number in row[0] or number.encode().hex() in row[0] for row in rows), table
     for log in (tap.data_dir / "logs").glob("*.log"):
         assert number not in log.read_text(errors="replace")
+
+
+def test_parts_of_an_amount_are_payable_in_its_currency(client: stripe.StripeClient) -> None:
+    hold = client.v1.payment_intents.create(
+        {"amount": 10_000, "currency": "isk", "payment_method": "pm_card_visa", "confirm": True, "capture_method": "manual"}
+    )
+    with pytest.raises(stripe.InvalidRequestError, match=r"(?i)isk") as refused:
+        client.v1.payment_intents.capture(hold.id, {"amount_to_capture": 9_950})
+    assert refused.value.param == "amount_to_capture"
+    client.v1.payment_intents.capture(hold.id)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.refunds.create({"payment_intent": hold.id, "amount": 50})
+    assert refused.value.param == "amount"
+    assert client.v1.refunds.create({"payment_intent": hold.id, "amount": 100}).status == "succeeded"

@@ -9,6 +9,7 @@ from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.charge import Charge
 from payments.domain.errors import InvalidRequest, PermissionDenied
 from payments.domain.event import event_of
+from payments.domain.money import format_amount
 from payments.domain.payment_intent import CANCELABLE, CAPTURABLE, CONFIRMABLE, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.principal import KeyKind
@@ -23,6 +24,7 @@ from payments.payment_api.intent_params import (
     check_amount,
     check_browser,
     check_payer,
+    check_step,
     check_supported,
 )
 from payments.payment_api.intent_update import IntentUpdate
@@ -202,9 +204,12 @@ class PaymentIntents:
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
         intent.expect(CAPTURABLE, "This PaymentIntent could not be captured", "captured")
         amount = params.amount_to_capture or intent.amount_capturable
+        if params.amount_to_capture is not None:  # the rest of a hold may always be captured
+            check_step(amount, intent.currency, "amount_to_capture")
         if amount > intent.amount_capturable:
+            wanted, left = format_amount(amount, intent.currency), format_amount(intent.amount_capturable, intent.currency)
             raise InvalidRequest(
-                f"The amount_to_capture ({amount}) is greater than the amount that can be captured ({intent.amount_capturable}).",
+                f"The amount_to_capture ({wanted}) is greater than the amount that can be captured ({left}).",
                 code="amount_too_large",
                 param="amount_to_capture",
             )

@@ -14,7 +14,7 @@ from payments.domain.money import format_amount
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
-from payments.payment_api.intent_params import Amount, Id
+from payments.payment_api.intent_params import Amount, Id, check_step
 from payments.payment_api.objects import Objects
 from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
@@ -153,6 +153,8 @@ def _refundable(charge: Charge, amount: int | None) -> int:
             f"Charge {charge.id} has not been captured yet. Cancel its PaymentIntent instead to release the funds.", param="charge"
         )
     left = charge.amount_captured - charge.amount_refunded
+    if amount is not None:  # what is left may always be returned
+        check_step(amount, charge.currency, "amount")
     if left == 0:
         raise InvalidRequest(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
     if amount is not None and amount > left:
