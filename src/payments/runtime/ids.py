@@ -11,6 +11,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """In ASCII order: comparing ids byte by byte compares their times."""
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _RANDOM_CHARACTERS = 12
+_MILLISECONDS_MAX = 62**8 - 1
 _DRAWN_IDS = 512
 """Randomness is drawn for many ids at once: a system call each would be a tenth of a payment's time."""
 _TO_ALPHABET = bytes(_ALPHABET[byte % 62].encode()[0] for byte in range(256))
@@ -43,6 +44,11 @@ class IdGenerator:
         self._used = start + _RANDOM_CHARACTERS
         high, low = divmod(self._count, 3844)
         return f"{prefix}_{self._time_part}{_PAIRS[high]}{_PAIRS[low]}{self._random[start : self._used]}"
+
+
+def first_id_from(prefix: str, unix_seconds: int) -> str:
+    """Return the start of the ids that are made from a time on: every earlier id sorts before it, every later one after it."""
+    return f"{prefix}_{_base62(min(max(unix_seconds * 1000, 0), _MILLISECONDS_MAX))}"
 
 
 def _base62(number: int) -> str:

@@ -6,6 +6,7 @@ previous code working.
 
 import getpass
 import os
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ import yoyo
 
 _yoyo: Any = yoyo  # it isn't typed
 _LOCK = 0x7461705F6D6967  # "tap_mig": any number that nobody else locks
+_LOCK_POLL_SECONDS = 0.1
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -33,7 +35,9 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
     known = _yoyo.read_migrations(str(migrations))
     # The lock is held by a connection of its own: one copy migrates, the others wait and then find nothing to do.
     with psycopg.connect(database_url, autocommit=True) as guard:
-        guard.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        # Asking again leaves no statement open while it waits: CREATE INDEX CONCURRENTLY would wait for that statement, and it for the lock.
+        while guard.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() != (True,):
+            time.sleep(_LOCK_POLL_SECONDS)
         backend = _yoyo.get_backend(_yoyo_url(database_url))
         try:
             if unknown := sorted(_applied(guard) - {migration.id for migration in known}):
