@@ -25,6 +25,15 @@ class NotFound(InvalidRequest):
         super().__init__(f"No such {noun}: '{object_id}'", code="resource_missing", param=param)
 
 
+class TooWide(InvalidRequest):
+    """A list's filters leave more to look through than one call may."""
+
+    def __init__(self, rows_max: int) -> None:
+        super().__init__(
+            f"None of the {rows_max} objects that were looked at match, and there are more. Narrow the list, for example by another range of created."
+        )
+
+
 class UnexpectedState(InvalidRequest):
     """The payment intent's status doesn't allow the call. Carries the intent, which the response shows."""
 
@@ -85,6 +94,20 @@ class ObjectLocked(TapError):
             "If you see this error intermittently, retry the request.",
             code="lock_timeout",
         )
+
+
+class RateLimited(TapError):
+    """The merchant has as many lists under way as it may; nothing was done, the client retries."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many lists are being read at once. Please retry, with fewer of them at a time.", code="rate_limit")
+
+
+class TooSlow(TapError):
+    """A list took longer to read than it may; it was given up, and would be again."""
+
+    def __init__(self) -> None:
+        super().__init__("This list takes too long to read. Narrow it, for example by a range of created.", code="rate_limit")
 
 
 class Overloaded(TapError):

@@ -8,11 +8,15 @@ from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest, NotFound
 from payments.notification_service.deliverer import Deliverer
+from payments.notification_service.webhook_endpoints import EVENT_TYPES
+from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Pool
 from payments.storage.deliveries import Deliveries, Delivery
 from payments.storage.events import find_event, page_of_events
 from payments.wire.api import Call, Endpoint, Reply, reply
-from payments.wire.reading import ListParams
+from payments.wire.expansion import check_expandable
+from payments.wire.lists import Lists
+from payments.wire.reading import FilterId, ListParams
 from payments.wire.render import Rendered, render_event
 
 PATH = "/v1/events"
@@ -22,16 +26,16 @@ _TYPE = re.compile(r"[a-z0-9_.]*\*?")
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    type: str | None = None
-    types: list[str] | None = None
+    type: FilterId | None = None
+    types: Annotated[list[FilterId], Meta(max_length=_TYPES_MAX)] | None = None
     delivery_success: bool | None = None
 
 
 class _DeliveryListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    event: str | None = None
-    endpoint: str | None = None
+    event: FilterId | None = None
+    endpoint: FilterId | None = None
     status: Literal["pending", "delivered", "dead"] | None = None
-    starting_after: str | None = None
+    starting_after: Annotated[str, Meta(min_length=1, max_length=2 * ID_CHARACTERS_MAX)] | None = None
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
 
 
@@ -40,6 +44,7 @@ class Events:
     """Handlers of `/v1/events` and `/v1/notifications/deliveries`."""
 
     pool: Pool
+    lists: Lists
     deliveries: Deliveries
     deliverer: Deliverer
 
@@ -59,37 +64,40 @@ class Events:
         event = await find_event(self.pool, merchant_id, livemode, call.path["id"])
         if event is None:
             raise NotFound("event", call.path["id"][:100])
-        pending = await self.deliveries.pending_of(merchant_id, livemode, [event.id])
+        pending = await self.deliveries.pending_of(self.pool, merchant_id, livemode, [event.id])
         return reply(render_event(event, pending.get(event.id, 0)))
 
     async def _list(self, call: Call) -> Reply:
         params = call.parse(_ListParams)
         if params.type is not None and params.types is not None:
             raise InvalidRequest("You may only specify one of these parameters: type, types.", param="types")
-        types = [params.type] if params.type is not None else params.types
-        if types is not None and (len(types) > _TYPES_MAX or not all(_TYPE.fullmatch(name) for name in types)):
-            raise InvalidRequest(f"Invalid types: at most {_TYPES_MAX} event types, each with at most a trailing *.", param="types")
+        check_expandable(call, "event")
+        types = _types("type", [params.type]) if params.type is not None else _types("types", params.types)
         page, merchant_id, livemode = params.page(), call.principal.merchant_id, call.principal.livemode
-        for name, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
-            if cursor is not None and await find_event(self.pool, merchant_id, livemode, cursor) is None:
-                raise InvalidRequest(f"No such event: '{cursor[:100]}'", code="resource_missing", param=name)
-        events, has_more = await page_of_events(self.pool, merchant_id, livemode, page, types=types, delivered=params.delivery_success)
-        pending = await self.deliveries.pending_of(merchant_id, livemode, [event.id for event in events])
+        async with self.lists.connection(merchant_id) as connection:
+            for name, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
+                if cursor is not None and await find_event(connection, merchant_id, livemode, cursor) is None:
+                    raise InvalidRequest(f"No such event: '{cursor[:100]}'", code="resource_missing", param=name)
+            events, has_more = await page_of_events(connection, merchant_id, livemode, page, types=types, delivered=params.delivery_success)
+            pending = await self.deliveries.pending_of(connection, merchant_id, livemode, [event.id for event in events])
         data = [render_event(event, pending.get(event.id, 0)) for event in events]
         return reply({"object": "list", "url": PATH, "has_more": has_more, "data": data})
 
     async def _list_deliveries(self, call: Call) -> Reply:
         params = call.parse(_DeliveryListParams)
+        check_expandable(call, "notification.delivery")
         after = None if params.starting_after is None else _split(params.starting_after)
-        found, has_more = await self.deliveries.page(
-            call.principal.merchant_id,
-            call.principal.livemode,
-            event_id=params.event,
-            endpoint_id=params.endpoint,
-            status=params.status,
-            after=after,
-            limit=params.limit,
-        )
+        async with self.lists.connection(call.principal.merchant_id) as connection:
+            found, has_more = await self.deliveries.page(
+                connection,
+                call.principal.merchant_id,
+                call.principal.livemode,
+                event_id=params.event,
+                endpoint_id=params.endpoint,
+                status=params.status,
+                after=after,
+                limit=params.limit,
+            )
         return reply({"object": "list", "url": DELIVERIES_PATH, "has_more": has_more, "data": [_rendered(each) for each in found]})
 
     async def _retrieve_delivery(self, call: Call) -> Reply:
@@ -97,7 +105,7 @@ class Events:
         event_id, endpoint_id = _split(call.path["id"])
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
         found, _ = await self.deliveries.page(
-            merchant_id, livemode, event_id=event_id, endpoint_id=endpoint_id, status=None, after=None, limit=1
+            self.pool, merchant_id, livemode, event_id=event_id, endpoint_id=endpoint_id, status=None, after=None, limit=1
         )
         if not found:
             raise NotFound("delivery", call.path["id"][:100])
@@ -125,10 +133,26 @@ class Events:
         return reply(_rendered(delivery))
 
 
+def _types(param: str, patterns: list[str] | None) -> list[str] | None:
+    """Return the event types that are meant, None for all; a group, as in `charge.*`, is all types that there are of it."""
+    if patterns is None:
+        return None
+    for pattern in patterns:
+        if not _TYPE.fullmatch(pattern):
+            raise InvalidRequest(
+                f"Invalid {param}: {pattern[:100]} is no event type, nor the beginning of one with a trailing *.", param=param
+            )
+    if "*" in patterns:
+        return None
+    groups = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
+    named = [pattern for pattern in patterns if not pattern.endswith("*")]
+    return list(dict.fromkeys(named + sorted(name for name in EVENT_TYPES if groups and name.startswith(groups))))
+
+
 def _split(delivery_id: str) -> tuple[str, str]:
     """A delivery's id is its event's and its endpoint's."""
     event_id, dot, endpoint_id = delivery_id.partition(".")
-    if not dot:
+    if not dot or len(delivery_id) > 2 * ID_CHARACTERS_MAX:
         raise NotFound("delivery", delivery_id[:100])
     return event_id, endpoint_id
 

@@ -29,6 +29,7 @@ from payments.storage.wakeup import Wakeup
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
+from payments.wire.lists import open_lists
 from payments.wire.serve import Binding, serve
 
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
@@ -42,6 +43,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
         pool = await stack.enter_async_context(
             open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+        )
+        lists = await stack.enter_async_context(
+            open_lists(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
         )
         connector = aiohttp.TCPConnector(limit=0, resolver=None if allow_private else PublicResolver(), use_dns_cache=allow_private)
         timeout = aiohttp.ClientTimeout(total=SEND_SECONDS_MAX)
@@ -66,6 +70,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         idempotency = Idempotency(pool, sealer, clock)
         endpoints = WebhookEndpoints(
             pool=pool,
+            lists=lists,
             idempotency=idempotency,
             deliveries=deliveries,
             sealer=sealer,
@@ -83,7 +88,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         reporter = MetricReporter(_SPEC.service, settings.environment, readings, log)
         tasks = [asyncio.create_task(work) for work in (wakeup.listen(), dispatcher.run(), deliverer.run(), reporter.run())]
         yield build_api(
-            [*endpoints.endpoints(), *Events(pool, deliveries, deliverer).endpoints()],
+            [*endpoints.endpoints(), *Events(pool, lists, deliveries, deliverer).endpoints()],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,

@@ -20,9 +20,11 @@ from payments.storage.database import Connection, Pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.webhook_endpoints import WEBHOOK_ENDPOINTS
 from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.expansion import check_expandable
 from payments.wire.idempotency import Idempotency
+from payments.wire.lists import Lists
 from payments.wire.params import MetadataParam, Text, merge_metadata, not_supported, unset
-from payments.wire.reading import ListParams
+from payments.wire.reading import PageParams
 from payments.wire.render import render_webhook_endpoint
 from payments.wire.version import CURRENT
 
@@ -61,6 +63,7 @@ class WebhookEndpoints:
     """Handlers of `/v1/webhook_endpoints`."""
 
     pool: Pool
+    lists: Lists
     idempotency: Idempotency
     deliveries: Deliveries
     sealer: Sealer
@@ -117,13 +120,13 @@ class WebhookEndpoints:
         return reply(render_webhook_endpoint(await self._find(call)))
 
     async def _list(self, call: Call) -> Reply:
-        params = call.parse(ListParams)
-        page = params.page()
-        merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
-        for name, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
-            if cursor is not None and await WEBHOOK_ENDPOINTS.get(self.pool, merchant_id, livemode, cursor) is None:
-                raise InvalidRequest(f"No such webhook endpoint: '{cursor[:100]}'", code="resource_missing", param=name)
-        found, has_more = await WEBHOOK_ENDPOINTS.page(self.pool, merchant_id, livemode, page, {})
+        check_expandable(call, "webhook_endpoint")
+        page, merchant_id, livemode = call.parse(PageParams).page(), call.principal.merchant_id, call.principal.livemode
+        async with self.lists.connection(merchant_id) as connection:
+            for name, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
+                if cursor is not None and await WEBHOOK_ENDPOINTS.get(connection, merchant_id, livemode, cursor) is None:
+                    raise InvalidRequest(f"No such webhook endpoint: '{cursor[:100]}'", code="resource_missing", param=name)
+            found, has_more = await WEBHOOK_ENDPOINTS.page(connection, merchant_id, livemode, page, {})
         return reply({"object": "list", "url": PATH, "has_more": has_more, "data": [render_webhook_endpoint(each) for each in found]})
 
     async def _update(self, call: Call) -> Reply:

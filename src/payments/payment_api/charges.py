@@ -6,11 +6,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from payments.domain.charge import Charge
+from payments.domain.errors import NotFound
+from payments.domain.refund import Refund
 from payments.payment_api.objects import Objects
 from payments.storage.changes import update_charge
 from payments.wire.api import Call, Endpoint, Reply
 from payments.wire.params import MetadataParam, ShippingParam, ShortText, Text, merge_metadata, not_supported, unset
-from payments.wire.reading import ListParams, Reader
+from payments.wire.reading import FilterId, ListParams, PageParams, Reader
+from payments.wire.render import render
 
 PATH = "/v1/charges"
 
@@ -23,8 +26,8 @@ class _UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    customer: str | None = None
-    payment_intent: str | None = None
+    customer: FilterId | None = None
+    payment_intent: FilterId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Charges:
             Endpoint("GET", PATH, self._list),
             Endpoint("GET", f"{PATH}/{{id}}", self._retrieve),
             Endpoint("POST", f"{PATH}/{{id}}", self._update),
+            Endpoint("GET", f"{PATH}/{{id}}/refunds", self._refunds),
+            Endpoint("GET", f"{PATH}/{{id}}/refunds/{{refund}}", self._refund),
         ]
 
     async def _retrieve(self, call: Call) -> Reply:
@@ -63,3 +68,16 @@ class Charges:
     async def _list(self, call: Call) -> Reply:
         params = call.parse(_ListParams)
         return await self.reader.page(call, "charge", params, {"customer": params.customer, "payment_intent": params.payment_intent}, PATH)
+
+    async def _refunds(self, call: Call) -> Reply:
+        """Answer with what `charge.refunds` is the first page of."""
+        params = call.parse(PageParams)
+        charge: Charge = await self.reader.get(call, "charge", call.path["id"], param="charge")
+        return await self.reader.page(call, "refund", params, {"charge": charge.id}, f"{PATH}/{charge.id}/refunds")
+
+    async def _refund(self, call: Call) -> Reply:
+        call.no_parameters()
+        refund: Refund = await self.reader.get(call, "refund", call.path["refund"], param="refund")
+        if refund.charge != call.path["id"]:
+            raise NotFound("refund", refund.id, param="refund")
+        return await self.reader.answer(call, render(refund))

@@ -18,11 +18,11 @@ from payments.runtime.ids import new_id
 from payments.storage import nouns
 from payments.storage.changes import insert_customer, update_customer, update_payment_method
 from payments.storage.database import Connection, Pool
-from payments.storage.nouns import PageRequest
+from payments.storage.paging import PageRequest
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Reply, reply
 from payments.wire.params import AddressParam, MetadataParam, ShippingParam, Text, merge_metadata, not_supported, unset
-from payments.wire.reading import ListParams, Reader
+from payments.wire.reading import ListParams, PageParams, Reader
 from payments.wire.render import render
 
 PATH = "/v1/customers"
@@ -59,10 +59,10 @@ class _Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    email: Email | None = None
+    email: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
 
 
-class PaymentMethodListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PaymentMethodListParams(PageParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Filters of a list of payment methods."""
 
     type: Literal["card"] | None = None
@@ -165,7 +165,8 @@ class Customers:
     async def _payment_methods(self, call: Call) -> Reply:
         params = call.parse(PaymentMethodListParams)
         customer = await self._find(call)
-        return await self.reader.page(call, "payment_method", params, {"customer": customer.id}, f"{PATH}/{customer.id}/payment_methods")
+        filters = {"customer": customer.id, "allow_redisplay": params.allow_redisplay}
+        return await self.reader.page(call, "payment_method", params, filters, f"{PATH}/{customer.id}/payment_methods")
 
     async def _payment_method(self, call: Call) -> Reply:
         call.no_parameters()

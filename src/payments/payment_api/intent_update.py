@@ -14,8 +14,9 @@ from payments.storage.changes import insert_payment_method, update_intent
 from payments.storage.database import Connection
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Reply, reply
+from payments.wire.expansion import check_expandable
 from payments.wire.params import merge_metadata, unset
-from payments.wire.reading import Reader, check_expandable
+from payments.wire.reading import Reader
 from payments.wire.render import render
 
 _ALWAYS = frozenset({"description", "metadata"})

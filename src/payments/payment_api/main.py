@@ -36,6 +36,7 @@ from payments.storage.wakeup import Waker
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
+from payments.wire.lists import open_lists
 from payments.wire.reading import Reader
 from payments.wire.serve import Binding, serve
 
@@ -53,7 +54,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         )
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False))
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
-        reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer, clock), Waker(pool)
+        lists = await stack.enter_async_context(
+            open_lists(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+        )
+        reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), Waker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
         handover = HandoverClient(session, settings.transaction_processor_url, settings.internal_api_key, clock, log)

@@ -11,8 +11,9 @@ from payments.storage.database import Connection
 from payments.storage.events import append_events
 from payments.storage.wakeup import Waker
 from payments.wire.api import Call, Reply, reply
+from payments.wire.expansion import check_expandable
 from payments.wire.idempotency import Idempotency
-from payments.wire.reading import Reader, check_expandable
+from payments.wire.reading import Reader
 from payments.wire.render import Rendered, render
 
 T = TypeVar("T", bound=EventObject)

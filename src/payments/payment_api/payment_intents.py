@@ -35,14 +35,14 @@ from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Reply, reply
 from payments.wire.idempotency import answer_id, claim_of
 from payments.wire.params import merge_metadata
-from payments.wire.reading import ListParams, Reader
+from payments.wire.reading import FilterId, ListParams, Reader
 from payments.wire.render import render
 
 PATH = "/v1/payment_intents"
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    customer: str | None = None
+    customer: FilterId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

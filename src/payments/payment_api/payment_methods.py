@@ -23,7 +23,7 @@ from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Reply, reply
 from payments.wire.internal import Verification
 from payments.wire.params import BillingDetailsParam, MetadataParam, merge_metadata
-from payments.wire.reading import Reader
+from payments.wire.reading import FilterId, Reader
 from payments.wire.render import render
 
 PATH = "/v1/payment_methods"
@@ -55,7 +55,7 @@ class _AttachParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class _ListParams(PaymentMethodListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    customer: str | None = None
+    customer: FilterId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,8 @@ class PaymentMethods:
 
     async def _list(self, call: Call) -> Reply:
         params = call.parse(_ListParams)
-        return await self.reader.page(call, "payment_method", params, {"customer": params.customer}, PATH)
+        filters = {"customer": params.customer, "allow_redisplay": params.allow_redisplay}
+        return await self.reader.page(call, "payment_method", params, filters, PATH)
 
     async def _retrieve(self, call: Call) -> Reply:
         call.no_parameters()

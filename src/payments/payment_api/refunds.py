@@ -24,7 +24,7 @@ from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Reply
 from payments.wire.idempotency import answer_id, claim_of
 from payments.wire.params import MetadataParam, merge_metadata, not_supported
-from payments.wire.reading import ListParams, Reader
+from payments.wire.reading import FilterId, ListParams, Reader
 
 PATH = "/v1/refunds"
 _NOT_SUPPORTED = frozenset({"customer", "currency", "instructions_email", "origin", "refund_application_fee", "reverse_transfer"})
@@ -43,8 +43,8 @@ class _UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    charge: str | None = None
-    payment_intent: str | None = None
+    charge: FilterId | None = None
+    payment_intent: FilterId | None = None
 
 
 @dataclass(frozen=True, slots=True)

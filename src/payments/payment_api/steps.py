@@ -19,8 +19,9 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import Begin, Begun, EncodedBegin
 from payments.storage.wakeup import Waker
 from payments.wire.api import Call, Reply
+from payments.wire.expansion import check_expandable
 from payments.wire.idempotency import Idempotency, answer_of
-from payments.wire.reading import Reader, check_expandable
+from payments.wire.reading import Reader
 
 OUTCOME_WAIT_SECONDS = 25.0
 """How long a client is kept waiting for an outcome that got lost on its way, before it is told to ask again."""

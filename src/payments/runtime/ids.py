@@ -7,6 +7,8 @@ made in one millisecond keep their order.
 import os
 import time
 
+ID_CHARACTERS_MAX = 255
+"""What is longer than that is nobody's id, and needn't be looked for."""
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """In ASCII order: comparing ids byte by byte compares their times."""
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]

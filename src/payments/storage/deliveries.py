@@ -11,11 +11,13 @@ from msgspec import Struct
 from payments.domain.event import Event
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.database import Pool, Queries, Row
-from payments.storage.events import event_from_row
+from payments.storage.events import ENDPOINTS, event_from_row
 from payments.storage.rows import json_array
 from payments.storage.sql import queries
 
 _SQL = queries("deliveries.sql")
+_ALL_EVENTS = ("", "~")
+_AFTER_ALL = ("~", "")
 
 
 class DeliveryStatus(StrEnum):
@@ -98,9 +100,9 @@ class Deliveries:
         await self._pool.execute(_SQL["record"], json_array(msgspec.json.encode(result) for result in batch))
         return [None] * len(batch)
 
-    async def pending_of(self, merchant_id: int, livemode: bool, event_ids: Sequence[str]) -> dict[str, int]:
+    async def pending_of(self, connection: Queries, merchant_id: int, livemode: bool, event_ids: Sequence[str]) -> dict[str, int]:
         """Return how many deliveries of each event haven't succeeded yet; events without any are left out."""
-        rows = await self._pool.fetch(_SQL["pending_of"], merchant_id, livemode, list(event_ids))
+        rows = await connection.fetch(_SQL["pending_of"], merchant_id, livemode, list(event_ids))
         return {row["event_id"]: row["pending"] for row in rows}
 
     async def bury(self, connection: Queries, merchant_id: int, livemode: bool, endpoint_id: str) -> None:
@@ -114,6 +116,7 @@ class Deliveries:
 
     async def page(
         self,
+        connection: Queries,
         merchant_id: int,
         livemode: bool,
         *,
@@ -124,8 +127,17 @@ class Deliveries:
         limit: int,
     ) -> tuple[list[Delivery], bool]:
         """Return deliveries, newest event first, and whether there are more."""
-        cursor = after or (None, None)
-        rows = await self._pool.fetch(_SQL["page"], merchant_id, livemode, event_id, endpoint_id, status, *cursor, limit + 1)
+        statuses = list(DeliveryStatus) if status is None else [status]
+        endpoints = None if endpoint_id is None else [endpoint_id]
+        common = (merchant_id, livemode, *(after or _AFTER_ALL), limit + 1)
+        if event_id is not None or (endpoint_id is None and status is None):
+            events = _ALL_EVENTS if event_id is None else (event_id, event_id)
+            rows = await connection.fetch(_SQL["page"], *common, *events, endpoints, statuses)
+        else:
+            if endpoints is None:
+                found = await connection.fetch(_SQL["endpoints_of"].format(endpoints=ENDPOINTS), merchant_id, livemode)
+                endpoints = [row["id"] for row in found]
+            rows = await connection.fetch(_SQL["page_of_endpoints"], *common, endpoints, statuses)
         return [_delivery(row) for row in rows[:limit]], len(rows) > limit
 
     async def dead_letters(self) -> int:

@@ -56,11 +56,33 @@ WHERE d.merchant_id = $1 AND d.livemode = $2 AND d.event_id = $3 AND d.endpoint_
     AND w.merchant_id = d.merchant_id AND w.livemode = d.livemode AND w.id = d.endpoint_id AND w.enabled
 RETURNING d.event_id, d.endpoint_id, d.status, d.attempts, d.next_attempt_at, d.created_at;
 
--- page: deliveries, newest event first
+-- page: deliveries from a cursor down, newest event first; of one event when the range of events holds only that
 SELECT event_id, endpoint_id, status, attempts, next_attempt_at, created_at FROM notifications.deliveries
-WHERE merchant_id = $1 AND livemode = $2 AND ($3::text IS NULL OR event_id = $3) AND ($4::text IS NULL OR endpoint_id = $4)
-    AND ($5::text IS NULL OR status = $5) AND ($6::text IS NULL OR (event_id, endpoint_id) < ($6, $7))
-ORDER BY event_id DESC, endpoint_id DESC LIMIT $8;
+WHERE merchant_id = $1 AND livemode = $2 AND (event_id, endpoint_id) < ($3, $4) AND event_id >= $6 AND event_id <= $7
+    AND ($8::text[] IS NULL OR endpoint_id = ANY ($8)) AND status = ANY ($9)
+ORDER BY event_id DESC, endpoint_id DESC LIMIT $5;
+
+-- page_of_endpoints: the same of some endpoints and statuses, each in its own range of the index
+SELECT d.* FROM unnest($6::text[]) AS n (id) CROSS JOIN unnest($7::text[]) AS s (status)
+CROSS JOIN LATERAL (
+    SELECT event_id, endpoint_id, status, attempts, next_attempt_at, created_at FROM notifications.deliveries
+    WHERE merchant_id = $1 AND livemode = $2 AND endpoint_id = n.id AND status = s.status AND event_id <= $3 AND (event_id, endpoint_id) < ($3, $4)
+    ORDER BY event_id DESC LIMIT $5
+) d
+ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT $5;
+
+-- endpoints: those that a merchant's deliveries went to, deleted ones included: each by one look-up of the next
+endpoints (id) AS (
+    (SELECT endpoint_id FROM notifications.deliveries WHERE merchant_id = $1 AND livemode = $2 ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT next.endpoint_id FROM endpoints CROSS JOIN LATERAL (
+        SELECT endpoint_id FROM notifications.deliveries WHERE merchant_id = $1 AND livemode = $2 AND endpoint_id > endpoints.id
+        ORDER BY endpoint_id LIMIT 1
+    ) next
+);
+
+-- endpoints_of: the same by themselves
+WITH RECURSIVE {endpoints} SELECT id FROM endpoints;
 
 -- dead_letters: how many died in the last day (`next_attempt_at` is when) and can be sent again, so that an alarm on them ends
 SELECT count(*) FROM notifications.deliveries d

@@ -7,13 +7,18 @@ from typing import Any
 import msgspec
 
 from payments.domain.event import Event, ObjectType, Origin
+from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Connection, Queries
-from payments.storage.nouns import PageRequest
+from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
 from payments.storage.rows import event_row, json_array
 from payments.storage.sql import queries
 
 _SQL = queries("events.sql")
 _POLL_SECONDS = 0.05
+_PREFIX = "evt"
+
+ENDPOINTS = queries("deliveries.sql")["endpoints"]
+"""A part of statements: the endpoints that a merchant's deliveries went to."""
 
 
 async def append_events(connection: Connection, events: Sequence[Event]) -> None:
@@ -24,27 +29,43 @@ async def append_events(connection: Connection, events: Sequence[Event]) -> None
 async def page_of_events(
     connection: Queries, merchant_id: int, livemode: bool, page: PageRequest, *, types: Sequence[str] | None, delivered: bool | None
 ) -> tuple[list[Event], bool]:
-    """Return a page of events, newest first, and whether there is more; `types` may end in `*`; `delivered`: all, or not all, got through."""
-    newer = page.ending_before is not None
+    """Return a page of events, newest first, and whether there may be more; raises `TooWide`.
+
+    `delivered`: everything of an event got through to everybody, or not everything did.
+    """
+    if types is not None and not types:
+        return [], False
+    arguments: list[object] = [] if types is None else [list(types)]
+    candidates, joins, matches = "candidates" if types is None else "candidates_of_types", "", "true"
+    match delivered:
+        case None:
+            pass
+        case True:
+            joins, matches = _SQL["join_delivered"], "o.is_open IS NULL"
+        case False:
+            candidates, joins, matches = "candidates_undelivered", _SQL["join_event"], "candidate.created >= $5 AND candidate.created <= $6"
+            matches += "" if types is None else " AND candidate.type = ANY ($9::text[])"
+    compares = delivered is True or (delivered is False and (types is not None or page.by_created))
+    query = _SQL["page"].replace("{candidates}", _SQL[candidates])
     rows = await connection.fetch(
-        _SQL["page_newer" if newer else "page_older"],
+        query.format(order=page.order, joins=joins, matches=matches, endpoints=ENDPOINTS),
         merchant_id,
         livemode,
-        page.ending_before if newer else page.starting_after,
+        *page.between(_PREFIX),
         page.created_from,
         page.created_to,
         page.limit + 1,
-        None if types is None else [name.replace("_", "\\_").replace("*", "%") for name in types],
-        delivered,
+        ROWS_LOOKED_AT_MAX if compares else page.limit + 1,
+        *arguments,
     )
-    events = [event_from_row(merchant_id, livemode, row) for row in rows[: page.limit]]
-    if newer:
-        events.reverse()
-    return events, len(rows) > page.limit
+    found, has_more = page.read(rows)
+    return [event_from_row(merchant_id, livemode, row) for row in found], has_more
 
 
 async def find_event(connection: Queries, merchant_id: int, livemode: bool, event_id: str, *, wait_seconds: float = 0) -> Event | None:
     """Return one event; with `wait_seconds` an event that is about to be written is waited for."""
+    if len(event_id) > ID_CHARACTERS_MAX:
+        return None
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:
         row = await connection.fetchrow(_SQL["find"], merchant_id, livemode, event_id)

@@ -1,7 +1,8 @@
 """Reading objects, one noun a table: by id, by several ids, by page."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Generic, TypeVar
 
 import msgspec
@@ -9,43 +10,48 @@ import msgspec
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
+from payments.domain.money import CURRENCIES
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
+from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Queries
+from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
 from payments.storage.sql import queries
 
 _SQL = queries("nouns.sql")
-_CREATED_MAX = 2**53
+_PAGE_ARGUMENTS = 8
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class PageRequest:
-    """Which page of a list; at most one cursor is given."""
+class Filters:
+    """What a table's lists may be filtered by, and from which index each filter is read."""
 
-    limit: int = 10
-    starting_after: str | None = None
-    ending_before: str | None = None
-    created_from: int = 0
-    """Unix seconds, inclusive."""
-    created_to: int = _CREATED_MAX
-    """Unix seconds, inclusive."""
+    indexed: tuple[str, ...] = ()
+    """Columns with an index (merchant_id, livemode, COLUMN, id) of their own; the most selective first: of several that are given, its index is read."""
+    few: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """The columns of one index (merchant_id, livemode, COLUMNS, id), with every value that there is: what isn't given is any of them."""
+    compared: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Name → expression that no index holds."""
 
 
 class Noun(Generic[T]):
     """The table of one kind of object."""
 
-    def __init__(self, table: str, struct: type[T], filters: Iterable[str] = (), *, condition: str = "") -> None:
-        """`filters` are the columns that a list may be filtered by; `condition` holds for every list."""
+    def __init__(self, table: str, prefix: str, struct: type[T], filters: Filters | None = None, *, condition: str = "") -> None:
+        """`prefix` is that of its ids; `condition` holds for every list."""
         self.table = table
+        self.prefix = prefix
         self._decoder = msgspec.json.Decoder(struct)
-        self._filters = frozenset(filters)
+        self._filters = filters or Filters()
         self._condition = f" AND {condition}" if condition else ""
 
     async def get(self, connection: Queries, merchant_id: int, livemode: bool, object_id: str) -> T | None:
         """Return one object; None when the merchant has none of that id in that mode."""
+        if len(object_id) > ID_CHARACTERS_MAX:
+            return None
         document = await connection.fetchval(_SQL["get"].format(table=self.table), merchant_id, livemode, object_id)
         return None if document is None else self._decoder.decode(document)
 
@@ -54,33 +60,90 @@ class Noun(Generic[T]):
         rows = await connection.fetch(_SQL["get_many"].format(table=self.table), merchant_id, livemode, list(ids))
         return {row["id"]: self._decoder.decode(row["document"]) for row in rows}
 
+    async def newest_of(
+        self, connection: Queries, merchant_id: int, livemode: bool, column: str, values: Sequence[str], limit: int
+    ) -> dict[str, list[T]]:
+        """Return the newest `limit` objects for each value of a column that has an index, newest first; values without any are left out."""
+        if column not in self._filters.indexed:
+            raise ValueError(f"{self.table} has no index on {column}")
+        query = _SQL["newest_of"].format(table=self.table, column=column)
+        found: dict[str, list[T]] = {}
+        for row in await connection.fetch(query, merchant_id, livemode, list(values), limit):
+            found.setdefault(row["value"], []).append(self._decoder.decode(row["document"]))
+        return found
+
     async def page(
-        self, connection: Queries, merchant_id: int, livemode: bool, page: PageRequest, filters: Mapping[str, object]
+        self, connection: Queries, merchant_id: int, livemode: bool, page: PageRequest, filters: Mapping[str, str]
     ) -> tuple[list[T], bool]:
-        """Return a page, newest first, and whether there is more beyond it in the direction asked for."""
-        if unknown := filters.keys() - self._filters:
-            raise ValueError(f"{self.table} can't be filtered by {sorted(unknown)}")
-        conditions = self._condition + "".join(f" AND {column} = ${7 + index}" for index, column in enumerate(filters))
-        name = "page_newer" if page.ending_before is not None else "page_older"
+        """Return a page, newest first, and whether there is more beyond it in the direction asked for; raises `TooWide`."""
+        query, arguments, compares = self._statement(filters, page.order)
         rows = await connection.fetch(
-            _SQL[name].format(table=self.table, filters=conditions),
+            query,
             merchant_id,
             livemode,
-            page.ending_before if page.ending_before is not None else page.starting_after,
+            *page.between(self.prefix),
             page.created_from,
             page.created_to,
             page.limit + 1,
-            *filters.values(),
+            ROWS_LOOKED_AT_MAX if compares else page.limit + 1,
+            *arguments,
         )
-        objects = [self._decoder.decode(row["document"]) for row in rows[: page.limit]]
-        if page.ending_before is not None:
-            objects.reverse()
-        return objects, len(rows) > page.limit
+        found, has_more = page.read(rows)
+        return [self._decoder.decode(row["document"]) for row in found], has_more
+
+    def _statement(self, filters: Mapping[str, str], order: str) -> tuple[str, list[object], bool]:
+        """Return the statement that reads a page from one index range per value, its further arguments, and whether it passes over rows."""
+        rest = dict(filters)
+        candidates, conditions, arguments = "candidates", self._condition, list[object]()
+        first = next((column for column in self._filters.indexed if column in rest), None)
+        if first is not None:
+            arguments.append(rest.pop(first))
+            conditions += f" AND {first} = ${_PAGE_ARGUMENTS + 1}"
+        elif any(column in rest for column in self._filters.few):
+            candidates = "candidates_of_values"
+            values = [(rest.pop(column),) if column in rest else known for column, known in self._filters.few.items()]
+            arguments += [list(column) for column in zip(*product(*values), strict=True)]
+            conditions += "".join(f" AND {column} = v.{column}" for column in self._filters.few)
+        matches, compared = ["true"], ""
+        for name, value in rest.items():
+            compared += "" if name in self._filters.compared else f", {name}"
+            arguments.append(value)
+            matches.append(f"{self._compared(name)} IS NOT DISTINCT FROM ${_PAGE_ARGUMENTS + len(arguments)}::text")
+        of_values = ", ".join(f"${_PAGE_ARGUMENTS + 1 + index}::text[]" for index in range(len(self._filters.few)))
+        parts = {
+            "table": self.table,
+            "order": order,
+            "conditions": conditions,
+            "compared": compared,
+            "matches": " AND ".join(matches),
+            "values": of_values,
+            "columns": ", ".join(self._filters.few),
+        }
+        query = _SQL["page"].replace("{candidates}", _SQL[candidates]).format(**parts)
+        return query, arguments, len(matches) > 1
+
+    def _compared(self, name: str) -> str:
+        """Return what of a row a filter is compared with; raises `ValueError` for a filter that the table doesn't have."""
+        if name in self._filters.indexed or name in self._filters.few:
+            return name
+        if name not in self._filters.compared:
+            raise ValueError(f"{self.table} can't be filtered by {name}")
+        return self._filters.compared[name]
 
 
-PAYMENT_INTENTS = Noun("payments.payment_intents", PaymentIntent, ("customer",))
-PAYMENT_METHODS = Noun("payments.payment_methods", PaymentMethod, ("customer",))
-CHARGES = Noun("payments.charges", Charge, ("customer", "payment_intent"))
-REFUNDS = Noun("payments.refunds", Refund, ("charge", "payment_intent"))
-CUSTOMERS = Noun("payments.customers", Customer, ("email",), condition="NOT deleted")
-BALANCE_TRANSACTIONS = Noun("payments.balance_transactions", BalanceTransaction, ("currency", "source", "type"))
+PAYMENT_INTENTS = Noun("payments.payment_intents", "pi", PaymentIntent, Filters(indexed=("customer",)))
+PAYMENT_METHODS = Noun(
+    "payments.payment_methods",
+    "pm",
+    PaymentMethod,
+    Filters(indexed=("customer",), compared={"allow_redisplay": "coalesce(document ->> 'allow_redisplay', 'unspecified')"}),
+)
+CHARGES = Noun("payments.charges", "ch", Charge, Filters(indexed=("payment_intent", "customer")))
+REFUNDS = Noun("payments.refunds", "re", Refund, Filters(indexed=("charge", "payment_intent")))
+CUSTOMERS = Noun("payments.customers", "cus", Customer, Filters(indexed=("email",)), condition="NOT deleted")
+BALANCE_TRANSACTIONS = Noun(
+    "payments.balance_transactions",
+    "txn",
+    BalanceTransaction,
+    Filters(indexed=("source",), few={"currency": tuple(CURRENCIES), "type": ("charge", "refund", "refund_failure")}),
+)

@@ -4,12 +4,30 @@ SELECT document FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id = $
 -- get_many: several objects, in no order
 SELECT id, document FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id = ANY($3);
 
--- page_older: newest first, from a cursor down; the order of ids is the order of creation
-SELECT document FROM {table}
-WHERE merchant_id = $1 AND livemode = $2 AND ($3::text IS NULL OR id < $3) AND created >= $4 AND created <= $5 {filters}
-ORDER BY id DESC LIMIT $6;
+-- newest_of: the newest objects for each of several values, from one index range a value
+SELECT v.value, o.document FROM unnest($3::text[]) AS v (value)
+CROSS JOIN LATERAL (
+    SELECT id, document FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND {column} = v.value ORDER BY id DESC LIMIT $4
+) o
+ORDER BY v.value, o.id DESC;
 
--- page_newer: oldest first, from a cursor up
-SELECT document FROM {table}
-WHERE merchant_id = $1 AND livemode = $2 AND id > $3 AND created >= $4 AND created <= $5 {filters}
-ORDER BY id LIMIT $6;
+-- page: from a cursor on, in the order of ids, which is the order of creation; of the candidates those that match, and the last one, if that is where the looking ends
+SELECT document, matches FROM (
+    SELECT id, document, {matches} AS matches, row_number() OVER (ORDER BY id {order}) AS place FROM ({candidates}) AS candidates
+) AS looked_at
+WHERE matches OR place = $8
+ORDER BY id {order} LIMIT $7;
+
+-- candidates: what an index range holds, in its order; `created` is compared only within the few minutes by which ids may differ from it
+SELECT id, document{compared} FROM {table}
+WHERE merchant_id = $1 AND livemode = $2 AND id > $3 AND id < $4 AND created >= $5 AND created <= $6 {conditions}
+ORDER BY id {order} LIMIT $8;
+
+-- candidates_of_values: the same of several values, each in its own range of an index that is in the order of ids only within a value
+SELECT o.* FROM unnest({values}) AS v ({columns})
+CROSS JOIN LATERAL (
+    SELECT id, document{compared} FROM {table}
+    WHERE merchant_id = $1 AND livemode = $2 AND id > $3 AND id < $4 AND created >= $5 AND created <= $6 {conditions}
+    ORDER BY id {order} LIMIT $8
+) o
+ORDER BY id {order} LIMIT $8;

@@ -10,7 +10,7 @@ from payments.storage.sql import queries
 
 _SQL = queries("webhook_endpoints.sql")
 
-WEBHOOK_ENDPOINTS = Noun("notifications.webhook_endpoints", WebhookEndpoint)
+WEBHOOK_ENDPOINTS = Noun("notifications.webhook_endpoints", "we", WebhookEndpoint)
 
 
 def _key(endpoint: WebhookEndpoint) -> tuple[int, bool, str]:

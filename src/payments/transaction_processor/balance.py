@@ -5,13 +5,13 @@ from typing import Literal
 from payments.ledger.chart import AccountKind
 from payments.storage.accounts import Accounts
 from payments.wire.api import Call, Endpoint, Reply, reply
-from payments.wire.reading import ListParams, Reader
+from payments.wire.reading import FilterId, ListParams, Reader
 from payments.wire.render import render_balance
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    currency: str | None = None
-    source: str | None = None
+    currency: FilterId | None = None
+    source: FilterId | None = None
     type: Literal["charge", "refund", "refund_failure"] | None = None
 
 

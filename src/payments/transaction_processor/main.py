@@ -31,6 +31,7 @@ from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
+from payments.wire.lists import open_lists
 from payments.wire.reading import Reader
 from payments.wire.serve import DRAIN_SECONDS, Binding, serve
 
@@ -55,6 +56,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 server_settings=SESSION_SETTINGS,
                 credentials=credentials,
             )
+        )
+        lists = await stack.enter_async_context(
+            open_lists(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
         )
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         attempts = Attempts(pool, lease_seconds=settings.attempt_lease_seconds)
@@ -92,7 +96,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 
         reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, log).run())
         yield build_api(
-            BalanceApi(Reader(pool), accounts).endpoints(),
+            BalanceApi(Reader(pool, lists, clock), accounts).endpoints(),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,

@@ -61,6 +61,8 @@ _MAPPING: tuple[tuple[type[errors.TapError], int, str, dict[str, str]], ...] = (
     (errors.CardError, 402, "card_error", {}),
     (errors.IdempotencyMismatch, 400, "idempotency_error", {}),
     (errors.IdempotencyKeyInUse, 409, "invalid_request_error", _SHOULD_RETRY),
+    (errors.RateLimited, 429, "invalid_request_error", _SHOULD_RETRY),
+    (errors.TooSlow, 429, "invalid_request_error", {"Stripe-Should-Retry": "false"}),
     (errors.ObjectLocked, 429, "invalid_request_error", _SHOULD_RETRY),
     (errors.OutcomePending, 503, "api_error", _RETRY_SOON),
     (errors.Overloaded, 503, "api_error", _RETRY_SOON),

@@ -271,6 +271,11 @@ def render_balance_transaction(change: BalanceTransaction, now: float) -> Render
     }
 
 
+def rendered(subject: object, now: float) -> Rendered:
+    """Render any object that can be read, as it stands at `now`, unix seconds."""
+    return render_balance_transaction(subject, now) if isinstance(subject, BalanceTransaction) else render(subject)
+
+
 def render_balance(livemode: bool, pending: dict[str, int], available: dict[str, int]) -> Rendered:
     """Render a merchant's funds, given in minor units by currency."""
 
