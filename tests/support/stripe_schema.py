@@ -24,6 +24,11 @@ def violations(body: dict[str, Any]) -> list[str]:
     return faults
 
 
+def schema(name: str) -> dict[str, Any]:
+    """Stripe's own description of an object."""
+    return json.loads(_DATA.read_text())["components"]["schemas"][name]
+
+
 @cache
 def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator({**_document(), "$ref": f"#/components/schemas/{name}"})

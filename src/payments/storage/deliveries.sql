@@ -66,7 +66,8 @@ ORDER BY event_id DESC, endpoint_id DESC LIMIT $5;
 SELECT d.* FROM unnest($6::text[]) AS n (id) CROSS JOIN unnest($7::text[]) AS s (status)
 CROSS JOIN LATERAL (
     SELECT event_id, endpoint_id, status, attempts, next_attempt_at, created_at FROM notifications.deliveries
-    WHERE merchant_id = $1 AND livemode = $2 AND endpoint_id = n.id AND status = s.status AND event_id <= $3 AND (event_id, endpoint_id) < ($3, $4)
+    WHERE merchant_id = $1 AND livemode = $2 AND endpoint_id = n.id AND status = s.status
+        AND (endpoint_id, status, event_id) <= (n.id, s.status, $3) AND (event_id, endpoint_id) < ($3, $4)
     ORDER BY event_id DESC LIMIT $5
 ) d
 ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT $5;

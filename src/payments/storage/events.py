@@ -36,7 +36,9 @@ async def page_of_events(
     if types is not None and not types:
         return [], False
     arguments: list[object] = [] if types is None else [list(types)]
-    candidates, joins, matches = "candidates" if types is None else "candidates_of_types", "", "true"
+    candidates, joins, matches = "candidates", "", "true"
+    if types is not None:
+        candidates = "candidates_of_type" if len(types) == 1 else "candidates_of_types"
     match delivered:
         case None:
             pass

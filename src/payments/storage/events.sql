@@ -29,11 +29,18 @@ SELECT id FROM payments.events
 WHERE merchant_id = $1 AND livemode = $2 AND id > $3 AND id < $4 AND created >= $5 AND created <= $6
 ORDER BY id {order} LIMIT $8;
 
+-- candidates_of_type: the same of one type; compared as the index's columns are, so that the primary key can't be taken instead
+SELECT id FROM payments.events
+WHERE merchant_id = $1 AND livemode = $2 AND type = ($9::text[])[1] AND (type, id) > (($9::text[])[1], $3) AND (type, id) < (($9::text[])[1], $4)
+    AND created >= $5 AND created <= $6
+ORDER BY id {order} LIMIT $8;
+
 -- candidates_of_types: the same of several types, each in its own range of the index
 SELECT o.id FROM unnest($9::text[]) AS t (type)
 CROSS JOIN LATERAL (
     SELECT id FROM payments.events
-    WHERE merchant_id = $1 AND livemode = $2 AND type = t.type AND id > $3 AND id < $4 AND created >= $5 AND created <= $6
+    WHERE merchant_id = $1 AND livemode = $2 AND type = t.type AND (type, id) > (t.type, $3) AND (type, id) < (t.type, $4)
+        AND created >= $5 AND created <= $6
     ORDER BY id {order} LIMIT $8
 ) o
 ORDER BY o.id {order} LIMIT $8;
@@ -43,7 +50,8 @@ WITH RECURSIVE {endpoints}
 SELECT DISTINCT u.event_id AS id FROM endpoints n CROSS JOIN unnest(ARRAY['pending', 'dead']) AS s (status)
 CROSS JOIN LATERAL (
     SELECT event_id FROM notifications.deliveries
-    WHERE merchant_id = $1 AND livemode = $2 AND endpoint_id = n.id AND status = s.status AND event_id > $3 AND event_id < $4
+    WHERE merchant_id = $1 AND livemode = $2 AND endpoint_id = n.id AND status = s.status
+        AND (endpoint_id, status, event_id) > (n.id, s.status, $3) AND (endpoint_id, status, event_id) < (n.id, s.status, $4)
     ORDER BY event_id {order} LIMIT $8
 ) u
 ORDER BY id {order} LIMIT $8;

@@ -93,33 +93,34 @@ class Noun(Generic[T]):
 
     def _statement(self, filters: Mapping[str, str], order: str) -> tuple[str, list[object], bool]:
         """Return the statement that reads a page from one index range per value, its further arguments, and whether it passes over rows."""
-        rest = dict(filters)
-        candidates, conditions, arguments = "candidates", self._condition, list[object]()
+        rest, candidates, arguments = dict(filters), "candidates", list[object]()
+        key: dict[str, str] = {}
         first = next((column for column in self._filters.indexed if column in rest), None)
         if first is not None:
             arguments.append(rest.pop(first))
-            conditions += f" AND {first} = ${_PAGE_ARGUMENTS + 1}"
+            key = {first: f"${_PAGE_ARGUMENTS + 1}::text"}
         elif any(column in rest for column in self._filters.few):
             candidates = "candidates_of_values"
             values = [(rest.pop(column),) if column in rest else known for column, known in self._filters.few.items()]
             arguments += [list(column) for column in zip(*product(*values), strict=True)]
-            conditions += "".join(f" AND {column} = v.{column}" for column in self._filters.few)
+            key = {column: f"v.{column}" for column in self._filters.few}
         matches, compared = ["true"], ""
         for name, value in rest.items():
             compared += "" if name in self._filters.compared else f", {name}"
             arguments.append(value)
             matches.append(f"{self._compared(name)} IS NOT DISTINCT FROM ${_PAGE_ARGUMENTS + len(arguments)}::text")
-        of_values = ", ".join(f"${_PAGE_ARGUMENTS + 1 + index}::text[]" for index in range(len(self._filters.few)))
-        parts = {
-            "table": self.table,
-            "order": order,
-            "conditions": conditions,
-            "compared": compared,
-            "matches": " AND ".join(matches),
-            "values": of_values,
-            "columns": ", ".join(self._filters.few),
-        }
-        query = _SQL["page"].replace("{candidates}", _SQL[candidates]).format(**parts)
+        query = _SQL["page"].replace("{candidates}", _SQL[candidates])
+        query = query.format(
+            table=self.table,
+            order=order,
+            columns="".join(f"{column}, " for column in key),
+            values="".join(f"{value}, " for value in key.values()),
+            conditions=self._condition + "".join(f" AND {column} = {value}" for column, value in key.items()),
+            matches=" AND ".join(matches),
+            compared=compared,
+            names=", ".join(key),
+            arrays=", ".join(f"${_PAGE_ARGUMENTS + 1 + index}::text[]" for index in range(len(key))),
+        )
         return query, arguments, len(matches) > 1
 
     def _compared(self, name: str) -> str:

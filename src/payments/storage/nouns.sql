@@ -7,7 +7,8 @@ SELECT id, document FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id
 -- newest_of: the newest objects for each of several values, from one index range a value
 SELECT v.value, o.document FROM unnest($3::text[]) AS v (value)
 CROSS JOIN LATERAL (
-    SELECT id, document FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND {column} = v.value ORDER BY id DESC LIMIT $4
+    SELECT id, document FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND {column} = v.value AND ({column}, id) > (v.value, '')
+    ORDER BY id DESC LIMIT $4
 ) o
 ORDER BY v.value, o.id DESC;
 
@@ -18,16 +19,18 @@ SELECT document, matches FROM (
 WHERE matches OR place = $8
 ORDER BY id {order} LIMIT $7;
 
--- candidates: what an index range holds, in its order; `created` is compared only within the few minutes by which ids may differ from it
+-- candidates: what an index range holds, in its order, compared as its columns are, so that no other can be taken instead; `created` is compared only within the few minutes by which ids may differ from it
 SELECT id, document{compared} FROM {table}
-WHERE merchant_id = $1 AND livemode = $2 AND id > $3 AND id < $4 AND created >= $5 AND created <= $6 {conditions}
+WHERE merchant_id = $1 AND livemode = $2 AND ({columns}id) > ({values}$3) AND ({columns}id) < ({values}$4)
+    AND created >= $5 AND created <= $6 {conditions}
 ORDER BY id {order} LIMIT $8;
 
 -- candidates_of_values: the same of several values, each in its own range of an index that is in the order of ids only within a value
-SELECT o.* FROM unnest({values}) AS v ({columns})
+SELECT o.* FROM unnest({arrays}) AS v ({names})
 CROSS JOIN LATERAL (
     SELECT id, document{compared} FROM {table}
-    WHERE merchant_id = $1 AND livemode = $2 AND id > $3 AND id < $4 AND created >= $5 AND created <= $6 {conditions}
+    WHERE merchant_id = $1 AND livemode = $2 AND ({columns}id) > ({values}$3) AND ({columns}id) < ({values}$4)
+        AND created >= $5 AND created <= $6 {conditions}
     ORDER BY id {order} LIMIT $8
 ) o
 ORDER BY id {order} LIMIT $8;

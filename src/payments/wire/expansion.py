@@ -58,6 +58,8 @@ _PAYMENT_INTENT = Expandable(("payment_intent",))
 _PAYMENT_METHOD = Expandable(("payment_method",))
 _CHARGE = Expandable(("charge",))
 _BALANCE_TRANSACTION = Expandable(("balance_transaction",))
+_TURNED_INTO_DEBITS = ("bancontact", "ideal", "sofort")
+"""Payment methods that leave a direct debit behind: Tap has none of them, Stripe's schema has."""
 
 
 def _never(*fields: str) -> dict[str, Expandable]:
@@ -94,13 +96,8 @@ KINDS: dict[str, Kind] = {
                     "application", "application_fee", "on_behalf_of", "review", "source_transfer", "transfer", "transfer_data.destination"
                 ),
                 **_never("payment_method_details.card.mandate", "payment_method_details.us_bank_account.mandate"),
-                **_never(
-                    *(
-                        f"payment_method_details.{method}.{made}"
-                        for method in ("bancontact", "ideal", "sofort")
-                        for made in ("generated_sepa_debit", "generated_sepa_debit_mandate")
-                    )
-                ),
+                **{f"payment_method_details.{name}.generated_sepa_debit": _PAYMENT_METHOD for name in _TURNED_INTO_DEBITS},
+                **_never(*(f"payment_method_details.{name}.generated_sepa_debit_mandate" for name in _TURNED_INTO_DEBITS)),
             },
         ),
         Kind(
@@ -123,8 +120,8 @@ KINDS: dict[str, Kind] = {
             "/v1/payment_methods",
             {
                 "customer": _CUSTOMER,
-                **_never("card.generated_from.setup_attempt"),
-                **_never("sepa_debit.generated_from.charge", "sepa_debit.generated_from.setup_attempt"),
+                "sepa_debit.generated_from.charge": _CHARGE,
+                **_never("card.generated_from.setup_attempt", "sepa_debit.generated_from.setup_attempt"),
             },
         ),
         Kind(
@@ -160,7 +157,10 @@ def tree_of(kind_name: str, paths: Sequence[str], *, in_list: bool = False) -> T
         raise InvalidRequest(f"You cannot expand more than {PATHS_MAX} properties.", param="expand")
     tree: Tree = {}
     for path in paths:
-        if sum(part != "data" for part in path.split(".")) > DEPTH_MAX:
+        parts = path.split(".")
+        if not all(parts):
+            raise _not_expandable(path)
+        if sum(part != "data" for part in parts) > DEPTH_MAX:
             raise InvalidRequest(f"You cannot expand more than {DEPTH_MAX} levels of a property: {path[:200]}.", param="expand")
         if in_list and not path.startswith("data."):
             raise _not_expandable(path)

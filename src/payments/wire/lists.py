@@ -20,10 +20,10 @@ RUNNING_MAX = 4
 WAITING_MAX = 8
 """How many of one merchant wait for that."""
 WAIT_SECONDS_MAX = 5.0
-_UNDER_WAY_MAX = 256
+UNDER_WAY_MAX = 256
 """Lists of all merchants, running and waiting."""
 _CONNECTIONS_MAX = 6
-_SETTINGS = {
+SETTINGS = {
     "statement_timeout": "5s",
     "default_transaction_read_only": "on",
     # A plan that is made without knowing how small the limit is may read and sort everything.
@@ -47,13 +47,18 @@ class Lists:
         self._merchants: dict[int, _Merchant] = {}
         self._under_way = 0
 
+    @property
+    def merchants(self) -> int:
+        """How many merchants have lists under way: nothing is kept of the others."""
+        return len(self._merchants)
+
     @asynccontextmanager
     async def connection(self, merchant_id: int) -> AsyncGenerator[Connection]:
         """Lend a connection for one list of a merchant's.
 
         Raises `RateLimited` when the merchant has too many under way, `Overloaded` when all together have, `TooSlow` when a statement takes too long.
         """
-        if self._under_way >= _UNDER_WAY_MAX:
+        if self._under_way >= UNDER_WAY_MAX:
             raise Overloaded
         merchant = self._merchants.get(merchant_id) or _Merchant(asyncio.Semaphore(RUNNING_MAX))
         if merchant.under_way >= RUNNING_MAX + WAITING_MAX:
@@ -87,6 +92,6 @@ class Lists:
 async def open_lists(database_url: str, *, role: str | None, name: str, credentials: Credentials | None) -> AsyncGenerator[Lists]:
     """Open the connections for lists of the service `name`."""
     async with open_pool(
-        database_url, role=role, name=f"{name} lists", size_max=_CONNECTIONS_MAX, server_settings=_SETTINGS, credentials=credentials
+        database_url, role=role, name=f"{name} lists", size_max=_CONNECTIONS_MAX, server_settings=SETTINGS, credentials=credentials
     ) as pool:
         yield Lists(pool)

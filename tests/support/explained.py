@@ -1,0 +1,46 @@
+"""What statements really read: how many rows their plans take from tables and indexes."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from payments.storage.database import Connection, Row
+
+
+class Explained:
+    """A connection that runs each statement twice: once to see what it reads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.rows_read = 0
+        """By all statements so far."""
+
+    async def fetch(self, query: str, *args: object, timeout: float | None = None) -> list[Row]:
+        await self._explain(query, args)
+        return await self._connection.fetch(query, *args, timeout=timeout)
+
+    async def fetchrow(self, query: str, *args: object, timeout: float | None = None) -> Row | None:
+        await self._explain(query, args)
+        return await self._connection.fetchrow(query, *args, timeout=timeout)
+
+    async def fetchval(self, query: str, *args: object, timeout: float | None = None) -> Any:
+        await self._explain(query, args)
+        return await self._connection.fetchval(query, *args, timeout=timeout)
+
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:
+        return await self._connection.execute(query, *args, timeout=timeout)
+
+    async def _explain(self, query: str, args: tuple[object, ...]) -> None:
+        plan = json.loads(await self._connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *args))
+        self.rows_read += sum(_read(node) for node in _nodes(plan[0]["Plan"]) if "Relation Name" in node)
+
+
+def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield node
+    for below in node.get("Plans", ()):
+        yield from _nodes(below)
+
+
+def _read(node: Mapping[str, Any]) -> int:
+    removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return round((node["Actual Rows"] + removed) * node["Actual Loops"])

@@ -1,0 +1,199 @@
+"""What `expand` names becomes an object, where there is one; everything else is as it was, or is refused before anything happens."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.card import Card
+from payments.domain.charge import Charge, ChargeOutcome
+from payments.domain.customer import Customer
+from payments.domain.errors import InvalidRequest
+from payments.domain.principal import KeyKind, Principal
+from payments.domain.refund import Refund
+from payments.storage.database import Queries
+from payments.wire.expansion import DEPTH_MAX, KINDS, OBJECTS_MAX, PATHS_MAX, Expansion, tree_of
+from payments.wire.render import Rendered, rendered
+from tests.support.stripe_schema import schema, violations
+
+NOW = 1_800_000_000
+MERCHANT = Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET)
+CARD = Card(brand="visa", last4="4242", exp_month=12, exp_year=2034, fingerprint="f")
+
+
+class Stored:
+    """A database that holds some objects."""
+
+    def __init__(self, *subjects: Any) -> None:
+        self.subjects = {subject.id: subject for subject in subjects}
+        self.questions = 0
+
+    async def fetch(self, _query: str, *args: Any) -> list[dict[str, Any]]:
+        self.questions += 1
+        _merchant, _livemode, values, *limit = args
+        if limit:
+            refunds = [each for each in reversed(self.subjects.values()) if isinstance(each, Refund) and each.charge in values]
+            return [{"value": each.charge, "document": msgspec.json.encode(each)} for each in refunds][: limit[0]]
+        return [{"id": each, "document": msgspec.json.encode(self.subjects[each])} for each in values if each in self.subjects]
+
+
+def a_charge(**changes: Any) -> Charge:
+    outcome = ChargeOutcome(network_status="approved_by_network", seller_message="Payment complete.", type="authorized")
+    given: dict[str, Any] = {"id": "ch_1", "payment_intent": "pi_1", "payment_method": "pm_1", "card": CARD, "outcome": outcome, **changes}
+    return Charge(merchant_id=1, livemode=False, created=NOW, amount=100, currency="usd", status="succeeded", paid=True, **given)
+
+
+def a_refund(number: int = 1, **changes: Any) -> Refund:
+    given: dict[str, Any] = {"id": f"re_{number}", "charge": "ch_1", "status": "succeeded", **changes}
+    return Refund(merchant_id=1, livemode=False, created=NOW, amount=1, currency="usd", payment_intent="pi_1", **given)
+
+
+def a_customer(**changes: Any) -> Customer:
+    return Customer(id="cus_1", merchant_id=1, livemode=False, created=NOW, **changes)
+
+
+async def expanded(subject: Any, *paths: str, stored: Stored | None = None) -> Rendered:
+    body = rendered(subject, NOW)
+    await Expansion(cast("Queries", stored or Stored()), MERCHANT, NOW).expand([body], tree_of(str(body["object"]), paths))
+    return body
+
+
+def expandable_fields(name: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """Field by field what Stripe's schema of an object lets be expanded, and into which of the objects that Tap has."""
+
+    def walk(part: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, frozenset[str]]]:
+        for name in part.get("x-expandableFields", ()):
+            leaf = part["properties"][name]
+            resources = leaf.get("x-expansionResources", {}).get("oneOf", [])
+            items = leaf.get("properties", {}).get("data", {}).get("items", {})
+            named = [each["$ref"].rpartition("/")[2] for each in (*resources, items, *items.get("anyOf", ())) if "$ref" in each]
+            yield ".".join((*path, name)), frozenset(named) & KINDS.keys()
+        for name, below in part.get("properties", {}).items():
+            for each in (below, *below.get("anyOf", ())):
+                yield from walk(each, (*path, name))
+
+    return walk(schema(name), ())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_can_be_expanded_is_what_stripes_schema_says(name: str) -> None:
+    assert {path: frozenset(each.kinds) for path, each in KINDS[name].expandable.items()} == dict(expandable_fields(name))
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_an_expanded_object_keeps_stripes_shape(name: str) -> None:
+    """Whatever is null or absent stays so, lists that Tap has nothing for are empty."""
+    subjects = (
+        a_charge(),
+        a_refund(),
+        a_customer(),
+        BalanceTransaction(
+            id="txn_1", merchant_id=1, livemode=False, created=NOW, amount=1, currency="usd", type="charge", source="ch_1", available_on=NOW
+        ),
+    )
+    for subject in subjects:
+        body = rendered(subject, NOW)
+        if body["object"] == name:
+            assert violations(await expanded(subject, *KINDS[name].expandable)) == []
+
+
+async def test_the_refunds_of_a_charge_are_a_list_of_the_newest_ten() -> None:
+    refunds = [a_refund(number) for number in range(1, 13)]
+    body: Any = await expanded(a_charge(), "refunds.data.charge.refunds", stored=Stored(a_charge(), *refunds))
+    listed = body["refunds"]
+    assert [refund["id"] for refund in listed["data"]] == [f"re_{number}" for number in range(12, 2, -1)]
+    assert (listed["object"], listed["url"], listed["has_more"]) == ("list", "/v1/charges/ch_1/refunds", True)
+    assert listed["data"][0]["charge"]["refunds"]["data"][0]["id"] == "re_12"
+    assert (await expanded(a_charge(), "refunds"))["refunds"] == {
+        "object": "list",
+        "data": [],
+        "has_more": False,
+        "url": "/v1/charges/ch_1/refunds",
+    }
+
+
+@pytest.mark.parametrize("named", ["foo", "pm_gone", "pm", "cus_1", "_", "txn_1"])
+async def test_an_id_that_names_nothing_stays_an_id(named: str) -> None:
+    body: Any = await expanded(
+        a_customer(default_payment_method=named), "invoice_settings.default_payment_method", stored=Stored(a_customer())
+    )
+    assert body["invoice_settings"]["default_payment_method"] == named
+
+
+async def test_a_field_that_is_absent_stays_absent() -> None:
+    assert "failure_balance_transaction" not in await expanded(a_refund(), "failure_balance_transaction.source")
+
+
+async def test_a_deleted_customer_is_expanded_to_what_is_left_of_it() -> None:
+    gone = Stored(a_customer(deleted=True))
+    body = await expanded(a_refund(customer="cus_1"), "customer.invoice_settings.default_payment_method", "customer.sources", stored=gone)
+    assert body["customer"] == {"id": "cus_1", "object": "customer", "deleted": True}
+
+
+async def test_of_what_tap_does_not_have_anything_may_be_asked() -> None:
+    assert (await expanded(a_charge(), "review.payment_intent.customer"))["review"] is None
+
+
+async def test_paths_that_begin_alike_are_read_once() -> None:
+    stored = Stored(a_charge(customer="cus_1"), a_customer())
+    await expanded(a_refund(), "charge", "charge.customer", "charge.customer", "charge.balance_transaction", stored=stored)
+    assert stored.questions == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nothing",
+        "",
+        ".",
+        "data",
+        "id",
+        "metadata.order",
+        "customer.email",
+        "refunds.charge",
+        "refunds.",
+        "refunds.data.nothing",
+        "customer.",
+        "charge",
+        "x" * 5_000,
+    ],
+)
+def test_what_cannot_be_expanded_is_refused(path: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        tree_of("charge", [path])
+    assert refused.value.param == "expand"
+    assert len(refused.value.message) < 400
+
+
+@pytest.mark.parametrize("path", ["customer", "has_more", "data", "data.", "database.customer", "data.data.customer"])
+def test_the_paths_of_a_list_begin_with_data(path: str) -> None:
+    with pytest.raises(InvalidRequest):
+        tree_of("charge", [path], in_list=True)
+
+
+@pytest.mark.parametrize("kind", ["event", "webhook_endpoint"])
+def test_an_object_without_ids_to_expand_refuses_all(kind: str) -> None:
+    with pytest.raises(InvalidRequest):
+        tree_of(kind, ["data.object"])
+
+
+def test_expansion_is_four_levels_deep_lists_not_counted() -> None:
+    tree_of("payment_intent", ["data.latest_charge.refunds.data.balance_transaction.source"], in_list=True)
+    with pytest.raises(InvalidRequest, match=f"more than {DEPTH_MAX} levels"):
+        tree_of("payment_intent", ["data.latest_charge.refunds.data.balance_transaction.source.customer"], in_list=True)
+
+
+def test_the_number_of_paths_has_a_bound() -> None:
+    tree_of("charge", ["customer"] * PATHS_MAX)
+    with pytest.raises(InvalidRequest):
+        tree_of("charge", ["customer"] * (PATHS_MAX + 1))
+
+
+async def test_the_number_of_objects_has_a_bound() -> None:
+    refunds = [a_refund(number) for number in range(10)]
+    bodies = [rendered(a_charge(), NOW) for _ in range(100)]
+    expansion = Expansion(cast("Queries", Stored(a_charge(), *refunds)), MERCHANT, NOW)
+    with pytest.raises(InvalidRequest, match=f"more than {OBJECTS_MAX} objects"):
+        await expansion.expand(bodies, tree_of("charge", ["refunds.data.charge.refunds.data.charge"]))
