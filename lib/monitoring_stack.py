@@ -23,8 +23,8 @@ _GOOD_REQUESTS_ADDED = 20
 """To those of each minute: one failure among few requests is no share of them."""
 _LATENCY_SECONDS = 2.0
 _OUTBOX_SECONDS = 120
-CONNECTIONS_MAX = 1_000
-"""Above what the services' own pools hold when prod is scaled out as far as it may: ten a task, and a few for the sandbox and for listening."""
+CONNECTIONS_MAX = 1_500
+"""Above what the services' own pools hold when prod is scaled out as far as it may: ten a task, six for its lists, and a few for the sandbox and for listening."""
 _UNANSWERED_MAX = 10
 _REPLICA_LAG_MS = 1_000
 

@@ -4,12 +4,13 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.customer import Customer
-from payments.domain.errors import TooWide
+from payments.domain.errors import TooSlow, TooWide
 from payments.domain.payment_method import PaymentMethod
 from payments.runtime.ids import first_id_from
 from payments.runtime.topology import SERVICES, Service
@@ -19,7 +20,7 @@ from payments.storage.deliveries import Deliveries
 from payments.storage.events import page_of_events
 from payments.storage.nouns import Noun
 from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
-from payments.wire.lists import SETTINGS
+from payments.wire.lists import SETTINGS, Lists
 from tests.integration.builders import payment
 from tests.support.explained import Explained
 
@@ -245,6 +246,20 @@ async def test_a_page_that_ends_where_the_looking_ended_says_that_there_may_be_m
         await nouns.PAYMENT_METHODS.page(payments.lists, 1, False, PageRequest(starting_after=found.id), always)
     early = PageRequest(starting_after=found.id, created_from=END - 500)
     assert await nouns.PAYMENT_METHODS.page(payments.lists, 1, False, early, always) == ([], False)
+
+
+async def test_the_connections_of_lists_write_nothing_and_give_up_in_time(database_url: str) -> None:
+    role = SERVICES[Service.PAYMENT_API].database_role
+    async with open_pool(database_url, role=role, name="test", server_settings=SETTINGS | {"statement_timeout": "10ms"}) as pool:
+        lists = Lists(pool)
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            async with lists.connection(1) as connection:
+                await connection.execute("UPDATE payments.customers SET version = 2")
+        with pytest.raises(TooSlow):
+            async with lists.connection(1) as connection:
+                await connection.execute("SELECT pg_sleep(3600)")
+        async with lists.connection(1) as connection:
+            assert await connection.fetchval("SELECT 1") == 1
 
 
 async def test_undelivered_events_are_found_among_many_that_were_delivered(notifications: History) -> None:

@@ -60,6 +60,7 @@ class Events:
 
     async def _retrieve(self, call: Call) -> Reply:
         call.no_parameters()
+        check_expandable(call, "event")
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
         event = await find_event(self.pool, merchant_id, livemode, call.path["id"])
         if event is None:
@@ -102,6 +103,7 @@ class Events:
 
     async def _retrieve_delivery(self, call: Call) -> Reply:
         call.no_parameters()
+        check_expandable(call, "notification.delivery")
         event_id, endpoint_id = _split(call.path["id"])
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
         found, _ = await self.deliveries.page(

@@ -5,6 +5,7 @@ from typing import Literal
 from payments.ledger.chart import AccountKind
 from payments.storage.accounts import Accounts
 from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.expansion import check_expandable
 from payments.wire.reading import FilterId, ListParams, Reader
 from payments.wire.render import render_balance
 
@@ -32,6 +33,7 @@ class BalanceApi:
 
     async def _balance(self, call: Call) -> Reply:
         call.no_parameters()
+        check_expandable(call, "balance")
         balances = await self._accounts.merchant_balances(call.principal.merchant_id, call.principal.livemode)
         return reply(render_balance(call.principal.livemode, balances[AccountKind.PENDING], balances[AccountKind.AVAILABLE]))
 

@@ -22,7 +22,7 @@ from payments.runtime.logging import Logger
 from payments.runtime.topology import HEALTH_PATH
 from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
-from payments.wire.errors import INTERNAL_ERROR, MethodNotAllowed, UnknownPath, WireError, wire_error
+from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failure_error, wire_error
 from payments.wire.form import Params
 from payments.wire.params import parse
 from payments.wire.request import Headers, check_ids, path_of, read_params
@@ -223,7 +223,7 @@ class _Front:
             result = _as_reply(wire_error(refusal))
         except Exception as failure:  # noqa: BLE001 - the client gets an answer, the log gets the place
             self._log.error(f"{scope['method']} {scope['path']}", failure)
-            result = _as_reply(INTERNAL_ERROR)
+            result = _as_reply(failure_error(failure))
         if caller.principal is not None and caller.principal.kind is KeyKind.PUBLISHABLE:
             result.body = shown_to_browser(result.body)
         await _send(send, result, request_id, caller, with_origin=endpoint is not None and endpoint.publishable)

@@ -5,6 +5,7 @@ Source: Stripe, "Errors" and "HTTP status code summary".
 
 from dataclasses import dataclass, field
 
+import asyncpg
 import msgspec
 
 from payments.domain import errors
@@ -93,6 +94,17 @@ def _body(error: errors.TapError, error_type: str) -> dict[str, object]:
 
 INTERNAL_ERROR = WireError(500, _encode({"error": {"type": "api_error", "message": "An unexpected error occurred. It has been logged."}}))
 """What a client learns of a failure that is ours."""
+
+
+def failure_error(failure: Exception) -> WireError:
+    """Map what Tap didn't raise itself: what the database gave up in time may be tried again, the rest is a failure of ours."""
+    match failure:
+        case asyncpg.LockNotAvailableError():
+            return wire_error(errors.ObjectLocked())
+        case asyncpg.QueryCanceledError() | TimeoutError():
+            return wire_error(errors.Overloaded())
+        case _:
+            return INTERNAL_ERROR
 
 
 def payment_failed_body(intent: PaymentIntent) -> bytes:
