@@ -11,20 +11,19 @@ from payments.storage.attempts import OpenAttempt
 def charge_of(
     work: OpenAttempt,
     outcome: Approved | Declined,
-    now: int,
     *,
     captured: bool,
     capture_before: int | None = None,
     balance_transaction: str | None = None,
 ) -> Charge:
-    """Build the charge that an authorization leaves, approved or declined; `now` in unix seconds."""
+    """Build the charge that an authorization leaves, approved or declined."""
     attempt, intent, method = work.attempt, work.intent, work.payment_method
     approved = isinstance(outcome, Approved)
     return Charge(
         id=attempt.charge,
         merchant_id=attempt.merchant_id,
         livemode=attempt.livemode,
-        created=now,
+        created=attempt.created,  # as its id: lists are ranges of both
         amount=attempt.amount,
         currency=attempt.currency,
         status="succeeded" if approved else "failed",

@@ -1,0 +1,149 @@
+"""What follows from an authorization: a payment, a hold, a refusal, a challenge, or waiting."""
+
+from typing import assert_never
+from urllib.parse import urlencode
+
+from msgspec.structs import replace
+
+from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
+from payments.domain.payment_intent import IntentStatus, NextAction
+from payments.ledger import postings
+from payments.runtime.topology import CHALLENGE_PARAMETER, CHALLENGE_PATH
+from payments.storage.attempts import OpenAttempt
+from payments.storage.payments import Settlement
+from payments.transaction_processor.judgement import charge_of, payment_error_of
+from payments.transaction_processor.settlement.terms import (
+    CAPTURE_WINDOW_SECONDS,
+    Terms,
+    advanced,
+    answer,
+    books_of,
+    capture_transaction,
+    event_about,
+)
+
+
+def settle_authorization(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
+    """Return what becomes of a payment by the answer to its authorization."""
+    match outcome:
+        case Approved() if work.intent.capture_method == "manual":
+            return _held(work, outcome, terms)
+        case Approved():
+            return _purchased(work, outcome, terms)
+        case Declined():
+            return _declined(work, outcome, terms)
+        case AuthenticationRequired() if work.attempt.error_on_requires_action or work.attempt.off_session:
+            refusal = Declined(
+                code="authentication_required",
+                decline_code="authentication_required",
+                message="Your card was declined. This transaction requires authentication.",
+            )
+            return _declined(work, refusal, terms)
+        case AuthenticationRequired():
+            return _challenged(work, outcome, terms)
+        case Unknown():
+            return _processing(work, outcome, terms)
+        case _ as never:
+            assert_never(never)
+
+
+def _purchased(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
+    """The issuer approved and the money is claimed in the same message."""
+    attempt = work.attempt
+    change = capture_transaction(work, attempt.amount, outcome.funds_available_at_once, terms)
+    charge = charge_of(work, outcome, captured=True, balance_transaction=change.id)
+    intent = advanced(
+        work.intent,
+        IntentStatus.SUCCEEDED,
+        amount_received=attempt.amount,
+        latest_charge=charge.id,
+    )
+    return Settlement(
+        attempt=attempt,
+        outcome=outcome,
+        intent=intent,
+        charge=charge,
+        balance_transactions=[change],
+        available_at_once=outcome.funds_available_at_once,
+        transfers=postings.capture(
+            books_of(attempt, terms), change.id, change.amount, change.fee, terms.now, available_at_once=outcome.funds_available_at_once
+        ),
+        events=[event_about("charge.succeeded", charge, work, terms), answer("payment_intent.succeeded", intent, work, terms)],
+    )
+
+
+def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
+    """The issuer approved a hold, to be captured later."""
+    attempt = work.attempt
+    capture_before = terms.now + CAPTURE_WINDOW_SECONDS
+    charge = charge_of(work, outcome, captured=False, capture_before=capture_before)
+    intent = advanced(
+        work.intent,
+        IntentStatus.REQUIRES_CAPTURE,
+        amount_capturable=attempt.amount,
+        capture_before=capture_before,
+        latest_charge=charge.id,
+    )
+    return Settlement(
+        attempt=attempt,
+        outcome=outcome,
+        intent=intent,
+        charge=charge,
+        transfers=postings.authorization(books_of(attempt, terms), attempt.id, attempt.amount, terms.now),
+        events=[
+            event_about("charge.succeeded", charge, work, terms),
+            answer("payment_intent.amount_capturable_updated", intent, work, terms),
+        ],
+    )
+
+
+def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
+    """The issuer, or a rule before it, said no: the intent wants another card."""
+    attempt = work.attempt
+    charge = charge_of(work, outcome, captured=False)
+    intent = advanced(
+        work.intent,
+        IntentStatus.REQUIRES_PAYMENT_METHOD,
+        payment_method=None,
+        latest_charge=charge.id,
+        last_payment_error=payment_error_of(work, outcome),
+    )
+    return Settlement(
+        attempt=attempt,
+        outcome=outcome,
+        intent=intent,
+        charge=charge,
+        events=[event_about("charge.failed", charge, work, terms), answer("payment_intent.payment_failed", intent, work, terms)],
+    )
+
+
+def _challenged(work: OpenAttempt, outcome: AuthenticationRequired, terms: Terms) -> Settlement:
+    """The cardholder has to authenticate on our challenge page, for what this attempt was about: the link names it."""
+    intent = work.intent
+    page = CHALLENGE_PATH.format(mode="live" if intent.livemode else "test", merchant=intent.merchant_id, intent=intent.id)
+    action = NextAction(
+        type="redirect_to_url" if intent.return_url else "use_stripe_sdk",
+        url=terms.public_url + page + f"?{urlencode({'client_secret': intent.client_secret, CHALLENGE_PARAMETER: work.attempt.id})}",
+        return_url=intent.return_url,
+    )
+    intent = advanced(intent, IntentStatus.REQUIRES_ACTION, next_action=action)
+    return Settlement(
+        attempt=work.attempt,
+        outcome=outcome,
+        intent=intent,
+        events=[answer("payment_intent.requires_action", intent, work, terms)],
+    )
+
+
+def _processing(work: OpenAttempt, outcome: Unknown, terms: Terms) -> Settlement | None:
+    """Silence: the attempt stays open, the merchant sees `processing`."""
+    if work.answered:
+        return None
+    intent = replace(work.intent, version=work.intent.version + 1)
+    return Settlement(
+        attempt=work.attempt,
+        outcome=outcome,
+        closes=False,
+        intent=intent,
+        events=[answer("payment_intent.processing", intent, work, terms)],
+    )

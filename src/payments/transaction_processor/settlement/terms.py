@@ -1,0 +1,81 @@
+"""What every settlement is made with: its terms, and the parts that several kinds of attempt share."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from payments.domain.attempt import Attempt
+from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.event import Event, EventObject, event_of
+from payments.domain.fees import FeeSchedule
+from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, PaymentIntent
+from payments.ledger import postings
+from payments.runtime.ids import new_id
+from payments.storage.attempts import OpenAttempt
+
+T = TypeVar("T")
+
+CAPTURE_WINDOW_SECONDS = 7 * 24 * 3600
+"""How long a hold lasts."""
+AVAILABILITY_SECONDS = 2 * 24 * 3600
+"""When captured funds become available."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a settlement depends on besides the attempt and its outcome."""
+
+    now: int
+    """Unix seconds."""
+    fees: FeeSchedule
+    acquirer: str
+    public_url: str
+    """Where our hosted pages are, for 3-D Secure."""
+
+
+def loaded(value: T | None) -> T:
+    """Assert what the attempt's kind guarantees: its charge or refund was loaded with it."""
+    if value is None:
+        raise LookupError("the attempt was loaded without its charge or refund")
+    return value
+
+
+def books_of(attempt: Attempt, terms: Terms) -> postings.Books:
+    """Return the accounts that an attempt touches."""
+    return postings.Books(attempt.merchant_id, attempt.livemode, terms.acquirer, attempt.currency)
+
+
+def advanced(intent: PaymentIntent, status: IntentStatus, **changes: object) -> PaymentIntent:
+    """Take the intent a step further and close its attempt."""
+    if status not in ALLOWED_TRANSITIONS[intent.status]:
+        raise ValueError(f"a payment intent can't go from {intent.status} to {status}")
+    return replace(intent, version=intent.version + 1, open_attempt=None, status=status, **changes)
+
+
+def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool, terms: Terms) -> BalanceTransaction:
+    """Build the change of the merchant's balance that a capture of `amount` minor units is."""
+    attempt = work.attempt
+    return BalanceTransaction(
+        id=new_id("txn"),
+        merchant_id=attempt.merchant_id,
+        livemode=attempt.livemode,
+        created=terms.now,
+        amount=amount,
+        fee=terms.fees.fee(amount, attempt.currency),
+        currency=attempt.currency,
+        type="charge",
+        source=attempt.charge,
+        available_on=terms.now if available_at_once else terms.now + AVAILABILITY_SECONDS,
+        description=work.intent.description,
+    )
+
+
+def event_about(event_type: str, subject: EventObject, work: OpenAttempt, terms: Terms, *, event_id: str | None = None) -> Event:
+    """Build an event about an object as it is now."""
+    return event_of(event_id or new_id("evt"), event_type, subject, created=terms.now, origin=work.attempt.origin)
+
+
+def answer(event_type: str, subject: EventObject, work: OpenAttempt, terms: Terms) -> Event:
+    """Build the event that answers the request, under the id that its idempotency claim points at; what comes later has an id of its own."""
+    return event_about(event_type, subject, work, terms, event_id=None if work.answered else work.attempt.outcome_event)
