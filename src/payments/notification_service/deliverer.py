@@ -1,59 +1,59 @@
 """Delivers: prepare, send, record, each with a result of its own type.
 
-A delivery is leased before it is sent and recorded after it, so a crash in between delivers it again: at least once, never not at all.
+A delivery is leased before it is sent and recorded after it, so a crash in between delivers it again: at least once, never not at all. Whatever went
+wrong in between, in the receiver or in us, is recorded as a failed attempt, so that nothing is sent again and again beside the schedule.
 """
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
-import aiohttp
 import msgspec
 
 from payments.domain.event import Event
 from payments.domain.webhook_endpoint import WebhookEndpoint
-from payments.notification_service.retries import after_attempt
+from payments.notification_service.retries import after_attempt, parse_retry_after
+from payments.notification_service.sender import SEND_SECONDS_MAX, Answer
+from payments.notification_service.shares import Shares
 from payments.notification_service.signing import signature_headers
-from payments.notification_service.targets import TargetRefusedError, is_refused_literal
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
 from payments.storage import webhook_endpoints
 from payments.storage.database import Pool
 from payments.storage.deliveries import AttemptResult, Deliveries, DueDelivery
-from payments.storage.group_commit import GroupCommit
+from payments.storage.group_commit import ROW_FAULTS, GroupCommit
 from payments.wire.render import render_event
 
-SEND_SECONDS_MAX = 20.0
-"""How long a receiver may take to answer."""
-LEASE_SECONDS = SEND_SECONDS_MAX + 5
-UNDER_WAY_MAX = 256
-PER_ENDPOINT_MAX = 32
-_RESPONSE_BYTES_MAX = 4_096
+LEASE_SECONDS = SEND_SECONDS_MAX + 10
+"""Longer than an attempt and its recording take: it runs out for those whose copy of the service died."""
 _POLL_SECONDS = 1.0
+T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
+
+Send = Callable[[str, Mapping[str, str], bytes], Awaitable[Answer]]
+"""Sends a body with headers to a URL, and returns within `SEND_SECONDS_MAX`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A delivery ready to be sent."""
 
-    due: DueDelivery
     body: bytes
     headers: dict[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What sending came to."""
+    """What an attempt came to."""
 
-    prepared: Prepared
+    due: DueDelivery
     attempted_at: float
+    """Unix seconds."""
     duration_ms: int
-    status_code: int | None
-    retry_after: str | None = None
-    error: str | None = None
+    answer: Answer
 
 
 class Deliverer:
@@ -65,22 +65,21 @@ class Deliverer:
         deliveries: Deliveries,
         results: GroupCommit[AttemptResult, None],
         pool: Pool,
-        session: aiohttp.ClientSession,
+        send: Send,
         sealer: Sealer,
         clock: Clock,
         log: Logger,
-        allow_private: bool,
     ) -> None:
-        """`session` resolves names to addresses that deliveries may go to; `allow_private` lets them go anywhere."""
+        """`send` goes only to where deliveries may go."""
         self._deliveries = deliveries
         self._results = results
         self._pool = pool
-        self._session = session
+        self._send = send
         self._sealer = sealer
         self._clock = clock
         self._log = log
-        self._allow_private = allow_private
-        self._under_way: dict[asyncio.Task[None], str] = {}
+        self._shares = Shares()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._work = asyncio.Event()
 
     def wake(self) -> None:
@@ -106,96 +105,105 @@ class Deliverer:
 
     async def deliver_due(self) -> int:
         """Start on what is due; returns how many deliveries that were."""
-        free = UNDER_WAY_MAX - len(self._under_way)
-        if free <= 0:
+        # Not to be cancelled in between: what was leased and not begun would wait until its lease runs out.
+        return await asyncio.shield(self._keep(self._begin_due()))
+
+    async def _begin_due(self) -> int:
+        await self._deliveries.enqueue()
+        room = self._shares.room()
+        if not room.free:
             return 0
-        # A claim takes at most half of what an endpoint may have, so that two claims in a row stay within it.
-        per_endpoint = PER_ENDPOINT_MAX // 2
-        counts: dict[str, int] = {}
-        for endpoint_id in self._under_way.values():
-            counts[endpoint_id] = counts.get(endpoint_id, 0) + 1
-        busy = [endpoint_id for endpoint_id, count in counts.items() if count > PER_ENDPOINT_MAX - per_endpoint]
-        due = await self._deliveries.claim(free, per_endpoint=per_endpoint, busy_endpoints=busy)
+        due = await self._deliveries.claim(room)
         for delivery in due:
-            task = asyncio.create_task(self._deliver(delivery))
-            self._under_way[task] = delivery.endpoint.id
-            task.add_done_callback(self._finished)
+            self._shares.begin(delivery.endpoint.merchant_id, delivery.endpoint.id)
+            self._keep(self._deliver(delivery))
         return len(due)
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something that draining waits for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     @property
     def under_way(self) -> int:
         """How many deliveries are being sent."""
-        return len(self._under_way)
+        return self._shares.under_way
 
     async def drain(self) -> None:
         """Wait until what is under way is recorded."""
-        if self._under_way:
-            await asyncio.wait(list(self._under_way))
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        del self._under_way[task]
-        self._work.set()
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
 
     async def _deliver(self, due: DueDelivery) -> None:
+        answer = Answer()
         try:
-            await self._record(await self._send(self._prepare(due)))
-        except Exception as failure:  # noqa: BLE001 - the lease runs out, and it is delivered again
-            self._log.error("deliver", failure)
+            sent = await self._attempt(due)
+            answer = sent.answer
+            await self._record(sent)
+        except Exception as failure:  # noqa: BLE001 - a database that is away: the lease runs out, and it is delivered again
+            self._log.error("record delivery", failure)
+        finally:
+            self._shares.end(due.endpoint.merchant_id, due.endpoint.id, None if answer.timed_out else answer.status_code)
+            self._work.set()
 
-    def _prepare(self, due: DueDelivery) -> Prepared:
+    async def _attempt(self, due: DueDelivery) -> Sent:
+        """Prepare and send; a failure of our own, as of a secret that can't be opened, is an attempt that failed."""
+        started, at = time.monotonic(), self._clock.now()
+        try:
+            prepared = self._prepare(due, int(at))
+            answer = await self._send(due.endpoint.url, prepared.headers, prepared.body)
+        except Exception as failure:  # noqa: BLE001 - whatever it was
+            self._log.error("deliver", failure)
+            answer = Answer(error=type(failure).__name__)
+        return Sent(due, at, round((time.monotonic() - started) * 1000), answer)
+
+    def _prepare(self, due: DueDelivery, timestamp: int) -> Prepared:
         body = _encode(render_event(due.event, due.pending))
         secrets = [self._open(due.endpoint, due.sealed_secret)]
         if due.sealed_previous_secret is not None:
             secrets.append(self._open(due.endpoint, due.sealed_previous_secret))
-        headers = signature_headers(due.event.id, body, int(self._clock.now()), secrets)
-        return Prepared(due, body, headers | _headers(due.event, due.attempts + 1))
+        headers = signature_headers(due.event.id, body, timestamp, secrets)
+        return Prepared(body, headers | _headers(due.event, due.attempts + 1))
 
     def _open(self, endpoint: WebhookEndpoint, sealed: bytes) -> str:
         return self._sealer.open(sealed, secret_context(endpoint)).decode("ascii")
 
-    async def _send(self, prepared: Prepared) -> Sent:
-        started, at = time.perf_counter(), self._clock.now()
-
-        def sent(status_code: int | None, retry_after: str | None = None, error: str | None = None) -> Sent:
-            return Sent(prepared, at, round((time.perf_counter() - started) * 1000), status_code, retry_after, error)
-
-        url = prepared.due.endpoint.url
-        # An address that is written out isn't resolved, so the resolver can't refuse it.
-        if not self._allow_private and is_refused_literal(urlsplit(url).hostname or ""):
-            return sent(None, error=TargetRefusedError.__name__)
-        try:
-            async with self._session.post(url, data=prepared.body, headers=prepared.headers, allow_redirects=False) as response:
-                await response.content.read(_RESPONSE_BYTES_MAX)
-                return sent(response.status, response.headers.get("Retry-After"))
-        except TimeoutError:
-            return sent(None, error="timeout")
-        except (aiohttp.ClientError, OSError, ValueError) as failure:
-            cause: BaseException | None = failure
-            while cause is not None and not isinstance(cause, TargetRefusedError):
-                cause = cause.__cause__
-            return sent(None, error=type(cause or failure).__name__)
-
     async def _record(self, sent: Sent) -> None:
-        due = sent.prepared.due
-        attempt = due.attempts + 1
-        status, retry_seconds = after_attempt(attempt, sent.status_code, sent.retry_after)
-        result = AttemptResult(
-            merchant_id=due.event.merchant_id,
-            livemode=due.event.livemode,
-            event_id=due.event.id,
-            endpoint_id=due.endpoint.id,
-            attempt=attempt,
-            attempted_at=sent.attempted_at,
-            duration_ms=sent.duration_ms,
-            status_code=sent.status_code,
-            error=sent.error,
-            status=status,
-            retry_seconds=retry_seconds,
-        )
-        await self._results.submit(result)
-        if sent.status_code == 410:  # "gone": the receiver wants nothing more
-            await webhook_endpoints.disable(self._pool, due.endpoint)
-            await self._deliveries.bury(self._pool, due.endpoint.merchant_id, due.endpoint.livemode, due.endpoint.id)
+        try:
+            await self._results.submit(_result(sent, self._clock.now()))
+        except ROW_FAULTS as failure:
+            # Something in the answer that the database doesn't take: then it was none.
+            self._log.error("record delivery", failure)
+            await self._results.submit(
+                _result(Sent(sent.due, sent.attempted_at, 0, Answer(error=type(failure).__name__)), sent.attempted_at)
+            )
+            return
+        if sent.answer.status_code == 410:  # "gone": the receiver wants nothing more
+            endpoint = sent.due.endpoint
+            await webhook_endpoints.disable(self._pool, endpoint)
+            await self._deliveries.bury(self._pool, endpoint.merchant_id, endpoint.livemode, endpoint.id)
+
+
+def _result(sent: Sent, now: float) -> AttemptResult:
+    due, answer = sent.due, sent.answer
+    attempt = due.attempts + 1
+    retry_after = None if answer.retry_after is None else parse_retry_after(answer.retry_after, now)
+    status, retry_seconds = after_attempt(attempt, answer.status_code, retry_after)
+    return AttemptResult(
+        merchant_id=due.event.merchant_id,
+        livemode=due.event.livemode,
+        event_id=due.event.id,
+        endpoint_id=due.endpoint.id,
+        attempt=attempt,
+        attempted_at=sent.attempted_at,
+        duration_ms=sent.duration_ms,
+        status_code=answer.status_code,
+        error=answer.error,
+        status=status,
+        retry_seconds=retry_seconds,
+    )
 
 
 def secret_context(endpoint: WebhookEndpoint) -> bytes:

@@ -1,13 +1,13 @@
 """Events, and our own view of their deliveries: list, look at attempts, send again."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest, NotFound
-from payments.notification_service.deliverer import Deliverer
 from payments.notification_service.webhook_endpoints import EVENT_TYPES
 from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Pool
@@ -46,7 +46,8 @@ class Events:
     pool: Pool
     lists: Lists
     deliveries: Deliveries
-    deliverer: Deliverer
+    on_redelivery: Callable[[], None]
+    """Called when a delivery was made due."""
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -131,7 +132,7 @@ class Events:
         delivery = await self.deliveries.redeliver(call.principal.merchant_id, call.principal.livemode, event_id, endpoint_id)
         if delivery is None:
             raise NotFound("delivery", call.path["id"][:100])
-        self.deliverer.wake()
+        self.on_redelivery()
         return reply(_rendered(delivery))
 
 

@@ -5,17 +5,18 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
-import aiohttp
 from starlette.types import ASGIApp
 
-from payments.notification_service.deliverer import LEASE_SECONDS, SEND_SECONDS_MAX, Deliverer
+from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
 from payments.notification_service.dispatcher import Dispatcher
 from payments.notification_service.events import Events
-from payments.notification_service.targets import PublicResolver
+from payments.notification_service.sender import Resolver, Sender
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
 from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
+from payments.runtime.loop_thread import LoopThread
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
@@ -33,12 +34,49 @@ from payments.wire.lists import open_lists
 from payments.wire.serve import Binding, serve
 
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
+_DELIVERY_POOL = 4
+"""One connection to fan out, one to claim, one to record, one to disable endpoints that are gone."""
+
+
+@asynccontextmanager
+async def delivery(settings: Settings, log: Logger) -> AsyncGenerator[Deliverer]:
+    """Fan events out and deliver them, on an event loop of its own; leaving the context drains it."""
+    clock = SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
+        pool = await stack.enter_async_context(
+            open_pool(
+                settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials, size_max=_DELIVERY_POOL
+            )
+        )
+        resolver = stack.enter_context(contextlib.closing(Resolver()))
+        sender = Sender(resolver.resolve, allow_private=settings.allow_private_webhook_targets)
+        deliveries = Deliveries(pool, lease_seconds=LEASE_SECONDS)
+        results = GroupCommit(deliveries.record, name="delivery attempts")
+        deliverer = Deliverer(
+            deliveries=deliveries,
+            results=results,
+            pool=pool,
+            send=sender.post,
+            sealer=Sealer(key_provider(settings.envelope_key_file, settings.envelope_key)),
+            clock=clock,
+            log=log,
+        )
+        wakeup = Wakeup(settings.database_url, credentials)
+        dispatcher = Dispatcher(pool, wakeup, deliverer.wake, log)
+        tasks = [asyncio.create_task(work) for work in (wakeup.listen(), dispatcher.run(), deliverer.run())]
+        yield deliverer
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await deliverer.drain()
+        await results.close()
 
 
 @asynccontextmanager
 async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
-    clock, allow_private = SystemClock(), settings.allow_private_webhook_targets
+    clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
         pool = await stack.enter_async_context(
@@ -47,26 +85,12 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         lists = await stack.enter_async_context(
             open_lists(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
         )
-        connector = aiohttp.TCPConnector(limit=0, resolver=None if allow_private else PublicResolver(), use_dns_cache=allow_private)
-        timeout = aiohttp.ClientTimeout(total=SEND_SECONDS_MAX)
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
-        )
+        # What receivers do to the loop that delivers must not reach the one that answers calls.
+        thread = LoopThread(partial(delivery, settings, log), name="delivery", log=log)
+        deliverer = await thread.start()
+        stack.push_async_callback(thread.stop)
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         deliveries = Deliveries(pool, lease_seconds=LEASE_SECONDS)
-        results = GroupCommit(deliveries.record, name="delivery attempts")
-        deliverer = Deliverer(
-            deliveries=deliveries,
-            results=results,
-            pool=pool,
-            session=session,
-            sealer=sealer,
-            clock=clock,
-            log=log,
-            allow_private=allow_private,
-        )
-        wakeup = Wakeup(settings.database_url, credentials)
-        dispatcher = Dispatcher(pool, wakeup, deliverer.wake, log)
         idempotency = Idempotency(pool, sealer, clock)
         endpoints = WebhookEndpoints(
             pool=pool,
@@ -75,8 +99,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             deliveries=deliveries,
             sealer=sealer,
             clock=clock,
-            allow_private=allow_private,
+            allow_private=settings.allow_private_webhook_targets,
         )
+        events = Events(pool, lists, deliveries, on_redelivery=lambda: thread.call(deliverer.wake))
 
         async def readings() -> Readings:
             return {
@@ -85,21 +110,20 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.OUTBOX_AGE: await oldest_waiting_seconds(pool),
             }
 
-        reporter = MetricReporter(_SPEC.service, settings.environment, readings, log)
-        tasks = [asyncio.create_task(work) for work in (wakeup.listen(), dispatcher.run(), deliverer.run(), reporter.run())]
+        async def healthy() -> bool:
+            return thread.is_alive and await is_healthy(pool)
+
+        reporting = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, log).run())
         yield build_api(
-            [*endpoints.endpoints(), *Events(pool, lists, deliveries, deliverer).endpoints()],
+            [*endpoints.endpoints(), *events.endpoints()],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
-            is_healthy=lambda: is_healthy(pool),
+            is_healthy=healthy,
             replay=idempotency.seen,
         )
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await deliverer.drain()
-        await results.close()
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
 
 
 def main() -> None:

@@ -1,85 +1,168 @@
 """Where deliveries may go: a merchant's URL must not reach into our own network.
 
-Addresses are checked when a connection is made, each one that a name resolves to, so that a name which changes its address gets nowhere.
-Sources: RFC 6890 (special-purpose addresses), OWASP, "Server-Side Request Forgery Prevention".
+What is checked is the address that a socket is about to be opened to, whatever the URL calls it. What a URL says is looked at when an endpoint is made,
+too, but only so that its merchant hears of a mistake at once.
+Sources: IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890, as updated); OWASP, "Server-Side Request Forgery Prevention".
 """
 
 import ipaddress
+import re
 import socket
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
+import idna
 
 from payments.domain.errors import InvalidRequest
 
 _URL_CHARACTERS_MAX = 2_048
-_SHARED = ipaddress.ip_network("100.64.0.0/10")
-"""Carrier-grade NAT (RFC 6598), which Python counts as neither private nor global."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_HOST_CHARACTERS_MAX = 253
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_SAFE = "/?:@!$&'()*+,;=~%-._"
+"""What stays as it is in a path or a query (RFC 3986): anything else is sent percent-encoded."""
+_PORTS = {"http": 80, "https": 443}
+_PRIVATE_NAMES = frozenset(
+    {"localhost", "localdomain", "local", "internal", "home.arpa", "localhost.localdomain", "localhost6", "ip6-localhost"}
+)
+"""Names that lead to nobody else: RFC 6761, RFC 6762, RFC 8375, ICANN's `.internal`, and what /etc/hosts commonly has."""
+
+_REFUSED_V4 = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # "this network" (RFC 791)
+        "10.0.0.0/8",  # private use (RFC 1918)
+        "100.64.0.0/10",  # shared address space (RFC 6598)
+        "127.0.0.0/8",  # loopback (RFC 1122)
+        "168.63.129.16/32",  # Azure's own services, metadata among them, in every network there
+        "169.254.0.0/16",  # link-local (RFC 3927), the metadata of AWS, Google and Azure
+        "172.16.0.0/12",  # private use
+        "192.0.0.0/24",  # protocol assignments (RFC 6890), the metadata of Oracle
+        "192.0.2.0/24",  # documentation (RFC 5737)
+        "192.88.99.0/24",  # 6to4 relays, deprecated (RFC 7526)
+        "192.168.0.0/16",  # private use
+        "198.18.0.0/15",  # benchmarking (RFC 2544)
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast (RFC 5771)
+        "240.0.0.0/4",  # reserved (RFC 1112), and limited broadcast
+    )
+)
+_GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
+"""All that IANA hands out. Outside of it: loopback, mapped, translated and IPv4-compatible, unique-local, link-local, site-local, multicast, reserved."""
+_REFUSED_V6 = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "2001::/23",  # protocol assignments (RFC 2928): Teredo, benchmarking, ORCHID
+        "2001:db8::/32",  # documentation (RFC 3849)
+        "2002::/16",  # 6to4 (RFC 3056): an IPv4 address behind a tunnel
+        "3fff::/20",  # documentation (RFC 9637)
+    )
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""Where a network without IPv4 reaches all of IPv4 (RFC 6052); the local-use 64:ff9b:1::/48 (RFC 8215) may lead anywhere, and is refused."""
 
 
 class TargetRefusedError(OSError):
     """The address is not one that deliveries go to."""
 
 
+class InvalidTargetError(ValueError):
+    """The URL is none that a delivery can be sent to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL, taken apart once: what is looked up, connected to and sent can't differ in how they read it."""
+
+    tls: bool
+    host: str
+    """A name in ASCII, without a trailing dot; or an address as it is usually written."""
+    port: int
+    path: str
+    """With the query."""
+
+    @property
+    def authority(self) -> str:
+        """The Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS["https" if self.tls else "http"] else f"{host}:{self.port}"
+
+
 def is_public(address: str) -> bool:
     """Tell whether an IP address is anybody's on the internet."""
     try:
-        ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        elif ip.sixtofour is not None:
-            ip = ip.sixtofour
-        elif ip in _NAT64:
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    shared = isinstance(ip, ipaddress.IPv4Address) and ip in _SHARED
-    return ip.is_global and not ip.is_multicast and not shared
+        if ip.scope_id is not None:
+            return False
+        if ip not in _NAT64:
+            return ip in _GLOBAL_UNICAST_V6 and not any(ip in network for network in _REFUSED_V6)
+        ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return not any(ip in network for network in _REFUSED_V4)
 
 
-class PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only; raises `TargetRefusedError` when there is any other among them."""
+def parse_target(url: str) -> Target:
+    """Take a URL apart; raises `InvalidTargetError`."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or "@" in parts.netloc or "\\" in url or len(url) > _URL_CHARACTERS_MAX:
+            raise InvalidTargetError
+        if any(character <= " " or character == "\x7f" for character in url):
+            raise InvalidTargetError
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+        path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
+        return Target(parts.scheme == "https", _host(parts.hostname or ""), port, path)
+    except InvalidTargetError:
+        raise
+    except ValueError as failure:
+        raise InvalidTargetError from failure
 
-    def __init__(self, resolver: AbstractResolver | None = None) -> None:
-        """Ask `resolver`, or the system's."""
-        self._resolver = resolver or ThreadedResolver()
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
-        """Resolve a name."""
-        found = await self._resolver.resolve(host, port, family)
-        if not all(is_public(result["host"]) for result in found):
-            raise TargetRefusedError(f"{host} is not a public address")
-        return found
+def _host(written: str) -> str:
+    """Return the one way to write a host; raises `ValueError` for what is none.
 
-    async def close(self) -> None:
-        """Close the resolver asked."""
-        await self._resolver.close()
+    Browsers, resolvers and libraries differ in which digits and dots they take for ASCII ones, and in which numbers they take for addresses (`0x7f.1`).
+    """
+    if ":" in written:
+        if "%" in written:
+            raise InvalidTargetError
+        return str(ipaddress.IPv6Address(written))
+    if len(written) > _HOST_CHARACTERS_MAX:
+        raise InvalidTargetError
+    name = written.lower() if written.isascii() else idna.encode(written, uts46=True).decode("ascii").lower()
+    name = name.removesuffix(".")
+    labels = name.split(".")
+    if len(name) > _HOST_CHARACTERS_MAX or not all(_LABEL.fullmatch(label) for label in labels):
+        raise InvalidTargetError
+    if not _NUMBER.fullmatch(labels[-1]):
+        return name
+    try:
+        return socket.inet_ntoa(socket.inet_aton(name))
+    except OSError as failure:
+        raise InvalidTargetError from failure
 
 
 def check_url(url: str, *, livemode: bool, allow_private: bool) -> None:
     """Raise `InvalidRequest` unless deliveries can go to `url`."""
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if not host or parts.scheme not in ("http", "https") or len(url) > _URL_CHARACTERS_MAX or parts.username is not None:
-        raise InvalidRequest("Invalid URL: An explicit scheme (such as https) must be provided.", code="url_invalid", param="url")
-    if livemode and parts.scheme != "https":
+        target = parse_target(url)
+    except InvalidTargetError:
+        message = "Invalid URL: An explicit scheme (such as https) must be provided."
+        raise InvalidRequest(message, code="url_invalid", param="url") from None
+    if livemode and not target.tls:
         raise InvalidRequest("Invalid URL: live mode webhook endpoints must be HTTPS.", code="url_invalid", param="url")
-    if not allow_private and is_refused_literal(host):
+    if not allow_private and _is_private(target.host):
         raise InvalidRequest("Invalid URL: URL must be publicly accessible.", code="url_invalid", param="url")
 
 
-def is_refused_literal(host: str) -> bool:
-    """Tell whether a host is written as an address that is not public, or names this machine."""
-    if host.rstrip(".").lower() == "localhost" or host.rstrip(".").lower().endswith(".localhost"):
-        return True
+def _is_private(host: str) -> bool:
+    """Tell whether a host is written as an address that is not public, or as a name that can't be anybody else's."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return False  # a name: it is checked when it is resolved
+        labels = host.split(".")
+        return len(labels) == 1 or any(".".join(labels[first:]) in _PRIVATE_NAMES for first in range(len(labels)))
     return not is_public(host)

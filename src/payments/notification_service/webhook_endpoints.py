@@ -30,7 +30,7 @@ from payments.wire.version import CURRENT
 
 PATH = "/v1/webhook_endpoints"
 ENDPOINTS_MAX = 16
-"""Per merchant and mode."""
+"""Per merchant and mode, as at Stripe."""
 _ROTATION_SECONDS = 24 * 3600
 _ROTATION_SECONDS_MAX = 7 * 24 * 3600
 
@@ -102,8 +102,9 @@ class WebhookEndpoints:
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
-            if await store.count(connection, principal.merchant_id, principal.livemode) >= ENDPOINTS_MAX:
-                raise InvalidRequest(f"You have reached the maximum of {ENDPOINTS_MAX} webhook endpoints in this mode.")
+            if await store.count_for_one_more(connection, principal.merchant_id, principal.livemode) >= ENDPOINTS_MAX:
+                mode = "live" if principal.livemode else "test"
+                raise InvalidRequest(f"You have reached the maximum of {ENDPOINTS_MAX} {mode} webhook endpoints.")
             await store.insert(connection, endpoint, self.sealer.seal(secret.encode(), secret_context(endpoint)))
             return reply(render_webhook_endpoint(endpoint, secret))
 

@@ -1,6 +1,6 @@
 """Deliveries: an event on its way to one endpoint, attempt by attempt."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from payments.storage.sql import queries
 _SQL = queries("deliveries.sql")
 _ALL_EVENTS = ("", "~")
 _AFTER_ALL = ("~", "")
+_ENQUEUED_MAX = 1_000
 
 
 class DeliveryStatus(StrEnum):
@@ -41,6 +42,24 @@ class DueDelivery:
     """How often it was tried before."""
     pending: int
     """How many deliveries of the event haven't succeeded yet, this one included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a claim may take."""
+
+    free: int
+    """Attempts that may begin, in all. A merchant gets one only while he has fewer under way than are free then."""
+    per_endpoint: int
+    """How many of them may be to an endpoint that isn't named below."""
+    failing: int
+    """How many of them may be to endpoints that fail, taken together."""
+    endpoint_ids: list[str] = field(default_factory=list[str])
+    endpoint_room: list[int] = field(default_factory=list[int])
+    endpoint_under_way: list[int] = field(default_factory=list[int])
+    endpoint_failing: list[bool] = field(default_factory=list[bool])
+    merchant_ids: list[int] = field(default_factory=list[int])
+    merchant_under_way: list[int] = field(default_factory=list[int])
 
 
 class AttemptResult(Struct, frozen=True, kw_only=True):
@@ -80,9 +99,25 @@ class Deliveries:
         self._pool = pool
         self._lease_seconds = lease_seconds
 
-    async def claim(self, limit: int, *, per_endpoint: int, busy_endpoints: Collection[str]) -> list[DueDelivery]:
-        """Lease up to `limit` due deliveries, `per_endpoint` of each endpoint, none of the busy ones."""
-        rows = await self._pool.fetch(_SQL["claim"], limit, per_endpoint, list(busy_endpoints), self._lease_seconds)
+    async def enqueue(self) -> None:
+        """Have what has come due since wait for its turn."""
+        await self._pool.execute(_SQL["enqueue"], _ENQUEUED_MAX)
+
+    async def claim(self, room: Room) -> list[DueDelivery]:
+        """Lease the deliveries whose turn it is, as many as there is room for; in the order in which they should be begun."""
+        rows = await self._pool.fetch(
+            _SQL["claim"],
+            room.free,
+            self._lease_seconds,
+            room.per_endpoint,
+            room.endpoint_ids,
+            room.endpoint_room,
+            room.endpoint_under_way,
+            room.endpoint_failing,
+            room.merchant_ids,
+            room.merchant_under_way,
+            room.failing,
+        )
         return [
             DueDelivery(
                 event=event_from_row(row["merchant_id"], row["livemode"], row),

@@ -1,40 +1,81 @@
--- claim: lease what is due, no more per endpoint than it may have under way, so that one slow receiver can't hold up the others
-WITH due AS MATERIALIZED (
-    SELECT d.merchant_id, d.livemode, d.event_id, d.endpoint_id
-    FROM notifications.webhook_endpoints w
+-- enqueue: what has come due joins its endpoint's queue: a pause is over, or the lease of a copy that died has run out
+UPDATE notifications.deliveries d SET queued = true
+FROM (
+    SELECT merchant_id, livemode, event_id, endpoint_id FROM notifications.deliveries
+    WHERE status = 'pending' AND NOT queued AND next_attempt_at <= now()
+    ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED
+) due
+WHERE d.merchant_id = due.merchant_id AND d.livemode = due.livemode AND d.event_id = due.event_id AND d.endpoint_id = due.endpoint_id;
+
+-- claim: lease the deliveries whose turn it is. The queues' endpoints are found by one look into the index each; a merchant gets at most as much as is left free
+WITH RECURSIVE queues AS (
+    (SELECT merchant_id, livemode, endpoint_id FROM notifications.deliveries WHERE status = 'pending' AND queued
+     ORDER BY merchant_id, livemode, endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT following.merchant_id, following.livemode, following.endpoint_id
+    FROM queues q
     CROSS JOIN LATERAL (
-        SELECT merchant_id, livemode, event_id, endpoint_id FROM notifications.deliveries
-        WHERE merchant_id = w.merchant_id AND livemode = w.livemode AND endpoint_id = w.id AND status = 'pending' AND next_attempt_at <= now()
-        ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        SELECT d.merchant_id, d.livemode, d.endpoint_id FROM notifications.deliveries d
+        WHERE d.status = 'pending' AND d.queued AND (d.merchant_id, d.livemode, d.endpoint_id) > (q.merchant_id, q.livemode, q.endpoint_id)
+        ORDER BY d.merchant_id, d.livemode, d.endpoint_id LIMIT 1
+    ) following
+), due AS MATERIALIZED (
+    SELECT q.merchant_id, q.livemode, q.endpoint_id, d.event_id, d.next_attempt_at, coalesce(e.failing, false) AS failing,
+        coalesce(e.under_way, 0)
+            + row_number() OVER (PARTITION BY q.merchant_id, q.livemode, q.endpoint_id ORDER BY d.next_attempt_at, d.event_id) AS endpoint_share
+    FROM queues q
+    LEFT JOIN unnest($4::text[], $5::integer[], $6::integer[], $7::boolean[]) AS e(endpoint_id, room, under_way, failing) ON e.endpoint_id = q.endpoint_id
+    CROSS JOIN LATERAL (
+        SELECT event_id, next_attempt_at FROM notifications.deliveries
+        WHERE merchant_id = q.merchant_id AND livemode = q.livemode AND endpoint_id = q.endpoint_id
+            AND status = 'pending' AND queued AND next_attempt_at <= now()
+        ORDER BY next_attempt_at LIMIT least(coalesce(e.room, $3::integer), $1::integer) FOR UPDATE SKIP LOCKED
     ) d
-    WHERE w.enabled AND w.id <> ALL ($3::text[])
-    LIMIT $1
+), fair AS (
+    SELECT due.*, coalesce(m.under_way, 0)
+        + row_number() OVER (PARTITION BY due.merchant_id ORDER BY due.endpoint_share, due.next_attempt_at, due.event_id) AS merchant_share
+    FROM due LEFT JOIN unnest($8::bigint[], $9::integer[]) AS m(merchant_id, under_way) ON m.merchant_id = due.merchant_id
+), bounded AS (
+    SELECT fair.*, row_number() OVER (PARTITION BY failing ORDER BY merchant_share, next_attempt_at, event_id) AS place_among_failing FROM fair
+), in_turn AS (
+    SELECT bounded.*, row_number() OVER (ORDER BY merchant_share, next_attempt_at, event_id) AS turn
+    FROM bounded WHERE NOT failing OR place_among_failing <= $10::integer
 ), leased AS (
-    UPDATE notifications.deliveries d SET next_attempt_at = now() + $4::double precision * interval '1 second'
-    FROM due
-    WHERE d.merchant_id = due.merchant_id AND d.livemode = due.livemode AND d.event_id = due.event_id AND d.endpoint_id = due.endpoint_id
-    RETURNING d.merchant_id, d.livemode, d.event_id, d.endpoint_id, d.attempts
+    -- An event may have been fanned out while its endpoint was disabled or deleted: that is found here, and buried.
+    UPDATE notifications.deliveries d
+    SET queued = false, next_attempt_at = now() + $2::double precision * interval '1 second',
+        status = CASE WHEN w.enabled THEN 'pending' ELSE 'dead' END
+    FROM in_turn t
+    LEFT JOIN notifications.webhook_endpoints w ON w.merchant_id = t.merchant_id AND w.livemode = t.livemode AND w.id = t.endpoint_id
+    WHERE t.turn <= $1 AND t.merchant_share + t.turn <= $1 + 1
+        AND d.merchant_id = t.merchant_id AND d.livemode = t.livemode AND d.event_id = t.event_id AND d.endpoint_id = t.endpoint_id
+    RETURNING d.merchant_id, d.livemode, d.event_id, d.endpoint_id, d.attempts, t.turn
 )
 SELECT l.merchant_id, l.livemode, l.endpoint_id, l.attempts, w.document AS endpoint, w.sealed_secret,
     CASE WHEN w.previous_secret_until > now() THEN w.sealed_previous_secret END AS sealed_previous_secret,
     e.id, e.created, e.type, e.object_type, e.object_id, e.object_version, e.snapshot, e.previous_attributes, e.request_id, e.idempotency_key,
-    (SELECT count(*) FROM notifications.deliveries p
-     WHERE p.merchant_id = l.merchant_id AND p.livemode = l.livemode AND p.event_id = l.event_id AND p.status = 'pending') AS pending
+    -- Not in WHERE: an index on what is pending must not look cheaper than the key while its statistics are missing.
+    (SELECT count(*) FILTER (WHERE p.status = 'pending') FROM notifications.deliveries p
+     WHERE p.merchant_id = l.merchant_id AND p.livemode = l.livemode AND p.event_id = l.event_id) AS pending
 FROM leased l
-JOIN notifications.webhook_endpoints w ON w.merchant_id = l.merchant_id AND w.livemode = l.livemode AND w.id = l.endpoint_id
-JOIN payments.events e ON e.merchant_id = l.merchant_id AND e.livemode = l.livemode AND e.id = l.event_id;
+JOIN notifications.webhook_endpoints w ON w.merchant_id = l.merchant_id AND w.livemode = l.livemode AND w.id = l.endpoint_id AND w.enabled
+JOIN payments.events e ON e.merchant_id = l.merchant_id AND e.livemode = l.livemode AND e.id = l.event_id
+ORDER BY l.turn;
 
--- record: what attempts came to; a delivery that was recorded by another copy in the meantime keeps what it has
+-- record: what attempts came to. What another copy recorded in the meantime stays; of a delivery that was buried meanwhile the attempt is noted, and success is success
 WITH results AS (
     SELECT * FROM json_to_recordset($1::json) AS r(
         merchant_id bigint, livemode boolean, event_id text, endpoint_id text, attempt integer, attempted_at double precision, duration_ms integer,
         status_code smallint, error text, status text, retry_seconds double precision)
 ), updated AS (
     UPDATE notifications.deliveries d
-    SET status = r.status, attempts = r.attempt, next_attempt_at = now() + r.retry_seconds * interval '1 second'
+    SET attempts = r.attempt,
+        status = CASE WHEN d.status = 'pending' OR r.status = 'delivered' THEN r.status ELSE d.status END,
+        queued = false,
+        next_attempt_at = now() + r.retry_seconds * interval '1 second'
     FROM results r
     WHERE d.merchant_id = r.merchant_id AND d.livemode = r.livemode AND d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id
-        AND d.attempts = r.attempt - 1 AND d.status = 'pending'
+        AND d.attempts = r.attempt - 1
     RETURNING d.merchant_id, d.livemode, d.event_id, d.endpoint_id
 )
 INSERT INTO notifications.delivery_attempts (merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code, error)
@@ -50,7 +91,7 @@ WHERE merchant_id = $1 AND livemode = $2 AND event_id = ANY ($3) AND status = 'p
 UPDATE notifications.deliveries SET status = 'dead' WHERE merchant_id = $1 AND livemode = $2 AND endpoint_id = $3 AND status = 'pending';
 
 -- redeliver: try again now, and go on where the schedule was: what was given up is tried once more; nothing when there is no such delivery or its endpoint can't take it
-UPDATE notifications.deliveries d SET status = 'pending', next_attempt_at = now()
+UPDATE notifications.deliveries d SET status = 'pending', queued = true, next_attempt_at = now()
 FROM notifications.webhook_endpoints w
 WHERE d.merchant_id = $1 AND d.livemode = $2 AND d.event_id = $3 AND d.endpoint_id = $4
     AND w.merchant_id = d.merchant_id AND w.livemode = d.livemode AND w.id = d.endpoint_id AND w.enabled

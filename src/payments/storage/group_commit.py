@@ -16,7 +16,7 @@ from payments.domain.errors import Overloaded
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 
-_ROW_FAULTS = (
+ROW_FAULTS = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
@@ -88,7 +88,7 @@ class GroupCommit(Generic[Row, Result]):
         """Commit a batch; when one row is at fault, halve the batch until the culprit stands alone with its own error."""
         try:
             results = await self._write([row for row, _ in batch])
-        except _ROW_FAULTS as fault:
+        except ROW_FAULTS as fault:
             if len(batch) > 1:
                 middle = len(batch) // 2
                 await self._commit(batch[:middle])

@@ -4,7 +4,7 @@ import msgspec
 
 from payments.domain.errors import ObjectLocked
 from payments.domain.webhook_endpoint import WebhookEndpoint
-from payments.storage.database import Queries
+from payments.storage.database import Connection, Queries
 from payments.storage.nouns import Noun
 from payments.storage.sql import queries
 
@@ -32,8 +32,9 @@ async def insert(connection: Queries, endpoint: WebhookEndpoint, sealed_secret: 
     )
 
 
-async def count(connection: Queries, merchant_id: int, livemode: bool) -> int:
-    """Return how many endpoints a merchant has in one mode."""
+async def count_for_one_more(connection: Connection, merchant_id: int, livemode: bool) -> int:
+    """Return how many endpoints a merchant has in one mode; until the transaction ends, nobody else learns that who wants to add one, too."""
+    await connection.execute(_SQL["lock"], f"webhook_endpoints {merchant_id} {livemode}")
     return int(await connection.fetchval(_SQL["count"], merchant_id, livemode))
 
 

@@ -2,6 +2,9 @@
 INSERT INTO notifications.webhook_endpoints (merchant_id, livemode, id, created, version, enabled, enabled_events, sealed_secret, document)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
+-- lock: until the end of the transaction, against others that would count as well, find room for one more, and add one each
+SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
+
 -- count: how many a merchant has in one mode
 SELECT count(*) FROM notifications.webhook_endpoints WHERE merchant_id = $1 AND livemode = $2;
 

@@ -1,0 +1,92 @@
+"""Who may have how many deliveries under way: nobody's receivers hold up anybody else's.
+
+An attempt can't be taken back once it is sent, and may last 20 s. So there must always be some room left for whoever comes next:
+
+- A merchant gets a further attempt only while fewer of his are under way than are free. One alone may have half of all; *n* who want all they can get have
+  an *n+1*th each, and as much is free. (Choudhury and Hahne, "Dynamic queue length thresholds", 1998, for buffers that queues share.)
+- An endpoint's limit grows by one with each success, and is halved by each failure that costs time, as TCP's window is (RFC 5681). At the smallest it is
+  tried with one delivery at a time, and all such endpoints together have a quarter of the room.
+- Who has less under way comes first; among equals, what has been due for longest.
+
+The statement that claims deliveries does the sharing; what it needs to know is kept here.
+"""
+
+from dataclasses import dataclass
+
+from payments.storage.deliveries import Room
+
+UNDER_WAY_MAX = 256
+"""How many attempts, and so connections, there are at once."""
+PER_ENDPOINT_MAX = 32
+_PER_ENDPOINT_FIRST = 2
+_FAILING_MAX = UNDER_WAY_MAX // 4
+_REMEMBERED_MAX = 4_096
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    limit: int = _PER_ENDPOINT_FIRST
+    under_way: int = 0
+
+    @property
+    def failing(self) -> bool:
+        return self.limit == 1
+
+
+class Shares:
+    """Keeps count in one copy of the service."""
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._merchants: dict[int, int] = {}
+        self._endpoints: dict[str, _Endpoint] = {}
+        """Those with something under way, and those that fail: least recently used first."""
+
+    @property
+    def under_way(self) -> int:
+        """How many attempts have begun and not ended."""
+        return self._under_way
+
+    def room(self) -> Room:
+        """Return what may be claimed now."""
+        failing = sum(endpoint.under_way for endpoint in self._endpoints.values() if endpoint.failing)
+        return Room(
+            free=UNDER_WAY_MAX - self._under_way,
+            per_endpoint=_PER_ENDPOINT_FIRST,
+            failing=max(_FAILING_MAX - failing, 0),
+            endpoint_ids=list(self._endpoints),
+            endpoint_room=[max(endpoint.limit - endpoint.under_way, 0) for endpoint in self._endpoints.values()],
+            endpoint_under_way=[endpoint.under_way for endpoint in self._endpoints.values()],
+            endpoint_failing=[endpoint.failing for endpoint in self._endpoints.values()],
+            merchant_ids=list(self._merchants),
+            merchant_under_way=list(self._merchants.values()),
+        )
+
+    def begin(self, merchant_id: int, endpoint_id: str) -> None:
+        """Count an attempt that begins."""
+        self._under_way += 1
+        self._merchants[merchant_id] = self._merchants.get(merchant_id, 0) + 1
+        self._endpoints.setdefault(endpoint_id, _Endpoint()).under_way += 1
+
+    def end(self, merchant_id: int, endpoint_id: str, status_code: int | None) -> None:
+        """Count an attempt that ended with this answer; None: with none."""
+        self._under_way -= 1
+        self._merchants[merchant_id] -= 1
+        if not self._merchants[merchant_id]:
+            del self._merchants[merchant_id]
+        endpoint = self._endpoints.pop(endpoint_id)
+        endpoint.under_way -= 1
+        if status_code is None or status_code >= 500 or status_code == 429:
+            endpoint.limit = max(endpoint.limit // 2, 1)
+        elif status_code < 300:
+            endpoint.limit = min(endpoint.limit + 1, PER_ENDPOINT_MAX)
+        if endpoint.under_way or endpoint.failing:
+            self._endpoints[endpoint_id] = endpoint
+            if len(self._endpoints) > _REMEMBERED_MAX:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Drop the endpoint that failed longest ago: it begins anew."""
+        oldest = next((name for name, endpoint in self._endpoints.items() if not endpoint.under_way), None)
+        if oldest is not None:
+            del self._endpoints[oldest]
