@@ -14,8 +14,9 @@ import msgspec
 
 from payments.domain.event import Event
 from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.notification_service.connections import Answer
 from payments.notification_service.retries import after_attempt, parse_retry_after
-from payments.notification_service.sender import SEND_SECONDS_MAX, Answer
+from payments.notification_service.sender import SEND_SECONDS_MAX
 from payments.notification_service.shares import Shares
 from payments.notification_service.signing import signature_headers
 from payments.runtime.clock import Clock

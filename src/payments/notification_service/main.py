@@ -50,7 +50,8 @@ async def delivery(settings: Settings, log: Logger) -> AsyncGenerator[Deliverer]
             )
         )
         resolver = stack.enter_context(contextlib.closing(Resolver()))
-        sender = Sender(resolver.resolve, allow_private=settings.allow_private_webhook_targets)
+        private = settings.allow_private_webhook_targets
+        sender = stack.enter_context(contextlib.closing(Sender(resolver.resolve, allow_private=private)))
         deliveries = Deliveries(pool, lease_seconds=LEASE_SECONDS)
         results = GroupCommit(deliveries.record, name="delivery attempts")
         deliverer = Deliverer(

@@ -1,31 +1,24 @@
-"""Sends one request to a stranger's server, and hears one answer, within bounds in time, bytes and interim responses.
+"""Sends one request to a stranger's server, and hears one answer, in bounded time.
 
 A general client trusts its server in what a receiver of webhooks can't be trusted in: it waits for the end of a response that has none, unpacks what was
-packed, follows, remembers and repeats. This one does none of it: docs/adr/0010.
+packed, follows, remembers. This one does none of it: docs/adr/0010.
 """
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import h11
 
+from payments.notification_service.connections import READ_BYTES, Answer, Connection, KeptConnections, ResponseTooLargeError
 from payments.notification_service.shares import UNDER_WAY_MAX
 from payments.notification_service.targets import Target, TargetRefusedError, is_public, parse_target
 
 SEND_SECONDS_MAX = 20.0
 """How long an attempt may last: look-up, connection, handshake, request and answer together."""
-RESPONSE_BYTES_MAX = 64 * 1024
-"""All that is read of an answer, its interim responses included."""
-_HEAD_BYTES_MAX = 16 * 1024
-_INTERIM_MAX = 8
-"""How many interim responses (100 Continue, 103 Early Hints) may come before the answer."""
-_READ_BYTES = 16 * 1024
 _ADDRESSES_MAX = 4
 _CONNECT_SECONDS_MAX = 4.0
 """For one address, as long as there is another one to try."""
@@ -33,24 +26,6 @@ _CLOSE_SECONDS_MAX = 1.0
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """Returns the addresses of a name; raises `OSError`."""
-
-
-class ResponseTooLargeError(Exception):
-    """The receiver sent more than anybody reads before it came to the point."""
-
-
-@dataclass(slots=True)
-class Answer:
-    """What a receiver answered."""
-
-    status_code: int | None = None
-    """None: nothing."""
-    retry_after: str | None = None
-    """The header of this name."""
-    error: str | None = None
-    """The kind of failure when there was no answer."""
-    timed_out: bool = False
-    """The time ran out, be it after the answer's head."""
 
 
 class Resolver:
@@ -65,10 +40,8 @@ class Resolver:
         try:
             ipaddress.ip_address(host)
         except ValueError:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host)
-        else:
-            found = [host]
-        return found
+            return await asyncio.get_running_loop().run_in_executor(self._threads, _addresses, host)
+        return [host]
 
     def close(self) -> None:
         """Begin no further look-up."""
@@ -81,7 +54,7 @@ def _addresses(host: str) -> list[str]:
 
 
 class Sender:
-    """Sends deliveries, each on a connection of its own."""
+    """Sends deliveries."""
 
     def __init__(
         self, resolve: Resolve, *, allow_private: bool, tls: ssl.SSLContext | None = None, seconds_max: float | None = SEND_SECONDS_MAX
@@ -91,6 +64,7 @@ class Sender:
         self._allow_private = allow_private
         self._tls = tls or ssl.create_default_context()
         self._seconds_max = seconds_max
+        self._kept = KeptConnections()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """POST `body`, and return what came back; a failure of any kind is part of that."""
@@ -106,25 +80,32 @@ class Sender:
             answer.error = failure
         return answer
 
-    async def _exchange(self, target: Target, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
-        """Fill in `answer` as it comes, so that what was heard isn't lost if the time runs out."""
-        connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_BYTES_MAX)
-        framing = {"Content-Length": str(len(body)), "Connection": "close"}
-        head = h11.Request(method="POST", target=target.path, headers=list({"Host": target.authority, **headers, **framing}.items()))
-        request = [connection.send(head), connection.send(h11.Data(body)), connection.send(h11.EndOfMessage())]
-        reader, writer = await self._connect(target)
-        try:
-            # Not drained: a receiver may answer before it has read all, and what isn't taken is gone with the connection.
-            writer.write(b"".join(part for part in request if part))
-            await _listen(connection, reader, answer)
-            writer.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS_MAX):
-                    await writer.wait_closed()
-        finally:
-            writer.transport.abort()
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._kept.close()
 
-    async def _connect(self, target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _exchange(self, target: Target, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
+        connection = self._kept.take(target)
+        if connection is not None:
+            try:
+                await self._ask(connection, target, headers, body, answer)
+            except (OSError, h11.ProtocolError):
+                if not connection.silent:
+                    raise
+                # The receiver had closed it meanwhile. If it took this delivery before, it gets it twice, as it may get any.
+            else:
+                return
+        await self._ask(await self._connect(target), target, headers, body, answer)
+
+    async def _ask(self, connection: Connection, target: Target, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
+        try:
+            await connection.ask(target, headers, body, answer)
+        except BaseException:
+            connection.abort()
+            raise
+        self._kept.give(target, connection)
+
+    async def _connect(self, target: Target) -> Connection:
         """Connect to one of the addresses that were checked, and to nothing else: the name is looked up this once."""
         addresses = await self._resolve(target.host)
         if not self._allow_private and not all(is_public(address) for address in addresses):
@@ -139,37 +120,16 @@ class Sender:
                 last = failure
         raise last
 
-    async def _open(self, address: str, target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _open(self, address: str, target: Target) -> Connection:
         if not target.tls:
-            return await asyncio.open_connection(address, target.port, limit=_READ_BYTES)
-        return await asyncio.open_connection(
+            return Connection(*await asyncio.open_connection(address, target.port, limit=READ_BYTES))
+        opened = await asyncio.open_connection(
             address,
             target.port,
-            limit=_READ_BYTES,
+            limit=READ_BYTES,
             ssl=self._tls,
             server_hostname=target.host,
             ssl_handshake_timeout=SEND_SECONDS_MAX,
             ssl_shutdown_timeout=_CLOSE_SECONDS_MAX,
         )
-
-
-async def _listen(connection: h11.Connection, reader: asyncio.StreamReader, answer: Answer) -> None:
-    """Read the answer's head, and of the rest what can be had: its sender shouldn't find the connection cut."""
-    bytes_left, interim_left = RESPONSE_BYTES_MAX, _INTERIM_MAX
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            data = await reader.read(min(_READ_BYTES, bytes_left))
-            bytes_left -= len(data)
-            if bytes_left <= 0:
-                raise ResponseTooLargeError
-            connection.receive_data(data)
-        elif isinstance(event, h11.InformationalResponse):
-            interim_left -= 1
-            if interim_left < 0:
-                raise ResponseTooLargeError
-        elif isinstance(event, h11.Response):
-            answer.status_code = event.status_code
-            answer.retry_after = next((value.decode("latin-1") for name, value in event.headers if name == b"retry-after"), None)
-        elif not isinstance(event, h11.Data):
-            return
+        return Connection(*opened)

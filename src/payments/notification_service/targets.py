@@ -83,6 +83,11 @@ class Target:
     """With the query."""
 
     @property
+    def server(self) -> tuple[bool, str, int]:
+        """What a connection is to."""
+        return self.tls, self.host, self.port
+
+    @property
     def authority(self) -> str:
         """The Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
