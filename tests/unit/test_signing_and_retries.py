@@ -11,7 +11,7 @@ import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.notification_service.retries import RETRY_SECONDS, after_attempt
+from payments.notification_service.retries import RETRY_SECONDS, after_attempt, parse_retry_after
 from payments.notification_service.signing import new_secret, signature_headers
 from payments.storage.deliveries import DeliveryStatus
 
@@ -76,7 +76,57 @@ def test_gone_is_not_tried_again() -> None:
 
 
 def test_a_receiver_may_ask_for_more_time_but_not_for_ever_or_less() -> None:
-    assert after_attempt(1, 503, "600")[1] == 600
-    assert after_attempt(1, 503, "99999999")[1] == 24 * 3600
-    assert after_attempt(2, 503, "1")[1] >= 240
-    assert after_attempt(1, 503, "soon")[1] <= 6
+    assert after_attempt(1, 503, 600)[1] == 600
+    assert after_attempt(1, 503, 99999999)[1] == 24 * 3600
+    assert after_attempt(2, 503, 1)[1] >= 240
+    assert after_attempt(1, 503, None)[1] <= 6
+    assert after_attempt(1, 200, 600) == (DeliveryStatus.DELIVERED, 0)
+
+
+NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110, 5.6.7
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("120", 120),
+        (" 120\t", 120),
+        ("0000000000000000000000000000000120", 120),
+        ("9" * 18, 24 * 3600),
+        ("9" * 5000, 24 * 3600),
+        ("0" * 5000, 0),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60),
+        ("Sunday, 06-Nov-94 08:50:37 GMT", 60),
+        ("Sun Nov  6 08:50:37 1994", 60),
+        ("Sun, 06 Nov 1994 08:48:37 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 24 * 3600),
+        ("Mon, 01 Jan 0001 00:00:00 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("+1", None),
+        ("1.5", None),
+        ("1_0", None),
+        ("1e3", None),
+        ("0x10", None),
+        ("1, 2", None),
+        ("\xb2", None),  # superscript two is a digit to Python, and no number
+        ("\uff11\uff12", None),
+        ("\u0663", None),
+        ("inf", None),
+        ("nan", None),
+        ("Sun, 06 Nov 1994 08:50:37", None),
+        ("Sun, 06 Nov 1994 08:50:37 +0100", None),
+        ("Sun, 06 Nov 1994 24:00:00 GMT", None),
+        ("Sun, 31 Feb 1994 08:50:37 GMT", None),
+    ],
+)
+def test_retry_after_is_read_as_the_standard_says(value: str, seconds: float | None) -> None:
+    assert parse_retry_after(value, NOW) == seconds
+
+
+@given(st.text() | st.text("0123456789\xb2\u0663 ,:GMTSunNov-") | st.from_regex(r"\d+"), st.floats(0, 1e12))
+def test_whatever_a_receiver_asks_for_there_is_a_pause_or_none(value: str, now: float) -> None:
+    seconds = parse_retry_after(value, now)
+    assert seconds is None or 0 <= seconds <= 24 * 3600

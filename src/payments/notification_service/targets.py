@@ -117,9 +117,12 @@ def parse_target(url: str) -> Target:
             raise InvalidTargetError
         if any(character <= " " or character == "\x7f" for character in url):
             raise InvalidTargetError
+        host = parts.hostname or ""
+        if ("[" in parts.netloc) != (":" in host):  # brackets are for IPv6 alone
+            raise InvalidTargetError
         port = _PORTS[parts.scheme] if parts.port is None else parts.port
         path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
-        return Target(parts.scheme == "https", _host(parts.hostname or ""), port, path)
+        return Target(parts.scheme == "https", _host(host), port, path)
     except InvalidTargetError:
         raise
     except ValueError as failure:

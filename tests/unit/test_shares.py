@@ -1,0 +1,95 @@
+"""Nobody's receivers hold up anybody else's."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payments.notification_service.shares import PER_ENDPOINT_MAX, UNDER_WAY_MAX, Shares
+
+
+def limit_of(shares: Shares, endpoint_id: str) -> int:
+    """What a claim would give an endpoint that has nothing under way."""
+    room = shares.room()
+    named = dict(zip(room.endpoint_ids, room.endpoint_room, strict=True))
+    return named.get(endpoint_id, room.per_endpoint)
+
+
+def test_an_endpoint_that_answers_may_have_more_at_once() -> None:
+    shares = Shares()
+    first = limit_of(shares, "we_1")
+    for _ in range(first):
+        shares.begin(1, "we_1")
+    assert limit_of(shares, "we_1") == 0
+    for _ in range(100):
+        shares.end(1, "we_1", 200)
+        shares.begin(1, "we_1")
+    assert limit_of(shares, "we_1") == PER_ENDPOINT_MAX - first
+    assert shares.under_way == first
+
+
+def test_an_endpoint_that_hangs_is_soon_tried_with_one_delivery_at_a_time_and_grows_again_when_it_answers() -> None:
+    shares = Shares()
+    for _ in range(PER_ENDPOINT_MAX):
+        shares.begin(1, "we_1")
+    for _ in range(PER_ENDPOINT_MAX):
+        shares.end(1, "we_1", None)
+    assert limit_of(shares, "we_1") == 1
+    assert shares.room().endpoint_failing == [True]
+    shares.begin(1, "we_1")
+    shares.end(1, "we_1", 200)
+    assert limit_of(shares, "we_1") == 2
+    assert shares.room().endpoint_ids == [], "it is as any other again"
+
+
+def test_answers_that_cost_no_time_cost_no_room() -> None:
+    for status_code in (301, 400, 404, 410, 422):
+        shares = Shares()
+        for _ in range(10):
+            shares.begin(1, "we_1")
+            shares.end(1, "we_1", status_code)
+        assert shares.room().endpoint_ids == []
+    for status_code in (429, 500, 503, None):
+        shares = Shares()
+        shares.begin(1, "we_1")
+        shares.end(1, "we_1", status_code)
+        assert limit_of(shares, "we_1") == 1
+
+
+def test_all_endpoints_that_fail_have_a_part_of_the_room() -> None:
+    shares = Shares()
+    for number in range(200):
+        shares.begin(number, f"we_{number}")
+        shares.end(number, f"we_{number}", None)
+    assert shares.room().failing < UNDER_WAY_MAX // 2
+    begun = 0
+    while shares.room().failing:
+        shares.begin(begun, f"we_{begun}")
+        begun += 1
+    assert shares.room().free > UNDER_WAY_MAX // 2
+
+
+def test_a_million_endpoints_are_not_remembered() -> None:
+    shares = Shares()
+    for number in range(20_000):
+        shares.begin(number, f"we_{number}")
+        shares.end(number, f"we_{number}", None)
+    assert len(shares.room().endpoint_ids) < 5_000
+    assert "we_19999" in shares.room().endpoint_ids
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.sampled_from([None, 200, 204, 302, 400, 429, 500]), st.booleans())))
+def test_what_began_and_ended_leaves_no_trace(steps: list[tuple[int, int, int | None, bool]]) -> None:
+    shares, under_way = Shares(), list[tuple[int, str, int | None]]()
+    for merchant_id, endpoint, status_code, end_one in steps:
+        endpoint_id = f"we_{merchant_id}_{endpoint}"
+        shares.begin(merchant_id, endpoint_id)
+        under_way.append((merchant_id, endpoint_id, status_code))
+        if end_one:
+            shares.end(*under_way.pop(0))
+        room = shares.room()
+        assert shares.under_way == len(under_way) == sum(room.merchant_under_way) == sum(room.endpoint_under_way)
+        assert room.free == UNDER_WAY_MAX - len(under_way)
+    for each in under_way:
+        shares.end(*each)
+    room = shares.room()
+    assert (shares.under_way, room.merchant_ids, set(room.endpoint_under_way) - {0}) == (0, [], set())
+    assert all(room.endpoint_failing)
