@@ -1,35 +1,23 @@
 """Every event reaches every endpoint that wants it, at least once, whatever happens."""
 
 import asyncio
-import io
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import aiohttp
 import pytest
 import stripe
 from aiohttp import web
 
-from payments.domain.event import Origin, event_of
-from payments.domain.webhook_endpoint import WebhookEndpoint
-from payments.notification_service.deliverer import PER_ENDPOINT_MAX, Deliverer, secret_context
+from payments.notification_service.connections import Answer
 from payments.notification_service.retries import RETRY_SECONDS
-from payments.notification_service.signing import new_secret
-from payments.notification_service.targets import PublicResolver
-from payments.runtime.ids import new_id
-from payments.runtime.logging import Logger
-from payments.runtime.seal import Sealer
-from payments.storage import webhook_endpoints
-from payments.storage.database import Connection, Pool, connect, open_pool
-from payments.storage.deliveries import Deliveries
-from payments.storage.events import append_events
-from payments.storage.group_commit import GroupCommit
+from payments.storage.database import Connection, Pool, connect
+from payments.storage.deliveries import Deliveries, Room
 from payments.storage.outbox import dispatch
-from tests.integration.builders import FakeClock, Key, payment
+from tests.integration.notifier import Notifier, notifier_on, tell
 from tests.support.waiting import eventually
 
-Answer = Callable[[web.Request], Awaitable[web.Response]]
+Handle = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @dataclass
@@ -40,7 +28,7 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(answer: Answer | None = None) -> AsyncGenerator[Receiver]:
+async def receiver(answer: Handle | None = None) -> AsyncGenerator[Receiver]:
     received = Receiver("")
 
     async def take(request: web.Request) -> web.Response:
@@ -61,74 +49,10 @@ async def receiver(answer: Answer | None = None) -> AsyncGenerator[Receiver]:
         await runner.cleanup()
 
 
-@dataclass
-class Notifier:
-    """A copy of notification-service, without its API."""
-
-    pool: Pool
-    deliverer: Deliverer
-    sealer: Sealer
-
-    async def endpoint(self, url: str, *events: str, merchant_id: int = 1, enabled: bool = True) -> str:
-        made = WebhookEndpoint(
-            id=new_id("we"),
-            merchant_id=merchant_id,
-            livemode=False,
-            created=0,
-            url=url,
-            enabled_events=list(events) or ["*"],
-            enabled=enabled,
-        )
-        secret = new_secret()
-        await webhook_endpoints.insert(self.pool, made, self.sealer.seal(secret.encode(), secret_context(made)))
-        return secret
-
-    async def deliver(self) -> None:
-        """Deliver all that is due now."""
-        while await self.deliverer.deliver_due():
-            await self.deliverer.drain()
-
-    async def make_due(self) -> None:
-        await self.pool.execute("UPDATE notifications.deliveries SET next_attempt_at = now() WHERE status = 'pending'")
-
-    async def statuses(self) -> list[tuple[str, int]]:
-        rows = await self.pool.fetch("SELECT status, attempts FROM notifications.deliveries ORDER BY event_id, endpoint_id")
-        return [(row["status"], row["attempts"]) for row in rows]
-
-
-@asynccontextmanager
-async def notifier_on(database_url: str, *, allow_private: bool = True) -> AsyncGenerator[Notifier]:
-    connector = aiohttp.TCPConnector(limit=0, resolver=None if allow_private else PublicResolver())
-    async with (
-        open_pool(database_url, role="tap_notification_service", name="test") as pool,
-        # No time limit: the receivers run on this very loop, and it may be slow.
-        aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session,
-    ):
-        deliveries, sealer = Deliveries(pool, lease_seconds=25), Sealer(Key())
-        deliverer = Deliverer(
-            deliveries=deliveries,
-            results=GroupCommit(deliveries.record, name="test"),
-            pool=pool,
-            session=session,
-            sealer=sealer,
-            clock=FakeClock(),
-            log=Logger("test", io.BytesIO()),
-            allow_private=allow_private,
-        )
-        yield Notifier(pool, deliverer, sealer)
-
-
 @pytest.fixture
 async def notifier(database_url: str) -> AsyncGenerator[Notifier]:
     async with notifier_on(database_url) as made:
         yield made
-
-
-async def tell(connection: Connection, event_type: str = "payment_intent.created", *, merchant_id: int = 1, count: int = 1) -> None:
-    events = [
-        event_of(new_id("evt"), event_type, payment(merchant_id)[1].intent, created=1_800_000_000, origin=Origin()) for _ in range(count)
-    ]
-    await append_events(connection, events)
 
 
 async def test_events_go_to_those_who_asked_for_them(notifier: Notifier, connection: Connection) -> None:
@@ -244,7 +168,7 @@ async def test_what_was_sent_and_not_recorded_is_sent_again(notifier: Notifier, 
         await notifier.endpoint(received.url)
         await tell(connection)
         await dispatch(notifier.pool, 100)
-        claimed = await Deliveries(notifier.pool, lease_seconds=3600).claim(10, per_endpoint=10, busy_endpoints=[])
+        claimed = await Deliveries(notifier.pool, lease_seconds=3600).claim(Room(free=10, per_endpoint=10, failing=0))
         assert len(claimed) == 1, "its owner dies here"
         await notifier.deliver()
         assert received.bodies == []
@@ -264,16 +188,15 @@ async def test_a_receiver_that_hangs_does_not_hold_up_the_others(notifier: Notif
         await notifier.endpoint(slow.url, merchant_id=1)
         await notifier.endpoint(quick.url, merchant_id=2)
         await tell(connection, merchant_id=1, count=200)
-        await tell(connection, merchant_id=2, count=5)
+        await tell(connection, merchant_id=2, count=50)
         await dispatch(notifier.pool, 1000)
-        for _ in range(10):
-            await notifier.deliverer.deliver_due()
 
         async def all_arrived() -> bool:
-            return len(quick.bodies) == 5
+            await notifier.deliverer.deliver_due()
+            return len(quick.bodies) == 50
 
         await eventually(all_arrived, "the others are delivered")
-        assert len(slow.bodies) <= PER_ENDPOINT_MAX
+        assert len(slow.bodies) < 10
         release.set()
         await notifier.deliverer.drain()
 
@@ -302,3 +225,126 @@ async def test_our_own_network_is_never_reached(database_url: str, connection: C
         await careful.deliver()
         assert received.bodies == []
         assert await connection.fetchval("SELECT error FROM notifications.delivery_attempts") == "TargetRefusedError"
+
+
+async def says(answer: Answer) -> Answer:
+    return answer
+
+
+async def fails(failure: Exception) -> Answer:
+    raise failure
+
+
+@pytest.mark.parametrize(
+    ("attempt", "recorded"),
+    [
+        (lambda: says(Answer(503, "\xb2")), (503, None)),
+        (lambda: says(Answer(503, "9" * 5000)), (503, None)),
+        (lambda: says(Answer(503, "\x00")), (503, None)),
+        (lambda: says(Answer(99_999)), (None, "NumericValueOutOfRangeError")),
+        (lambda: says(Answer(error="\x00")), (None, "UntranslatableCharacterError")),
+        (lambda: says(Answer(error="\ud800")), (None, "UnicodeEncodeError")),
+        (lambda: fails(RuntimeError("of our own")), (None, "RuntimeError")),
+        (lambda: fails(MemoryError()), (None, "MemoryError")),
+    ],
+)
+async def test_every_attempt_is_recorded(
+    database_url: str, connection: Connection, attempt: Callable[[], Awaitable[Answer]], recorded: tuple[int | None, str | None]
+) -> None:
+    """Whatever a receiver answers, and whatever goes wrong here: what isn't recorded would be sent again and again, beside the schedule."""
+
+    async def send(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        return await attempt()
+
+    async with notifier_on(database_url, send=send) as notifier:
+        await notifier.endpoint("http://a/hook")
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        await notifier.deliver()
+        assert await notifier.statuses() == [("pending", 1)]
+        row = await connection.fetchrow("SELECT status_code, error FROM notifications.delivery_attempts")
+        assert row is not None
+        assert tuple(dict(row).values()) == recorded
+        pause = await connection.fetchval("SELECT extract(epoch FROM next_attempt_at - now()) FROM notifications.deliveries")
+        assert pause > 0
+
+
+async def test_one_answer_that_can_not_be_recorded_costs_its_neighbours_nothing(database_url: str, connection: Connection) -> None:
+    async def send(url: str, _: Mapping[str, str], __: bytes) -> Answer:
+        return Answer(99_999 if "bad" in url else 200)
+
+    async with notifier_on(database_url, send=send) as notifier:
+        for name in ("good", "bad", "fine"):
+            await notifier.endpoint(f"http://{name}/hook")
+        await tell(connection, count=5)
+        await dispatch(notifier.pool, 100)
+        await notifier.deliver()
+        assert sorted(await notifier.statuses()) == [("delivered", 1)] * 10 + [("pending", 1)] * 5
+
+
+async def test_a_secret_that_can_not_be_opened_is_a_failed_attempt(notifier: Notifier, connection: Connection) -> None:
+    async with receiver() as received:
+        await notifier.endpoint(received.url)
+        await connection.execute("UPDATE notifications.webhook_endpoints SET sealed_secret = 'nonsense'")
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        await notifier.deliver()
+        assert await notifier.statuses() == [("pending", 1)]
+        assert await connection.fetchval("SELECT error FROM notifications.delivery_attempts") == "SealError"
+        assert received.bodies == []
+
+
+@pytest.mark.parametrize(("status_code", "status"), [(200, "delivered"), (500, "dead")])
+async def test_an_attempt_that_was_under_way_when_its_endpoint_was_disabled_is_recorded(
+    database_url: str, connection: Connection, status_code: int, status: str
+) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def send(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        begun.set()
+        await release.wait()
+        return Answer(status_code)
+
+    async with notifier_on(database_url, send=send) as notifier:
+        await notifier.endpoint("http://a/hook")
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        await notifier.deliverer.deliver_due()
+        await begun.wait()
+        endpoint_id = await connection.fetchval("SELECT id FROM notifications.webhook_endpoints")
+        await Deliveries(notifier.pool, lease_seconds=30).bury(connection, 1, False, endpoint_id)
+        release.set()
+        await notifier.deliverer.drain()
+        assert await notifier.statuses() == [(status, 1)]
+        assert await connection.fetchval("SELECT status_code FROM notifications.delivery_attempts") == status_code
+
+
+async def test_what_was_claimed_is_begun_though_the_service_is_told_to_stop(database_url: str, connection: Connection) -> None:
+    async def send(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        return Answer(200)
+
+    async with notifier_on(database_url, send=send) as notifier:
+        await notifier.endpoint("http://a/hook")
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        running = asyncio.create_task(notifier.deliverer.run())
+        await asyncio.sleep(0)  # it is claiming
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await notifier.deliverer.drain()
+        assert await notifier.statuses() == [("delivered", 1)]
+
+
+async def test_what_the_code_of_the_last_release_leased_or_put_off_waits_until_then(notifier: Notifier, connection: Connection) -> None:
+    """It knows no queue: what it takes stays in it."""
+    async with receiver() as received:
+        await notifier.endpoint(received.url)
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        await connection.execute("UPDATE notifications.deliveries SET next_attempt_at = now() + interval '25 seconds'")
+        await notifier.deliver()
+        assert received.bodies == []
+        await notifier.make_due()
+        await notifier.deliver()
+        assert await notifier.statuses() == [("delivered", 1)]

@@ -6,6 +6,14 @@ from hypothesis import strategies as st
 from payments.notification_service.shares import PER_ENDPOINT_MAX, UNDER_WAY_MAX, Shares
 
 
+class Monotonic:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+
 def limit_of(shares: Shares, endpoint_id: str) -> int:
     """What a claim would give an endpoint that has nothing under way."""
     room = shares.room()
@@ -37,7 +45,24 @@ def test_an_endpoint_that_hangs_is_soon_tried_with_one_delivery_at_a_time_and_gr
     shares.begin(1, "we_1")
     shares.end(1, "we_1", 200)
     assert limit_of(shares, "we_1") == 2
-    assert shares.room().endpoint_ids == [], "it is as any other again"
+    assert shares.room().endpoint_failing == [False]
+
+
+def test_an_endpoint_keeps_what_it_earned_for_a_moment() -> None:
+    clock = Monotonic()
+    shares = Shares(clock.now)
+    for _ in range(8):
+        shares.begin(1, "we_1")
+        shares.end(1, "we_1", 200)
+    assert limit_of(shares, "we_1") == 10
+    clock.seconds += 9
+    assert limit_of(shares, "we_1") == 10
+    clock.seconds += 1
+    assert limit_of(shares, "we_1") == 2
+    shares.begin(1, "we_1")
+    shares.end(1, "we_1", None)
+    clock.seconds += 24 * 3600
+    assert limit_of(shares, "we_1") == 1, "that it failed is remembered"
 
 
 def test_answers_that_cost_no_time_cost_no_room() -> None:
@@ -46,7 +71,7 @@ def test_answers_that_cost_no_time_cost_no_room() -> None:
         for _ in range(10):
             shares.begin(1, "we_1")
             shares.end(1, "we_1", status_code)
-        assert shares.room().endpoint_ids == []
+        assert limit_of(shares, "we_1") == 2
     for status_code in (429, 500, 503, None):
         shares = Shares()
         shares.begin(1, "we_1")
@@ -78,7 +103,8 @@ def test_a_million_endpoints_are_not_remembered() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.sampled_from([None, 200, 204, 302, 400, 429, 500]), st.booleans())))
 def test_what_began_and_ended_leaves_no_trace(steps: list[tuple[int, int, int | None, bool]]) -> None:
-    shares, under_way = Shares(), list[tuple[int, str, int | None]]()
+    clock = Monotonic()
+    shares, under_way = Shares(clock.now), list[tuple[int, str, int | None]]()
     for merchant_id, endpoint, status_code, end_one in steps:
         endpoint_id = f"we_{merchant_id}_{endpoint}"
         shares.begin(merchant_id, endpoint_id)
@@ -90,6 +116,7 @@ def test_what_began_and_ended_leaves_no_trace(steps: list[tuple[int, int, int | 
         assert room.free == UNDER_WAY_MAX - len(under_way)
     for each in under_way:
         shares.end(*each)
+    clock.seconds += 3600
     room = shares.room()
     assert (shares.under_way, room.merchant_ids, set(room.endpoint_under_way) - {0}) == (0, [], set())
     assert all(room.endpoint_failing)

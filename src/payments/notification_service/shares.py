@@ -11,6 +11,8 @@ An attempt can't be taken back once it is sent, and may last 20 s. So there must
 The statement that claims deliveries does the sharing; what it needs to know is kept here.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from payments.storage.deliveries import Room
@@ -20,13 +22,18 @@ UNDER_WAY_MAX = 256
 PER_ENDPOINT_MAX = 32
 _PER_ENDPOINT_FIRST = 2
 _FAILING_MAX = UNDER_WAY_MAX // 4
-_REMEMBERED_MAX = 4_096
+_REMEMBERED_MAX = 1_024
+"""Endpoints with nothing under way: each claim is told of all of them."""
+_REMEMBERED_SECONDS = 10.0
+"""How long an endpoint keeps a limit that it earned, without a delivery."""
 
 
 @dataclass(slots=True)
 class _Endpoint:
     limit: int = _PER_ENDPOINT_FIRST
     under_way: int = 0
+    ended: float = 0.0
+    """When the last attempt did, in seconds of `now`."""
 
     @property
     def failing(self) -> bool:
@@ -36,11 +43,13 @@ class _Endpoint:
 class Shares:
     """Keeps count in one copy of the service."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """`now` returns seconds that never go backwards."""
+        self._now = now
         self._under_way = 0
         self._merchants: dict[int, int] = {}
         self._endpoints: dict[str, _Endpoint] = {}
-        """Those with something under way, and those that fail: least recently used first."""
+        """Those with something under way, those that had so a moment ago, and those that fail."""
 
     @property
     def under_way(self) -> int:
@@ -49,6 +58,7 @@ class Shares:
 
     def room(self) -> Room:
         """Return what may be claimed now."""
+        self._forget()
         failing = sum(endpoint.under_way for endpoint in self._endpoints.values() if endpoint.failing)
         return Room(
             free=UNDER_WAY_MAX - self._under_way,
@@ -80,13 +90,13 @@ class Shares:
             endpoint.limit = max(endpoint.limit // 2, 1)
         elif status_code < 300:
             endpoint.limit = min(endpoint.limit + 1, PER_ENDPOINT_MAX)
-        if endpoint.under_way or endpoint.failing:
-            self._endpoints[endpoint_id] = endpoint
-            if len(self._endpoints) > _REMEMBERED_MAX:
-                self._forget()
+        endpoint.ended = self._now()
+        self._endpoints[endpoint_id] = endpoint  # at the end: the order is that of `ended`
 
     def _forget(self) -> None:
-        """Drop the endpoint that failed longest ago: it begins anew."""
-        oldest = next((name for name, endpoint in self._endpoints.items() if not endpoint.under_way), None)
-        if oldest is not None:
-            del self._endpoints[oldest]
+        """Forget endpoints with nothing under way: those that work after a moment, and those that fail when there are too many. They begin anew."""
+        idle = [(name, endpoint) for name, endpoint in self._endpoints.items() if not endpoint.under_way]
+        too_many, long_ago = len(idle) - _REMEMBERED_MAX, self._now() - _REMEMBERED_SECONDS
+        for place, (name, endpoint) in enumerate(idle):
+            if place < too_many or (endpoint.ended <= long_ago and not endpoint.failing):
+                del self._endpoints[name]

@@ -1,0 +1,93 @@
+"""A copy of notification-service, without its API."""
+
+import io
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+
+from payments.domain.event import Origin, event_of
+from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer, Send, secret_context
+from payments.notification_service.sender import Resolver, Sender
+from payments.notification_service.signing import new_secret
+from payments.runtime.ids import new_id
+from payments.runtime.logging import Logger
+from payments.runtime.seal import Sealer
+from payments.storage import webhook_endpoints
+from payments.storage.database import Connection, Pool, open_pool
+from payments.storage.deliveries import Deliveries
+from payments.storage.events import append_events
+from payments.storage.group_commit import GroupCommit
+from tests.integration.builders import FakeClock, Key, payment
+
+
+@dataclass
+class Notifier:
+    pool: Pool
+    deliverer: Deliverer
+    sealer: Sealer
+    log: io.BytesIO
+
+    async def endpoint(self, url: str, *events: str, merchant_id: int = 1, enabled: bool = True) -> str:
+        """Make an endpoint, and return its secret."""
+        made = WebhookEndpoint(
+            id=new_id("we"),
+            merchant_id=merchant_id,
+            livemode=False,
+            created=0,
+            url=url,
+            enabled_events=list(events) or ["*"],
+            enabled=enabled,
+        )
+        secret = new_secret()
+        await webhook_endpoints.insert(self.pool, made, self.sealer.seal(secret.encode(), secret_context(made)))
+        return secret
+
+    async def deliver(self) -> None:
+        """Deliver all that is due now."""
+        while await self.deliverer.deliver_due():
+            await self.deliverer.drain()
+
+    async def begin_all(self) -> None:
+        """Begin all that may begin."""
+        while await self.deliverer.deliver_due():
+            pass
+
+    async def make_due(self) -> None:
+        await self.pool.execute("UPDATE notifications.deliveries SET next_attempt_at = now() WHERE status = 'pending'")
+
+    async def statuses(self) -> list[tuple[str, int]]:
+        rows = await self.pool.fetch("SELECT status, attempts FROM notifications.deliveries ORDER BY event_id, endpoint_id")
+        return [(row["status"], row["attempts"]) for row in rows]
+
+
+@asynccontextmanager
+async def notifier_on(database_url: str, *, allow_private: bool = True, send: Send | None = None) -> AsyncGenerator[Notifier]:
+    """Send really, unless there is another `send`."""
+    async with open_pool(database_url, role="tap_notification_service", name="test") as pool:
+        # No time limit: the receivers run on this very loop, and it may be slow. Nobody is trusted: they speak no TLS.
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        with (
+            closing(Resolver()) as resolver,
+            closing(Sender(resolver.resolve, allow_private=allow_private, tls=tls, seconds_max=None)) as sender,
+        ):
+            deliveries, sealer, log = Deliveries(pool, lease_seconds=LEASE_SECONDS), Sealer(Key()), io.BytesIO()
+            deliverer = Deliverer(
+                deliveries=deliveries,
+                results=GroupCommit(deliveries.record, name="test"),
+                pool=pool,
+                send=send or sender.post,
+                sealer=sealer,
+                clock=FakeClock(),
+                log=Logger("test", log),
+            )
+            yield Notifier(pool, deliverer, sealer, log)
+
+
+async def tell(connection: Connection, event_type: str = "payment_intent.created", *, merchant_id: int = 1, count: int = 1) -> None:
+    """Let something happen to a merchant's payment."""
+    events = [
+        event_of(new_id("evt"), event_type, payment(merchant_id)[1].intent, created=1_800_000_000, origin=Origin()) for _ in range(count)
+    ]
+    await append_events(connection, events)
