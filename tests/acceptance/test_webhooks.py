@@ -1,11 +1,17 @@
 """From a payment to the signed webhook, through real processes."""
 
+import asyncio
+import urllib.request
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import stripe
 
 from tests.support.receiver import receiver
+from tests.support.running_tap import RunningTap
 from tests.support.stripe_schema import violations
 from tests.support.waiting import wait_until
 
@@ -111,3 +117,81 @@ def test_an_endpoint_that_makes_no_sense_is_refused(client: stripe.StripeClient,
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.webhook_endpoints.create(params)
     assert len(client.v1.webhook_endpoints.list().data) == before
+
+
+@asynccontextmanager
+async def answering_with(endless: bytes) -> AsyncGenerator[str]:
+    """A receiver that takes each delivery and goes on and on; with nothing to say, it hangs. Yields its URL."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def go_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            while endless:
+                writer.write(endless)
+                await writer.drain()
+            await reader.read()
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(asyncio.create_task(go_on(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, backlog=512)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    finally:
+        server.close()
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+@pytest.mark.parametrize("endless", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000])
+async def test_one_merchants_receivers_hold_up_nobody_elses_webhooks(tap: RunningTap, client: stripe.StripeClient, endless: bytes) -> None:
+    other = tap.client(tap.create_key("--new-merchant", "Other"))
+    health = tap.status()["services"]["notification-service"]["url"] + "/health"
+
+    def their_endpoints(url: str) -> list[str]:
+        return [other.v1.webhook_endpoints.create({"url": f"{url}/{n}", "enabled_events": ["customer.created"]}).id for n in range(16)]
+
+    def healthy() -> bool:
+        with urllib.request.urlopen(health, timeout=60) as answer:
+            return answer.status == 200
+
+    def mine_arrive() -> None:
+        """Before any attempt of theirs has run out of time: what they hold, they hold all along."""
+        with receiver() as received:
+            endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.created"]})
+            received.secret = str(endpoint.secret)
+            for count in range(1, 6):
+                client.v1.customers.create({})
+                wait_until(lambda count=count: len(received.deliveries) >= count, "mine arrives")
+                assert healthy()
+            client.v1.webhook_endpoints.delete(endpoint.id)
+
+    async with answering_with(endless) as url:
+        theirs = await asyncio.to_thread(their_endpoints, url)
+        for _ in range(10):
+            await asyncio.to_thread(other.v1.customers.create, {})
+        await asyncio.to_thread(mine_arrive)
+        for endpoint_id in theirs:
+            await asyncio.to_thread(other.v1.webhook_endpoints.delete, endpoint_id)
+
+
+def test_a_merchant_has_sixteen_endpoints_at_most_however_fast_they_are_made(tap: RunningTap) -> None:
+    other = tap.client(tap.create_key("--new-merchant", "Many"), max_network_retries=0)
+
+    def create(number: int) -> str | None:
+        try:
+            other.v1.webhook_endpoints.create({"url": f"http://127.0.0.1:9/{number}", "enabled_events": ["charge.failed"]})
+        except stripe.InvalidRequestError as refusal:
+            return str(refusal.user_message)
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        refusals = [refusal for refusal in pool.map(create, range(24)) if refusal is not None]
+    assert refusals == ["You have reached the maximum of 16 test webhook endpoints."] * 8
+    assert len(other.v1.webhook_endpoints.list({"limit": 100}).data) == 16
