@@ -34,6 +34,7 @@ from payments.wire.lists import open_lists
 from payments.wire.serve import Binding, serve
 
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
+_API_POOL = 6
 _DELIVERY_POOL = 4
 """One connection to fan out, one to claim, one to record, one to disable endpoints that are gone."""
 
@@ -81,7 +82,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
         pool = await stack.enter_async_context(
-            open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+            open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials, size_max=_API_POOL)
         )
         lists = await stack.enter_async_context(
             open_lists(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
