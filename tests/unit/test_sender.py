@@ -5,11 +5,13 @@ import asyncio
 import datetime
 import ipaddress
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,9 +20,17 @@ from hypothesis import strategies as st
 
 from payments.notification_service.connections import RESPONSE_BYTES_MAX, Answer
 from payments.notification_service.sender import Resolver, Sender
+from tests.support.waiting import eventually
 
+T = TypeVar("T")
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """On the loop that delivers: how it gives up what is half open is its own."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 class Names:
@@ -170,7 +180,7 @@ async def test_what_is_no_answer_is_a_failure(response: bytes, error: str) -> No
 )
 @settings(max_examples=60)
 def test_whatever_comes_back_is_an_answer(parts: list[bytes]) -> None:
-    answer = asyncio.run(answer_of(says(b"".join(parts))))
+    answer = run(answer_of(says(b"".join(parts))))
     assert (answer.status_code is None) == (answer.error is not None)
 
 
@@ -249,6 +259,35 @@ async def test_the_time_covers_the_look_up_and_the_handshake() -> None:
     async with receiving(_hang) as received, sending(seconds_max=0.2) as sender:
         answer = await sender.post(received.url.replace("http://", "https://"), {}, b"{}")
     assert answer == Answer(error="timeout", timed_out=True)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_attempt_that_ran_out_of_time_leaves_no_connection(scheme: str) -> None:
+    async def all_are_dropped() -> None:
+        ended = 0
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal ended
+            try:
+                while await reader.read(65536):  # a handshake's beginning, or a request
+                    pass
+            except ConnectionError:
+                pass
+            ended += 1
+            writer.close()
+
+        async def ended_all() -> bool:
+            return ended == 10
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        async with sending(seconds_max=0.2) as sender:
+            url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            answers = await asyncio.gather(*(sender.post(url, {}, b"x" * 1_000_000) for _ in range(10)))
+            await eventually(ended_all, "their other ends see that they are closed", 30)
+        assert answers == [Answer(error="timeout", timed_out=True)] * 10
+        server.close()
+
+    run(all_are_dropped())
 
 
 async def test_a_receiver_that_answers_without_reading_is_heard() -> None:
