@@ -194,7 +194,7 @@ def _at(params: object, path: list[str]) -> object:
         match params:
             case dict():
                 params = cast("dict[str, object]", params).get(part)
-            case list() if part.isdigit() and int(part) < len(cast("list[object]", params)):
+            case list() if part.isdecimal() and int(part) < len(cast("list[object]", params)):
                 params = cast("list[object]", params)[int(part)]
             case _:
                 return None
