@@ -95,6 +95,14 @@ def test_an_id_is_one_segment(sent: str) -> None:
     assert params == {"id": "pi_1"}
 
 
+def test_a_deliverys_id_is_that_of_its_event_and_of_its_endpoint() -> None:
+    params = {"id": "evt_1.we_1"}
+    check_ids(params, "/v1/notifications/deliveries/{id}")
+    assert params == {"id": "evt_1.we_1"}
+    with pytest.raises(NotFound, match="No such delivery: '"):
+        check_ids({"id": "evt_1..we_1"}, "/v1/notifications/deliveries/{id}")
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -102,6 +110,9 @@ def test_an_id_is_one_segment(sent: str) -> None:
         "pi_1%2fcancel",
         "..",
         ".",
+        "pi_1.",
+        ".pi_1",
+        "pi_1\n",
         "%2e%2e",
         "pi_1%00",
         "pi_1;a=b",

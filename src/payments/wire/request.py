@@ -20,7 +20,8 @@ _SINGLE = frozenset(
 """What a request says once or not at all."""
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
-_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_ID = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+"""A delivery's id is its event's and its endpoint's, with a dot between them."""
 _SHOWN_CHARACTERS_MAX = 100
 
 
@@ -61,7 +62,8 @@ def check_ids(path_params: dict[str, str], endpoint_path: str) -> None:
             continue
         decoded = unquote_to_bytes(value).decode(errors="replace")
         if not _ID.fullmatch(decoded):
-            noun = endpoint_path.partition(f"/{{{name}}}")[0].rpartition("/")[2].removesuffix("s")
+            noun = endpoint_path.partition(f"/{{{name}}}")[0].rpartition("/")[2]
+            noun = f"{noun[:-3]}y" if noun.endswith("ies") else noun.removesuffix("s")
             raise NotFound(noun, decoded[:_SHOWN_CHARACTERS_MAX].replace("\0", "%00"))
         path_params[name] = decoded
 
