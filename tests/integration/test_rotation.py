@@ -49,7 +49,8 @@ class Database:
         self.server, self.secrets = server, secrets
         self.url = server.url("tap", OLD, "postgres")
         self.clock, self.output = FakeClock(), io.BytesIO()
-        self.credentials = Credentials(secrets.location(), self.url, self.clock, Logger("test", self.output))
+        self.log = Logger("test", self.output)
+        self.credentials = Credentials(secrets.location(), self.url, self.clock, self.log)
 
     @asynccontextmanager
     async def pool(self) -> AsyncGenerator[Pool]:
@@ -68,6 +69,7 @@ class Database:
 
     def shown(self) -> str:
         """Whatever is logged or printed of it."""
+        self.log.flush()
         return self.output.getvalue().decode() + repr(self.credentials)
 
 

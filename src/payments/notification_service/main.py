@@ -85,7 +85,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.OUTBOX_AGE: await oldest_waiting_seconds(pool),
             }
 
-        reporter = MetricReporter(_SPEC.service, settings.environment, readings, log)
+        reporter = MetricReporter(_SPEC.service, settings.environment, readings, clock, log)
         tasks = [asyncio.create_task(work) for work in (wakeup.listen(), dispatcher.run(), deliverer.run(), reporter.run())]
         yield build_api(
             [*endpoints.endpoints(), *Events(pool, lists, deliveries, deliverer).endpoints()],

@@ -81,7 +81,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         async def readings() -> Readings:
             return {Metric.BACKLOG: begins.queued_rows}
 
-        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, log).run())
+        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, clock, log).run())
         yield build_api(
             [
                 *intents.endpoints(),

@@ -4,9 +4,9 @@ No agent, no network call. Source: CloudWatch, "Embedded metric format specifica
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.runtime.topology import METRIC_NAMESPACE, METRIC_UNITS, Metric
 
@@ -18,10 +18,11 @@ Readings = Mapping[Metric, float]
 class MetricReporter:
     """Reports a service's readings four times a minute."""
 
-    def __init__(self, service: str, environment: str, read: Callable[[], Awaitable[Readings]], log: Logger) -> None:
+    def __init__(self, service: str, environment: str, read: Callable[[], Awaitable[Readings]], clock: Clock, log: Logger) -> None:
         """`read` takes the readings; what it raises is logged, and the next report tries again."""
         self._dimensions = {"Environment": environment, "Service": service}
         self._read = read
+        self._clock = clock
         self._log = log
 
     async def run(self) -> None:
@@ -41,8 +42,7 @@ class MetricReporter:
         directive = {"Namespace": METRIC_NAMESPACE, "Dimensions": [sorted(self._dimensions)], "Metrics": definitions}
         self._log.event(
             "metrics",
-            _aws={"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+            _aws={"Timestamp": int(self._clock.now() * 1000), "CloudWatchMetrics": [directive]},
             **self._dimensions,
             **{metric.value: value for metric, value in readings.items()},
         )
-        self._log.flush()

@@ -94,7 +94,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
             }
 
-        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, log).run())
+        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, clock, log).run())
         yield build_api(
             BalanceApi(Reader(pool, lists, clock), accounts).endpoints(),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
