@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from payments.runtime.background import Background
 from payments.runtime.logging import Logger
 from payments.storage.credentials import PAUSE_SECONDS, Credentials, LoginRefusedError
 from payments.storage.database import CONNECTION_FAILURES, Pool, is_healthy, open_pool
@@ -175,13 +176,14 @@ async def test_whoever_stops_waiting_does_not_stop_the_reading(database: Databas
 
 async def test_the_listener_goes_on_after_a_rotation(database: Database) -> None:
     wakeup = Wakeup(database.url, database.credentials)
-    listening = asyncio.create_task(wakeup.listen())
+    background = Background(database.log)
+    background.keep("listen", wakeup.listen)
     try:
         with database.server.admin() as admin:
 
             async def listens(besides: set[int]) -> bool:
                 rows = admin.execute(
-                    "SELECT pid FROM pg_stat_activity WHERE usename = 'tap' AND state = 'idle' AND query LIKE 'LISTEN%'"
+                    "SELECT pid FROM pg_stat_activity WHERE usename = 'tap' AND state = 'idle' AND query IN ('LISTEN', 'SELECT')"
                 ).fetchall()
                 return bool({pid for (pid,) in rows} - besides)
 
@@ -197,8 +199,7 @@ async def test_the_listener_goes_on_after_a_rotation(database: Database) -> None
 
             await eventually(heard, "it hears")
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        await background.stop()
     assert database.secrets.reads == ["AWSCURRENT"]
 
 

@@ -1,6 +1,5 @@
 """The composition root of notification-service: the only place that knows how its parts are put together."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator
@@ -14,7 +13,9 @@ from payments.notification_service.dispatcher import Dispatcher
 from payments.notification_service.events import Events
 from payments.notification_service.targets import PublicResolver
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
+from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
+from payments.runtime.health import Health
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
@@ -66,7 +67,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             allow_private=allow_private,
         )
         wakeup = Wakeup(settings.database_url, credentials)
-        dispatcher = Dispatcher(pool, wakeup, deliverer.wake, log)
+        dispatcher = Dispatcher(pool, wakeup, deliverer.wake)
         idempotency = Idempotency(pool, sealer, clock)
         endpoints = WebhookEndpoints(
             pool=pool,
@@ -85,19 +86,21 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.OUTBOX_AGE: await oldest_waiting_seconds(pool),
             }
 
-        reporter = MetricReporter(_SPEC.service, settings.environment, readings, clock, log)
-        tasks = [asyncio.create_task(work) for work in (wakeup.listen(), dispatcher.run(), deliverer.run(), reporter.run())]
+        background = Background(log)
+        background.keep("listen", wakeup.listen)
+        background.keep("dispatch", dispatcher.run)
+        background.keep("deliver", deliverer.run)
+        background.watch("record deliveries", lambda: results.stalled_seconds)
+        MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         yield build_api(
             [*endpoints.endpoints(), *Events(pool, lists, deliveries, deliverer).endpoints()],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
-            is_healthy=lambda: is_healthy(pool),
+            health=Health(background, is_database_well=lambda: is_healthy(pool), log=log),
             replay=idempotency.seen,
         )
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await background.stop()
         await deliverer.drain()
         await results.close()
 

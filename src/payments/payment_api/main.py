@@ -1,6 +1,5 @@
 """The composition root of payment-api: the only place that knows how its parts are put together."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator
@@ -22,7 +21,9 @@ from payments.payment_api.payment_intents import PaymentIntents
 from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.refunds import Refunds
 from payments.payment_api.steps import Steps
+from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
+from payments.runtime.health import Health
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
@@ -81,7 +82,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         async def readings() -> Readings:
             return {Metric.BACKLOG: begins.queued_rows}
 
-        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, clock, log).run())
+        background = Background(log)
+        background.watch("commit 1", lambda: begins.stalled_seconds)
+        MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         yield build_api(
             [
                 *intents.endpoints(),
@@ -93,11 +96,11 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
-            is_healthy=lambda: is_healthy(pool),
+            health=Health(background, is_database_well=lambda: is_healthy(pool), log=log),
             replay=steps.seen,
             raw_routes=Challenge(steps, cards).routes(),
         )
-        reporter.cancel()
+        await background.stop()
         await begins.close()
 
 

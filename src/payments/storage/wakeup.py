@@ -5,12 +5,13 @@ from typing import Any
 
 import asyncpg
 
+from payments.runtime.background import Beat
 from payments.storage.credentials import Credentials
 from payments.storage.database import CONNECTION_FAILURES, Pool, connect
 
 CHANNEL = "tap_outbox"
 _INTERVAL_SECONDS = 0.05
-_RECONNECT_SECONDS = 1.0
+_PROBE_SECONDS = 1.0
 
 
 class Waker:
@@ -38,7 +39,7 @@ class Waker:
                 self._again = False
                 try:
                     await self._pool.execute(f"NOTIFY {CHANNEL}")
-                except CONNECTION_FAILURES:
+                except (asyncpg.PostgresError, *CONNECTION_FAILURES):
                     return  # the poll finds what there is
                 await asyncio.sleep(_INTERVAL_SECONDS)
         finally:
@@ -54,17 +55,16 @@ class Wakeup:
         self._credentials = credentials
         self._noticed = asyncio.Event()
 
-    async def listen(self) -> None:
-        """Listen until cancelled; a lost connection is opened again."""
-        while True:
-            try:
-                async with connect(self._database_url, self._credentials) as connection:
-                    listener: Any = connection
-                    await listener.add_listener(CHANNEL, self._notice)
-                    while not listener.is_closed():  # noqa: ASYNC110 - asyncpg tells of a lost connection no other way that can be awaited
-                        await asyncio.sleep(_RECONNECT_SECONDS)
-            except (asyncpg.PostgresError, *CONNECTION_FAILURES):
-                await asyncio.sleep(_RECONNECT_SECONDS)
+    async def listen(self, beat: Beat) -> None:
+        """Listen until the connection is lost, which raises `asyncpg.InterfaceError` or another connection failure."""
+        async with connect(self._database_url, self._credentials) as connection:
+            listener: Any = connection
+            await listener.add_listener(CHANNEL, self._notice)
+            while True:
+                # Asked, because a connection that is only listened on may be lost without a sign.
+                await connection.execute("SELECT")
+                beat()
+                await asyncio.sleep(_PROBE_SECONDS)
 
     def _notice(self, *_: object) -> None:
         self._noticed.set()

@@ -1,6 +1,5 @@
 """The composition root of transaction-processor: the only place that knows how its parts are put together."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator
@@ -10,7 +9,9 @@ from starlette.types import ASGIApp
 
 from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.simulator import Simulator
+from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
+from payments.runtime.health import Health
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
@@ -80,9 +81,6 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             tally=Tally(),
         )
         handover = HandoverRoutes(processor, settings.internal_api_key)
-        sweeper = asyncio.create_task(
-            Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).run(), name="sweeper"
-        )
 
         async def readings() -> Readings:
             approved, declined = processor.tally.take()
@@ -94,18 +92,19 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
             }
 
-        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, clock, log).run())
+        background = Background(log)
+        background.watch("commit 2", lambda: settlements.stalled_seconds)
+        Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
+        MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         yield build_api(
             BalanceApi(Reader(pool, lists, clock), accounts).endpoints(),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
-            is_healthy=lambda: is_healthy(pool),
+            health=Health(background, is_database_well=lambda: is_healthy(pool), log=log),
             raw_routes=handover.routes(),
         )
-        sweeper.cancel()
-        reporter.cancel()
-        await asyncio.gather(sweeper, reporter, return_exceptions=True)
+        await background.stop()
         unfinished = await handover.drain(DRAIN_SECONDS)
         await settlements.close()
         await attempts.hand_back(unfinished)  # another copy goes on at once, instead of when the leases run out
