@@ -10,7 +10,8 @@ import pytest
 from payments.runtime.background import Background
 from payments.runtime.logging import Logger
 from payments.storage.credentials import PAUSE_SECONDS, Credentials, LoginRefusedError
-from payments.storage.database import CONNECTION_FAILURES, Pool, is_healthy, open_pool
+from payments.storage.database import CONNECTION_FAILURES, Pool, connect, is_healthy, open_pool
+from payments.storage.sessions import Sessions
 from payments.storage.wakeup import CHANNEL, Wakeup
 from tests.integration.builders import FakeClock
 from tests.support.postgres import PasswordServer, password_server
@@ -55,7 +56,7 @@ class Database:
 
     @asynccontextmanager
     async def pool(self) -> AsyncGenerator[Pool]:
-        async with open_pool(self.url, role=None, name="rotation", size_max=CONNECTIONS, credentials=self.credentials) as pool:
+        async with open_pool(self.url, role=None, name="rotation", size_max=CONNECTIONS, sessions=Sessions(self.credentials)) as pool:
             yield pool
 
     async def end_sessions(self, pool: Pool) -> None:
@@ -175,7 +176,7 @@ async def test_whoever_stops_waiting_does_not_stop_the_reading(database: Databas
 
 
 async def test_the_listener_goes_on_after_a_rotation(database: Database) -> None:
-    wakeup = Wakeup(database.url, database.credentials)
+    wakeup = Wakeup(lambda: connect(database.url, Sessions(database.credentials)))
     background = Background(database.log)
     background.keep("listen", wakeup.listen)
     try:

@@ -42,13 +42,6 @@ def test_two_processes_never_make_the_same_id() -> None:
     assert not {one("pi") for _ in range(5_000)} & {other("pi") for _ in range(5_000)}
 
 
-def test_a_clock_set_back_does_not_disturb_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    new_id = IdGenerator()
-    before = new_id("pi")
-    monkeypatch.setattr("time.time_ns", lambda: 0)
-    assert new_id("pi") > before
-
-
 @given(st.binary(max_size=100), st.binary(max_size=20), st.binary(max_size=20))
 def test_a_sealed_value_opens_in_its_context_only(plaintext: bytes, context: bytes, other: bytes) -> None:
     sealer = Sealer(Key())

@@ -16,17 +16,18 @@ from payments.notification_service.webhook_endpoints import WebhookEndpoints
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
+from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.credentials import credentials_of
-from payments.storage.database import is_healthy, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.group_commit import GroupCommit
 from payments.storage.outbox import oldest_waiting_seconds
 from payments.storage.wakeup import Wakeup
+from payments.storage.watched_database import open_database
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
@@ -39,15 +40,15 @@ _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
 @asynccontextmanager
 async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
-    clock, allow_private = SystemClock(), settings.allow_private_webhook_targets
+    allow_private = settings.allow_private_webhook_targets
     async with contextlib.AsyncExitStack() as stack:
-        credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
-        pool = await stack.enter_async_context(
-            open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+        credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
+        database = await stack.enter_async_context(
+            open_database(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
         )
-        lists = await stack.enter_async_context(
-            open_lists(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
-        )
+        pool, clock = database.pool, database.clock
+        new_id.follow(clock)
+        lists = await stack.enter_async_context(open_lists(database))
         connector = aiohttp.TCPConnector(limit=0, resolver=None if allow_private else PublicResolver(), use_dns_cache=allow_private)
         timeout = aiohttp.ClientTimeout(total=SEND_SECONDS_MAX)
         session = await stack.enter_async_context(
@@ -66,7 +67,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             allow_private=allow_private,
         )
-        wakeup = Wakeup(settings.database_url, credentials)
+        wakeup = Wakeup(lambda: database.connect("listen"))
         dispatcher = Dispatcher(pool, wakeup, deliverer.wake)
         idempotency = Idempotency(pool, sealer, clock)
         endpoints = WebhookEndpoints(
@@ -87,6 +88,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             }
 
         background = Background(log)
+        background.keep("watch database", database.watch)
         background.keep("listen", wakeup.listen)
         background.keep("dispatch", dispatcher.run)
         background.keep("deliver", deliverer.run)
@@ -97,7 +99,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
-            health=Health(background, is_database_well=lambda: is_healthy(pool), log=log),
+            health=Health(background, is_database_well=database.is_well, log=log),
             replay=idempotency.seen,
         )
         await background.stop()

@@ -1,17 +1,19 @@
 """LISTEN and NOTIFY between services. They only wake: what there is to do is in tables, and is found by polling if a notice is lost."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import asyncpg
 
 from payments.runtime.background import Beat
-from payments.storage.credentials import Credentials
-from payments.storage.database import CONNECTION_FAILURES, Pool, connect
+from payments.storage.database import CONNECTION_FAILURES, Connection, Pool
 
 CHANNEL = "tap_outbox"
 _INTERVAL_SECONDS = 0.05
 _PROBE_SECONDS = 1.0
+_ANSWER_SECONDS_MAX = 5.0
 
 
 class Waker:
@@ -49,20 +51,19 @@ class Waker:
 class Wakeup:
     """Hears notices, and remembers that there was one."""
 
-    def __init__(self, database_url: str, credentials: Credentials | None = None) -> None:
+    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
         """Listen on a connection of its own."""
-        self._database_url = database_url
-        self._credentials = credentials
+        self._connect = connect
         self._noticed = asyncio.Event()
 
     async def listen(self, beat: Beat) -> None:
         """Listen until the connection is lost, which raises `asyncpg.InterfaceError` or another connection failure."""
-        async with connect(self._database_url, self._credentials) as connection:
+        async with self._connect() as connection:
             listener: Any = connection
             await listener.add_listener(CHANNEL, self._notice)
             while True:
                 # Asked, because a connection that is only listened on may be lost without a sign.
-                await connection.execute("SELECT")
+                await connection.execute("SELECT", timeout=_ANSWER_SECONDS_MAX)
                 beat()
                 await asyncio.sleep(_PROBE_SECONDS)
 
