@@ -327,7 +327,7 @@ async def test_what_was_claimed_is_begun_though_the_service_is_told_to_stop(data
         await notifier.endpoint("http://a/hook")
         await tell(connection)
         await dispatch(notifier.pool, 100)
-        running = asyncio.create_task(notifier.deliverer.run())
+        running = asyncio.create_task(notifier.deliverer.run(lambda: None))
         await asyncio.sleep(0)  # it is claiming
         await asyncio.sleep(0)
         running.cancel()

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from payments.runtime.background import Background
 from payments.runtime.logging import Logger
 from payments.storage.credentials import PAUSE_SECONDS, Credentials, LoginRefusedError
-from payments.storage.database import CONNECTION_FAILURES, Pool, is_healthy, open_pool
+from payments.storage.database import CONNECTION_FAILURES, Pool, connect, is_healthy, open_pool
+from payments.storage.sessions import Sessions
 from payments.storage.wakeup import CHANNEL, Wakeup
 from tests.integration.builders import FakeClock
 from tests.support.postgres import PasswordServer, password_server
@@ -49,11 +51,12 @@ class Database:
         self.server, self.secrets = server, secrets
         self.url = server.url("tap", OLD, "postgres")
         self.clock, self.output = FakeClock(), io.BytesIO()
-        self.credentials = Credentials(secrets.location(), self.url, self.clock, Logger("test", self.output))
+        self.log = Logger("test", self.output)
+        self.credentials = Credentials(secrets.location(), self.url, self.clock, self.log)
 
     @asynccontextmanager
     async def pool(self) -> AsyncGenerator[Pool]:
-        async with open_pool(self.url, role=None, name="rotation", size_max=CONNECTIONS, credentials=self.credentials) as pool:
+        async with open_pool(self.url, role=None, name="rotation", size_max=CONNECTIONS, sessions=Sessions(self.credentials)) as pool:
             yield pool
 
     async def end_sessions(self, pool: Pool) -> None:
@@ -68,6 +71,7 @@ class Database:
 
     def shown(self) -> str:
         """Whatever is logged or printed of it."""
+        self.log.flush()
         return self.output.getvalue().decode() + repr(self.credentials)
 
 
@@ -172,14 +176,15 @@ async def test_whoever_stops_waiting_does_not_stop_the_reading(database: Databas
 
 
 async def test_the_listener_goes_on_after_a_rotation(database: Database) -> None:
-    wakeup = Wakeup(database.url, database.credentials)
-    listening = asyncio.create_task(wakeup.listen())
+    wakeup = Wakeup(lambda: connect(database.url, Sessions(database.credentials)))
+    background = Background(database.log)
+    background.keep("listen", wakeup.listen)
     try:
         with database.server.admin() as admin:
 
             async def listens(besides: set[int]) -> bool:
                 rows = admin.execute(
-                    "SELECT pid FROM pg_stat_activity WHERE usename = 'tap' AND state = 'idle' AND query LIKE 'LISTEN%'"
+                    "SELECT pid FROM pg_stat_activity WHERE usename = 'tap' AND state = 'idle' AND query IN ('LISTEN', 'SELECT')"
                 ).fetchall()
                 return bool({pid for (pid,) in rows} - besides)
 
@@ -195,8 +200,7 @@ async def test_the_listener_goes_on_after_a_rotation(database: Database) -> None
 
             await eventually(heard, "it hears")
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        await background.stop()
     assert database.secrets.reads == ["AWSCURRENT"]
 
 

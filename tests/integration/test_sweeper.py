@@ -1,6 +1,7 @@
 """What is abandoned is finished, once."""
 
 import asyncio
+import dataclasses
 import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,10 +10,13 @@ from dataclasses import dataclass
 import pytest
 from msgspec.structs import replace
 
+from payments.acquirers.acquirer import Acquirer
 from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.simulator import Simulator
 from payments.domain.card import Pan
 from payments.domain.payment_intent import PaymentIntent
+from payments.runtime import background
+from payments.runtime.background import Background
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
 from payments.storage.accounts import Accounts
@@ -26,10 +30,11 @@ from payments.storage.keys import create_merchant
 from payments.storage.nouns import PAYMENT_INTENTS
 from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
-from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, Processor, Tally
+from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, LeaseOver, Processor, Tally
 from payments.transaction_processor.settlement import AVAILABILITY_SECONDS, CAPTURE_WINDOW_SECONDS
 from payments.transaction_processor.sweeper import Sweeper
 from tests.integration.builders import FakeClock, Key, payment
+from tests.support.waiting import eventually
 
 
 @dataclass
@@ -170,3 +175,89 @@ async def test_funds_become_available_when_their_time_has_come(copy: Copy, conne
     balances = await copy.processor.accounts.merchant_balances(1, False)
     assert {kind: amounts.get("usd", 0) for kind, amounts in balances.items()} == {"pending": 0, "available": 1912}
     assert await find_faults(connection) == []
+
+
+async def test_a_hold_that_cannot_be_released_keeps_no_other_from_it_and_is_no_hot_loop(copy: Copy, connection: Connection) -> None:
+    works = [await copy.abandoned(manual=True) for _ in range(3)]
+    await copy.sweeper.resolve_abandoned()
+    await connection.execute(
+        "UPDATE payments.payment_intents SET document = (document::jsonb - 'latest_charge')::json WHERE id = $1", works[0].intent.id
+    )
+    copy.clock.time += CAPTURE_WINDOW_SECONDS + 1
+    assert await copy.sweeper.expire_holds() == 2
+    assert await copy.sweeper.expire_holds() == 0
+    assert [(await copy.intent(work)).status for work in works] == ["requires_capture", "canceled", "canceled"]
+
+
+class StandsStill:
+    """An acquirer that is reached well, by a process that stands still for a while after each inquiry, as one that was stopped does."""
+
+    def __init__(self, acquirer: Acquirer, clock: FakeClock, seconds: float) -> None:
+        self.acquirer, self.clock, self.seconds = acquirer, clock, seconds
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.acquirer, name)
+
+    async def inquire(self, reference: str) -> object:
+        found = await self.acquirer.inquire(reference)
+        self.clock.time += self.seconds
+        return found
+
+
+async def test_what_was_taken_over_is_not_sent_when_its_lease_may_run_out_before_the_answer(copy: Copy, connection: Connection) -> None:
+    work = await copy.abandoned()
+    slow = replace_in(copy, StandsStill(copy.processor.acquirer, copy.clock, 15 - 5 + 0.1))
+    assert await slow.resolve_abandoned() == 1
+    assert (await copy.intent(work)).status == "processing"
+    assert await connection.fetchval("SELECT count(*) FROM simulator.journal") == 0, "somebody else may be about to send it"
+    await copy.processor.attempts.hand_back([work.attempt])
+    assert await copy.sweeper.resolve_abandoned() == 1
+    assert (await copy.intent(work)).status == "succeeded"
+
+
+async def test_a_process_that_stood_still_sends_nothing_that_was_handed_to_it_before(copy: Copy, connection: Connection) -> None:
+    work = await copy.abandoned()
+    lease_end = copy.clock.now() + 15
+    copy.clock.time += 15 - 5 + 0.1
+    with pytest.raises(LeaseOver):
+        await copy.processor.process(work, lease_end)
+    assert await connection.fetchval("SELECT count(*) FROM simulator.journal") == 0
+
+
+def replace_in(copy: Copy, acquirer: object) -> Sweeper:
+    processor = dataclasses.replace(copy.processor, acquirer=acquirer)  # type: ignore[arg-type]
+    return dataclasses.replace(copy.sweeper, processor=processor)
+
+
+SWEEPS = ["sweep attempts", "sweep holds", "sweep funds", "sweep refunds", "sweep claims"]
+
+
+class Away:
+    """Everything that a sweep asks, while it is away."""
+
+    def __getattr__(self, _: str) -> object:
+        raise ConnectionError
+
+
+async def test_sweeps_outlive_what_they_need_and_a_log_that_cannot_be_written(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "PAUSES_SECONDS", (0.01,))
+    work = await copy.abandoned()
+    with open("/dev/full", "wb", buffering=0) as full:  # noqa: ASYNC230, PTH123 - a device
+        log = Logger("test", full)
+        away = Away()
+        kept = Background(log)
+        sweeper = dataclasses.replace(copy.sweeper, processor=away, attempts=away, pool=away, log=log)  # type: ignore[arg-type]
+        sweeper.keep(kept)
+
+        async def all_are_down() -> bool:
+            return sorted(kept.faults()) == sorted(SWEEPS)
+
+        await eventually(all_are_down, "all sweeps fail")
+        for name in ("processor", "attempts", "pool"):
+            object.__setattr__(sweeper, name, getattr(copy.sweeper, name))
+
+        async def payment_is_finished() -> bool:
+            return (await copy.intent(work)).status == "succeeded" and not kept.faults()
+
+        await eventually(payment_is_finished, "the sweeps are at work again")
+        await kept.stop()

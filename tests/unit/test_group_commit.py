@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from payments.domain.errors import Overloaded
+from payments.storage.database import CONNECTION_FAILURES
 from payments.storage.group_commit import GroupCommit
 
 
@@ -151,3 +152,48 @@ async def test_a_caller_that_left_harms_nobody() -> None:
     table.gate.set()
     assert await stays == "B"
     assert table.committed == ["a", "b"]
+
+
+async def test_a_writer_that_is_ended_leaves_nobody_waiting_and_has_a_successor() -> None:
+    table = Table()
+    group = GroupCommit(table.write, name="test", batch_rows_max=1)
+    table.gate.clear()
+    waiting = [asyncio.create_task(group.submit(row)) for row in "abc"]
+    await asyncio.sleep(0.01)
+    (writer,) = group._writers
+    writer.cancel()
+    table.gate.set()
+    first, *others = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(first, CONNECTION_FAILURES), "whether it is committed is not known"
+    assert others == ["B", "C"]
+    assert await group.submit("d") == "D"
+
+
+async def test_a_write_that_answers_too_little_is_not_repeated_and_leaves_nobody_waiting() -> None:
+    batches: list[list[str]] = []
+
+    async def write(batch: Sequence[str]) -> list[str]:
+        batches.append(list(batch))
+        return ["only one"]
+
+    group = GroupCommit(write, name="test")
+    answers = await asyncio.gather(group.submit("a"), group.submit("b"), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [AssertionError] * 2
+    assert batches == [["a", "b"]]
+    assert await group.submit("c") == "only one"
+
+
+async def test_a_write_that_hangs_shows_and_an_idle_group_does_not() -> None:
+    table, seconds = Table(), [0.0]
+    group = GroupCommit(table.write, name="test", now=lambda: seconds[0])
+    seconds[0] = 100
+    assert group.stalled_seconds == 0
+    table.gate.clear()
+    waiting = asyncio.create_task(group.submit("a"))
+    await asyncio.sleep(0.01)
+    assert group.stalled_seconds == 0
+    seconds[0] = 170
+    assert group.stalled_seconds == 70
+    table.gate.set()
+    await waiting
+    assert group.stalled_seconds == 0

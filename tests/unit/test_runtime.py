@@ -1,9 +1,8 @@
-"""Ids, secrets, settings, logs, routes."""
+"""Ids, secrets, settings, metrics, routes."""
 
 import asyncio
 import io
 import json
-import logging
 import re
 import subprocess
 import sys
@@ -14,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.runtime.ids import IdGenerator
-from payments.runtime.logging import LibraryLog, Logger
+from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter
 from payments.runtime.seal import FileKeyProvider, Sealer, SealError
 from payments.runtime.settings import MaintenanceSettings, Settings, SettingsError
 from payments.runtime.topology import METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
-from tests.integration.builders import Key
+from tests.integration.builders import FakeClock, Key
 
 ENVIRONMENT = {
     "TAP_DATABASE_URL": "postgresql://tap:hunter2@db/tap",
@@ -41,13 +40,6 @@ def test_ids_are_unique_and_sort_by_the_order_they_were_made_in() -> None:
 def test_two_processes_never_make_the_same_id() -> None:
     one, other = IdGenerator(), IdGenerator()
     assert not {one("pi") for _ in range(5_000)} & {other("pi") for _ in range(5_000)}
-
-
-def test_a_clock_set_back_does_not_disturb_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    new_id = IdGenerator()
-    before = new_id("pi")
-    monkeypatch.setattr("time.time_ns", lambda: 0)
-    assert new_id("pi") > before
 
 
 @given(st.binary(max_size=100), st.binary(max_size=20), st.binary(max_size=20))
@@ -118,43 +110,6 @@ def test_a_wrong_setting_is_named_and_never_shown(name: str, value: str | None) 
     assert value is None or value not in str(refused.value)
 
 
-def test_a_log_line_is_one_json_object() -> None:
-    stream = io.BytesIO()
-    log = Logger("test", stream)
-    log.event("request", path="/v1/x\n", status=200)
-    log.flush()
-    (line,) = stream.getvalue().splitlines()
-    assert json.loads(line).items() >= {"service": "test", "event": "request", "path": "/v1/x\n", "status": 200}.items()
-
-
-def test_a_failure_is_logged_by_its_place_not_by_its_message() -> None:
-    stream = io.BytesIO()
-    try:
-        raise ValueError("card 4242424242424242")
-    except ValueError as failure:
-        Logger("test", stream).error("somewhere", failure)
-    line = json.loads(stream.getvalue())
-    assert (line["kind"], line["where"]) == ("ValueError", "somewhere")
-    assert "4242" not in stream.getvalue().decode().replace(line["stack"][0], "")
-
-
-def test_what_libraries_log_is_one_line_too() -> None:
-    stream, library = io.BytesIO(), logging.Logger("library")  # noqa: LOG001 - one that nobody else listens to
-    log = Logger("test", stream)
-    library.addHandler(LibraryLog(log))
-    try:
-        raise ValueError("card 4242424242424242")
-    except ValueError:
-        library.exception("It failed with %s\nand a second line", "4242424242424242")
-    library.warning("It is slow: %s\nand a second line", "4242424242424242")
-    library.info("never mind")
-    log.flush()
-    failed, slow = map(json.loads, stream.getvalue().splitlines())
-    assert (failed["where"], failed["kind"]) == ("library", "ValueError")
-    assert (slow["logger"], slow["level"], slow["message"]) == ("library", "WARNING", "It is slow: %s")
-    assert "and a second line" not in stream.getvalue().decode()
-
-
 def test_metrics_need_no_agent() -> None:
     """They are written to standard output, and no socket is opened for them."""
     script = """
@@ -165,10 +120,11 @@ def refuse(event, _):
         raise AssertionError(event)
 
 sys.addaudithook(refuse)
+from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter
 from payments.runtime.topology import Metric
-MetricReporter("payment-api", "prod", None, Logger("payment-api")).report({Metric.BACKLOG: 7})
+MetricReporter("payment-api", "prod", None, SystemClock(), Logger("payment-api")).report({Metric.BACKLOG: 7})
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=60)
     (line,) = done.stdout.splitlines()
@@ -213,9 +169,12 @@ def test_the_envelope_key_may_be_injected() -> None:
 
 def test_metrics_are_lines_in_the_embedded_metric_format() -> None:
     stream = io.BytesIO()
-    reporter = MetricReporter("payment-api", "prod", lambda: asyncio.sleep(0, {}), Logger("payment-api", stream))
+    clock, log = FakeClock(), Logger("payment-api", stream)
+    reporter = MetricReporter("payment-api", "prod", lambda: asyncio.sleep(0, {}), clock, log)
     reporter.report({Metric.BACKLOG: 7, Metric.OUTBOX_AGE: 0.5})
+    log.flush()
     line = json.loads(stream.getvalue())
+    assert line["_aws"]["Timestamp"] == int(clock.time * 1000)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == METRIC_NAMESPACE
     assert directive["Dimensions"] == [list(METRIC_DIMENSIONS)]

@@ -45,7 +45,7 @@ class Supervisor:
     """Starts, restarts and stops programs."""
 
     def __init__(self, on_change: Callable[[], None]) -> None:
-        """`on_change` is called after every start of a process."""
+        """`on_change` is called after every start of a process; an `OSError` of its is told, and no reason to stop."""
         self._supervised: dict[str, _Supervised] = {}
         self._on_change = on_change
 
@@ -72,13 +72,26 @@ class Supervisor:
         failures = 0
         while not supervised.stopping:
             started = time.monotonic()
-            process = supervised.process = await _start(supervised.program)
-            supervised.starts += 1
-            self._on_change()
-            await process.wait()
+            process = await self._started(supervised)
+            if process is not None:
+                await process.wait()
             failures = 0 if time.monotonic() - started > _STABLE_SECONDS else failures + 1
             if not supervised.stopping:
                 await asyncio.sleep(_BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS)) - 1] if failures else _BACK_OFF_SECONDS[0])
+
+    async def _started(self, supervised: _Supervised) -> asyncio.subprocess.Process | None:
+        """Return a process; None while the machine has no room for one, or for its log."""
+        try:
+            process = supervised.process = await _start(supervised.program)
+        except OSError as failure:
+            print(f"{supervised.program.name} can't be started now: {failure.strerror}", file=sys.stderr)
+            return None
+        supervised.starts += 1
+        try:
+            self._on_change()
+        except OSError as failure:
+            print(f"{supervised.program.name} runs, which can't be noted: {failure.strerror}", file=sys.stderr)
+        return process
 
     async def _stop(self, supervised: _Supervised) -> None:
         supervised.stopping = True

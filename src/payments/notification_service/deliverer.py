@@ -19,6 +19,7 @@ from payments.notification_service.retries import after_attempt, parse_retry_aft
 from payments.notification_service.sender import SEND_SECONDS_MAX
 from payments.notification_service.shares import Shares
 from payments.notification_service.signing import signature_headers
+from payments.runtime.background import Beat
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
@@ -87,16 +88,12 @@ class Deliverer:
         """Look for due deliveries soon."""
         self._work.set()
 
-    async def run(self) -> None:
-        """Deliver until cancelled; a failure (a restarting database) is logged and tried again."""
+    async def run(self, beat: Beat) -> None:
+        """Deliver until cancelled, or until claiming fails."""
         while True:
-            claimed = 0
             self._work.clear()
-            try:
-                claimed = await self.deliver_due()
-            except Exception as failure:  # noqa: BLE001 - delivering must survive whatever happens to it
-                self._log.error("claim deliveries", failure)
-                await asyncio.sleep(_POLL_SECONDS)
+            claimed = await self.deliver_due()
+            beat()
             if not claimed:
                 try:
                     async with asyncio.timeout(_POLL_SECONDS):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from payments.runtime.logging import Logger
+from payments.runtime.background import Beat
 from payments.storage.database import Pool
 from payments.storage.outbox import dispatch
 from payments.storage.wakeup import Wakeup
@@ -23,17 +23,12 @@ class Dispatcher:
     wakeup: Wakeup
     on_deliveries: Callable[[], None]
     """Called when there are new deliveries."""
-    log: Logger
 
-    async def run(self) -> None:
-        """Dispatch until cancelled; a failure (a restarting database) is logged and tried again."""
+    async def run(self, beat: Beat) -> None:
+        """Dispatch until cancelled, or until that fails."""
         while True:
-            try:
-                dispatched = await dispatch(self.pool, _BATCH)
-            except Exception as failure:  # noqa: BLE001 - dispatching must survive whatever happens to it
-                self.log.error("dispatch", failure)
-                await asyncio.sleep(_POLL_SECONDS)
-                continue
+            dispatched = await dispatch(self.pool, _BATCH)
+            beat()
             if dispatched.deliveries:
                 self.on_deliveries()
             if dispatched.events < _BATCH:

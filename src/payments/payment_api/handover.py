@@ -84,7 +84,7 @@ class HandoverClient:
         answers = {waiting.work.attempt.id: waiting.answer for waiting in batch}
         try:
             await self._post(body, deadline, answers)
-        except (TimeoutError, aiohttp.ClientError, msgspec.MsgspecError) as failure:
+        except Exception as failure:  # noqa: BLE001 - whatever it was, the outcome is awaited in the database
             self._log.error("handover", failure)
         finally:
             for answer in answers.values():

@@ -1,6 +1,5 @@
 """The composition root of payment-api: the only place that knows how its parts are put together."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator
@@ -22,17 +21,20 @@ from payments.payment_api.payment_intents import PaymentIntents
 from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.refunds import Refunds
 from payments.payment_api.steps import Steps
+from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
+from payments.runtime.health import Health
+from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.credentials import credentials_of
-from payments.storage.database import is_healthy, open_pool
 from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
+from payments.storage.watched_database import open_database
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
@@ -46,17 +48,16 @@ _SPEC = SERVICES[Service.PAYMENT_API]
 @asynccontextmanager
 async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
-    clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
-        pool = await stack.enter_async_context(
-            open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+        credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
+        database = await stack.enter_async_context(
+            open_database(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
         )
+        pool, clock = database.pool, database.clock
+        new_id.follow(clock)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False))
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
-        lists = await stack.enter_async_context(
-            open_lists(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
-        )
+        lists = await stack.enter_async_context(open_lists(database))
         reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), Waker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
@@ -81,7 +82,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         async def readings() -> Readings:
             return {Metric.BACKLOG: begins.queued_rows}
 
-        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, log).run())
+        background = Background(log)
+        background.keep("watch database", database.watch)
+        background.watch("commit 1", lambda: begins.stalled_seconds)
+        MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         yield build_api(
             [
                 *intents.endpoints(),
@@ -93,11 +97,11 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
-            is_healthy=lambda: is_healthy(pool),
+            health=Health(background, is_database_well=database.is_well, log=log),
             replay=steps.seen,
             raw_routes=Challenge(steps, cards).routes(),
         )
-        reporter.cancel()
+        await background.stop()
         await begins.close()
 
 

@@ -5,7 +5,8 @@ made in one millisecond keep their order.
 """
 
 import os
-import time
+
+from payments.runtime.clock import Clock, SystemClock
 
 ID_CHARACTERS_MAX = 255
 """What is longer than that is nobody's id, and needn't be looked for."""
@@ -14,6 +15,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _RANDOM_CHARACTERS = 12
 _MILLISECONDS_MAX = 62**8 - 1
+_COUNTS = 62**4
 _DRAWN_IDS = 512
 """Randomness is drawn for many ids at once: a system call each would be a tenth of a payment's time."""
 _TO_ALPHABET = bytes(_ALPHABET[byte % 62].encode()[0] for byte in range(256))
@@ -22,23 +24,28 @@ _TO_ALPHABET = bytes(_ALPHABET[byte % 62].encode()[0] for byte in range(256))
 class IdGenerator:
     """Makes ids; one per process is enough."""
 
-    def __init__(self) -> None:
-        """Start with no id made."""
+    def __init__(self, clock: Clock | None = None) -> None:
+        """Start with no id made, by the machine's clock unless there is a better one."""
+        self._clock = clock or SystemClock()
         self._millisecond = 0
         self._time_part = ""
         self._count = 0
         self._random = ""
         self._used = 0
 
+    def follow(self, clock: Clock) -> None:
+        """Go by another clock from now on; ids increase all the same."""
+        self._clock = clock
+
     def __call__(self, prefix: str) -> str:
         """Return `prefix_` and 24 characters."""
-        millisecond = time.time_ns() // 1_000_000
+        millisecond = int(self._clock.now() * 1000)
         if millisecond > self._millisecond:
-            self._millisecond = millisecond
-            self._time_part = _base62(millisecond)
-            self._count = 0
+            self._begin(millisecond)
         else:  # the same millisecond, or a clock that was set back
             self._count += 1
+            if self._count == _COUNTS:
+                self._begin(self._millisecond + 1)
         start = self._used
         if start == len(self._random):
             self._random = os.urandom(_RANDOM_CHARACTERS * _DRAWN_IDS).translate(_TO_ALPHABET).decode("ascii")
@@ -46,6 +53,11 @@ class IdGenerator:
         self._used = start + _RANDOM_CHARACTERS
         high, low = divmod(self._count, 3844)
         return f"{prefix}_{self._time_part}{_PAIRS[high]}{_PAIRS[low]}{self._random[start : self._used]}"
+
+    def _begin(self, millisecond: int) -> None:
+        self._millisecond = millisecond
+        self._time_part = _base62(millisecond)
+        self._count = 0
 
 
 def first_id_from(prefix: str, unix_seconds: int) -> str:
@@ -63,4 +75,4 @@ def _base62(number: int) -> str:
 
 
 new_id = IdGenerator()
-"""Make an id, `new_id("pi")`. The process-wide order of ids is the reason why this one object is shared."""
+"""Make an id, `new_id("pi")`. The process-wide order of ids is the reason why this one object is shared; a composition root gives it the service's clock."""

@@ -1,60 +1,53 @@
 """One JSON object per line on standard output.
 
-Lines are buffered and written a few times a second, because a system call per request costs more than the request's own line. No line holds a body,
-a query string (it may carry a client secret), a header or a card number.
+Logging never raises and never waits: lines are encoded where they are logged and written by a thread (`log_writer`). A line is stamped with the machine's
+clock, since the database's, by which everything else goes, may be what the line is about. No line holds a body, a query string (it may carry a client
+secret), a header or a card number.
 """
 
-import atexit
 import logging
+import os
 import sys
-import threading
 import time
 import traceback
-from typing import BinaryIO
+from collections import deque
+from pathlib import Path
 
 import msgspec
 
-_FLUSH_SECONDS = 0.2
-_BUFFERED_BYTES_MAX = 64 * 1024
+from payments.runtime.log_writer import ByteStream, LineWriter
+
+_FRAMES_MAX = 8
+_FLUSH_SECONDS_MAX = 2.0
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Logger:
-    """Writes the log lines of one service."""
+    """Logs as one service."""
 
-    def __init__(self, service: str, stream: BinaryIO | None = None) -> None:
+    def __init__(self, service: str, stream: ByteStream | None = None) -> None:
         """Log as `service`, to standard output unless another stream is given."""
         self._service = service
-        self._stream = stream or sys.stdout.buffer
-        self._buffer = bytearray()
-        self._lock = threading.Lock()
-        self._flushed_at = time.monotonic()
-        self._encoder = msgspec.json.Encoder()
-        atexit.register(self.flush)
+        self._writer = LineWriter(stream or _standard_output(), self._loss)
 
     def event(self, event: str, **fields: object) -> None:
         """Log something that happened."""
-        line = {"time": round(time.time(), 3), "service": self._service, "event": event, **fields}
-        with self._lock:
-            self._encoder.encode_into(line, self._buffer, -1)
-            self._buffer += b"\n"
-            due = len(self._buffer) > _BUFFERED_BYTES_MAX or time.monotonic() - self._flushed_at > _FLUSH_SECONDS
-        if due:
-            self.flush()
+        self._writer.put(_line({"time": round(time.time(), 3), "service": self._service, "event": event, **fields}))
 
     def error(self, where: str, failure: BaseException) -> None:
         """Log a failure with the places it passed through; its message is left out, since a driver's message may quote data."""
-        frames = traceback.extract_tb(failure.__traceback__)
-        self.event("error", where=where, kind=type(failure).__qualname__, stack=[f"{f.filename}:{f.lineno} {f.name}" for f in frames[-8:]])
-        self.flush()
+        # Code, file and line are all that is wanted: the traceback module's own extraction would read the sources.
+        frames = deque(traceback.walk_tb(failure.__traceback__), _FRAMES_MAX)
+        stack = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in frames]
+        self.event("error", where=where, kind=type(failure).__qualname__, stack=stack)
 
-    def flush(self) -> None:
-        """Write what is buffered."""
-        with self._lock:
-            pending, self._buffer = self._buffer, bytearray()
-            self._flushed_at = time.monotonic()
-            if pending:
-                self._stream.write(pending)
-                self._stream.flush()
+    def flush(self, seconds_max: float = _FLUSH_SECONDS_MAX) -> bool:
+        """Wait until what was logged is written; False when it can't be within `seconds_max`. Not for an event loop: it blocks."""
+        return self._writer.flush(seconds_max)
+
+    def _loss(self, lines: int) -> bytes:
+        return _line({"time": round(time.time(), 3), "service": self._service, "event": "log lines lost", "lines": lines})
 
 
 class LibraryLog(logging.Handler):
@@ -70,4 +63,31 @@ class LibraryLog(logging.Handler):
         if failure is not None:
             self._log.error(record.name, failure)
         else:
-            self._log.event("library", logger=record.name, level=record.levelname, message=str(record.msg).split("\n", maxsplit=1)[0])
+            message = record.msg if isinstance(record.msg, str) else type(record.msg).__qualname__
+            self._log.event("library", logger=record.name, level=record.levelname, message=message.split("\n", maxsplit=1)[0])
+
+
+def _standard_output() -> ByteStream:
+    """Return standard output; nothing's, when the process was started without one."""
+    return sys.stdout.buffer if sys.stdout else Path(os.devnull).open("wb", buffering=0)  # pyright: ignore[reportUnnecessaryComparison]
+
+
+def _line(fields: dict[str, object]) -> bytes:
+    try:
+        return _encode(fields) + b"\n"
+    except Exception:  # noqa: BLE001 - whatever a value is, a line is no reason to fail
+        return _encode({name: _encodable(value) for name, value in fields.items()}) + b"\n"
+
+
+def _encodable(value: object) -> object:
+    """Return what can be shown of a value: of one that JSON has no form for its type only, since its text may hold a secret."""
+    try:
+        _encode(value)
+    except UnicodeError:
+        if isinstance(value, str):
+            return value.encode("ascii", "backslashreplace").decode("ascii")
+    except Exception:  # noqa: BLE001, S110 - whatever it is
+        pass
+    else:
+        return value
+    return f"<{type(value).__qualname__}>"

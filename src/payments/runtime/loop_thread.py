@@ -5,6 +5,7 @@ A process of its own would share even less, and cost 45 MB, a supervisor in each
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -65,9 +66,14 @@ class LoopThread(Generic[T]):
                 self._loop.call_soon_threadsafe(callback)
 
     @property
+    def quiet_seconds(self) -> float:
+        """How long ago the loop went round; for ever when the thread has ended."""
+        return self._now() - self._beat if self._thread.is_alive() else math.inf
+
+    @property
     def is_alive(self) -> bool:
         """Tell whether the thread runs, and its loop goes round."""
-        return self._thread.is_alive() and self._now() - self._beat < STUCK_SECONDS
+        return self.quiet_seconds < STUCK_SECONDS
 
     def _run(self) -> None:
         try:

@@ -3,10 +3,10 @@
 No agent, no network call. Source: CloudWatch, "Embedded metric format specification".
 """
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from payments.runtime.background import Background
+from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.runtime.topology import METRIC_NAMESPACE, METRIC_UNITS, Metric
 
@@ -18,20 +18,19 @@ Readings = Mapping[Metric, float]
 class MetricReporter:
     """Reports a service's readings four times a minute."""
 
-    def __init__(self, service: str, environment: str, read: Callable[[], Awaitable[Readings]], log: Logger) -> None:
-        """`read` takes the readings; what it raises is logged, and the next report tries again."""
+    def __init__(self, service: str, environment: str, read: Callable[[], Awaitable[Readings]], clock: Clock, log: Logger) -> None:
+        """`read` takes the readings."""
         self._dimensions = {"Environment": environment, "Service": service}
         self._read = read
+        self._clock = clock
         self._log = log
 
-    async def run(self) -> None:
-        """Report until cancelled."""
-        while True:
-            await asyncio.sleep(REPORT_SECONDS)
-            try:
-                self.report(await self._read())
-            except Exception as failure:  # noqa: BLE001 - a database that is away must not end the reports
-                self._log.error("metrics", failure)
+    def keep(self, background: Background) -> None:
+        """Report for ever."""
+        background.repeat("metrics", self._report, every_seconds=REPORT_SECONDS)
+
+    async def _report(self) -> None:
+        self.report(await self._read())
 
     def report(self, readings: Readings) -> None:
         """Write one report."""
@@ -41,8 +40,7 @@ class MetricReporter:
         directive = {"Namespace": METRIC_NAMESPACE, "Dimensions": [sorted(self._dimensions)], "Metrics": definitions}
         self._log.event(
             "metrics",
-            _aws={"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+            _aws={"Timestamp": int(self._clock.now() * 1000), "CloudWatchMetrics": [directive]},
             **self._dimensions,
             **{metric.value: value for metric, value in readings.items()},
         )
-        self._log.flush()

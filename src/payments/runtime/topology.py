@@ -196,7 +196,9 @@ PUBLIC_PATHS = ("/v1/*", "/pay/*")
 """What the front door lets in at all; payment-api takes what no other service does."""
 
 HEALTH_PATH = "/health"
-"""200 when the process can do its work, its database included; 503 otherwise. Not authenticated."""
+"""200 when the process can do its work, its database included; 503 otherwise, with the names of what it can't. Not authenticated."""
+LIVE_PATH = "/health/live"
+"""503 when another process should take this one's place: something in it hangs. The database isn't asked, since no other process would have another one."""
 
 INTERNAL_PATH_PREFIX = "/internal/"
 """Service-to-service calls; the front door never routes it."""

@@ -39,7 +39,7 @@ class Attempts:
     def __init__(self, pool: Pool, *, lease_seconds: float) -> None:
         """`lease_seconds`: how long one process may work on an attempt that it takes over."""
         self._pool = pool
-        self._lease_seconds = lease_seconds
+        self.lease_seconds = lease_seconds
 
     async def load(self, attempt: Attempt) -> OpenAttempt | None:
         """Return an attempt with its objects as they are now; None when it is closed."""
@@ -65,7 +65,7 @@ class Attempts:
 
     async def take_over(self, limit: int) -> list[Attempt]:
         """Lease up to `limit` attempts whose lease ran out."""
-        found = await self._pool.fetch(_SQL["take_over"], self._lease_seconds, limit)
+        found = await self._pool.fetch(_SQL["take_over"], self.lease_seconds, limit)
         return [msgspec.json.decode(row["document"], type=Attempt) for row in found]
 
     async def unknown(self) -> int:
@@ -102,7 +102,7 @@ class Attempts:
             attempt.id,
             msgspec.json.encode(intent).decode(),
             attempt.created,
-            self._lease_seconds,
+            self.lease_seconds,
             msgspec.json.encode(attempt).decode(),
         )
         return opened is not None
@@ -116,7 +116,7 @@ class Attempts:
             attempt.id,
             attempt.payment_intent,
             attempt.created,
-            self._lease_seconds,
+            self.lease_seconds,
             msgspec.json.encode(attempt).decode(),
         )
         return opened is not None

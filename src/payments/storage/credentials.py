@@ -94,9 +94,10 @@ class Credentials:
                     return True
         except SecretUnavailableError as failure:
             self._log.event("error", where="database password", kind=type(failure).__name__, message=str(failure))
+        except Exception as failure:  # noqa: BLE001 - whatever it was, there is no other password to try
+            self._log.error("database password", failure)
         finally:
             self._reading = None
-            self._log.flush()
         return False
 
 

@@ -1,14 +1,16 @@
 """Connections to PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from typing import Any, Protocol, cast
 
 import asyncpg
 
-from payments.storage.credentials import LOGIN_REFUSALS, Credentials
+from payments.storage.credentials import LOGIN_REFUSALS
+from payments.storage.sessions import ServiceConnection, Sessions
+from payments.storage.sql import queries
 
 _asyncpg: Any = asyncpg  # it isn't typed
 
@@ -58,11 +60,16 @@ CONNECTION_FAILURES = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TargetServerAttributeNotMatched,
     *LOGIN_REFUSALS,
 )
-"""The server went away, and whether the statement under way took effect is not known; or it doesn't let us in, as for a moment of a rotation."""
+"""The server went away, and whether the statement under way took effect is not known; or it doesn't let us in, as for a moment of a rotation; or it isn't
+the one that takes writes, as for a while of a failover."""
 
+HEALTH_SECONDS_MAX = 2.0
 _CLOSE_SECONDS = 5
+_SQL = queries("database.sql")
 
 
 @asynccontextmanager
@@ -73,15 +80,16 @@ async def open_pool(
     name: str,
     size_max: int = 10,
     server_settings: Mapping[str, str] | None = None,
-    credentials: Credentials | None = None,
+    sessions: Sessions | None = None,
 ) -> AsyncGenerator[Pool]:
-    """Open a pool whose connections work as `role`, and are called `name` in pg_stat_activity; `credentials` keep up with rotated passwords."""
+    """Open a pool whose connections work as `role`, and are called `name` in pg_stat_activity; they are some of `sessions`."""
     settings = {"application_name": str(name), "timezone": "UTC", "lock_timeout": "5s", "statement_timeout": "30s"}
     if role is not None:
         settings["role"] = role
     pool = await _asyncpg.create_pool(
         database_url,
-        connect=partial(_open, credentials),
+        connect=(sessions or Sessions()).open,
+        connection_class=ServiceConnection,
         min_size=1,
         max_size=size_max,
         server_settings={**settings, **(server_settings or {})},
@@ -104,29 +112,29 @@ async def _reset(connection: Any) -> None:
         await connection.execute("ROLLBACK")
 
 
-async def _open(credentials: Credentials | None, *args: Any, **options: Any) -> Any:
-    if credentials is None:
-        return await _asyncpg.connect(*args, **options)
-
-    def attempt(password: str) -> Awaitable[Any]:
-        return _asyncpg.connect(*args, **options, password=password)
-
-    return await credentials.log_in(attempt)
-
-
 @asynccontextmanager
-async def connect(database_url: str, credentials: Credentials | None = None) -> AsyncGenerator[Connection]:
-    """Open one connection as the URL's own user, for administration."""
-    connection = await _open(credentials, database_url, timeout=10)
+async def connect(database_url: str, sessions: Sessions | None = None, *, name: str = "tap") -> AsyncGenerator[Connection]:
+    """Open one connection as the URL's own user, called `name` in pg_stat_activity."""
+    connection = await (sessions or Sessions()).open(database_url, server_settings={"application_name": name})
     try:
         yield connection
     finally:
-        await connection.close()
+        with contextlib.suppress(*CONNECTION_FAILURES):
+            await connection.close(timeout=_CLOSE_SECONDS)
 
 
 async def is_healthy(pool: Pool) -> bool:
-    """Tell whether the database answers within two seconds."""
+    """Tell whether a connection can be had that writes, within two seconds whatever the pool does meanwhile."""
+    question = asyncio.create_task(_is_writable(pool))
+    await asyncio.wait({question}, timeout=HEALTH_SECONDS_MAX)
+    if not question.done():
+        question.cancel()  # and nobody waits for its end
+        return False
+    return question.result()
+
+
+async def _is_writable(pool: Pool) -> bool:
     try:
-        return bool(await pool.fetchval("SELECT true", timeout=2))
-    except (TimeoutError, asyncpg.PostgresError, *CONNECTION_FAILURES):
+        return bool(await pool.fetchval(_SQL["is_writable"]))
+    except (asyncpg.PostgresError, *CONNECTION_FAILURES):
         return False

@@ -20,8 +20,8 @@ class FeeSchedules:
     async def of(self, merchant_id: int) -> FeeSchedule:
         """Return the merchant's schedule."""
         known = self._known.get(merchant_id)
-        if known is not None and self._clock.now() < known[1]:
+        if known is not None and 0 <= self._clock.now() - known[1] < _KEPT_SECONDS:
             return known[0]
         schedule = await fee_schedule(self._pool, merchant_id)
-        self._known[merchant_id] = (schedule, self._clock.now() + _KEPT_SECONDS)
+        self._known[merchant_id] = (schedule, self._clock.now())
         return schedule

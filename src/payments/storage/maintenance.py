@@ -14,6 +14,7 @@ from payments.storage.credentials import LOGIN_REFUSALS, Credentials, credential
 from payments.storage.database import CONNECTION_FAILURES, connect
 from payments.storage.keys import provide_test_key
 from payments.storage.migrate import DatabaseNewerError, migrate
+from payments.storage.sessions import Sessions
 
 REACH_SECONDS_MAX = 60.0
 """An Aurora that has paused takes 15 to 30 s to wake."""
@@ -62,7 +63,7 @@ async def reach(settings: MaintenanceSettings, credentials: Credentials | None, 
         async with asyncio.timeout(seconds_max):
             while True:
                 try:
-                    async with connect(settings.database_url, credentials):
+                    async with connect(settings.database_url, Sessions(credentials)):
                         return settings.database_url if credentials is None else _with_password(settings.database_url, credentials.password)
                 except CONNECTION_FAILURES as failure:
                     last = failure

@@ -1,16 +1,19 @@
 """LISTEN and NOTIFY between services. They only wake: what there is to do is in tables, and is found by polling if a notice is lost."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import asyncpg
 
-from payments.storage.credentials import Credentials
-from payments.storage.database import CONNECTION_FAILURES, Pool, connect
+from payments.runtime.background import Beat
+from payments.storage.database import CONNECTION_FAILURES, Connection, Pool
 
 CHANNEL = "tap_outbox"
 _INTERVAL_SECONDS = 0.05
-_RECONNECT_SECONDS = 1.0
+_PROBE_SECONDS = 1.0
+_ANSWER_SECONDS_MAX = 5.0
 
 
 class Waker:
@@ -38,7 +41,7 @@ class Waker:
                 self._again = False
                 try:
                     await self._pool.execute(f"NOTIFY {CHANNEL}")
-                except CONNECTION_FAILURES:
+                except (asyncpg.PostgresError, *CONNECTION_FAILURES):
                     return  # the poll finds what there is
                 await asyncio.sleep(_INTERVAL_SECONDS)
         finally:
@@ -48,23 +51,21 @@ class Waker:
 class Wakeup:
     """Hears notices, and remembers that there was one."""
 
-    def __init__(self, database_url: str, credentials: Credentials | None = None) -> None:
+    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
         """Listen on a connection of its own."""
-        self._database_url = database_url
-        self._credentials = credentials
+        self._connect = connect
         self._noticed = asyncio.Event()
 
-    async def listen(self) -> None:
-        """Listen until cancelled; a lost connection is opened again."""
-        while True:
-            try:
-                async with connect(self._database_url, self._credentials) as connection:
-                    listener: Any = connection
-                    await listener.add_listener(CHANNEL, self._notice)
-                    while not listener.is_closed():  # noqa: ASYNC110 - asyncpg tells of a lost connection no other way that can be awaited
-                        await asyncio.sleep(_RECONNECT_SECONDS)
-            except (asyncpg.PostgresError, *CONNECTION_FAILURES):
-                await asyncio.sleep(_RECONNECT_SECONDS)
+    async def listen(self, beat: Beat) -> None:
+        """Listen until the connection is lost, which raises `asyncpg.InterfaceError` or another connection failure."""
+        async with self._connect() as connection:
+            listener: Any = connection
+            await listener.add_listener(CHANNEL, self._notice)
+            while True:
+                # Asked, because a connection that is only listened on may be lost without a sign.
+                await connection.execute("SELECT", timeout=_ANSWER_SECONDS_MAX)
+                beat()
+                await asyncio.sleep(_PROBE_SECONDS)
 
     def _notice(self, *_: object) -> None:
         self._noticed.set()

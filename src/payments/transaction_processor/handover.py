@@ -59,7 +59,7 @@ class HandoverRoutes:
             return JSONResponse({"error": "too late: the leases are about to run out"}, 409)
         tasks: list[asyncio.Task[Answer]] = []
         for work in handover.attempts:
-            task = asyncio.create_task(self._process(work))
+            task = asyncio.create_task(self._process(work, handover.deadline))
             self._under_way[task] = work.attempt
             task.add_done_callback(self._finished)
             tasks.append(task)
@@ -68,9 +68,9 @@ class HandoverRoutes:
     def _finished(self, task: asyncio.Task[Answer]) -> None:
         del self._under_way[task]
 
-    async def _process(self, work: OpenAttempt) -> Answer:
+    async def _process(self, work: OpenAttempt, deadline: float) -> Answer:
         try:
-            return Answer(attempt=work.attempt.id, event=await self._processor.process(work))
+            return Answer(attempt=work.attempt.id, event=await self._processor.process(work, deadline))
         except Exception as failure:  # noqa: BLE001 - one attempt's failure is not its neighbours'; the sweeper goes on with it
             self._processor.log.error("process", failure)
             return Answer(attempt=work.attempt.id)

@@ -1,6 +1,5 @@
 """The composition root of transaction-processor: the only place that knows how its parts are put together."""
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator
@@ -10,7 +9,10 @@ from starlette.types import ASGIApp
 
 from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.simulator import Simulator
+from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
+from payments.runtime.health import Health
+from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.seal import Sealer, key_provider
@@ -19,12 +21,12 @@ from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.accounts import Accounts
 from payments.storage.attempts import Attempts
 from payments.storage.credentials import credentials_of
-from payments.storage.database import is_healthy, open_pool
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
+from payments.storage.watched_database import open_database
 from payments.transaction_processor.balance import BalanceApi
 from payments.transaction_processor.handover import HandoverRoutes
 from payments.transaction_processor.processor import Processor, Tally
@@ -41,25 +43,15 @@ _SPEC = SERVICES[Service.TRANSACTION_PROCESSOR]
 @asynccontextmanager
 async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
-    clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        credentials = credentials_of(settings.database_secret, settings.database_url, clock, log)
-        pool = await stack.enter_async_context(
-            open_pool(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
+        credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
+        database = await stack.enter_async_context(
+            open_database(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
         )
-        journal_pool = await stack.enter_async_context(
-            open_pool(
-                settings.database_url,
-                role=settings.database_role,
-                name=f"{_SPEC.service} simulator",
-                size_max=3,
-                server_settings=SESSION_SETTINGS,
-                credentials=credentials,
-            )
-        )
-        lists = await stack.enter_async_context(
-            open_lists(settings.database_url, role=settings.database_role, name=_SPEC.service, credentials=credentials)
-        )
+        pool, clock = database.pool, database.clock
+        new_id.follow(clock)
+        journal_pool = await stack.enter_async_context(database.open_pool("simulator", size_max=3, server_settings=SESSION_SETTINGS))
+        lists = await stack.enter_async_context(open_lists(database))
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         attempts = Attempts(pool, lease_seconds=settings.attempt_lease_seconds)
         accounts = Accounts(pool)
@@ -80,9 +72,6 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             tally=Tally(),
         )
         handover = HandoverRoutes(processor, settings.internal_api_key)
-        sweeper = asyncio.create_task(
-            Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).run(), name="sweeper"
-        )
 
         async def readings() -> Readings:
             approved, declined = processor.tally.take()
@@ -94,18 +83,20 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
             }
 
-        reporter = asyncio.create_task(MetricReporter(_SPEC.service, settings.environment, readings, log).run())
+        background = Background(log)
+        background.keep("watch database", database.watch)
+        background.watch("commit 2", lambda: settlements.stalled_seconds)
+        Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
+        MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         yield build_api(
             BalanceApi(Reader(pool, lists, clock), accounts).endpoints(),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
-            is_healthy=lambda: is_healthy(pool),
+            health=Health(background, is_database_well=database.is_well, log=log),
             raw_routes=handover.routes(),
         )
-        sweeper.cancel()
-        reporter.cancel()
-        await asyncio.gather(sweeper, reporter, return_exceptions=True)
+        await background.stop()
         unfinished = await handover.drain(DRAIN_SECONDS)
         await settlements.close()
         await attempts.hand_back(unfinished)  # another copy goes on at once, instead of when the leases run out

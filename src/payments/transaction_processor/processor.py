@@ -35,6 +35,10 @@ _MOVED_PAUSE_SECONDS_MAX = 0.1
 _COMMIT_RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
+class LeaseOver(Exception):
+    """The lease of an attempt is about to run out, or has."""
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts the outcomes since it was last taken."""
@@ -67,12 +71,22 @@ class Processor:
     acquirer_timeout_seconds: float
     tally: Tally
 
-    async def process(self, work: OpenAttempt) -> Event | None:
-        """Carry out a new attempt; returns the event that answers the request, None when there is none yet."""
-        return await self._settle(work, await self._ask(self.acquirer.execute(await self._order(work))))
+    async def process(self, work: OpenAttempt, lease_end: float) -> Event | None:
+        """Carry out a new attempt; returns the event that answers the request, None when there is none yet.
 
-    async def resolve(self, attempt: Attempt) -> Event | None:
-        """Finish an attempt whose owner is gone: learn first whether the acquirer knows it, and never send it twice otherwise."""
+        Raises `LeaseOver` when the acquirer could not answer before `lease_end`, unix seconds: nothing was sent, and whoever has the lease next goes on.
+        """
+        order = await self._order(work)
+        # Asked last of all: this process may have stood still until now, and somebody else may be about to send the same.
+        if self.clock.now() > lease_end - self.acquirer_timeout_seconds:
+            raise LeaseOver
+        return await self._settle(work, await self._ask(self.acquirer.execute(order)))
+
+    async def resolve(self, attempt: Attempt, lease_end: float) -> Event | None:
+        """Finish an attempt whose owner is gone: learn first whether the acquirer knows it, and never send it twice otherwise.
+
+        Raises `LeaseOver`, as `process` does.
+        """
         work = await self.attempts.load(attempt)
         if work is None:
             return None
@@ -83,7 +97,7 @@ class Processor:
             return await self._settle(work, answer)
         if attempt.kind is AttemptKind.AUTHORIZE and self.clock.now() - attempt.created > ATTEMPT_AGE_SECONDS_MAX:
             return await self._settle(work, _TOO_LATE)
-        return await self.process(work)
+        return await self.process(work, lease_end)
 
     async def _ask(self, question: "Awaitable[Outcome] | Awaitable[Final | Unknown | NotFound]") -> Outcome | NotFound:
         try:

@@ -1,14 +1,17 @@
 """What must happen although nobody asks for it: abandoned attempts, expired holds, funds that become available, forgotten keys."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from msgspec.structs import replace
 
+from payments.acquirers.acquirer import FailedRefund
 from payments.domain.attempt import Attempt, AttemptKind, attempt_on
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.refund import Refund
+from payments.runtime.background import Background
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
@@ -22,6 +25,8 @@ from payments.transaction_processor.settlement import EXPIRED
 _BATCH = 100
 _FAILURE_PREFIX = "rff"
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
@@ -33,60 +38,68 @@ class Sweeper:
     clock: Clock
     log: Logger
 
-    async def run(self) -> None:
-        """Sweep until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(self.resolve_abandoned, every_seconds=0.5))
-            tasks.create_task(self._repeat(self.expire_holds, every_seconds=5))
-            tasks.create_task(self._repeat(self.release_funds, every_seconds=5))
-            tasks.create_task(self._repeat(self.book_failed_refunds, every_seconds=5))
-            tasks.create_task(self._repeat(self.purge_claims, every_seconds=600))
+    def keep(self, background: Background) -> None:
+        """Sweep for ever; no sweep's failure is another's."""
+        background.repeat("sweep attempts", self.resolve_abandoned, every_seconds=0.5)
+        background.repeat("sweep holds", self.expire_holds, every_seconds=5)
+        background.repeat("sweep funds", self.release_funds, every_seconds=5)
+        background.repeat("sweep refunds", self.book_failed_refunds, every_seconds=5)
+        background.repeat("sweep claims", self.purge_claims, every_seconds=600)
 
-    async def _repeat(self, step: Callable[[], Awaitable[int]], *, every_seconds: float) -> None:
-        """Repeat a step for ever, at once while it finds work; a failure (a restarting database) is logged and tried again."""
-        while True:
-            found = 0
-            try:
-                found = await step()
-            except Exception as failure:  # noqa: BLE001 - a sweep must survive whatever happens to it
-                self.log.error("sweep", failure)
-            if not found:
-                await asyncio.sleep(every_seconds)
+    async def _of_each(self, name: str, items: Iterable[T], act: Callable[[T], Awaitable[bool]]) -> int:
+        """Do something to each of several at once; returns for how many it was done. One's failure, which is logged, is no other's."""
+        results = await asyncio.gather(*(act(item) for item in items), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                self.log.error(name, result)
+        return sum(result is True for result in results)
 
     async def resolve_abandoned(self) -> int:
         """Finish the attempts whose lease ran out; returns how many there were."""
+        lease_end = self._lease_end()
         taken = await self.attempts.take_over(_BATCH)
-        results = await asyncio.gather(*(self.processor.resolve(attempt) for attempt in taken), return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                self.log.error("resolve", result)
+
+        async def resolve(attempt: Attempt) -> bool:
+            await self.processor.resolve(attempt, lease_end)
+            return True
+
+        await self._of_each("resolve", taken, resolve)
         return len(taken)
 
     async def expire_holds(self) -> int:
-        """Cancel the intents whose hold expired; returns how many were started."""
-        now = int(self.clock.now())
-        expired = await self.attempts.expired_holds(now, _BATCH)
-        for intent in expired:
-            attempt = void_attempt(intent, now)
-            changed = replace(intent, version=intent.version + 1, open_attempt=attempt.id)
-            if await self.attempts.open_follow_up(changed, attempt):
-                await self.processor.resolve(attempt)
-        return len(expired)
+        """Cancel the intents whose hold expired; returns how many were."""
+        return await self._of_each("expire hold", await self.attempts.expired_holds(int(self.clock.now()), _BATCH), self._expire)
+
+    async def _expire(self, intent: PaymentIntent) -> bool:
+        lease_end = self._lease_end()
+        attempt = void_attempt(intent, int(self.clock.now()))
+        changed = replace(intent, version=intent.version + 1, open_attempt=attempt.id)
+        if not await self.attempts.open_follow_up(changed, attempt):
+            return False
+        await self.processor.resolve(attempt, lease_end)
+        return True
 
     async def book_failed_refunds(self) -> int:
         """Book the refunds that failed after they had been approved; returns how many were booked."""
-        booked = 0
-        for report in await self.processor.acquirer.failed_refunds():
-            found = await self.attempts.refund_of(report.merchant_id, report.livemode, report.reference)
-            if found is None or found[0].status == "failed":
-                await self.processor.acquirer.acknowledge(report)
-                continue
-            refund, intent = found
-            attempt = refund_failure_attempt(report.reference, refund, intent, int(self.clock.now()))
-            if refund.status == "succeeded" and await self.attempts.open_refund_failure(attempt):
-                await self.processor.resolve(attempt)
-                booked += 1
-        return booked
+        reports = await self.processor.acquirer.failed_refunds()
+        return await self._of_each("book failed refund", reports[:_BATCH], self._book)
+
+    async def _book(self, report: FailedRefund) -> bool:
+        found = await self.attempts.refund_of(report.merchant_id, report.livemode, report.reference)
+        if found is None or found[0].status == "failed":
+            await self.processor.acquirer.acknowledge(report)
+            return False
+        refund, intent = found
+        lease_end = self._lease_end()
+        attempt = refund_failure_attempt(report.reference, refund, intent, int(self.clock.now()))
+        if refund.status != "succeeded" or not await self.attempts.open_refund_failure(attempt):
+            return False
+        await self.processor.resolve(attempt, lease_end)
+        return True
+
+    def _lease_end(self) -> float:
+        """Return when a lease that begins now runs out at the earliest: asked for before it is taken, not after it."""
+        return self.clock.now() + self.attempts.lease_seconds
 
     async def release_funds(self) -> int:
         """Make captured funds available whose time has come; returns how many captures."""

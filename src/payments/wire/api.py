@@ -17,9 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, PermissionDenied, TapError
 from payments.domain.event import Origin
 from payments.domain.principal import KeyKind, Principal
+from payments.runtime.health import Health
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
-from payments.runtime.topology import HEALTH_PATH
+from payments.runtime.topology import HEALTH_PATH, LIVE_PATH
 from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
 from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failure_error, wire_error
@@ -127,7 +128,7 @@ def build_api(
     authenticator: Authenticator,
     digest: Callable[[bytes], str],
     log: Logger,
-    is_healthy: Callable[[], Awaitable[bool]],
+    health: Health,
     replay: Replay = never_replayed,
     raw_routes: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
@@ -137,14 +138,20 @@ def build_api(
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
 
-    async def health(_: object) -> JSONResponse:
-        healthy = await is_healthy()
-        return JSONResponse({"status": "ok" if healthy else "unavailable"}, 200 if healthy else 503)
+    async def ready(_: object) -> JSONResponse:
+        return _told(await health.unready())
+
+    async def alive(_: object) -> JSONResponse:
+        return _told(health.unalive())
 
     resources = {path: _Resource(front, methods) for path, methods in by_path.items()}
     routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
-    routes += [Route(HEALTH_PATH, health, methods=["GET"]), *raw_routes]
+    routes += [Route(HEALTH_PATH, ready, methods=["GET"]), Route(LIVE_PATH, alive, methods=["GET"]), *raw_routes]
     return _Dispatch(resources, Router(routes, default=_Unknown(front), redirect_slashes=False))
+
+
+def _told(faults: Sequence[str]) -> JSONResponse:
+    return JSONResponse({"status": "unavailable", "faults": faults}, 503) if faults else JSONResponse({"status": "ok"})
 
 
 class _Dispatch:

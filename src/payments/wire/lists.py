@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import asyncpg
 
 from payments.domain.errors import Overloaded, RateLimited, TooSlow
-from payments.storage.credentials import Credentials
-from payments.storage.database import Connection, Pool, open_pool
+from payments.storage.database import Connection, Pool
+from payments.storage.watched_database import WatchedDatabase
 
 RUNNING_MAX = 4
 """How many lists of one merchant run at once."""
@@ -89,9 +89,7 @@ class Lists:
 
 
 @asynccontextmanager
-async def open_lists(database_url: str, *, role: str | None, name: str, credentials: Credentials | None) -> AsyncGenerator[Lists]:
-    """Open the connections for lists of the service `name`."""
-    async with open_pool(
-        database_url, role=role, name=f"{name} lists", size_max=_CONNECTIONS_MAX, server_settings=SETTINGS, credentials=credentials
-    ) as pool:
+async def open_lists(database: WatchedDatabase) -> AsyncGenerator[Lists]:
+    """Open the connections for a service's lists."""
+    async with database.open_pool("lists", size_max=_CONNECTIONS_MAX, server_settings=SETTINGS) as pool:
         yield Lists(pool)

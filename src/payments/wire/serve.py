@@ -79,6 +79,5 @@ async def _serve(application: Application, binding: Binding, log: Logger) -> Non
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         log.event("started", port=binding.port)
-        log.flush()
         await server.serve()
     log.event("stopped")
