@@ -11,7 +11,7 @@ from payments.storage.books import find_faults
 from payments.storage.database import Connection
 from tests.integration.use_cases import CARD_ON_FILE, CHARGE, CUSTOMER, INTENT, USE_CASES, Act, paid
 from tests.support.in_process import Answer, InProcess, in_process
-from tests.support.rival import Read, content, touch, watched_reads
+from tests.support.rival import Read, content, in_hand, touch, watched_reads
 
 Rival = Callable[[InProcess, Connection, Read], Awaitable[None]]
 
@@ -180,3 +180,23 @@ async def test_without_the_comparison_the_test_above_would_fail(
     raced = await race(tap, connection, monkeypatch, name, kind, touched)
     assert raced.answer.status == 200
     assert raced.wrote
+
+
+@pytest.mark.parametrize("name", USE_CASES)
+async def test_nobody_waits_for_what_another_commit_has_in_hand(
+    tap: InProcess, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """So two calls, each of which has what the other wants, can't wait for one another."""
+    case = USE_CASES[name]
+    for kind in sorted(case.reads):
+        act = await case.prepare(tap)
+        async with in_hand(database_url) as take:
+
+            async def overtake(read: Read, _: Any, kind: str = kind, take: Callable[[Read], Awaitable[None]] = take) -> None:
+                if read.kind == kind:
+                    await take(read)
+
+            with watched_reads(monkeypatch, overtake):
+                answer = await act()
+        assert (answer.status == 200) == (kind in case.not_decided_from), f"{kind}: {answer}"
+        assert answer.status in (200, 409, 429), f"{kind}: {answer}"

@@ -17,7 +17,7 @@ from payments.transaction_processor.settlement import Terms, settlement_of
 from payments.transaction_processor.sweeper import refund_failure_attempt
 from tests.integration.use_cases import Act, cancel_a_hold, capture, capture_in_part, intent, refund_by_charge
 from tests.support.in_process import InProcess, in_process
-from tests.support.rival import Read, touch, unchanged
+from tests.support.rival import Read, in_hand, touch, unchanged
 
 APPROVED = Approved(authorization_code="123456")
 DECLINED = Declined(code="card_declined", decline_code="generic_decline", message="Your card was declined.")
@@ -189,3 +189,11 @@ async def test_a_refund_that_failed_after_all_is_booked_on_what_its_objects_are_
     assert (await tap.get(f"refunds/{attempt.refund}"))["status"] == "failed"
     assert (await tap.get(f"charges/{attempt.charge}"))["amount_refunded"] == 0
     assert await find_faults(connection) == []
+
+
+async def test_a_refund_that_its_charge_counts_already_is_settled_whoever_has_the_charge_in_hand(tap: InProcess, database_url: str) -> None:
+    """It holds accounts by then: whoever has the charge may be waiting for these."""
+    work = await begun(tap, refund_by_charge)
+    async with in_hand(database_url) as take:
+        await take(Read(CHARGE, work.attempt.charge))
+        assert await tap.copies[0].store.settle([await encoded(tap, work, APPROVED)]) == [True]

@@ -104,6 +104,8 @@ class InProcess:
 
     endpoints: list[Endpoint]
     challenge: Challenge
+    steps: Steps
+    sealer: Sealer
     handover: DirectHandover
     copies: list[ProcessorCopy]
     clock: FakeClock
@@ -123,9 +125,12 @@ class InProcess:
             idempotency_key=key,
             endpoint=f"{method} {path}",
             api_version=CURRENT,
+            received_at=int(self.clock.now()),
+            digest=self.sealer.digest,
         )
         try:
-            result = await endpoint.handler(call)
+            found = None if key is None else await self.steps.seen(call)
+            result = found or await endpoint.handler(call)
         except TapError as refusal:
             error = wire_error(refusal)
             return Answer(error.status, msgspec.json.decode(error.body))
@@ -213,7 +218,7 @@ async def in_process(database_url: str, *, acquirer: Acquirer | None = None, cop
 
         handover = DirectHandover(carry_out)
         sealer = Sealer(Key())
-        reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer), SilentWaker(pool)
+        reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer, clock), SilentWaker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
         begins = GroupCommit(PaymentStore(pool, lease_seconds=LEASE_SECONDS).begin, name="begin", batch_rows_max=32, writers_max=3)
@@ -238,6 +243,8 @@ async def in_process(database_url: str, *, acquirer: Acquirer | None = None, cop
                 *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=steps.handover).endpoints(),
             ],
             challenge=Challenge(steps, cards),
+            steps=steps,
+            sealer=sealer,
             handover=handover,
             copies=processors,
             clock=clock,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from payments.storage.database import Connection, Queries
+from payments.storage.database import Connection, Queries, connect
 from payments.storage.nouns import Noun
 
 TABLES = (
@@ -98,3 +98,14 @@ async def unchanged(connection: Connection) -> AsyncGenerator[None]:
     yield
     after = await content(connection)
     assert [table for table in TABLES if before[table] != after[table]] == []
+
+
+@contextlib.asynccontextmanager
+async def in_hand(database_url: str) -> AsyncGenerator[Callable[[Read], Awaitable[None]]]:
+    """Another commit, which takes objects to change them and isn't done until this context is left: whoever waits for it waits in vain."""
+    async with connect(database_url) as connection, connection.transaction():
+
+        async def take(read: Read) -> None:
+            await connection.execute(f"SELECT FROM {read.table} WHERE id = $1 FOR UPDATE", read.object_id)
+
+        yield take
