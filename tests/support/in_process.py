@@ -139,8 +139,8 @@ class InProcess:
     async def post(self, path: str, **params: str) -> Answer:
         return await self.call("POST", f"/v1/{path}", **params)
 
-    async def get(self, path: str) -> Any:
-        found = await self.call("GET", f"/v1/{path}")
+    async def get(self, path: str, **params: str) -> Any:
+        found = await self.call("GET", f"/v1/{path}", **params)
         assert found.status == 200, found
         return found.body
 
@@ -201,14 +201,17 @@ async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer
 
 
 @asynccontextmanager
-async def in_process(database_url: str, *, acquirer: Acquirer | None = None, copies: int = 1) -> AsyncGenerator[InProcess]:
-    """The services over a migrated database; attempts are handed to the copies of transaction-processor in turn."""
+async def in_process(
+    database_url: str, *, acquirer: Acquirer | None = None, copies: int = 1, merchant: str | None = "Test"
+) -> AsyncGenerator[InProcess]:
+    """The services over a migrated database, where `merchant` is made unless there is one; attempts are handed to the copies in turn."""
     clock = FakeClock()
     async with AsyncExitStack() as stack:
         owner = await stack.enter_async_context(connect(database_url))
         pool = await stack.enter_async_context(open_pool(database_url, role="tap_payment_api", name="api"))
         processors = [await stack.enter_async_context(processor_copy(database_url, clock, acquirer)) for _ in range(copies)]
-        assert await create_merchant(owner, "Test") == 1
+        if merchant is not None:
+            assert await create_merchant(owner, merchant) == 1
         turn = 0
 
         async def carry_out(work: OpenAttempt) -> Event | None:
