@@ -69,12 +69,14 @@ async def test_a_failure_on_the_way_out_is_logged() -> None:
         yield []
         raise ValueError
 
-    log = io.BytesIO()
-    thread = thread_of(broken, log)
+    written = io.BytesIO()
+    log = Logger("test", written)
+    thread = LoopThread(broken, name="test", log=log)
     await thread.start()
     await thread.stop()
     assert not thread.is_alive
-    (line,) = log.getvalue().splitlines()
+    assert log.flush()
+    (line,) = written.getvalue().splitlines()
     assert msgspec.json.decode(line)["kind"] == "ValueError"
 
 

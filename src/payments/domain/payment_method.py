@@ -25,13 +25,13 @@ class PaymentMethod(Struct, frozen=True, kw_only=True, omit_defaults=True):
     paid_for: str | None = None
     """The payment intent that a card without a customer was used for; it may be tried for that one again."""
 
-    def may_pay_for(self, intent_id: str) -> bool:
-        """Tell whether the card may be used for a payment now; whose customer it is isn't asked here."""
+    def may_pay_for(self, intent_id: str | None, *, named: bool) -> bool:
+        """Tell whether the card may be used for a payment now (None: a new one) whose intent names it already, or not; whose customer it is isn't asked here."""
         if not self.consumed or self.customer is not None:
             return True
         # Before `paid_for` was recorded a card given with a payment was stored consumed, at its first version; a detached one never is at that.
-        made_for_its_payment = self.paid_for is None and self.version == 1
-        return self.paid_for == intent_id or made_for_its_payment
+        made_with_its_payment = self.paid_for is None and self.version == 1
+        return named if made_with_its_payment else self.paid_for == intent_id and intent_id is not None
 
     def used_for(self, intent_id: str) -> "PaymentMethod":
         """Return the card as paying for an intent leaves it, without a customer it pays once; the same object when that changes nothing."""

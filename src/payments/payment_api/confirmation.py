@@ -33,7 +33,7 @@ class Cards:
         self._pool = pool
 
     async def given(
-        self, principal: Principal, params: Payer, *, customer: str | None, intent_id: str | None = None
+        self, principal: Principal, params: Payer, *, customer: str | None, intent: PaymentIntent | None = None
     ) -> Vaulted | PaymentMethod | None:
         """Return what the parameters name: a card just made, or one on file; raises `CardError`, `NotFound`, `InvalidRequest`."""
         if (data := params.payment_method_data) is not None:
@@ -45,7 +45,7 @@ class Cards:
             return None
         if is_alias(params.payment_method):
             return self._vault.from_alias(principal, params.payment_method)
-        return await self.on_file(principal, params.payment_method, customer=customer, intent_id=intent_id)
+        return await self.on_file(principal, params.payment_method, customer=customer, intent=intent)
 
     async def named_by(self, intent: PaymentIntent) -> PaymentMethod | None:
         """Return the payment method that an intent names, whatever has become of it."""
@@ -57,15 +57,15 @@ class Cards:
         """Return the payment method that an intent names; raises `InvalidRequest` when it may not be used any more."""
         method = await self.named_by(intent)
         if method is not None:
-            check_usable(method, intent.customer, intent.id)
+            check_usable(method, intent.customer, intent)
         return method
 
-    async def on_file(self, principal: Principal, method_id: str, *, customer: str | None, intent_id: str | None) -> PaymentMethod:
-        """Return a payment method that may pay for `intent_id`, or for a new intent, of `customer`; raises `NotFound`, `InvalidRequest`."""
+    async def on_file(self, principal: Principal, method_id: str, *, customer: str | None, intent: PaymentIntent | None) -> PaymentMethod:
+        """Return a payment method that may pay for `intent`, or for a new one, of `customer`; raises `NotFound`, `InvalidRequest`."""
         method = await nouns.PAYMENT_METHODS.get(self._pool, principal.merchant_id, principal.livemode, method_id)
         if method is None:
             raise NotFound("PaymentMethod", method_id[:100], param="payment_method")
-        check_usable(method, customer, intent_id)
+        check_usable(method, customer, intent)
         return method
 
     async def customer(self, merchant_id: int, livemode: bool, customer_id: str | None) -> Customer | None:
@@ -78,14 +78,15 @@ class Cards:
         return customer
 
 
-def check_usable(method: PaymentMethod, customer: str | None, intent_id: str | None) -> None:
+def check_usable(method: PaymentMethod, customer: str | None, intent: PaymentIntent | None) -> None:
     """Raise `InvalidRequest` unless a payment of `customer` may be made with a card on file: asked whenever it is named, and again when it is used."""
     if method.customer is not None and method.customer != customer:
         raise InvalidRequest(
             "The provided PaymentMethod belongs to a Customer. Please include the Customer in the `customer` parameter.",
             param="payment_method",
         )
-    if not method.may_pay_for(intent_id or ""):
+    named = intent is not None and intent.payment_method == method.id
+    if not method.may_pay_for(None if intent is None else intent.id, named=named):
         raise InvalidRequest(
             "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, or was detached from a "
             "Customer. It may not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",

@@ -42,7 +42,7 @@ class IntentUpdate:
             intent.expect(UPDATABLE_AMOUNT, "This PaymentIntent's parameters could not be updated", "updated")
         customer = await self.cards.customer(intent.merchant_id, intent.livemode, params.customer)
         customer_id = intent.customer if params.customer is None else params.customer or None
-        card = await self.cards.given(call.principal, params, customer=customer_id, intent_id=intent.id)
+        card = await self.cards.given(call.principal, params, customer=customer_id, intent=intent)
         named = naming(intent, card, customer)
         changed = _changed(intent, params, customer_id, card.method.id if isinstance(card, Vaulted) else card.id if card else None)
 

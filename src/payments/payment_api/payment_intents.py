@@ -174,9 +174,7 @@ class PaymentIntents:
             check_browser(params, intent)
         intent.expect(CONFIRMABLE, "You cannot confirm this PaymentIntent", "confirmed")
         customer = await self.cards.customer(intent.merchant_id, intent.livemode, intent.customer)
-        card = await self.cards.given(call.principal, params, customer=intent.customer, intent_id=intent.id) or await self.cards.of_intent(
-            intent
-        )
+        card = await self.cards.given(call.principal, params, customer=intent.customer, intent=intent) or await self.cards.of_intent(intent)
         if card is None:
             raise no_card(intent)
         intent = replace(

@@ -1,6 +1,7 @@
 """Writing single objects, in the transaction of the call that changes them.
 
-Each update is a compare-and-set: it takes the object one version on, and raises `ObjectLocked` when somebody else changed it first.
+Each update is a compare-and-set: it takes the object one version on, and raises `ObjectLocked` when somebody else changed it first, or has it in hand.
+Nobody waits here, as nobody does in `versions`: two calls of which each has what the other wants would wait for one another.
 """
 
 import msgspec

@@ -121,6 +121,11 @@ class Settlement(Struct, frozen=True, kw_only=True):
         """The charge, if this makes it."""
         return self.charge if self.charge is not None and self.charge.version == 1 else None
 
+    @property
+    def answers(self) -> bool:
+        """Whether this tells the answer to the request, which is told once; else it was told before that the outcome isn't known yet."""
+        return any(event.id == self.attempt.outcome_event for event in self.events)
+
     def compared(self) -> list[Compared]:
         """Return what must be as it was read. Nothing where the statement itself sees to it: an intent alone is compared by its update."""
         unit = self.attempt.id
@@ -130,7 +135,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
         compared = [versions.changing(unit, each) for each in changed]
         if self.intent is not None:
             compared.append(versions.changing(unit, self.intent, open_attempt=unit))
-        return [*compared, versions.still_open(unit, self.attempt)]
+        return [*compared, versions.still_open(unit, self.attempt, answered=not self.answers)]
 
 
 class EncodedSettlement(Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ _TABLES: dict[type[Versioned | Attempt], tuple[str, str]] = {
     PaymentIntent: ("payments.payment_intents", "o.version = c.version AND o.open_attempt IS NOT DISTINCT FROM c.open_attempt"),
     Charge: ("payments.charges", "o.version = c.version"),
     Refund: ("payments.refunds", "o.version = c.version"),
-    Attempt: ("payments.attempts", "o.closed_at IS NULL"),
+    Attempt: ("payments.attempts", "o.closed_at IS NULL AND o.answered = c.answered"),
 }
 """Where each kind is stored, and what it means that it hasn't moved on."""
 
@@ -53,6 +53,7 @@ class _Row(Struct, frozen=True):
     id: str
     version: int | None = None
     open_attempt: str | None = None
+    answered: bool | None = None
 
 
 class Compared(Struct, frozen=True):
@@ -80,12 +81,13 @@ def changing(unit: str, subject: Versioned, *, open_attempt: str | None = None) 
     return _compared(unit, subject, Strength.UPDATE, subject.version - 1, open_attempt)
 
 
-def still_open(unit: str, attempt: Attempt) -> Compared:
-    """Compare an attempt, which must have no outcome yet."""
-    return _compared(unit, attempt, Strength.UPDATE, None, None)
+def still_open(unit: str, attempt: Attempt, *, answered: bool) -> Compared:
+    """Compare an attempt, which must have no outcome yet; `answered`: whether the merchant was told so, by the event that answers the request."""
+    row = _Row(unit, attempt.merchant_id, attempt.livemode, attempt.id, answered=answered)
+    return Compared(unit, Attempt, Strength.UPDATE, row)
 
 
-def _compared(unit: str, subject: Versioned | Attempt, strength: Strength, version: int | None, open_attempt: str | None) -> Compared:
+def _compared(unit: str, subject: Versioned, strength: Strength, version: int, open_attempt: str | None) -> Compared:
     return Compared(unit, type(subject), strength, _Row(unit, subject.merchant_id, subject.livemode, subject.id, version, open_attempt))
 
 

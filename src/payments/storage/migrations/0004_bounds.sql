@@ -21,8 +21,14 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE CONSTRAINT TRIGGER refunded_is_captured AFTER INSERT OR UPDATE OF status, amount, charge ON payments.refunds
+CREATE CONSTRAINT TRIGGER refunded_is_captured AFTER INSERT ON payments.refunds
     FOR EACH ROW WHEN (NEW.status IN ('pending', 'requires_action', 'succeeded')) EXECUTE FUNCTION payments.check_refunds();
+-- Only what counts from now on: a refund that was counted already is settled without its charge, which somebody may have in hand who waits for the
+-- accounts that this settlement has.
+CREATE CONSTRAINT TRIGGER refunded_is_captured_later AFTER UPDATE OF status, amount, charge ON payments.refunds
+    FOR EACH ROW WHEN (NEW.status IN ('pending', 'requires_action', 'succeeded')
+        AND (OLD.status NOT IN ('pending', 'requires_action', 'succeeded') OR (NEW.amount, NEW.charge) IS DISTINCT FROM (OLD.amount, OLD.charge)))
+    EXECUTE FUNCTION payments.check_refunds();
 
 -- A refund counts on its charge from the moment that it is recorded.
 GRANT UPDATE (amount_refunded) ON payments.charges TO tap_payment_api;

@@ -35,7 +35,7 @@ def settle_refund(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settleme
                 refund=refund,
                 balance_transactions=[change],
                 transfers=postings.refund(books_of(attempt, terms), change.id, attempt.amount, terms.now),
-                events=_refund_told(refund, charge, work, terms),
+                events=_refund_told(refund, charge if intent is not None or not work.answered else None, work, terms),
             )
         case Declined():
             refund = replace(refund, version=refund.version + 1, status="failed", failure_reason="declined")
@@ -57,10 +57,10 @@ def settle_refund(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settleme
 
 
 def _refund_told(refund: Refund, charge: Charge | None, work: OpenAttempt, terms: Terms) -> list[Event]:
-    """Build the events of a refund, with its charge where that shows it: what is new at first, what changed later."""
-    if work.answered:
-        return [event_about("charge.refund.updated", refund, work, terms), answer("refund.updated", refund, work, terms)]
+    """Build the events of a refund, with its charge where that begins to count it: what is new at first, what changed later."""
     shown = [] if charge is None else [event_about("charge.refunded", charge, work, terms)]
+    if work.answered:
+        return [*shown, event_about("charge.refund.updated", refund, work, terms), answer("refund.updated", refund, work, terms)]
     return [*shown, answer("refund.created", refund, work, terms)]
 
 

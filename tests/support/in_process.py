@@ -1,0 +1,257 @@
+"""Payment-api's handlers and transaction-processor's `Processor` in one process, on a real database: what two services do, without what lies between them."""
+
+import io
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.routing import compile_path
+
+from payments.acquirers.acquirer import Acquirer
+from payments.acquirers.sealed_card import CardSealer
+from payments.acquirers.simulator import Simulator
+from payments.domain.errors import TapError
+from payments.domain.event import Event
+from payments.domain.outcome import Approved, Outcome
+from payments.domain.principal import KeyKind, Principal
+from payments.payment_api.card_vault import CardVault
+from payments.payment_api.challenge import Challenge
+from payments.payment_api.charges import Charges
+from payments.payment_api.confirmation import Cards
+from payments.payment_api.customers import Customers
+from payments.payment_api.handover import HandoverClient
+from payments.payment_api.intent_update import IntentUpdate
+from payments.payment_api.objects import Objects
+from payments.payment_api.payment_intents import PaymentIntents
+from payments.payment_api.payment_methods import PaymentMethods
+from payments.payment_api.refunds import Refunds
+from payments.payment_api.steps import Steps
+from payments.runtime.ids import new_id
+from payments.runtime.logging import Logger
+from payments.runtime.seal import Sealer
+from payments.storage.accounts import Accounts
+from payments.storage.attempts import Attempts, OpenAttempt
+from payments.storage.database import Pool, connect, open_pool
+from payments.storage.fees import FeeSchedules
+from payments.storage.group_commit import GroupCommit
+from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
+from payments.storage.keys import create_merchant
+from payments.storage.payments import PaymentStore
+from payments.storage.wakeup import Waker
+from payments.transaction_processor.processor import Processor, Tally
+from payments.transaction_processor.sweeper import Sweeper
+from payments.wire.api import Call, Endpoint
+from payments.wire.errors import wire_error
+from payments.wire.form import decode_form
+from payments.wire.idempotency import Idempotency
+from payments.wire.internal import Verification
+from payments.wire.lists import Lists
+from payments.wire.reading import Reader
+from payments.wire.version import CURRENT
+from tests.integration.builders import FakeClock, Key
+
+LEASE_SECONDS = 15
+
+
+class SilentWaker(Waker):
+    """Wakes nobody: there is no notification-service here."""
+
+    def wake(self) -> None:
+        pass
+
+
+class DirectHandover:
+    """In place of the call to transaction-processor; what it takes along is encoded, as it would be on its way."""
+
+    def __init__(self, carry_out: Callable[[OpenAttempt], Awaitable[Event | None]]) -> None:
+        self.carry_out_work = carry_out
+
+    async def carry_out(self, work: OpenAttempt, deadline: float) -> Event | None:  # noqa: ARG002 - as the real one
+        return await self.carry_out_work(msgspec.json.decode(msgspec.json.encode(work), type=OpenAttempt))
+
+    async def verify(self, question: Verification) -> Outcome:  # noqa: ARG002 - as the real one
+        return Approved(authorization_code="000000")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call was answered."""
+
+    status: int
+    body: Any
+
+    @property
+    def id(self) -> str:
+        assert self.status == 200, self
+        return self.body["id"]
+
+
+@dataclass(slots=True, kw_only=True)
+class ProcessorCopy:
+    """A copy of transaction-processor, without its HTTP."""
+
+    processor: Processor
+    sweeper: Sweeper
+    store: PaymentStore
+
+
+@dataclass(slots=True, kw_only=True)
+class InProcess:
+    """One merchant's way into the services."""
+
+    endpoints: list[Endpoint]
+    challenge: Challenge
+    steps: Steps
+    sealer: Sealer
+    handover: DirectHandover
+    copies: list[ProcessorCopy]
+    clock: FakeClock
+    pool: Pool
+    """payment-api's."""
+    principal: Principal = field(default_factory=lambda: Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET))
+
+    async def call(self, method: str, path: str, key: str | None = None, **params: str) -> Answer:
+        """Call an endpoint as the front would: a refusal is an answer, anything else that is raised is a fault."""
+        endpoint, in_path = self._endpoint(method, path)
+        call = Call(
+            principal=self.principal,
+            path=in_path,
+            params=decode_form(urlencode(params).encode()),
+            expand=(),
+            request_id=new_id("req"),
+            idempotency_key=key,
+            endpoint=f"{method} {path}",
+            api_version=CURRENT,
+            received_at=int(self.clock.now()),
+            digest=self.sealer.digest,
+        )
+        try:
+            found = None if key is None else await self.steps.seen(call)
+            result = found or await endpoint.handler(call)
+        except TapError as refusal:
+            error = wire_error(refusal)
+            return Answer(error.status, msgspec.json.decode(error.body))
+        return Answer(result.status, msgspec.json.decode(result.body))
+
+    async def post(self, path: str, **params: str) -> Answer:
+        return await self.call("POST", f"/v1/{path}", **params)
+
+    async def get(self, path: str, **params: str) -> Any:
+        found = await self.call("GET", f"/v1/{path}", **params)
+        assert found.status == 200, found
+        return found.body
+
+    async def decide(self, challenge_url: str, action: str) -> Answer:
+        """Press a button of the challenge page."""
+        path, _, query = challenge_url.partition("?")
+        *_, mode, merchant, intent = path.split("/")
+        form = [{"type": "http.request", "body": urlencode({"action": action}).encode(), "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return form.pop()
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": [],
+            "query_string": query.encode(),
+            "path_params": {"mode": mode, "merchant": merchant, "intent": intent},
+        }
+        response = await self.challenge._decide(Request(scope, receive))
+        return Answer(response.status_code, bytes(response.body).decode())
+
+    def _endpoint(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+        for endpoint in self.endpoints:
+            matched = compile_path(endpoint.path)[0].fullmatch(path)
+            if endpoint.method == method and matched is not None:
+                return endpoint, matched.groupdict()
+        raise LookupError(f"{method} {path}")
+
+
+@asynccontextmanager
+async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer | None = None) -> AsyncGenerator[ProcessorCopy]:
+    """A copy of transaction-processor with pools of its own; without an `acquirer` it has the simulator."""
+    async with (
+        open_pool(database_url, role="tap_transaction_processor", name="processor") as pool,
+        open_pool(database_url, role="tap_transaction_processor", name="bank", server_settings=SESSION_SETTINGS) as bank,
+    ):
+        log = Logger("test", io.BytesIO())
+        attempts, store = Attempts(pool, lease_seconds=LEASE_SECONDS), PaymentStore(pool, lease_seconds=LEASE_SECONDS)
+        processor = Processor(
+            acquirer=acquirer or Simulator(PostgresJournal(bank), clock),
+            sealer=CardSealer(Sealer(Key())),
+            attempts=attempts,
+            accounts=Accounts(pool),
+            fees=FeeSchedules(pool, clock),
+            settlements=GroupCommit(store.settle, name="settle"),
+            pool=pool,
+            waker=SilentWaker(pool),
+            clock=clock,
+            log=log,
+            public_url="http://tap",
+            acquirer_timeout_seconds=5,
+            tally=Tally(),
+        )
+        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
+        yield ProcessorCopy(processor=processor, sweeper=sweeper, store=store)
+
+
+@asynccontextmanager
+async def in_process(
+    database_url: str, *, acquirer: Acquirer | None = None, copies: int = 1, merchant: str | None = "Test"
+) -> AsyncGenerator[InProcess]:
+    """The services over a migrated database, where `merchant` is made unless there is one; attempts are handed to the copies in turn."""
+    clock = FakeClock()
+    async with AsyncExitStack() as stack:
+        owner = await stack.enter_async_context(connect(database_url))
+        pool = await stack.enter_async_context(open_pool(database_url, role="tap_payment_api", name="api"))
+        processors = [await stack.enter_async_context(processor_copy(database_url, clock, acquirer)) for _ in range(copies)]
+        if merchant is not None:
+            assert await create_merchant(owner, merchant) == 1
+        turn = 0
+
+        async def carry_out(work: OpenAttempt) -> Event | None:
+            nonlocal turn
+            turn += 1
+            return await processors[turn % copies].processor.process(work, clock.now() + LEASE_SECONDS)
+
+        handover = DirectHandover(carry_out)
+        sealer = Sealer(Key())
+        reader, idempotency, waker = Reader(pool, Lists(pool), clock), Idempotency(pool, sealer, clock), SilentWaker(pool)
+        vault = CardVault(CardSealer(sealer), clock)
+        cards = Cards(vault, pool)
+        begins = GroupCommit(PaymentStore(pool, lease_seconds=LEASE_SECONDS).begin, name="begin", batch_rows_max=32, writers_max=3)
+        steps = Steps(
+            begins=begins,
+            handover=cast("HandoverClient", handover),
+            idempotency=idempotency,
+            reader=reader,
+            pool=pool,
+            waker=waker,
+            clock=clock,
+            lease_seconds=LEASE_SECONDS,
+        )
+        objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
+        intents = PaymentIntents(steps=steps, cards=cards, reader=reader, update=IntentUpdate(steps, cards, reader))
+        yield InProcess(
+            endpoints=[
+                *intents.endpoints(),
+                *Refunds(steps, objects, reader).endpoints(),
+                *Charges(objects, reader).endpoints(),
+                *Customers(objects, reader, pool).endpoints(),
+                *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=steps.handover).endpoints(),
+            ],
+            challenge=Challenge(steps, cards),
+            steps=steps,
+            sealer=sealer,
+            handover=handover,
+            copies=processors,
+            clock=clock,
+            pool=pool,
+        )
+        await begins.close()
