@@ -49,6 +49,7 @@ from payments.wire.errors import wire_error
 from payments.wire.form import decode_form
 from payments.wire.idempotency import Idempotency
 from payments.wire.internal import Verification
+from payments.wire.lists import open_lists
 from payments.wire.reading import Reader
 from payments.wire.version import CURRENT
 from tests.integration.builders import FakeClock, Key
@@ -209,6 +210,7 @@ async def in_process(
     async with AsyncExitStack() as stack:
         owner = await stack.enter_async_context(connect(database_url))
         pool = await stack.enter_async_context(open_pool(database_url, role="tap_payment_api", name="api"))
+        lists = await stack.enter_async_context(open_lists(database_url, role="tap_payment_api", name="api", credentials=None))
         processors = [await stack.enter_async_context(processor_copy(database_url, clock, acquirer)) for _ in range(copies)]
         if merchant is not None:
             assert await create_merchant(owner, merchant) == 1
@@ -221,7 +223,7 @@ async def in_process(
 
         handover = DirectHandover(carry_out)
         sealer = Sealer(Key())
-        reader, idempotency, waker = Reader(pool), Idempotency(pool, sealer, clock), SilentWaker(pool)
+        reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), SilentWaker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
         begins = GroupCommit(PaymentStore(pool, lease_seconds=LEASE_SECONDS).begin, name="begin", batch_rows_max=32, writers_max=3)
