@@ -1,39 +1,38 @@
 """What the previous version left under way is finished by this one; its rows were written by that version's code itself."""
 
 import json
+import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from payments import storage
 from payments.acquirers.sealed_card import CardSealer
 from payments.domain.card import Pan
 from payments.runtime.seal import Sealer
 from payments.storage.books import find_faults
 from payments.storage.database import Connection, connect
+from payments.storage.migrate import MIGRATIONS, migrate
 from payments.transaction_processor.settlement import CAPTURE_WINDOW_SECONDS
 from tests.integration.builders import Key
 from tests.support.in_process import InProcess, in_process
 
-SCRIPTS = sorted((Path(storage.__path__[0]) / "migrations").glob("*.sql"))
 ROWS = Path(__file__).parents[1] / "data" / "previous-version.jsonl"
 LAST_MIGRATION = "0003_notifications.sql"
 """Of the version that wrote the rows."""
 
 
 @pytest.fixture
-async def owner(empty_database_url: str) -> AsyncGenerator[Connection]:
+async def owner(empty_database_url: str, tmp_path: Path) -> AsyncGenerator[Connection]:
     """A database that the previous version worked on, migrated."""
+    for script in MIGRATIONS.glob("*.sql"):
+        if script.name <= LAST_MIGRATION:
+            shutil.copy(script, tmp_path)
+    migrate(empty_database_url, tmp_path)
     async with connect(empty_database_url) as connection:
-        for script in SCRIPTS:
-            if script.name <= LAST_MIGRATION:
-                await connection.execute(script.read_text())
         await restore(connection)
-        for script in SCRIPTS:
-            if script.name > LAST_MIGRATION:
-                await connection.execute(script.read_text())
+        migrate(empty_database_url)
         yield connection
 
 

@@ -86,22 +86,34 @@ GROUP BY c.merchant_id, c.livemode, c.id HAVING sum(r.amount) > c.amount_capture
 
 -- wrong_columns: what SQL decides by is what the object says
 SELECT id FROM payments.payment_intents
-WHERE (version, status, amount, currency) <>
-        (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency')
-    OR (amount_received, amount_capturable) <>
-        (coalesce((document ->> 'amount_received')::bigint, 0), coalesce((document ->> 'amount_capturable')::bigint, 0))
-    OR open_attempt IS DISTINCT FROM document ->> 'open_attempt'
+WHERE (version, status, amount, currency, amount_received, amount_capturable) <>
+        (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
+         coalesce((document ->> 'amount_received')::bigint, 0), coalesce((document ->> 'amount_capturable')::bigint, 0))
+    OR (open_attempt, customer, capture_before) IS DISTINCT FROM
+        (document ->> 'open_attempt', document ->> 'customer', (document ->> 'capture_before')::bigint)
 UNION ALL
 SELECT id FROM payments.charges
-WHERE (version, status, amount_captured, amount_refunded) <>
-    (coalesce((document ->> 'version')::integer, 1), document ->> 'status', coalesce((document ->> 'amount_captured')::bigint, 0),
-     coalesce((document ->> 'amount_refunded')::bigint, 0))
+WHERE (version, status, amount, currency, payment_intent, amount_captured, amount_refunded) <>
+        (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
+         document ->> 'payment_intent', coalesce((document ->> 'amount_captured')::bigint, 0), coalesce((document ->> 'amount_refunded')::bigint, 0))
+    OR customer IS DISTINCT FROM document ->> 'customer'
 UNION ALL
 SELECT id FROM payments.refunds
-WHERE (version, status, amount) <> (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint)
+WHERE (version, status, amount, currency, charge, payment_intent) <>
+    (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
+     document ->> 'charge', document ->> 'payment_intent')
 UNION ALL
 SELECT id FROM payments.payment_methods
-WHERE version <> coalesce((document ->> 'version')::integer, 1) OR customer IS DISTINCT FROM document ->> 'customer';
+WHERE version <> coalesce((document ->> 'version')::integer, 1) OR customer IS DISTINCT FROM document ->> 'customer'
+UNION ALL
+SELECT id FROM payments.customers
+WHERE (version, deleted) <> (coalesce((document ->> 'version')::integer, 1), coalesce((document ->> 'deleted')::boolean, false))
+    OR email IS DISTINCT FROM document ->> 'email'
+UNION ALL
+SELECT id FROM payments.balance_transactions
+WHERE (amount, fee, currency, type, source, available_on) <>
+    ((document ->> 'amount')::bigint, coalesce((document ->> 'fee')::bigint, 0), document ->> 'currency', document ->> 'type',
+     document ->> 'source', (document ->> 'available_on')::bigint);
 
 -- forgotten_customers: no card belongs to a customer who was deleted
 SELECT m.id, m.customer FROM payments.payment_methods m
@@ -156,10 +168,10 @@ END;
 SELECT object_id, object_version FROM payments.events
 GROUP BY merchant_id, livemode, object_type, object_id, object_version HAVING min(snapshot::text) <> max(snapshot::text);
 
--- double_approvals: the sandbox acquirer approved no payment intent's authorization twice, and nothing that we don't know of
+-- double_approvals: the sandbox acquirer approved no order twice, none that we don't know of, and just those that we hold for approved
 SELECT j.reference FROM simulator.journal j LEFT JOIN payments.attempts a ON a.id = j.reference
 WHERE j.approvals > 1 OR a.id IS NULL
-    OR (j.approvals = 1 AND a.closed_at IS NOT NULL AND a.outcome ->> 'type' <> 'approved');
+    OR (a.closed_at IS NOT NULL AND (j.approvals = 1) <> (a.outcome ->> 'type' = 'approved'));
 
 -- counts: how much was checked
 SELECT (SELECT count(*) FROM ledger.transfers) AS transfers, (SELECT count(*) FROM payments.charges) AS charges,

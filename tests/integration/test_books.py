@@ -1,0 +1,214 @@
+"""`tap verify`: each of its checks finds what it looks for, and finds nothing in books that are in order. A check that can't fail proves nothing."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from payments.storage import books
+from payments.storage.books import CHECKS, find_faults
+from payments.storage.database import Connection
+from tests.integration.use_cases import customer_with_card, intent, paid
+from tests.support.in_process import InProcess, in_process
+
+PAID = "(SELECT latest.id FROM payments.charges latest WHERE latest.amount_captured = 2000 AND latest.amount_refunded = 500)"
+HELD = "(SELECT i.id FROM payments.payment_intents i WHERE i.status = 'requires_capture')"
+REFUND = "(SELECT r.id FROM payments.refunds r)"
+IN_DOCUMENT = "document = (document::jsonb || jsonb_build_object({}))::json"
+
+
+def changed(table: str, where: str, columns: str, document: str) -> str:
+    """Change a row, and its object so that both still agree."""
+    return f"UPDATE {table} SET {columns}, {IN_DOCUMENT.format(document)} WHERE {where}"
+
+
+FAULTS: dict[str, dict[str, str]] = {
+    "unbalanced_currencies": {
+        "an account has more than was posted": "UPDATE ledger.balances SET debits_posted = debits_posted + 1 WHERE debits_posted > 0",
+        "an account holds more than was held": "UPDATE ledger.balances SET credits_held = credits_held + 1 WHERE credits_held > 0",
+    },
+    "wrong_balances": {
+        "a transfer is gone": "DELETE FROM ledger.transfers WHERE kind = 'fee'",
+        "a transfer came without the balances": "INSERT INTO ledger.transfers SELECT posting, 'extra', phase, debit_account, credit_account, 1, currency, 0 "
+        "FROM ledger.transfers WHERE kind = 'fee' LIMIT 1",
+        "a balance is gone": "DELETE FROM ledger.balances WHERE debits_posted > 0",
+    },
+    "foreign_transfers": {
+        "a transfer is of another currency": "UPDATE ledger.transfers SET currency = 'eur' WHERE kind = 'fee'",
+        "an account changes its mode": "UPDATE ledger.accounts SET livemode = true WHERE kind = 'fees'",
+    },
+    "wrong_changes": {
+        "a fee wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'fee'",
+        "a capture was posted with another amount": "UPDATE ledger.transfers SET amount = amount + 1 WHERE kind = 'capture'",
+        "a refund was posted with another amount": "UPDATE ledger.transfers SET amount = amount + 1 WHERE kind = 'refund'",
+        "a reversal wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'refund_reversal'",
+        "funds were released in name only": "UPDATE payments.balance_transactions SET released_at = now() WHERE type = 'charge' AND released_at IS NULL",
+    },
+    "unexplained_postings": {
+        "a balance transaction is gone": "DELETE FROM payments.balance_transactions WHERE type = 'charge'",
+        "the attempt of a hold is gone": "DELETE FROM payments.attempts WHERE id IN (SELECT posting FROM ledger.transfers WHERE phase = 'held')",
+    },
+    "wrong_charges": {
+        "a refund isn't counted": changed("payments.charges", f"id = {PAID}", "amount_refunded = 0", "'amount_refunded', 0"),
+        "a refund is counted that there isn't": changed(
+            "payments.charges", f"id = {PAID}", "amount_refunded = 501", "'amount_refunded', 501"
+        ),
+        "more is captured than was posted": changed(
+            "payments.charges", f"id = {PAID}", "amount_captured = 1999", "'amount_captured', 1999"
+        ),
+        "a refund is gone": f"DELETE FROM payments.refunds WHERE charge = {PAID}",
+        "a pending refund failed and is still counted": changed(
+            "payments.refunds", f"charge = {PAID}", "status = 'failed'", "'status', 'failed'"
+        ),
+    },
+    "over_captured": {
+        "of a charge": "UPDATE payments.charges SET amount_captured = amount + 1",
+        "of an intent": "UPDATE payments.payment_intents SET amount_received = amount + 1",
+        "capturable": "UPDATE payments.payment_intents SET amount_capturable = amount + 1",
+        "beyond the hold, not the intent": f"UPDATE payments.payment_intents SET amount = 9000, amount_capturable = 8000 WHERE id = {HELD}",
+    },
+    "over_refunded": {
+        "by the charge's count": "UPDATE payments.charges SET amount_refunded = 2000, amount_captured = 1999",
+        "by its refunds": f"UPDATE payments.refunds SET amount = 2001 WHERE charge = {PAID}",
+        "by a pending refund": f"UPDATE payments.refunds SET amount = 2001, status = 'pending' WHERE charge = {PAID}",
+    },
+    "wrong_columns": {
+        f"{table} {column}": f"UPDATE payments.{table} SET {column} = {value}"
+        for table, columns in {
+            "payment_intents": {
+                "version": "version + 1",
+                "status": "'canceled'",
+                "amount": "amount + 1",
+                "currency": "'eur'",
+                "amount_received": "0",
+                "amount_capturable": "0",
+                "open_attempt": "'att_x'",
+                "customer": "'cus_x'",
+                "capture_before": "1",
+            },
+            "charges": {
+                "version": "version + 1",
+                "status": "'failed'",
+                "amount": "amount + 1",
+                "amount_captured": "amount_captured / 2",
+                "amount_refunded": "amount_refunded + 1",
+                "currency": "'eur'",
+                "payment_intent": "'pi_x'",
+                "customer": "'cus_x'",
+            },
+            "refunds": {
+                "version": "version + 1",
+                "status": "'pending'",
+                "amount": "amount + 1",
+                "currency": "'eur'",
+                "charge": "'ch_x'",
+                "payment_intent": "'pi_x'",
+            },
+            "payment_methods": {"version": "version + 1", "customer": "'cus_x'"},
+            "customers": {"version": "version + 1", "deleted": "NOT deleted", "email": "'x@shop.example'"},
+            "balance_transactions": {
+                "amount": "amount + 1",
+                "fee": "fee + 1",
+                "currency": "'eur'",
+                "type": "'refund_failure'",
+                "source": "'ch_x'",
+                "available_on": "1",
+            },
+        }.items()
+        for column, value in columns.items()
+    },
+    "forgotten_customers": {
+        "a card has a deleted customer": changed("payments.customers", "NOT deleted", "deleted = true", "'deleted', true"),
+    },
+    "wrong_intents": {
+        "more is received than was captured": changed(
+            "payments.payment_intents", "status = 'succeeded'", "amount_received = 1999", "'amount_received', 1999"
+        ),
+        "it succeeded, and nothing is received": changed(
+            "payments.payment_intents", f"id = {HELD}", "status = 'succeeded'", "'status', 'succeeded'"
+        ),
+        "it is received, and didn't succeed": changed(
+            "payments.payment_intents", "status = 'succeeded'", "status = 'requires_confirmation'", "'status', 'requires_confirmation'"
+        ),
+        "it was paid twice": "INSERT INTO payments.charges SELECT merchant_id, livemode, id || 'x', created, version, status, payment_intent, customer, amount, 0, 0,"
+        f" currency, document FROM payments.charges WHERE id = {PAID}",
+        "its charge is gone": f"DELETE FROM payments.charges WHERE id = {PAID}",
+    },
+    "wrong_holds": {
+        "less is held than can be captured": "UPDATE ledger.transfers SET amount = amount - 1 WHERE phase = 'held'",
+        "a hold wasn't released": "DELETE FROM ledger.transfers WHERE phase = 'released'",
+        "a hold is forgotten": changed("payments.payment_intents", f"id = {HELD}", "amount_capturable = 0", "'amount_capturable', 0"),
+    },
+    "wrong_refunds": {
+        "it succeeded, and nothing was returned": "DELETE FROM payments.balance_transactions WHERE type = 'refund'",
+        "it failed after all, and nothing came back": "DELETE FROM payments.balance_transactions WHERE type = 'refund_failure'",
+        "it is pending, and was returned": changed("payments.refunds", "status = 'succeeded'", "status = 'pending'", "'status', 'pending'"),
+        "it was returned twice": "INSERT INTO payments.balance_transactions SELECT merchant_id, livemode, id || 'x', created, type, source, amount, fee, currency,"
+        " available_on, released_at, document FROM payments.balance_transactions WHERE type = 'refund'",
+    },
+    "events_without_objects": {
+        f"a {kind} is gone": f"DELETE FROM payments.{kind}s WHERE id IN (SELECT object_id FROM payments.events)"
+        for kind in ("payment_intent", "charge", "refund", "payment_method", "customer")
+    }
+    | {"it is about nothing that we know": "UPDATE payments.events SET object_type = 'invoice'"},
+    "differing_events": {
+        "two tell differently of one version": "INSERT INTO payments.events SELECT merchant_id, livemode, id || 'x', created, type, object_type, object_id,"
+        " object_version, '{}', previous_attributes, request_id, idempotency_key FROM payments.events",
+    },
+    "double_approvals": {
+        "the bank approved one order twice": "UPDATE simulator.journal SET approvals = 2 WHERE approvals = 1",
+        "the bank knows an order that we don't": "UPDATE simulator.journal SET reference = reference || 'x'",
+        "the bank approved what we hold for declined": 'UPDATE payments.attempts SET outcome = \'{"type": "declined"}\'',
+        "the bank declined what we hold for approved": "UPDATE simulator.journal SET approvals = 0 WHERE approvals = 1",
+    },
+}
+"""What must not be, by the check that finds it. The bounds and triggers that keep it from coming to be are switched off."""
+
+
+@pytest.fixture
+async def tap(database_url: str) -> AsyncGenerator[InProcess]:
+    async with in_process(database_url) as made:
+        yield made
+
+
+async def some_of_everything(tap: InProcess) -> None:
+    customer, card = await customer_with_card(tap)
+    await tap.post("refunds", payment_intent=(await paid(tap, customer=customer, payment_method=card))["id"], amount="500")
+    held = await intent(tap, payment_method="pm_card_visa", confirm="true", capture_method="manual")
+    await tap.post(f"payment_intents/{held['id']}/capture", amount_to_capture="700", final_capture="false")
+    await tap.post(f"payment_intents/{(await paid(tap, capture_method='manual'))['id']}/cancel")
+    await tap.post("payment_intents", amount="2000", currency="usd", payment_method="pm_card_chargeDeclined", confirm="true")
+    failing = await paid(tap, payment_method="pm_card_refundFail")
+    await tap.post("refunds", payment_intent=failing["id"], amount="300")
+    tap.clock.time += 60
+    assert await tap.copies[0].sweeper.book_failed_refunds() == 1
+
+
+async def without_bounds(connection: Connection) -> None:
+    """Switch off what keeps a fault from coming to be: here it is about what finds it."""
+    constraints = await connection.fetch(
+        "SELECT conrelid::regclass::text AS table, conname AS name FROM pg_constraint"
+        " WHERE contype = 'c' AND connamespace IN ('payments'::regnamespace, 'ledger'::regnamespace)"
+    )
+    for constraint in constraints:
+        await connection.execute(f"ALTER TABLE {constraint['table']} DROP CONSTRAINT {constraint['name']}")
+    await connection.execute("SET session_replication_role = replica")
+
+
+def test_each_check_is_tried() -> None:
+    assert FAULTS.keys() == CHECKS.keys()
+
+
+async def test_each_check_finds_what_it_looks_for(tap: InProcess, connection: Connection) -> None:
+    await some_of_everything(tap)
+    assert await find_faults(connection) == []
+    await without_bounds(connection)
+    missed: list[str] = []
+    for check, faults in FAULTS.items():
+        for what, statement in faults.items():
+            await connection.execute("BEGIN")
+            assert not (await connection.execute(statement)).endswith(" 0"), f"{what}: nothing was planted"
+            if not await connection.fetch(books._SQL[check]):
+                missed.append(f"{check}: {what}")
+            await connection.execute("ROLLBACK")
+    assert "\n".join(missed) == ""
+    assert await find_faults(connection) == []
