@@ -1,29 +1,50 @@
 """The data directory of a local run: database, secrets, logs, and what is running."""
 
-import contextlib
 import fcntl
 import os
 import secrets
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec import json as msgjson
+
+from payments.cli.private_files import make_private_directory, tighten, write_private
+from payments.cli.typed import typed
+
+_Kept = TypeVar("_Kept", bound=Struct)
+_Key = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+_ENTRIES = {"envelope.key", "gateway", "lock", "logs", "postgres", "run.json", "secrets.json"}
+"""What a data directory may hold before it has an envelope key, since a run was stopped while it made it."""
 
 
 class UsageError(Exception):
     """Something that the user can mend; the message says how, in one line."""
 
 
+class Login(Struct, kw_only=True, frozen=True):
+    """A login of the database's."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Login({self.user}, …)"
+
+
 class Secrets(Struct, kw_only=True):
     """The secrets of a local run, kept in a file that only its owner may read."""
 
-    api_key_pepper: str
+    api_key_pepper: _Key
     internal_api_key: str
     secret_key: str = ""
     publishable_key: str = ""
+    database_password: str = ""
+    """Of the embedded server's owner."""
+    logins: dict[str, Login] = {}
+    """What each service logs in to the database with."""
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -46,6 +67,8 @@ class Run(Struct, kw_only=True):
     postgres: RunningProcess
     gateway: RunningProcess
     services: dict[str, RunningProcess]
+    root_certificate: str | None = None
+    """What a client has to trust, with HTTPS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +93,11 @@ class DataDirectory:
         return self.path / "envelope.key"
 
     @property
+    def gateway(self) -> Path:
+        """What the front door keeps."""
+        return self.path / "gateway"
+
+    @property
     def _secrets(self) -> Path:
         return self.path / "secrets.json"
 
@@ -82,61 +110,89 @@ class DataDirectory:
         return self.path / "run.json"
 
     def create(self) -> None:
-        """Make the directory with its secrets, unless it is there."""
+        """Make the directory with its secrets, unless it is there; raises `UsageError` where it can't be, or is somebody else's."""
         try:
-            self.logs.mkdir(parents=True, exist_ok=True)
+            make_private_directory(self.path)
+            self._check_ours()
+            make_private_directory(self.logs)
+            if not self.envelope_key.exists():
+                write_private(self.envelope_key, secrets.token_hex(32).encode())
+            if not self._secrets.exists():
+                self.save_secrets(Secrets(api_key_pepper=secrets.token_hex(32), internal_api_key=secrets.token_urlsafe(32)))
         except OSError as failure:
             raise UsageError(
                 f"Can't write to the data directory {self.path}: {failure.strerror}. Choose another with --data-dir."
             ) from None
-        if not self.envelope_key.exists():
-            _write_private(self.envelope_key, secrets.token_hex(32).encode())
-        if not self._secrets.exists():
-            self.save_secrets(Secrets(api_key_pepper=secrets.token_hex(32), internal_api_key=secrets.token_urlsafe(32)))
+
+    def _check_ours(self) -> None:
+        """Before anything is put in, and before anybody's rights are taken away."""
+        if os.geteuid() not in {0, self.path.stat().st_uid}:
+            raise UsageError(f"The directory {self.path} belongs to another user. Choose another with --data-dir.")
+        found = {path.name for path in self.path.iterdir()}
+        unfinished = tuple(f".{name}." for name in _ENTRIES)  # as `write_private` calls a file until it is whole
+        if self.envelope_key.name not in found and any(name not in _ENTRIES and not name.startswith(unfinished) for name in found):
+            raise UsageError(f"The directory {self.path} has other files than Tap's. Choose another with --data-dir.")
+
+    def tighten(self) -> None:
+        """Take all rights of others, who may have had some; for who has the lock, since a server may be running."""
+        try:
+            tighten(self.path, self.logs)
+        except OSError as failure:
+            raise UsageError(f"Can't take others' rights from {failure.filename}: {failure.strerror}.") from None
 
     def lock(self) -> int:
         """Take the directory for this process as long as it lives; raises `UsageError` when another has it."""
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as failure:
+            raise UsageError(
+                f"Can't write to the data directory {self.path}: {failure.strerror}. Choose another with --data-dir."
+            ) from None
         while not _flock(descriptor, fcntl.LOCK_EX):
             if not _flock(descriptor, fcntl.LOCK_SH):
                 os.close(descriptor)
-                raise UsageError(f"Tap runs in {self.path} already. Stop it with: tap down --data-dir {self.path}")
+                raise UsageError(f"Tap runs in {self.path} already. Stop it with: {self.command('down')}")
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # somebody is only asking, and will be gone in a moment
             time.sleep(0.01)
         return descriptor
 
     def is_locked(self) -> bool:
-        """Tell whether a run has the directory."""
+        """Tell whether a run has the directory; raises `UsageError` when we may not know."""
         try:
             descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as failure:
+            raise UsageError(f"Can't read the data directory {self.path}: {failure.strerror}.") from None
         try:
             return not _flock(descriptor, fcntl.LOCK_SH)  # shared: who asks keeps nobody else from asking
         finally:
             os.close(descriptor)
 
     def secrets(self) -> Secrets:
-        """Read the secrets."""
-        return msgjson.decode(self._secrets.read_bytes(), type=Secrets)
+        """Read the secrets; raises `UsageError` when they can't be read, or aren't any."""
+        return _decode(self._secrets, Secrets)
 
     def save_secrets(self, kept: Secrets) -> None:
         """Write the secrets."""
-        _write_private(self._secrets, msgjson.encode(kept))
+        write_private(self._secrets, msgjson.encode(kept))
 
     def run(self) -> Run:
         """Return what is running; raises `UsageError` when nothing is."""
-        if self.is_locked():
-            with contextlib.suppress(FileNotFoundError):
-                return msgjson.decode(self._run.read_bytes(), type=Run)
-        raise UsageError(f"Tap isn't running in {self.path}. Start it with: tap up --data-dir {self.path}")
+        if self.is_locked() and self._run.exists():
+            return _decode(self._run, Run)
+        raise UsageError(f"Tap isn't running in {self.path}. Start it with: {self.command('up')}")
+
+    def command(self, *arguments: object) -> str:
+        """Return a `tap` command about this directory, as it is typed."""
+        return typed(*arguments, "--data-dir", self.path)
 
     def save_run(self, run: Run | None) -> None:
         """Write what is running, or that nothing is."""
         if run is None:
             self._run.unlink(missing_ok=True)
         else:
-            _write_private(self._run, msgjson.format(msgjson.encode(run), indent=2))
+            write_private(self._run, msgjson.format(msgjson.encode(run), indent=2))
 
 
 def _flock(descriptor: int, kind: int) -> bool:
@@ -148,9 +204,11 @@ def _flock(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    """Replace a file at once, readable by its owner only."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    Path(name).replace(path)
+def _decode(path: Path, kind: type[_Kept]) -> _Kept:
+    """Read a file of ours. What it holds is never told."""
+    try:
+        return msgjson.decode(path.read_bytes(), type=kind)
+    except OSError as failure:
+        raise UsageError(f"Can't read {path}: {failure.strerror}.") from None
+    except ValueError:  # of JSON, of UTF-8 and of types
+        raise UsageError(f"{path} is damaged: restore it from a copy, or choose another directory with --data-dir.") from None

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from payments.cli.data_directory import DataDirectory, UsageError
+from payments.cli.front_door import client_context
 from payments.domain.money import format_amount
 from payments.storage.books import account_balances
 from payments.storage.database import Row, connect
@@ -43,8 +44,11 @@ class _Received:
 class _Shop:
     """Makes payments; each kind returns the intent and what became of it."""
 
-    def __init__(self, client: stripe.StripeClient) -> None:
+    def __init__(self, client: stripe.StripeClient, root_certificate: str | None) -> None:
         self._client = client
+        # Of the challenge page, which is behind the same front door.
+        trusted = [] if root_certificate is None else [urllib.request.HTTPSHandler(context=client_context(root_certificate))]
+        self._browser = urllib.request.build_opener(_StayHere, *trusted)
         self.kinds: tuple[Callable[[int], tuple[str, str]], ...] = (
             self._approved,
             self._declined,
@@ -87,9 +91,8 @@ class _Shop:
     def _authenticated(self, amount: int) -> tuple[str, str]:
         intent = self._create(amount, "pm_card_threeDSecure2Required", return_url="http://127.0.0.1/done")
         action: Any = intent.next_action
-        request = urllib.request.Request(action.redirect_to_url.url, b"action=complete")  # noqa: S310 - our own gateway's URL
-        opener = urllib.request.build_opener(_StayHere)
-        opener.open(request).close()
+        request = urllib.request.Request(action.redirect_to_url.url, b"action=complete")  # noqa: S310 - our own front door's URL
+        self._browser.open(request).close()
         return intent.id, "approved with 3-D Secure"
 
     def _captured_later(self, amount: int) -> tuple[str, str]:
@@ -116,22 +119,24 @@ class _StayHere(urllib.request.HTTPRedirectHandler):
 def run_demo(console: Console, directory: DataDirectory, payments: int) -> None:
     """Make payments, wait for their webhooks, and show what came of it."""
     run, secrets = directory.run(), directory.secrets()
+    if run.root_certificate is not None:
+        stripe.ca_bundle_path = run.root_certificate
     client = stripe.StripeClient(secrets.secret_key, base_addresses={"api": run.base_url}, max_network_retries=2)
     with _receiver() as received:
         endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["*"], "description": "tap demo"})
         received.secret = str(endpoint.secret)
         try:
             started = time.monotonic()
-            outcomes, intents = _pay_all(console, _Shop(client), payments)
+            outcomes, intents = _pay_all(console, _Shop(client, run.root_certificate), payments)
             seconds = time.monotonic() - started
             _wait_for_webhooks(console, received, intents)
         finally:
             client.v1.webhook_endpoints.delete(endpoint.id)
     balances, fees = asyncio.run(_books(run.database_url))
     _show(console, outcomes, received, balances)
-    console.print(
+    print(
         f"{payments} payments in {seconds:.1f} s ({payments / seconds:.0f}/s through the SDK on {_WORKERS} threads). "
-        f"Fees earned in all: {format_amount(fees, 'usd')}. Prove the books: tap verify --data-dir {directory.path}"
+        f"Fees earned in all: {format_amount(fees, 'usd')}. Prove the books: {directory.command('verify')}"
     )
     if received.refused or not intents <= received.payment_intents:
         missing = len(intents - received.payment_intents)

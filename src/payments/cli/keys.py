@@ -64,7 +64,7 @@ async def revoke(console: Console, directory: DataDirectory, key_id: str) -> Non
     async with connect(directory.run().database_url) as connection:
         try:
             await revoke_key(connection, key_id)
-        except UnknownKeyError as mistake:
-            raise UsageError(str(mistake)) from None
+        except UnknownKeyError:
+            raise UsageError(f"There is no key {key_id}. See: {directory.command('keys', 'list')}") from None
     await asyncio.sleep(REMEMBERED_SECONDS)
     console.print(f"Key {key_id} is revoked.")

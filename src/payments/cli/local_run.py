@@ -2,9 +2,8 @@
 
 import asyncio
 import os
-import random
+import secrets
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,22 +11,22 @@ from pathlib import Path
 
 import aiohttp
 import asyncpg
-import msgspec
+import psycopg
 
-from payments.cli.data_directory import DataDirectory, Run, RunningProcess, UsageError
+from payments.cli.data_directory import DataDirectory, Login, Run, RunningProcess, UsageError
+from payments.cli.front_door import FrontDoor, client_context
+from payments.cli.ports import LOOPBACK, check_port, free_ports
 from payments.cli.postgres import EmbeddedPostgres
 from payments.cli.supervisor import Program, Supervisor
 from payments.domain.principal import KeyKind
 from payments.runtime.topology import HEALTH_PATH, SERVICES, Service
 from payments.storage.database import Queries, connect
 from payments.storage.keys import create_key, create_merchant, list_keys
+from payments.storage.logins import ServiceLogin, login_url, provide_logins
 from payments.storage.migrate import DatabaseNewerError, migrate
 
-LOOPBACK = "127.0.0.1"
 _GATEWAY = "gateway"
 _DATABASE = "tap"
-_PORTS = range(20_000, 32_000)
-"""Below what the kernel hands out for outgoing connections, so that nothing takes a port between choosing and binding it."""
 _TUNABLE = ("TAP_ATTEMPT_LEASE_SECONDS", "TAP_ACQUIRER_TIMEOUT_SECONDS")
 """Settings of the services that the environment of `tap up` may change."""
 _START_SECONDS_MAX = 60.0
@@ -42,10 +41,13 @@ class LocalRun:
     port: int
     external_database_url: str | None = None
     """A server of the user's own, instead of the embedded one."""
+    https: bool = False
+    """Whether the front door speaks HTTPS, by an authority of this directory's own."""
     _supervisor: Supervisor = field(init=False)
     _postgres: EmbeddedPostgres | None = field(init=False, default=None)
     _urls: dict[Service, str] = field(init=False, default_factory=dict[Service, str])
     _database_url: str = field(init=False, default="")
+    _logins: dict[Service, ServiceLogin] = field(init=False, default_factory=dict[Service, ServiceLogin])
     _ready: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -53,9 +55,10 @@ class LocalRun:
 
     async def run(self, on_ready: Callable[[Run], None]) -> None:
         """Start everything, call `on_ready`, and stop everything at SIGINT or SIGTERM; raises `UsageError` when it can't start."""
-        _check_port_free(self.port)
+        check_port(self.port, self.directory)
         self.directory.create()
         lock = self.directory.lock()
+        self.directory.tighten()
         self.directory.save_run(None)  # a run that was killed left what it was
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -80,13 +83,19 @@ class LocalRun:
         await self._start_database()
         try:
             await asyncio.to_thread(migrate, self._database_url)
+            await self._provide_logins()
         except DatabaseNewerError as failure:
             raise UsageError(str(failure)) from None
+        except psycopg.errors.InsufficientPrivilege as refusal:
+            raise UsageError(
+                f"The user of TAP_DATABASE_URL needs rights to make schemas and roles in that database ({_reason(refusal)})."
+            ) from None
         await self._provide_sandbox()
         self._start_services()
         await asyncio.gather(*(_until_healthy(url, self._log(service)) for service, url in self._urls.items()))
-        self._supervisor.start(self._gateway_program())
-        await _until_healthy(self._base_url, self._log(_GATEWAY))
+        self._supervisor.start(self._front_door.program(self._log(_GATEWAY)))
+        root_certificate = self._front_door.root_certificate
+        await _until(lambda: is_healthy(self._front_door.url, root_certificate), _GATEWAY, self._log(_GATEWAY))
 
     async def _stop(self) -> None:
         await self._supervisor.stop(_GATEWAY)
@@ -99,9 +108,13 @@ class LocalRun:
     async def _start_database(self) -> None:
         if self.external_database_url is not None:
             self._database_url = self.external_database_url
-            await _check_database(self._database_url)
+            await _check_database(self._database_url, "The database that TAP_DATABASE_URL names can't be reached")
             return
-        self._postgres = EmbeddedPostgres(self.directory.postgres)
+        kept = self.directory.secrets()
+        if not kept.database_password:
+            kept.database_password = secrets.token_urlsafe(24)
+            self.directory.save_secrets(kept)
+        self._postgres = EmbeddedPostgres(self.directory.postgres, password=kept.database_password)
         await asyncio.to_thread(self._postgres.prepare)
         self._database_url = self._postgres.url(_DATABASE)
         log = self._log("postgres")
@@ -122,73 +135,95 @@ class LocalRun:
             return False
         return True
 
+    async def _provide_logins(self) -> None:
+        """Give each service a login of its own, whose name no other directory's has: servers may be shared."""
+        kept = self.directory.secrets()
+        missing = [service for service in SERVICES if service not in kept.logins]
+        if missing:
+            suffix = secrets.token_hex(4)
+            new = {
+                service: Login(user=f"{SERVICES[service].database_role}_{suffix}", password=secrets.token_urlsafe(24))
+                for service in missing
+            }
+            kept.logins = {**kept.logins, **new}
+            self.directory.save_secrets(kept)
+        self._logins = {
+            service: ServiceLogin(kept.logins[service].user, kept.logins[service].password, spec.database_role)
+            for service, spec in SERVICES.items()
+        }
+        await asyncio.to_thread(provide_logins, self._database_url, self._logins.values())
+        if self.external_database_url is not None:
+            for login in self._logins.values():
+                await _check_database(
+                    login_url(self._database_url, login),
+                    f"The database doesn't let {login.user} in, which is a service's login with a password",
+                )
+
     async def _provide_sandbox(self) -> None:
         """Make a test merchant with keys on first start; the keys stay readable in the directory's secrets."""
-        secrets = self.directory.secrets()
+        kept = self.directory.secrets()
         async with connect(self._database_url) as connection, connection.transaction():
-            if secrets.secret_key and await _has_keys(connection):
+            if kept.secret_key and await _has_keys(connection):
                 return
             merchant = await create_merchant(connection, "Sandbox")
-            pepper = bytes.fromhex(secrets.api_key_pepper)
+            pepper = bytes.fromhex(kept.api_key_pepper)
             secret = await create_key(connection, merchant, livemode=False, kind=KeyKind.SECRET, pepper=pepper)
             publishable = await create_key(connection, merchant, livemode=False, kind=KeyKind.PUBLISHABLE, pepper=pepper)
-            secrets.secret_key, secrets.publishable_key = secret.plaintext, publishable.plaintext
-            self.directory.save_secrets(secrets)
+            kept.secret_key, kept.publishable_key = secret.plaintext, publishable.plaintext
+            self.directory.save_secrets(kept)
 
     def _start_services(self) -> None:
-        self._urls = {service: f"http://{LOOPBACK}:{port}" for service, port in zip(SERVICES, _free_ports(len(SERVICES)), strict=True)}
-        secrets = self.directory.secrets()
+        self._urls = {service: f"http://{LOOPBACK}:{port}" for service, port in zip(SERVICES, free_ports(len(SERVICES)), strict=True)}
+        kept = self.directory.secrets()
         shared = {
-            "TAP_DATABASE_URL": self._database_url,
             "TAP_HOST": LOOPBACK,
-            "TAP_PUBLIC_URL": self._base_url,
+            "TAP_PUBLIC_URL": self._front_door.url,
             "TAP_TRANSACTION_PROCESSOR_URL": self._urls[Service.TRANSACTION_PROCESSOR],
-            "TAP_API_KEY_PEPPER": secrets.api_key_pepper,
-            "TAP_INTERNAL_API_KEY": secrets.internal_api_key,
+            "TAP_API_KEY_PEPPER": kept.api_key_pepper,
+            "TAP_INTERNAL_API_KEY": kept.internal_api_key,
             "TAP_ENVELOPE_KEY_FILE": str(self.directory.envelope_key.resolve()),
             "TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true",
             **{name: os.environ[name] for name in _TUNABLE if name in os.environ},
         }
         for service, spec in SERVICES.items():
             environment = _plain_environment() | shared
-            environment |= {"TAP_DATABASE_ROLE": spec.database_role, "TAP_PORT": self._urls[service].rsplit(":", 1)[1]}
+            environment |= {
+                "TAP_DATABASE_URL": login_url(self._database_url, self._logins[service]),
+                "TAP_PORT": self._urls[service].rsplit(":", 1)[1],
+            }
             self._supervisor.start(Program(service, [sys.executable, "-m", spec.module], self._log(service), environment))
 
-    def _gateway_program(self) -> Program:
-        environment = _plain_environment() | {
-            "TAP_HOST": LOOPBACK,
-            "TAP_PORT": str(self.port),
-            "TAP_GATEWAY_UPSTREAMS": msgspec.json.encode(self._urls).decode(),
-        }
-        return Program(_GATEWAY, [sys.executable, "-m", "payments.cli.gateway"], self._log(_GATEWAY), environment)
-
     @property
-    def _base_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+    def _front_door(self) -> FrontDoor:
+        return FrontDoor(host=LOOPBACK, port=self.port, upstreams=self._urls, directory=self.directory.gateway.resolve(), https=self.https)
 
     def _log(self, name: str) -> Path:
         return self.directory.logs / f"{name}.log"
 
     def _save(self) -> None:
+        door = self._front_door
         self.directory.save_run(
             Run(
                 supervisor_pid=os.getpid(),
                 ready=self._ready,
-                base_url=self._base_url,
+                base_url=door.url,
                 database_url=self._database_url,
                 postgres=RunningProcess(pid=self._supervisor.pid("postgres")),
-                gateway=RunningProcess(pid=self._supervisor.pid(_GATEWAY), url=self._base_url),
+                gateway=RunningProcess(pid=self._supervisor.pid(_GATEWAY), url=door.url),
                 services={service: RunningProcess(pid=self._supervisor.pid(service), url=url) for service, url in self._urls.items()},
+                root_certificate=None if door.root_certificate is None else str(door.root_certificate),
             )
         )
 
 
-async def is_healthy(url: str) -> bool:
+async def is_healthy(url: str, root_certificate: str | Path | None = None) -> bool:
     """Tell whether a service answers that it can work."""
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session, session.get(url + HEALTH_PATH) as response:
+        trusted = True if root_certificate is None else client_context(root_certificate)
+        timeout, connector = aiohttp.ClientTimeout(total=3), aiohttp.TCPConnector(ssl=trusted)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session, session.get(url + HEALTH_PATH) as response:
             return response.status == 200
-    except (aiohttp.ClientError, TimeoutError):
+    except (aiohttp.ClientError, OSError):  # a timeout is one of the latter, and so is a certificate that isn't there yet
         return False
 
 
@@ -205,42 +240,20 @@ async def _until(condition: Callable[[], Awaitable[bool]], name: str, log: Path)
         raise UsageError(f"{name} doesn't start: see {log}") from None
 
 
-async def _check_database(url: str) -> None:
+async def _check_database(url: str, complaint: str) -> None:
     try:
         async with connect(url):
             pass
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as failure:
-        reason = str(failure).split("\n", maxsplit=1)[0] or type(failure).__name__
-        raise UsageError(
-            f"The database that TAP_DATABASE_URL names can't be reached ({reason}). Start it, or unset TAP_DATABASE_URL."
-        ) from None
+        raise UsageError(f"{complaint} ({_reason(failure)}). Mend that, or unset TAP_DATABASE_URL.") from None
+
+
+def _reason(failure: Exception) -> str:
+    return str(failure).split("\n", maxsplit=1)[0] or type(failure).__name__
 
 
 async def _has_keys(connection: Queries) -> bool:
     return bool(await list_keys(connection))
-
-
-def _check_port_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError):
-            raise UsageError(f"Port {port} is busy. Choose another: tap up --port {port + 1 if port < 65_535 else 8080}") from None
-
-
-def _free_ports(count: int) -> list[int]:
-    chosen: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        chosen.append(port)
-        if len(chosen) == count:
-            return chosen
-    raise UsageError("No free port between 20000 and 32000.")
 
 
 def _plain_environment() -> dict[str, str]:

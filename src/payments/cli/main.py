@@ -12,9 +12,10 @@ from typing import Annotated
 import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from payments.cli.data_directory import DataDirectory, Run, UsageError
+from payments.cli.private_files import open_private
+from payments.cli.typed import same_program
 from payments.runtime.topology import Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
@@ -40,11 +41,12 @@ def up(
     port: Annotated[int, typer.Option(help="The port of the front door, on 127.0.0.1.", min=1, max=65_535)] = 8080,
     data_dir: DataDir = _DEFAULT,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is healthy, and leave it running.")] = False,
+    https: Annotated[bool, typer.Option("--https", help="By a certificate authority of the data directory's own.")] = False,
 ) -> None:
-    """Run the whole system here: PostgreSQL, the three services, and a gateway on one port."""
+    """Run the whole system here: PostgreSQL, the three services, and a front door on one port."""
     directory = DataDirectory(data_dir)
     if detach:
-        _up_detached(directory, port)
+        _up_detached(directory, port, https=https)
         return
     from payments.cli.local_run import LocalRun
 
@@ -55,16 +57,16 @@ def up(
             _welcome(directory, run)
             console.print("Ctrl-C stops everything; the data stays.")
 
-        run = LocalRun(directory, port, os.environ.get("TAP_DATABASE_URL"))
+        run = LocalRun(directory, port, os.environ.get("TAP_DATABASE_URL"), https)
         asyncio.run(run.run(ready))
 
 
-def _up_detached(directory: DataDirectory, port: int) -> None:
+def _up_detached(directory: DataDirectory, port: int, *, https: bool) -> None:
     directory.create()
     os.close(directory.lock())  # raises when Tap runs already, before the log of that run is overwritten
     log = directory.logs / "tap.log"
-    with log.open("wb") as output:
-        command = [sys.executable, "-m", "payments.cli", "up", "--port", str(port), "--data-dir", str(directory.path)]
+    with open_private(log, append=False) as output:
+        command = [*same_program(), "up", "--port", str(port), "--data-dir", str(directory.path), *(["--https"] if https else [])]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
     deadline = time.monotonic() + _DETACH_SECONDS_MAX
     while time.monotonic() < deadline:
@@ -77,7 +79,7 @@ def _up_detached(directory: DataDirectory, port: int) -> None:
             run = None
         if run is not None and run.supervisor_pid == process.pid and run.ready:
             _welcome(directory, run)
-            console.print(f"Stop it with: tap down --data-dir {directory.path}")
+            print(f"Stop it with: {directory.command('down')}")
             return
         time.sleep(0.05)
     process.terminate()
@@ -86,14 +88,18 @@ def _up_detached(directory: DataDirectory, port: int) -> None:
 
 def _welcome(directory: DataDirectory, run: Run) -> None:
     secrets = directory.secrets()
-    table = Table.grid(padding=(0, 2))
-    table.add_row("API", run.base_url)
-    table.add_row("Secret key", secrets.secret_key)
-    table.add_row("Publishable key", secrets.publishable_key)
-    table.add_row("Logs", str(directory.logs))
-    table.add_row("Try", f"tap demo --data-dir {directory.path}")
+    shown = {
+        "API": run.base_url,
+        "Secret key": secrets.secret_key,
+        "Publishable key": secrets.publishable_key,
+        "Trust": run.root_certificate,
+        "Logs": directory.logs,
+        "Try": directory.command("demo"),
+    }
     console.print("[bold]Tap is up.[/bold]")
-    console.print(table)
+    for name, value in shown.items():
+        if value is not None:
+            print(f"{name:<17}{value}")  # as it is: to be copied whole, and whatever it holds
 
 
 @app.command()

@@ -17,6 +17,7 @@ async def read_status(directory: DataDirectory) -> dict[str, Any]:
     healthy = await asyncio.gather(*(is_healthy(process.url or "") for process in run.services.values()))
     return {
         "base_url": run.base_url,
+        "root_certificate": run.root_certificate,
         "secret_key": secrets.secret_key,
         "publishable_key": secrets.publishable_key,
         "database_url": run.database_url,
@@ -33,10 +34,16 @@ def show_status(console: Console, status: dict[str, Any], *, as_json: bool) -> N
     if as_json:
         print(json.dumps(status, indent=2))
         return
-    console.print(f"API              {status['base_url']}")
-    console.print(f"Secret key       {status['secret_key']}")
-    console.print(f"Publishable key  {status['publishable_key']}")
-    console.print(f"Database         {status['database_url']}")
+    shown = {
+        "API": status["base_url"],
+        "Trust": status["root_certificate"],
+        "Secret key": status["secret_key"],
+        "Publishable key": status["publishable_key"],
+        "Database": status["database_url"],
+    }
+    for name, value in shown.items():
+        if value is not None:
+            print(f"{name:<17}{value}")
     table = Table("process", "pid", "url", "health")
     table.add_row("postgres", str(status["postgres"]["pid"] or "external"), "", "")
     for name, service in status["services"].items():

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from payments.cli.private_files import open_private
+
 _BACK_OFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _STABLE_SECONDS = 10.0
 """A process that ran this long starts with the shortest back-off again."""
@@ -96,7 +98,7 @@ class Supervisor:
 
 async def _start(program: Program) -> asyncio.subprocess.Process:
     uid, gid = program.user or (-1, -1)
-    with program.log.open("ab") as log:
+    with open_private(program.log, append=True) as log:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
