@@ -38,6 +38,13 @@ _DRAIN_SECONDS = 30
 _HEAP_BYTES_MAX = 32 * 1024 * 1024
 """Where Go's collector works harder; not a bound."""
 
+_DROPPED_FIELDS = ["Connection", "Upgrade", "Expect", "X-Idempotency-Key"]
+"""The services speak HTTP/1.1, and nothing that is upgraded to; whether a body is welcome is settled between the client and Caddy; the last one is no
+field of Stripe's, and has Go send a request again."""
+_REPEATABLE = {"header": {"Idempotency-Key": ["*"]}, "vars_regexp": {"{http.request.header.Content-Length}": {"pattern": "^0*$"}}}
+"""Go sends a request again when a connection that it kept ends before an answer, if it has no body to lose and is a GET or has a key; a connection of its
+own isn't one that was kept. Source: `Request.isReplayable` of Go's net/http."""
+
 _TARGET = r"""^(?:https?://[^/?#]*)?(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/\[\]-]|%[0-9A-Fa-f]{2})*)?(?:\?.*)?$"""
 """A request target whose path needs no mending: Go escapes a path anew as soon as one character of it should have been, and an encoded slash is lost then.
 Source: RFC 9112, section 3.2; `URL.EscapedPath` of Go's net/url."""
@@ -130,23 +137,33 @@ class FrontDoor:
         }
 
     def _route(self, service: Service, path_patterns: Sequence[str]) -> dict[str, Any]:
-        proxy = {
-            "handler": "reverse_proxy",
-            "upstreams": [{"dial": self.upstreams[service].partition("://")[2]}],
-            # The services speak HTTP/1.1 and nothing that is upgraded to; whether a body is welcome is settled between the client and Caddy.
-            "headers": {"request": {"delete": ["Connection", "Upgrade", "Expect"]}},
-            "transport": {
-                "protocol": "http",
-                "versions": ["1.1"],
-                "compression": False,
-                "dial_timeout": "5s",
-                "response_header_timeout": f"{_UPSTREAM_SECONDS_MAX}s",
-                "keep_alive": {"idle_timeout": f"{_UPSTREAM_IDLE_SECONDS}s", "max_idle_conns_per_host": _UPSTREAM_CONNECTIONS_KEPT},
-            },
-        }
-        route = {"handle": [{"handler": "request_body", "max_size": BODY_BYTES_MAX}, proxy], "terminal": True}
+        address = self.upstreams[service].partition("://")[2]
+        once = {"match": [_REPEATABLE], "handle": [_proxy(address, kept=False)], "terminal": True}
+        handlers = [
+            {"handler": "request_body", "max_size": BODY_BYTES_MAX},
+            {"handler": "subroute", "routes": [once, {"handle": [_proxy(address, kept=True)]}]},
+        ]
+        route = {"handle": handlers, "terminal": True}
         # What is compared is what is passed on: Go makes both of the same path.
         return {"match": [_where("{http.request.uri}", path_expression(path_patterns))], **route} if path_patterns else route
+
+
+def _proxy(address: str, *, kept: bool) -> dict[str, Any]:
+    """Pass a request on, over a connection that is kept for others or over one of its own."""
+    keep_alive = {"idle_timeout": f"{_UPSTREAM_IDLE_SECONDS}s", "max_idle_conns_per_host": _UPSTREAM_CONNECTIONS_KEPT}
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": address}],
+        "headers": {"request": {"delete": _DROPPED_FIELDS}},
+        "transport": {
+            "protocol": "http",
+            "versions": ["1.1"],
+            "compression": False,
+            "dial_timeout": "5s",
+            "response_header_timeout": f"{_UPSTREAM_SECONDS_MAX}s",
+            "keep_alive": keep_alive if kept else {"enabled": False},
+        },
+    }
 
 
 def path_expression(path_patterns: Sequence[str]) -> str:
