@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from payments.cli import postgres
 from payments.cli.postgres import EmbeddedPostgres
@@ -37,7 +37,7 @@ def test_every_driver_finds_the_server_wherever_it_is(tmp_path: Path, name: str,
     server = EmbeddedPostgres(tmp_path / name, password=password)
     url = server.url("tap")
     (host,) = parse_qs(urlsplit(url).query)["host"]  # as asyncpg and yoyo read it
-    parsed = psycopg.conninfo.conninfo_to_dict(url)
+    parsed = conninfo_to_dict(url)
     assert parsed["host"] == host == str(server._socket_directory)
     assert (parsed["dbname"], parsed["user"], parsed.get("password")) == ("tap", "postgres", password)
     assert "," not in host

@@ -71,6 +71,7 @@ class EmbeddedPostgres:
     def prepare(self) -> None:
         """Make the data directory unless it is there. Takes some seconds the first time. Raises `UsageError`."""
         make_private_directory(self._directory)
+        self._directory.chmod(0o700)
         if os.geteuid() == 0:
             self._user = _server_user()
             # As pip unpacked them with root's umask.
