@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import psycopg
 import pytest
 import stripe
 
-from payments.runtime.topology import SERVICES
+from payments.runtime.topology import SERVICES, Service
 from tests.support.running_tap import RunningTap, free_port, run_tap, running_tap
 from tests.support.waiting import wait_until
 
@@ -44,7 +45,7 @@ def processes_of(data_dir: Path) -> list[psutil.Process]:
 
 def test_status_tells_programs_everything(tap: RunningTap) -> None:
     status = tap.status()
-    assert status.keys() == {"base_url", "secret_key", "publishable_key", "database_url", "postgres", "services"}
+    assert status.keys() == {"base_url", "root_certificate", "secret_key", "publishable_key", "database_url", "postgres", "services"}
     assert status["services"].keys() == set(SERVICES)
     for service in status["services"].values():
         assert service["healthy"]
@@ -55,14 +56,89 @@ def test_status_tells_programs_everything(tap: RunningTap) -> None:
     assert "sk_test_" in tap.tap("status").stdout
 
 
-def test_secrets_are_readable_by_their_owner_only(tap: RunningTap) -> None:
-    secret_key = tap.status()["secret_key"]
-    for path in tap.data_dir.iterdir():
-        if path.is_file() and path.name != "lock":
-            assert path.stat().st_mode & 0o077 == 0, path
+def test_nobody_else_reads_what_a_run_keeps(tap: RunningTap) -> None:
+    secrets = json.loads((tap.data_dir / "secrets.json").read_text())
+    passwords = [secrets["database_password"], *(login["password"] for login in secrets["logins"].values())]
+    reached = 0o710 if os.geteuid() == 0 else 0o700  # by the user that PostgreSQL runs as instead of root
+    for path in [tap.data_dir, *tap.data_dir.rglob("*")]:
+        assert path.stat().st_mode & 0o777 & ~(reached if path.is_dir() else 0o600) == 0 or path.is_socket(), path
     for log in (tap.data_dir / "logs").glob("*.log"):
+        content = log.read_text(errors="replace")
+        assert not any(password in content for password in passwords), log
         if log.name != "tap.log":
-            assert secret_key not in log.read_text(errors="replace"), log
+            assert secrets["secret_key"] not in content, log
+    for process in processes_of(tap.data_dir):
+        assert not any(secret in " ".join(process.cmdline()) for secret in [*passwords, secrets["secret_key"]])
+
+
+def test_each_service_logs_in_as_itself_and_nobody_gets_in_without_a_password(tap: RunningTap) -> None:
+    status = tap.status()
+    owner = status["database_url"]
+    with psycopg.connect(owner) as connection:
+        sessions = connection.execute(
+            "SELECT DISTINCT application_name, usename FROM pg_stat_activity WHERE application_name = ANY (%s)", ([*SERVICES],)
+        ).fetchall()
+    assert {name for name, _ in sessions} == set(SERVICES)
+    for name, user in sessions:
+        assert user.startswith(f"{SERVICES[Service(name)].database_role}_")
+    for service in status["services"].values():
+        environment = psutil.Process(service["pid"]).environ()
+        assert "postgres:" not in environment["TAP_DATABASE_URL"]
+        assert owner not in environment.values()
+    host = owner.partition("?")[2]
+    for user in ("postgres", *(user for _, user in sessions)):
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(f"postgresql://{user}@/tap?{host}")
+
+
+ODD = """100%25 #1&é?{x} 'q" a\\b"""
+
+
+def test_a_directory_of_any_name_works_with_https(data_dir: Path) -> None:
+    tap = RunningTap(data_dir / ODD, free_port())
+    try:
+        shown = tap.tap("up", "--detach", "--https", "--port", str(tap.port)).stdout
+        status = tap.status()
+        assert status["base_url"] == f"https://127.0.0.1:{tap.port}"
+        assert status["root_certificate"] in shown
+        assert shlex.join(["--data-dir", str(tap.data_dir)]) in shown
+        assert "payment_intent.succeeded" in tap.tap("demo", "--payments", "10").stdout
+        assert "The books are in order" in tap.tap("verify").stdout
+    finally:
+        tap.tap("down", check=False)
+
+
+def test_a_directory_of_an_earlier_version_is_closed_to_others(data_dir: Path) -> None:
+    port = str(free_port())
+    run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir))
+    tap = RunningTap(data_dir, int(port))
+    key = tap.create_key("--new-merchant", "Kept")
+    tap.tap("down")
+    # As it was: whoever reached the socket was let in, and everybody read the logs.
+    secrets = json.loads((data_dir / "secrets.json").read_text())
+    del secrets["database_password"], secrets["logins"]
+    (data_dir / "secrets.json").write_text(json.dumps(secrets))
+    (data_dir / "postgres" / "data" / "pg_hba.conf").write_text("local all all trust\n")
+    for path in (data_dir, data_dir / "logs", data_dir / "postgres", *(data_dir / "logs").iterdir()):
+        path.chmod(0o755)
+    run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir))
+    assert tap.client(key).v1.customers.list().data == []
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(f"postgresql://postgres@/tap?host={data_dir}/postgres/socket")
+    test_nobody_else_reads_what_a_run_keeps(tap)
+
+
+def test_damaged_secrets_are_one_line(data_dir: Path) -> None:
+    (data_dir / "secrets.json").write_text("{")
+    line = one_line("up", "--port", str(free_port()), "--data-dir", str(data_dir))
+    assert "secrets.json is damaged" in line
+    assert "secrets.json is damaged" in one_line("up", "--detach", "--port", str(free_port()), "--data-dir", str(data_dir))
+
+
+def test_a_directory_with_other_files_is_one_line(data_dir: Path) -> None:
+    (data_dir / "thesis.tex").write_text("not ours")
+    for detach in ([], ["--detach"]):
+        assert "other files" in one_line("up", *detach, "--port", str(free_port()), "--data-dir", str(data_dir))
 
 
 def test_the_demo_pays_and_the_books_balance(tap: RunningTap) -> None:
@@ -94,7 +170,7 @@ def test_a_second_run_goes_on_with_all_data(data_dir: Path) -> None:
     tap = RunningTap(data_dir, int(port))
     before = tap.status()
     intent = tap.client().v1.payment_intents.create({"amount": 2000, "currency": "usd"})
-    assert "Stop it with: tap down" in run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir), check=False).stderr
+    assert "Stop it with: " in run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir), check=False).stderr
     tap.tap("down")
     assert processes_of(data_dir) == []
     run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir))
@@ -164,7 +240,9 @@ def test_a_busy_port_is_one_line(data_dir: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         line = one_line("up", "--port", str(port), "--data-dir", str(data_dir))
-    assert re.fullmatch(rf"Port {port} is busy\. Choose another: tap up --port \d+", line)
+    hint = re.fullmatch(rf"Port {port} is busy\. Choose another: (.* -m payments\.cli up --port \d+ --data-dir .*)", line)
+    assert hint is not None
+    assert str(data_dir) in shlex.split(hint[1])
 
 
 def test_an_unreachable_database_is_one_line(data_dir: Path) -> None:

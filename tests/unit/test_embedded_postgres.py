@@ -1,29 +1,49 @@
-"""What the embedded server's package needs of whoever uses it."""
+"""The embedded server's files: where they may be, and what they need of the package's."""
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from payments.cli import postgres
+from payments.cli.postgres import EmbeddedPostgres
 
 
-def test_two_that_prepare_at_once_as_root_make_its_user_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_that_prepare_at_once_as_root_make_its_user_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     users: set[str] = set()
 
-    def get_server(*_: Any, **__: Any) -> Any:
-        if "pgserver" not in users:
+    def ensure_user_exists(name: str) -> Any:
+        if name not in users:
             time.sleep(0.2)
-            assert "pgserver" not in users, "useradd fails: it exists"
-            users.add("pgserver")
-        return SimpleNamespace(system_user=None, ensure_pgdata_inited=lambda: None)
+            assert name not in users, "useradd fails: it exists"
+            users.add(name)
+        return SimpleNamespace(pw_uid=1, pw_gid=2)
 
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(postgres._pgserver, "get_server", get_server)
+    monkeypatch.setattr(postgres._utils, "ensure_user_exists", ensure_user_exists)
     with ThreadPoolExecutor() as pool:
-        for made in [pool.submit(postgres.EmbeddedPostgres(tmp_path / name).prepare) for name in "abc"]:
-            made.result()
+        assert [made.result() for made in [pool.submit(postgres._server_user) for _ in range(3)]] == [(1, 2)] * 3
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "a b", "100%", "%20", "#1", "a&b=c", "a?b", "a:b@c", "é", "a'b", 'a"b', "a\\b", "a+b", "a,b", "[x]", "{x}"]
+)
+@pytest.mark.parametrize("password", [None, "p"])
+def test_every_driver_finds_the_server_wherever_it_is(tmp_path: Path, name: str, password: str | None) -> None:
+    server = EmbeddedPostgres(tmp_path / name, password=password)
+    url = server.url("tap")
+    (host,) = parse_qs(urlsplit(url).query)["host"]  # as asyncpg and yoyo read it
+    parsed = conninfo_to_dict(url)
+    assert parsed["host"] == host == str(server._socket_directory)
+    assert (parsed["dbname"], parsed["user"], parsed.get("password")) == ("tap", "postgres", password)
+    assert "," not in host
+
+
+def test_a_socket_fits_its_address_however_long_the_directory_is(tmp_path: Path) -> None:
+    first, second = (EmbeddedPostgres(tmp_path / ("x" * 200) / name) for name in "ab")
+    assert len(str(first._socket_directory / ".s.PGSQL.5432")) <= 107
+    assert first._socket_directory != second._socket_directory

@@ -144,6 +144,7 @@ class DataDirectory:
         """Take the directory for this process as long as it lives; raises `UsageError` when another has it."""
         try:
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.fchmod(descriptor, 0o600)
         except OSError as failure:
             raise UsageError(
                 f"Can't write to the data directory {self.path}: {failure.strerror}. Choose another with --data-dir."

@@ -71,9 +71,9 @@ class EmbeddedPostgres:
     def prepare(self) -> None:
         """Make the data directory unless it is there. Takes some seconds the first time. Raises `UsageError`."""
         make_private_directory(self._directory)
+        self._directory.chmod(0o700)
         if os.geteuid() == 0:
-            with _one_at_a_time():
-                self._user = _server_user()
+            self._user = _server_user()
             # As pip unpacked them with root's umask.
             for folder in (self.binaries, self.binaries.parent / "lib", self.binaries.parent / "share"):
                 _utils.ensure_folder_permissions(folder, stat.S_IRGRP | stat.S_IROTH | stat.S_IXGRP | stat.S_IXOTH)
@@ -147,7 +147,7 @@ class EmbeddedPostgres:
         settings = [argument for name, value in self._settings.items() for argument in ("-c", f"{name}={value}")]
         return Program(
             name="postgres",
-            command=[str(self.binaries / "postgres"), "-D", str(self._data), "-k", f'"{self._socket_directory}"', *settings],
+            command=[str(self.binaries / "postgres"), "-D", str(self._data), "-k", _quoted(self._socket_directory), *settings],
             log=log,
             environment=_environment(),
             stop_signal=signal.SIGINT,  # "fast": it ends sessions instead of waiting for them
@@ -176,7 +176,8 @@ class EmbeddedPostgres:
 
 def _server_user() -> tuple[int, int]:
     """Make the package's user unless it is there; for root."""
-    entry = _utils.ensure_user_exists(_SYSTEM_USER)
+    with _one_at_a_time():
+        entry = _utils.ensure_user_exists(_SYSTEM_USER)
     return entry.pw_uid, entry.pw_gid
 
 
@@ -193,3 +194,9 @@ def _one_at_a_time() -> Generator[None]:
 
 def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _quoted(directory: Path) -> str:
+    """Return one directory as PostgreSQL reads a list of them."""
+    doubled = str(directory).replace('"', '""')
+    return f'"{doubled}"'
