@@ -152,8 +152,8 @@ async def test_a_login_gets_into_a_database_that_isnt_everybodys(server: Passwor
 
 
 async def test_a_login_hears_notices_and_works_in_a_pool(server: PasswordServer) -> None:
-    wakeup = Wakeup(url(server, Service.NOTIFICATION_SERVICE))
-    listening = asyncio.create_task(wakeup.listen())
+    wakeup = Wakeup(lambda: connect(url(server, Service.NOTIFICATION_SERVICE)))
+    listening = asyncio.create_task(wakeup.listen(lambda: None))
     try:
         async with open_pool(url(server, Service.PAYMENT_API), role=None, name="payment-api") as pool:
             heard = asyncio.create_task(wakeup.wait(120))

@@ -92,10 +92,10 @@ class LocalRun:
             ) from None
         await self._provide_sandbox()
         self._start_services()
+        door = self._front_door
+        self._supervisor.start(door.program(self._log(_GATEWAY)))  # at once: until the services are there it says so
         await asyncio.gather(*(_until_healthy(url, self._log(service)) for service, url in self._urls.items()))
-        self._supervisor.start(self._front_door.program(self._log(_GATEWAY)))
-        root_certificate = self._front_door.root_certificate
-        await _until(lambda: is_healthy(self._front_door.url, root_certificate), _GATEWAY, self._log(_GATEWAY))
+        await _until(lambda: is_healthy(door.url, door.root_certificate), _GATEWAY, self._log(_GATEWAY))
 
     async def _stop(self) -> None:
         await self._supervisor.stop(_GATEWAY)

@@ -1,6 +1,6 @@
 """The names that the code and the infrastructure share.
 
-Paths, ports, health checks, environment variables and database roles are written here once. The services, the local gateway and the
+Paths, ports, health checks, environment variables and database roles are written here once. The services, the local front door and the
 load balancer's rules all read this module, so none of them can drift from the others.
 """
 
