@@ -1,0 +1,73 @@
+"""The machine that calls at once, over the handlers and two copies of transaction-processor; and that it is awake: without the comparison it finds the loss."""
+
+import asyncio
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from payments.domain.charge import Charge
+from payments.storage import versions
+from payments.storage.books import find_faults
+from payments.storage.database import Connection, connect
+from payments.storage.versions import Compared
+from tests.support.at_once import World, machine
+from tests.support.in_process import InProcess, in_process
+
+BOUNDED = settings(
+    max_examples=25,
+    stateful_step_count=12,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+
+
+@contextmanager
+def world(database_url: str) -> Generator[Callable[[], World]]:
+    """The services in a loop that runs only while something is called."""
+    with asyncio.Runner() as runner:
+        context = in_process(database_url, copies=2)
+        tap: InProcess = runner.run(context.__aenter__())
+        try:
+            yield lambda: World(tap, runner.run)
+        finally:
+            runner.run(context.__aexit__(None, None, None))
+
+
+async def faults(database_url: str) -> list[Any]:
+    async with connect(database_url) as connection:
+        return list(await find_faults(connection))
+
+
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
+def test_some_order_explains_what_is_called_at_once(database_url: str) -> None:
+    with world(database_url) as made:
+        run_state_machine_as_test(machine(made), settings=BOUNDED)
+    assert asyncio.run(faults(database_url)) == []
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_were_charges_not_compared_the_machine_would_find_more_refunded_than_captured(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, bounded: bool
+) -> None:
+    """With the database's bounds such a refund is refused as a failure of ours; without them it succeeds, and the model finds it."""
+    lock_unmoved = versions.lock_unmoved
+
+    async def compare_no_charge(connection: Connection, compared: Iterable[Compared]) -> set[str]:
+        return await lock_unmoved(connection, [each for each in compared if each.kind is not Charge])
+
+    monkeypatch.setattr(versions, "lock_unmoved", compare_no_charge)
+    if not bounded:
+        with psycopg.connect(database_url) as owner:
+            owner.execute("DROP FUNCTION payments.check_refunds CASCADE")
+            owner.execute("ALTER TABLE payments.charges DROP CONSTRAINT refunded_is_captured")
+    found = asyncpg.CheckViolationError if bounded else AssertionError
+    with world(database_url) as made, pytest.raises(found):
+        run_state_machine_as_test(machine(made), settings=BOUNDED)
