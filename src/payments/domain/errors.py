@@ -117,6 +117,13 @@ class Overloaded(TapError):
         super().__init__(message)
 
 
+class DatabaseAway(TapError):
+    """The database can't be reached, or is changing places. Whether anything was done isn't known; a retry with the same idempotency key does it once."""
+
+    def __init__(self) -> None:
+        super().__init__("The service is not available right now. Please retry, with the same idempotency key: nothing is done twice.")
+
+
 class OutcomePending(TapError):
     """The acquirer has the order and its answer isn't known yet; a retry with the same idempotency key learns it and charges nothing."""
 

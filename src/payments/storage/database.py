@@ -86,13 +86,17 @@ async def open_pool(
     settings = {"application_name": str(name), "timezone": "UTC", "lock_timeout": "5s", "statement_timeout": "30s"}
     if role is not None:
         settings["role"] = role
+    settings |= server_settings or {}
+    # Sessions that are for reading say so themselves; they too are the writer's, since a standby doesn't know yet what was just committed.
+    reads_only = settings.get("default_transaction_read_only") == "on"
     pool = await _asyncpg.create_pool(
         database_url,
         connect=(sessions or Sessions()).open,
         connection_class=ServiceConnection,
         min_size=1,
         max_size=size_max,
-        server_settings={**settings, **(server_settings or {})},
+        server_settings=settings,
+        target_session_attrs="primary" if reads_only else "read-write",
         command_timeout=30,
         reset=_reset,
     )

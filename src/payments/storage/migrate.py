@@ -7,16 +7,23 @@ previous code working.
 import getpass
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg
 import yoyo
 
+from payments.storage.sessions import LIBPQ_SETTINGS
+
 _yoyo: Any = yoyo  # it isn't typed
 _LOCK = 0x7461705F6D6967  # "tap_mig": any number that nobody else locks
 _LOCK_POLL_SECONDS = 0.1
+_STATEMENT_LOCK_SECONDS_MAX = 1
+"""A statement that waits for a table holds up everybody who comes after it, payments above all: rather let them pass, and try again."""
+_TRY_AGAIN_SECONDS = 1.0
+_PATIENCE_SECONDS = 300.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -34,7 +41,8 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
     _name_the_user()
     known = _yoyo.read_migrations(str(migrations))
     # The lock is held by a connection of its own: one copy migrates, the others wait and then find nothing to do.
-    with psycopg.connect(database_url, autocommit=True) as guard:
+    settings: Any = LIBPQ_SETTINGS
+    with psycopg.connect(database_url, autocommit=True, **settings) as guard:
         # Asking again leaves no statement open while it waits: CREATE INDEX CONCURRENTLY would wait for that statement, and it for the lock.
         while guard.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() != (True,):
             time.sleep(_LOCK_POLL_SECONDS)
@@ -42,11 +50,33 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
         try:
             if unknown := sorted(_applied(guard) - {migration.id for migration in known}):
                 raise DatabaseNewerError(unknown)
-            missing = backend.to_apply(known)
-            backend.apply_migrations(missing)
-            return len(missing)
+            missing = list(backend.to_apply(known))
         finally:
             backend.connection.close()
+        for migration in missing:
+            _apply(database_url, migration)
+        return len(missing)
+
+
+def _apply(database_url: str, migration: Any) -> None:
+    """Apply one migration, as soon as it gets its locks; raises `psycopg.errors.LockNotAvailable` when it gets none for five minutes."""
+    migration.load()
+    # Without a transaction it is one that works beside others: it waits for long statements, and nobody waits for it.
+    limited = {"options": f"-c lock_timeout={_STATEMENT_LOCK_SECONDS_MAX}s"} if migration.use_transactions else {}
+    backend = _yoyo.get_backend(_yoyo_url(database_url, limited))
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        while True:
+            try:
+                backend.apply_one(migration)
+            except psycopg.errors.LockNotAvailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_TRY_AGAIN_SECONDS)
+            else:
+                return
+    finally:
+        backend.connection.close()
 
 
 def _name_the_user() -> None:
@@ -64,6 +94,8 @@ def _applied(connection: psycopg.Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT migration_id FROM _yoyo_migration")}
 
 
-def _yoyo_url(database_url: str) -> str:
-    """Yoyo names the driver in the URL's scheme."""
-    return urlsplit(database_url)._replace(scheme="postgresql+psycopg").geturl()
+def _yoyo_url(database_url: str, settings: Mapping[str, str] | None = None) -> str:
+    """Yoyo names the driver in the URL's scheme, and takes libpq's settings from its query."""
+    parts = urlsplit(database_url)
+    query = {**dict(parse_qsl(parts.query)), **LIBPQ_SETTINGS, **(settings or {})}
+    return parts._replace(scheme="postgresql+psycopg", query=urlencode(query)).geturl()

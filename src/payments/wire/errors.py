@@ -10,6 +10,7 @@ import msgspec
 
 from payments.domain import errors
 from payments.domain.payment_intent import PaymentIntent
+from payments.storage.database import CONNECTION_FAILURES
 from payments.wire.render import render
 
 _encode = msgspec.json.Encoder().encode
@@ -67,6 +68,7 @@ _MAPPING: tuple[tuple[type[errors.TapError], int, str, dict[str, str]], ...] = (
     (errors.ObjectLocked, 429, "invalid_request_error", _SHOULD_RETRY),
     (errors.OutcomePending, 503, "api_error", _RETRY_SOON),
     (errors.Overloaded, 503, "api_error", _RETRY_SOON),
+    (errors.DatabaseAway, 503, "api_error", _RETRY_SOON),
 )
 
 
@@ -97,12 +99,14 @@ INTERNAL_ERROR = WireError(500, _encode({"error": {"type": "api_error", "message
 
 
 def failure_error(failure: Exception) -> WireError:
-    """Map what Tap didn't raise itself: what the database gave up in time may be tried again, the rest is a failure of ours."""
+    """Map what Tap didn't raise itself: what the database gave up in time, or was lost with it, may be tried again; the rest is a failure of ours."""
     match failure:
         case asyncpg.LockNotAvailableError():
             return wire_error(errors.ObjectLocked())
         case asyncpg.QueryCanceledError() | TimeoutError():
             return wire_error(errors.Overloaded())
+        case _ if isinstance(failure, CONNECTION_FAILURES):
+            return wire_error(errors.DatabaseAway())
         case _:
             return INTERNAL_ERROR
 
