@@ -149,7 +149,10 @@ def test_no_bytes_do_worse_than_be_refused(tap: RunningTap, door: str) -> None:
         sent = b"".join(requests)
         answer = exchange(url, sent[: data.draw(st.integers(1, len(sent)))] if data.draw(st.booleans()) else sent)
         statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
-        assert not [status for status in statuses if status >= 500 and status != 501], answer[:500]
+        # 501 and 505 are about what the client speaks. To the front door a body that breaks off is a service that broke off; nothing was carried out.
+        others = (501, 503, 505) if door == "front door" else (501,)
+        ours = [status for status in statuses if status >= 500 and status not in others]
+        assert ours == [], answer[:500]
         assert len([status for status in statuses if status >= 200]) <= sent.count(b"\n") + 1
 
     bytes_come()
