@@ -1,4 +1,4 @@
-"""The machine that calls at once, against the running system; `tests/integration/test_at_once.py` shows that it is awake."""
+"""The machine that calls at once, against the running system; `tests/integration/test_commits_at_once.py` shows that it is awake."""
 
 import asyncio
 

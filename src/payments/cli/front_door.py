@@ -49,6 +49,11 @@ _TARGET = r"""^(?:https?://[^/?#]*)?(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/\[\]-]|%[0
 """A request target whose path needs no mending: Go escapes a path anew as soon as one character of it should have been, and an encoded slash is lost then.
 Source: RFC 9112, section 3.2; `URL.EscapedPath` of Go's net/url."""
 
+_BROKEN_BODY = "chunk|trailer|^unexpected EOF$"
+_SLOW_BODY = "^read tcp .*i/o timeout$"
+"""What Go says when a request's body isn't framed as it should be, breaks off or takes too long: to Caddy it is a gateway's fault, since it comes up
+while the request is sent on. Of a service that breaks off before its answer it says `EOF`. Source: Go's net/http, `transfer.go` and `internal/chunked.go`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontDoor:
@@ -130,6 +135,8 @@ class FrontDoor:
             "errors": {
                 "routes": [
                     {"match": [_where("{http.error.status_code}", "^413$")], "handle": [_TOO_LARGE], "terminal": True},
+                    {"match": [_where("{http.error.message}", _BROKEN_BODY)], "handle": [_BROKEN], "terminal": True},
+                    {"match": [_where("{http.error.message}", _SLOW_BODY)], "handle": [_SLOW], "terminal": True},
                     {"handle": [_AWAY]},
                 ]
             },
@@ -195,6 +202,8 @@ def _answer(status: int, error_type: str, message: str, **headers: str) -> dict[
 _MALFORMED = _answer(400, "invalid_request_error", "The request's path has characters that must be percent-encoded.")
 _UNKNOWN = _answer(404, "invalid_request_error", "Unrecognized request URL.")
 _TOO_LARGE = _answer(413, "invalid_request_error", "The request is too large.")
+_BROKEN = _answer(400, "invalid_request_error", "The request's body breaks off, or isn't framed as its header says.", Connection="close")
+_SLOW = _answer(408, "invalid_request_error", "The request's body took too long to arrive.", Connection="close")
 _AWAY = _answer(503, "api_error", "The service is starting or unavailable. Please retry.", Retry_After="1", Stripe_Should_Retry="true")
 
 _AUTHORITY: dict[str, Any] = {
