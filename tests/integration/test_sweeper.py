@@ -2,8 +2,7 @@
 
 import asyncio
 import dataclasses
-import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,29 +10,24 @@ import pytest
 from msgspec.structs import replace
 
 from payments.acquirers.acquirer import Acquirer
-from payments.acquirers.sealed_card import CardSealer
-from payments.acquirers.simulator import Simulator
 from payments.domain.card import Pan
 from payments.domain.payment_intent import PaymentIntent
 from payments.runtime import background
 from payments.runtime.background import Background
 from payments.runtime.logging import Logger
-from payments.runtime.seal import Sealer
-from payments.storage.accounts import Accounts
-from payments.storage.attempts import Attempts, OpenAttempt
+from payments.storage.attempts import OpenAttempt
 from payments.storage.books import find_faults
 from payments.storage.database import Connection, Pool, open_pool
-from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
-from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.keys import create_merchant
 from payments.storage.nouns import PAYMENT_INTENTS
-from payments.storage.payments import PaymentStore
-from payments.storage.wakeup import Waker
-from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, LeaseOver, Processor, Tally
+from payments.storage.payments import EncodedSettlement, PaymentStore
+from payments.transaction_processor import processor
+from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, LeaseOver, NeverStill, Processor
 from payments.transaction_processor.settlement import AVAILABILITY_SECONDS, CAPTURE_WINDOW_SECONDS
 from payments.transaction_processor.sweeper import Sweeper
-from tests.integration.builders import FakeClock, Key, payment
+from tests.integration.builders import FakeClock, payment
+from tests.support.in_process import LEASE_SECONDS, processor_copy
 from tests.support.waiting import eventually
 
 
@@ -65,31 +59,11 @@ class Copy:
 @asynccontextmanager
 async def copy_of_the_service(database_url: str, clock: FakeClock) -> AsyncGenerator[Copy]:
     async with (
-        open_pool(database_url, role="tap_transaction_processor", name="processor") as pool,
-        open_pool(database_url, role="tap_transaction_processor", name="bank", server_settings=SESSION_SETTINGS) as bank,
+        processor_copy(database_url, clock) as made,
         open_pool(database_url, role="tap_payment_api", name="api") as api,
     ):
-        log = Logger("test", io.BytesIO())
-        attempts = Attempts(pool, lease_seconds=15)
-        store = PaymentStore(pool, lease_seconds=15)
-        processor = Processor(
-            acquirer=Simulator(PostgresJournal(bank), clock),
-            sealer=CardSealer(Sealer(Key())),
-            attempts=attempts,
-            accounts=Accounts(pool),
-            fees=FeeSchedules(pool, clock),
-            settlements=GroupCommit(store.settle, name="settle"),
-            pool=pool,
-            waker=Waker(pool),
-            clock=clock,
-            log=log,
-            public_url="http://tap",
-            acquirer_timeout_seconds=5,
-            tally=Tally(),
-        )
-        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
-        yield Copy(sweeper, processor, PaymentStore(api, lease_seconds=15), clock, pool)
-        await asyncio.sleep(0.06)  # the wake-up's pause ends before its pool does
+        processor = made.processor
+        yield Copy(made.sweeper, processor, PaymentStore(api, lease_seconds=LEASE_SECONDS), clock, processor.pool)
 
 
 @pytest.fixture
@@ -237,6 +211,27 @@ class Away:
 
     def __getattr__(self, _: str) -> object:
         raise ConnectionError
+
+
+async def test_an_outcome_whose_objects_are_never_still_is_left_to_whoever_comes_next(
+    copy: Copy, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = await copy.abandoned()
+    monkeypatch.setattr(processor, "MOVED_TRIES_MAX", 3)
+    asked: list[int] = []
+
+    async def always_moved(batch: Sequence[EncodedSettlement]) -> list[bool]:
+        asked.append(len(batch))
+        return [False] * len(batch)
+
+    restless = dataclasses.replace(copy.processor, settlements=GroupCommit(always_moved, name="restless"))
+    with pytest.raises(NeverStill):
+        await restless.process(work, copy.clock.now() + 60)
+    assert asked == [1, 1, 1]
+    assert await copy.sweeper.resolve_abandoned() == 1
+    assert (await copy.intent(work)).status == "succeeded"
+    assert await connection.fetchval("SELECT count(*) FROM simulator.journal WHERE repetitions > 0") == 0
+    assert await find_faults(connection) == []
 
 
 async def test_sweeps_outlive_what_they_need_and_a_log_that_cannot_be_written(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:

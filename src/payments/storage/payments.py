@@ -211,7 +211,8 @@ class PaymentStore:
     async def settle(self, batch: Sequence[EncodedSettlement]) -> list[bool]:
         """Commit 2 for a batch; False for a unit whose attempt was settled, or of which something changed, in the meantime: it wrote nothing."""
         # Whoever carried an attempt out and whoever took it over may both have come to its end: the first of them is it.
-        firsts = list({unit.attempt: unit for unit in reversed(batch)}.values())
+        # In one order, so that two copies of the service that settle the same attempts wait for each other in one direction.
+        firsts = sorted({unit.attempt: unit for unit in reversed(batch)}.values(), key=lambda unit: unit.attempt)
         compared = [each for unit in firsts for each in unit.compared]
         if not compared:
             won = await _settle(self._pool, firsts)

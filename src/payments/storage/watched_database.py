@@ -65,15 +65,15 @@ class WatchedDatabase:
         Then all connections are ended: those that have just been asked something would wait for half a minute, the others would fail one by one.
         Raises `DatabaseSilentError`, `asyncpg.ReadOnlySQLTransactionError`, or what else became of the connection.
         """
-        async with self.connect("watch") as connection:
-            try:
+        try:
+            async with self.connect("watch") as connection:
                 while True:
                     await _in_time(self._look(connection))
                     beat()
                     await asyncio.sleep(_EVERY_SECONDS)
-            except (DatabaseSilentError, asyncpg.ReadOnlySQLTransactionError):
-                self.sessions.drop()
-                raise
+        except (TimeoutError, DatabaseSilentError, asyncpg.ReadOnlySQLTransactionError):  # the first: it was silent while this connected
+            self.sessions.drop()
+            raise
 
     async def _look(self, connection: Connection) -> None:
         await self.clock.measure(connection)

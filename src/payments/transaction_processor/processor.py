@@ -29,14 +29,20 @@ from payments.transaction_processor.settlement import Terms, settlement_of
 
 ATTEMPT_AGE_SECONDS_MAX = 600
 """An order that never reached the acquirer is not sent any more when it is older: the customer has left."""
+MOVED_TRIES_MAX = 200
+"""To settle on an object that others are changing: about twenty seconds. Then the attempt stays open, and the sweeper asks the acquirer again."""
 _MOVED_PAUSE_SECONDS_MIN = 0.002
 _MOVED_PAUSE_SECONDS_MAX = 0.1
-"""Between two tries to settle on an object that others are changing: about as long as a commit takes, and ever longer."""
+"""Between two of them: about as long as a commit takes, and ever longer."""
 _COMMIT_RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 class LeaseOver(Exception):
     """The lease of an attempt is about to run out, or has."""
+
+
+class NeverStill(Exception):
+    """What an outcome changes was changed by others at every try to settle it."""
 
 
 @dataclass(slots=True)
@@ -74,7 +80,8 @@ class Processor:
     async def process(self, work: OpenAttempt, lease_end: float) -> Event | None:
         """Carry out a new attempt; returns the event that answers the request, None when there is none yet.
 
-        Raises `LeaseOver` when the acquirer could not answer before `lease_end`, unix seconds: nothing was sent, and whoever has the lease next goes on.
+        Raises `LeaseOver` when the acquirer could not answer before `lease_end`, unix seconds: nothing was sent, and whoever has the lease next goes on;
+        `NeverStill` when the outcome is known and could not be recorded yet.
         """
         order = await self._order(work)
         # Asked last of all: this process may have stood still until now, and somebody else may be about to send the same.
@@ -85,7 +92,7 @@ class Processor:
     async def resolve(self, attempt: Attempt, lease_end: float) -> Event | None:
         """Finish an attempt whose owner is gone: learn first whether the acquirer knows it, and never send it twice otherwise.
 
-        Raises `LeaseOver`, as `process` does.
+        Raises `LeaseOver` and `NeverStill`, as `process` does.
         """
         work = await self.attempts.load(attempt)
         if work is None:
@@ -110,11 +117,14 @@ class Processor:
             return Unknown(reason=type(failure).__name__)
 
     async def _settle(self, work: OpenAttempt, outcome: Outcome | NotFound) -> Event | None:
-        """Commit the outcome. When an object changed in the meantime (its metadata, say), or is changing, settle again on what it is then."""
+        """Commit the outcome. When an object changed in the meantime (its metadata, say), or is changing, settle again on what it is then.
+
+        Raises `NeverStill`.
+        """
         attempt = work.attempt
-        current: OpenAttempt | None = work
+        current = work
         pause_seconds = _MOVED_PAUSE_SECONDS_MIN
-        while current is not None:
+        for _ in range(MOVED_TRIES_MAX):
             settlement = settlement_of(current, _known(outcome), await self._terms(attempt))
             if settlement is None:
                 return None
@@ -124,8 +134,11 @@ class Processor:
                 return next((event for event in settlement.events if event.id == attempt.outcome_event), None)
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _MOVED_PAUSE_SECONDS_MAX)
-            current = await self.attempts.load(attempt)
-        return await find_event(self.pool, attempt.merchant_id, attempt.livemode, attempt.outcome_event)
+            found = await self.attempts.load(attempt)
+            if found is None:  # somebody else came to its end
+                return await find_event(self.pool, attempt.merchant_id, attempt.livemode, attempt.outcome_event)
+            current = found
+        raise NeverStill
 
     async def _commit(self, settlement: Settlement) -> bool:
         """Commit 2. The database may be restarting: the outcome is known here only, so it is worth some patience."""
