@@ -1,6 +1,7 @@
 """One service on Fargate: task definition, target groups, listener rules, registration, scaling. The ECS stack has three of them."""
 
 from dataclasses import dataclass, field
+from math import ceil
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -14,7 +15,7 @@ from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import ServiceSize
-from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, METRIC_NAMESPACE, Colour, Metric, Names, Service, ServiceSpec
+from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, LIVE_PATH, METRIC_NAMESPACE, Colour, Metric, Names, Service, ServiceSpec
 
 USER = "10001:10001"
 STOP_SECONDS = 60
@@ -24,6 +25,10 @@ _MEMORY_PERCENT = 70
 _BACKLOG_PER_TASK = 50
 _DEREGISTRATION_SECONDS = 30
 _GRACE_SECONDS = 90
+_HEALTH_INTERVAL_SECONDS = 15
+_UNREADY_SECONDS_MAX = 120
+"""How long the load balancer may find a task not ready before ECS takes another one for it: longer than a failover of the database takes, which makes
+none of them ready. When the process itself hangs, the container's own check is quicker; it doesn't ask the database."""
 _DNS_TTL_SECONDS = 10
 """Service discovery lists blue and green until blue ends: callers must notice soon."""
 
@@ -88,10 +93,10 @@ class FargateService(Construct):
             deregistration_delay=cdk.Duration.seconds(_DEREGISTRATION_SECONDS),
             health_check=elbv2.HealthCheck(
                 path=HEALTH_PATH,
-                interval=cdk.Duration.seconds(15),
+                interval=cdk.Duration.seconds(_HEALTH_INTERVAL_SECONDS),
                 timeout=cdk.Duration.seconds(5),
                 healthy_threshold_count=2,
-                unhealthy_threshold_count=3,
+                unhealthy_threshold_count=ceil(_UNREADY_SECONDS_MAX / _HEALTH_INTERVAL_SECONDS),
                 healthy_http_codes="200",
             ),
         )
@@ -189,7 +194,7 @@ def task_definition(
         definition,
         {"AwsSolutions::AwsSolutions-ECS2": "Addresses and names; every secret is injected from Secrets Manager, which a test holds."},
     )
-    check = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{CONTAINER_PORT}{HEALTH_PATH}', timeout=4)"
+    check = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{CONTAINER_PORT}{LIVE_PATH}', timeout=4)"
     container = definition.add_container(
         "app",
         container_name=props.spec.service.value,
@@ -205,7 +210,7 @@ def task_definition(
         stop_timeout=cdk.Duration.seconds(STOP_SECONDS),
         health_check=ecs.HealthCheck(
             command=["CMD", "python", "-c", check],
-            interval=cdk.Duration.seconds(15),
+            interval=cdk.Duration.seconds(_HEALTH_INTERVAL_SECONDS),
             timeout=cdk.Duration.seconds(5),
             retries=3,
             start_period=cdk.Duration.seconds(20),

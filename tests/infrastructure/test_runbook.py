@@ -52,3 +52,11 @@ def anchors(text: str) -> set[str]:
     """What GitHub makes of headings."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_all_work_in_the_background_is_explained_by_its_name() -> None:
+    runbook = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
+    names = {name for text in sources for name in re.findall(r'\bbackground\.(?:keep|repeat|watch)\(\s*"([^"]+)"', text)}
+    assert {"watch database", "sweep attempts", "commit 1", "deliver"} <= names
+    assert [name for name in sorted(names) if f"`{name}`" not in runbook] == []
