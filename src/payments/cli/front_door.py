@@ -9,7 +9,7 @@ import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,9 @@ _TARGET = r"""^(?:https?://[^/?#]*)?(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/\[\]-]|%[0
 """A request target whose path needs no mending: Go escapes a path anew as soon as one character of it should have been, and an encoded slash is lost then.
 Source: RFC 9112, section 3.2; `URL.EscapedPath` of Go's net/url."""
 
-_BROKEN_BODY = "chunk|trailer|^unexpected EOF$"
-_SLOW_BODY = "^read tcp .*i/o timeout$"
-"""What Go says when a request's body isn't framed as it should be, breaks off or takes too long: to Caddy it is a gateway's fault, since it comes up
-while the request is sent on. Of a service that breaks off before its answer it says `EOF`. Source: Go's net/http, `transfer.go` and `internal/chunked.go`."""
+_BROKEN_BODY = "chunk|trailer|^(?:readfrom tcp .*: )?unexpected EOF$"
+"""What Go says when a request's body breaks off, or isn't framed as it should be: to Caddy it is a gateway's fault, since it comes up while the request is
+sent on. Of a service that breaks off before its answer Go says `EOF`. Source: Go's net/http, `transfer.go` and `internal/chunked.go`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,17 +129,36 @@ class FrontDoor:
                     "handle": [_UNKNOWN],
                     "terminal": True,
                 },
+                {
+                    "match": [{**_where("{http.request.uri}", r"^/(?:\?|$)"), "method": ["GET", "HEAD"]}],
+                    "handle": [self._welcome()],
+                    "terminal": True,
+                },
                 *(self._route(service, spec.path_patterns) for service, spec in SERVICES.items()),
             ],
             "errors": {
                 "routes": [
                     {"match": [_where("{http.error.status_code}", "^413$")], "handle": [_TOO_LARGE], "terminal": True},
                     {"match": [_where("{http.error.message}", _BROKEN_BODY)], "handle": [_BROKEN], "terminal": True},
-                    {"match": [_where("{http.error.message}", _SLOW_BODY)], "handle": [_SLOW], "terminal": True},
                     {"handle": [_AWAY]},
                 ]
             },
             **tls,
+        }
+
+    def _welcome(self) -> dict[str, Any]:
+        """What a browser shows that opens the front door itself; no keys, since any page that it has open may ask for this one."""
+        page = resources.files(__package__).joinpath("welcome.html").read_text(encoding="utf-8")
+        page = page.replace("VERSION", metadata.version("tap-payments")).replace("URL", self.url)
+        return {
+            "handler": "static_response",
+            "status_code": 200,
+            "headers": {
+                "Content-Type": ["text/html; charset=utf-8"],
+                "Content-Security-Policy": ["default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"],
+                "X-Content-Type-Options": ["nosniff"],
+            },
+            "body": page,
         }
 
     def _route(self, service: Service, path_patterns: Sequence[str]) -> dict[str, Any]:
@@ -203,7 +221,6 @@ _MALFORMED = _answer(400, "invalid_request_error", "The request's path has chara
 _UNKNOWN = _answer(404, "invalid_request_error", "Unrecognized request URL.")
 _TOO_LARGE = _answer(413, "invalid_request_error", "The request is too large.")
 _BROKEN = _answer(400, "invalid_request_error", "The request's body breaks off, or isn't framed as its header says.", Connection="close")
-_SLOW = _answer(408, "invalid_request_error", "The request's body took too long to arrive.", Connection="close")
 _AWAY = _answer(503, "api_error", "The service is starting or unavailable. Please retry.", Retry_After="1", Stripe_Should_Retry="true")
 
 _AUTHORITY: dict[str, Any] = {
