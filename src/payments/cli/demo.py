@@ -176,7 +176,14 @@ def _show(console: Console, outcomes: Counter[str], received: _Received, balance
     for outcome, count in outcomes.most_common():
         table.add_row(outcome, str(count))
     console.print(table)
-    table = Table("account", "currency", "balance", "held", title="Ledger")
+    table = Table(
+        "account",
+        "currency",
+        "balance",
+        "held",
+        title="Ledger",
+        caption="A refund leaves what is available at once; what was captured gets there after two days.",
+    )
     for row in balances:
         currency = row["currency"]
         table.add_row(
