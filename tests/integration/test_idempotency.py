@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 import pytest
 
+from payments.domain.api_version import NEWEST
 from payments.domain.errors import IdempotencyMismatch
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.ids import new_id
@@ -31,7 +32,7 @@ def idempotency(pool: Pool) -> Idempotency:
 
 def call(key: str | None = "k", *, merchant_id: int = 1, livemode: bool = False, endpoint: str = "POST /v1/x", **params: object) -> Call:
     return Call(
-        principal=Principal(merchant_id=merchant_id, livemode=livemode, kind=KeyKind.SECRET),
+        principal=Principal(merchant_id=merchant_id, livemode=livemode, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST),
         path={},
         params=dict(params),
         expand=(),
@@ -54,6 +55,18 @@ class Mutation:
         self.runs += 1
         await connection.fetchval("SELECT pg_sleep(0.02)")
         return Reply(200, f'{{"run": {self.runs}, "secret": "whsec_x"}}'.encode())
+
+
+@pytest.mark.parametrize(("stored", "answered"), [("2024-06-20", "2024-06-20"), (None, NEWEST)])
+async def test_a_repetition_is_answered_in_the_first_ones_version(
+    idempotency: Idempotency, connection: Connection, stored: str | None, answered: str
+) -> None:
+    """A claim without one was made by code that knew the newest only."""
+    first = call()
+    first.api_version = "2024-06-20"
+    assert (await idempotency.once(first, Mutation())).api_version is None, "the caller's own"
+    await connection.execute("UPDATE payments.idempotency_claims SET api_version = $1", stored)
+    assert (await idempotency.once(call(), Mutation())).api_version == answered
 
 
 async def test_a_repetition_is_answered_byte_for_byte(idempotency: Idempotency) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-_DATA = Path(__file__).parents[1] / "data" / "stripe-schemas.json"
+_DATA = [Path(__file__).parents[1] / "data" / name for name in ("stripe-schemas.json", "stripe-account-schema.json")]
 _KEPT = ("type", "anyOf", "items", "additionalProperties", "required", "$ref")
 
 
@@ -26,7 +26,7 @@ def violations(body: dict[str, Any]) -> list[str]:
 
 def schema(name: str) -> dict[str, Any]:
     """Stripe's own description of an object."""
-    return json.loads(_DATA.read_text())["components"]["schemas"][name]
+    return _schemas()[name]
 
 
 @cache
@@ -36,8 +36,12 @@ def _validator(name: str) -> Draft202012Validator:
 
 @cache
 def _document() -> dict[str, Any]:
-    schemas = json.loads(_DATA.read_text())["components"]["schemas"]
-    return {"components": {"schemas": {name: _convert(schema) for name, schema in schemas.items()}}}
+    return {"components": {"schemas": {name: _convert(schema) for name, schema in _schemas().items()}}}
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    return {name: schema for path in _DATA for name, schema in json.loads(path.read_text())["components"]["schemas"].items()}
 
 
 def _convert(schema: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from payments.domain.api_version import NEWEST
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.card import Card
 from payments.domain.charge import Charge, ChargeOutcome
@@ -19,7 +20,7 @@ from payments.wire.render import Rendered, rendered
 from tests.support.stripe_schema import schema, violations
 
 NOW = 1_800_000_000
-MERCHANT = Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET)
+MERCHANT = Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST)
 CARD = Card(brand="visa", last4="4242", exp_month=12, exp_year=2034, fingerprint="f")
 
 

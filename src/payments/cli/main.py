@@ -248,6 +248,18 @@ def cost(environment: Annotated[str, typer.Option(help="dev, staging or prod.")]
     run_cost(console, environment)
 
 
+@app.command()
+def settings(
+    data_dir: DataDir = _DEFAULT,
+    merchant: Annotated[int | None, typer.Option(help="Of which merchant; the first one's when it is left out.")] = None,
+    api_version: Annotated[str | None, typer.Option(help="Set the API version of requests and webhook endpoints that name none.")] = None,
+) -> None:
+    """Show what is set for a merchant, or set it."""
+    from payments.cli.merchant_settings import run_settings
+
+    asyncio.run(run_settings(console, DataDirectory(data_dir), merchant=merchant, api_version=api_version))
+
+
 @keys_app.command("create")
 def keys_create(
     data_dir: DataDir = _DEFAULT,

@@ -50,6 +50,17 @@ class PermissionDenied(TapError):
     """The API key is valid and not allowed to do this."""
 
 
+class AccountInvalid(PermissionDenied):
+    """The request is about an account that isn't the caller's: whether there is one of that id must not show."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(
+            f"The provided key does not have access to account '{account[:100]}' (or that account does not exist). "
+            "Application access may have been revoked.",
+            code="account_invalid",
+        )
+
+
 class CardError(TapError):
     """The card can't be used: refused by its issuer, or wrong in itself (number, expiry, CVC)."""
 

@@ -18,3 +18,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     merchant_id: int
     livemode: bool
     kind: KeyKind
+    account_id: str
+    """How the API calls the merchant: `acct_…`, the same in both modes."""
+    api_version: str
+    """The version that the merchant's requests are in when they name none."""

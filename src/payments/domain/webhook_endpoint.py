@@ -16,5 +16,6 @@ class WebhookEndpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Event types, or `["*"]`."""
     enabled: bool = True
     api_version: str | None = None
+    """What its events are rendered in, chosen when it is created; None: in the merchant's default, whatever that is at the time."""
     description: str | None = None
     metadata: dict[str, str] = {}

@@ -27,6 +27,7 @@ from payments.storage import webhook_endpoints
 from payments.storage.database import Pool
 from payments.storage.deliveries import AttemptResult, Deliveries, DueDelivery
 from payments.storage.group_commit import ROW_FAULTS, GroupCommit
+from payments.wire.older_versions import in_version
 from payments.wire.render import render_event
 
 LEASE_SECONDS = SEND_SECONDS_MAX + 10
@@ -158,7 +159,7 @@ class Deliverer:
         return Sent(due, at, round((time.monotonic() - started) * 1000), answer)
 
     def _prepare(self, due: DueDelivery, timestamp: int) -> Prepared:
-        body = _encode(render_event(due.event, due.pending))
+        body = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
         secrets = [self._open(due.endpoint, due.sealed_secret)]
         if due.sealed_previous_secret is not None:
             secrets.append(self._open(due.endpoint, due.sealed_previous_secret))

@@ -67,7 +67,7 @@ class Events:
         if event is None:
             raise NotFound("event", call.path["id"][:100])
         pending = await self.deliveries.pending_of(self.pool, merchant_id, livemode, [event.id])
-        return reply(render_event(event, pending.get(event.id, 0)))
+        return reply(render_event(event, pending.get(event.id, 0), call.api_version))
 
     async def _list(self, call: Call) -> Reply:
         params = call.parse(_ListParams)
@@ -82,7 +82,7 @@ class Events:
                     raise InvalidRequest(f"No such event: '{cursor[:100]}'", code="resource_missing", param=name)
             events, has_more = await page_of_events(connection, merchant_id, livemode, page, types=types, delivered=params.delivery_success)
             pending = await self.deliveries.pending_of(connection, merchant_id, livemode, [event.id for event in events])
-        data = [render_event(event, pending.get(event.id, 0)) for event in events]
+        data = [render_event(event, pending.get(event.id, 0), call.api_version) for event in events]
         return reply({"object": "list", "url": PATH, "has_more": has_more, "data": data})
 
     async def _list_deliveries(self, call: Call) -> Reply:

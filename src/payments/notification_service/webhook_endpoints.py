@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from payments.domain.api_version import check_version
 from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.notification_service.deliverer import secret_context
@@ -26,7 +27,6 @@ from payments.wire.lists import Lists
 from payments.wire.params import MetadataParam, Text, merge_metadata, not_supported, unset
 from payments.wire.reading import PageParams
 from payments.wire.render import render_webhook_endpoint
-from payments.wire.version import CURRENT
 
 PATH = "/v1/webhook_endpoints"
 ENDPOINTS_MAX = 16
@@ -86,8 +86,6 @@ class WebhookEndpoints:
         params = call.parse(_CreateParams)
         principal = call.principal
         check_url(params.url, livemode=principal.livemode, allow_private=self.allow_private)
-        if params.api_version not in (None, "", CURRENT):
-            raise InvalidRequest(f"Tap sends events in version {CURRENT} only.", param="api_version")
         endpoint = WebhookEndpoint(
             id=new_id("we"),
             merchant_id=principal.merchant_id,
@@ -95,7 +93,7 @@ class WebhookEndpoints:
             created=int(self.clock.now()),
             url=params.url,
             enabled_events=_event_types(params.enabled_events),
-            api_version=params.api_version or None,
+            api_version=check_version(params.api_version, param="api_version") if params.api_version else None,
             description=params.description or None,
             metadata=merge_metadata({}, params.metadata),
         )

@@ -10,8 +10,8 @@ from payments.domain.money import CURRENCIES, format_amount
 from payments.domain.payment_intent import AutomaticPaymentMethods, PaymentIntent
 from payments.payment_api.card_vault import CardParam
 from payments.wire.api import Call
+from payments.wire.older_versions import AUTOMATIC_ASYNC_FROM, AUTOMATIC_PAYMENT_METHODS_FROM, PAYMENT_METHOD_TYPES_REFUSED_FROM
 from payments.wire.params import BillingDetailsParam, MetadataParam, ShippingParam, ShortText, Text, not_supported
-from payments.wire.version import PAYMENT_METHOD_TYPES_REFUSED_FROM
 
 NOT_SUPPORTED = frozenset(
     {
@@ -140,6 +140,19 @@ def check_supported(call: Call) -> None:
             code="payment_method_types_no_longer_supported",
             param="payment_method_types",
         )
+
+
+def default_capture_method(api_version: str) -> CaptureMethod:
+    """Return what a payment that doesn't say it is captured by."""
+    return "automatic_async" if api_version >= AUTOMATIC_ASYNC_FROM else "automatic"
+
+
+def automatic_payment_methods(params: CreateParams, api_version: str) -> AutomaticPaymentMethods | None:
+    """Return whether Tap chooses the payment methods of a new intent: as given, else where the version has it so and the caller doesn't choose himself."""
+    if params.automatic_payment_methods is not None:
+        return params.automatic_payment_methods.value()
+    chosen = params.payment_method_types is not None or api_version < AUTOMATIC_PAYMENT_METHODS_FROM
+    return None if chosen else AutomaticPaymentMethods(enabled=True)
 
 
 def check_payer(params: Payer) -> None:

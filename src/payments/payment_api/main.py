@@ -9,6 +9,7 @@ import aiohttp
 from starlette.types import ASGIApp
 
 from payments.acquirers.sealed_card import CardSealer
+from payments.payment_api.accounts import Accounts
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
 from payments.payment_api.charges import Charges
@@ -91,6 +92,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 *intents.endpoints(),
                 *Refunds(steps, objects, reader).endpoints(),
                 *Charges(objects, reader).endpoints(),
+                *Accounts(pool).endpoints(),
                 *Customers(objects, reader, pool).endpoints(),
                 *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
             ],

@@ -21,11 +21,13 @@ from payments.payment_api.intent_params import (
     ConfirmParams,
     CreateParams,
     Payer,
+    automatic_payment_methods,
     check_amount,
     check_browser,
     check_payer,
     check_step,
     check_supported,
+    default_capture_method,
 )
 from payments.payment_api.intent_update import IntentUpdate
 from payments.payment_api.steps import Steps, is_secret_of
@@ -114,7 +116,6 @@ class PaymentIntents:
     def _new_intent(self, call: Call, params: CreateParams, currency: str, card: Vaulted | PaymentMethod | None) -> PaymentIntent:
         intent_id = new_id("pi")
         method = card.method if isinstance(card, Vaulted) else card
-        automatic = params.automatic_payment_methods
         return PaymentIntent(
             id=intent_id,
             merchant_id=call.principal.merchant_id,
@@ -124,7 +125,7 @@ class PaymentIntents:
             currency=currency,
             status=IntentStatus.REQUIRES_PAYMENT_METHOD if method is None else IntentStatus.REQUIRES_CONFIRMATION,
             client_secret=f"{intent_id}_secret_{secrets.token_urlsafe(18).replace('-', 'A').replace('_', 'B')}",
-            capture_method=params.capture_method or "automatic_async",
+            capture_method=params.capture_method or default_capture_method(call.api_version),
             confirmation_method=params.confirmation_method,
             customer=params.customer or None,
             payment_method=None if method is None else method.id,
@@ -136,7 +137,7 @@ class PaymentIntents:
             statement_descriptor=params.statement_descriptor or None,
             statement_descriptor_suffix=params.statement_descriptor_suffix or None,
             transfer_group=params.transfer_group or None,
-            automatic_payment_methods=None if automatic is None else automatic.value(),
+            automatic_payment_methods=automatic_payment_methods(params, call.api_version),
             allowed_payment_method_types=list(params.allowed_payment_method_types) if params.allowed_payment_method_types else None,
             excluded_payment_method_types=list(params.excluded_payment_method_types) if params.excluded_payment_method_types else None,
         )

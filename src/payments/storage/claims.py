@@ -29,6 +29,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     """Keyed digest over the endpoint and the parameters."""
     created: int
     """Unix seconds."""
+    api_version: str | None = None
+    """The version that the response is in; None for a claim that was made before there was more than one."""
     response_event: str | None = None
     """The event whose snapshot is the response, for mutations that write one; it may not exist yet."""
     status: int | None = None
@@ -47,6 +49,7 @@ def claim_row(unit: str, claim: Claim | None, *, merchant_id: int, livemode: boo
             "path": claim.path if claim else None,
             "fingerprint": claim.fingerprint if claim else None,
             "created": claim.created if claim else None,
+            "api_version": claim.api_version if claim else None,
             "response_event": claim.response_event if claim else None,
         }
     )
@@ -64,6 +67,7 @@ async def insert(connection: Connection, claim: Claim) -> bool:
         claim.fingerprint,
         claim.created,
         claim.response_event,
+        claim.api_version,
     )
     return row is not None
 

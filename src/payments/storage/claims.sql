@@ -1,11 +1,11 @@
 -- insert: whoever inserts first owns the key; a second one waits for the first one's commit and then inserts nothing
-INSERT INTO payments.idempotency_claims (merchant_id, livemode, key, request_id, path, fingerprint, created, response_event)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO payments.idempotency_claims (merchant_id, livemode, key, request_id, path, fingerprint, created, response_event, api_version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT DO NOTHING
 RETURNING true;
 
 -- find: the claim on a key
-SELECT request_id, path, fingerprint, created, response_event, status, sealed_body
+SELECT request_id, path, fingerprint, created, api_version, response_event, status, sealed_body
 FROM payments.idempotency_claims WHERE merchant_id = $1 AND livemode = $2 AND key = $3;
 
 -- finish: store the response beside the claim, in the transaction of the effect

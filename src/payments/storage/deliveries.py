@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from payments.domain.api_version import NEWEST
 from payments.domain.event import Event
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.database import Pool, Queries, Row
@@ -42,6 +43,13 @@ class DueDelivery:
     """How often it was tried before."""
     pending: int
     """How many deliveries of the event haven't succeeded yet, this one included."""
+    account_api_version: str
+    """What the endpoint gets its events in if it has no version of its own."""
+
+    @property
+    def api_version(self) -> str:
+        """The version that the event is delivered in."""
+        return self.endpoint.api_version or self.account_api_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +134,7 @@ class Deliveries:
                 sealed_previous_secret=row["sealed_previous_secret"],
                 attempts=row["attempts"],
                 pending=row["pending"],
+                account_api_version=row["account_api_version"] or NEWEST,
             )
             for row in rows
         ]

@@ -56,7 +56,8 @@ SELECT l.merchant_id, l.livemode, l.endpoint_id, l.attempts, w.document AS endpo
     e.id, e.created, e.type, e.object_type, e.object_id, e.object_version, e.snapshot, e.previous_attributes, e.request_id, e.idempotency_key,
     -- Not in WHERE: an index on what is pending must not look cheaper than the key while its statistics are missing.
     (SELECT count(*) FILTER (WHERE p.status = 'pending') FROM notifications.deliveries p
-     WHERE p.merchant_id = l.merchant_id AND p.livemode = l.livemode AND p.event_id = l.event_id) AS pending
+     WHERE p.merchant_id = l.merchant_id AND p.livemode = l.livemode AND p.event_id = l.event_id) AS pending,
+    (SELECT m.api_version FROM payments.merchants m WHERE m.id = l.merchant_id) AS account_api_version
 FROM leased l
 JOIN notifications.webhook_endpoints w ON w.merchant_id = l.merchant_id AND w.livemode = l.livemode AND w.id = l.endpoint_id AND w.enabled
 JOIN payments.events e ON e.merchant_id = l.merchant_id AND e.livemode = l.livemode AND e.id = l.event_id

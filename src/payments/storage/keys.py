@@ -5,6 +5,8 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from payments.domain.account import Account
+from payments.domain.api_version import NEWEST
 from payments.domain.fees import FeeSchedule
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.ids import new_id
@@ -61,7 +63,7 @@ def key_hash(plaintext: str, pepper: bytes) -> bytes:
 
 async def create_merchant(connection: Connection, name: str) -> int:
     """Create a merchant and return its id."""
-    merchant_id: int = await connection.fetchval(_SQL["create_merchant"], name)
+    merchant_id: int = await connection.fetchval(_SQL["create_merchant"], name, new_id("acct"), NEWEST)
     return merchant_id
 
 
@@ -71,6 +73,20 @@ async def fee_schedule(connection: Queries, merchant_id: int) -> FeeSchedule:
     if row is None:
         raise LookupError(f"no merchant {merchant_id}")
     return FeeSchedule(basis_points=row["fee_basis_points"], fixed_minor_units=row["fee_fixed_minor_units"])
+
+
+async def find_account(connection: Queries, merchant_id: int) -> Account:
+    """Return what the API shows of a merchant; raises `LookupError` for an unknown one."""
+    row = await connection.fetchrow(_SQL["account"], merchant_id)
+    if row is None:
+        raise LookupError(f"no merchant {merchant_id}")
+    return Account(id=row["account_id"], name=row["name"], created=int(row["created_at"].timestamp()), api_version=row["api_version"])
+
+
+async def set_api_version(connection: Queries, merchant_id: int, version: str) -> None:
+    """Set the version of a merchant's requests and events that name none; raises `LookupError` for an unknown merchant."""
+    if await connection.fetchval(_SQL["set_api_version"], merchant_id, version) is None:
+        raise LookupError(f"no merchant {merchant_id}")
 
 
 def check_choice(merchant_id: int | None, new_name: str | None) -> None:
@@ -164,4 +180,10 @@ async def find_principal(connection: Queries, hashed_key: bytes) -> Principal | 
     row = await connection.fetchrow(_SQL["find_principal"], hashed_key)
     if row is None:
         return None
-    return Principal(merchant_id=row["merchant_id"], livemode=row["livemode"], kind=KeyKind(row["kind"]))
+    return Principal(
+        merchant_id=row["merchant_id"],
+        livemode=row["livemode"],
+        kind=KeyKind(row["kind"]),
+        account_id=row["account_id"],
+        api_version=row["api_version"],
+    )

@@ -1,8 +1,14 @@
 -- create_merchant: a merchant with the default fee schedule
-INSERT INTO payments.merchants (name) VALUES ($1) RETURNING id;
+INSERT INTO payments.merchants (name, account_id, api_version) VALUES ($1, $2, $3) RETURNING id;
 
 -- merchant: name and fees
 SELECT id, name, fee_basis_points, fee_fixed_minor_units FROM payments.merchants WHERE id = $1;
+
+-- account: what the API shows of a merchant
+SELECT account_id, name, api_version, created_at FROM payments.merchants WHERE id = $1;
+
+-- set_api_version: the version of requests and events that name none; returns nothing when there is no such merchant
+UPDATE payments.merchants SET api_version = $2 WHERE id = $1 RETURNING true;
 
 -- merchant_ids: all merchants, the first one first
 SELECT id FROM payments.merchants ORDER BY id;
@@ -24,4 +30,6 @@ WHERE $1::bigint IS NULL OR merchant_id = $1 ORDER BY created_at, id;
 UPDATE payments.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING revoked_at;
 
 -- find_principal: whom a key stands for, unless it is revoked
-SELECT merchant_id, livemode, kind FROM payments.api_keys WHERE key_hash = $1 AND revoked_at IS NULL;
+SELECT k.merchant_id, k.livemode, k.kind, m.account_id, m.api_version
+FROM payments.api_keys k JOIN payments.merchants m ON m.id = k.merchant_id
+WHERE k.key_hash = $1 AND k.revoked_at IS NULL;

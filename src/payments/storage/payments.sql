@@ -1,10 +1,11 @@
 -- begin: commit 1 - what merchants ask for, before anything leaves the house; a unit whose key is taken, or of which something moved on, writes nothing
 WITH units AS (
     SELECT *, unit = ANY ($8::text[]) AS moved FROM json_to_recordset($1::json) AS u(
-        unit text, merchant_id bigint, livemode boolean, key text, path text, fingerprint text, created bigint, response_event text)
+        unit text, merchant_id bigint, livemode boolean, key text, path text, fingerprint text, created bigint, api_version text,
+        response_event text)
 ), claimed AS (
-    INSERT INTO payments.idempotency_claims AS c (merchant_id, livemode, key, request_id, path, fingerprint, created, response_event)
-    SELECT merchant_id, livemode, key, unit, path, fingerprint, created, response_event FROM units WHERE key IS NOT NULL AND NOT moved
+    INSERT INTO payments.idempotency_claims AS c (merchant_id, livemode, key, request_id, path, fingerprint, created, api_version, response_event)
+    SELECT merchant_id, livemode, key, unit, path, fingerprint, created, api_version, response_event FROM units WHERE key IS NOT NULL AND NOT moved
     ON CONFLICT DO NOTHING
     RETURNING c.request_id AS unit
 ), won AS (

@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, PermissionDenied, TapError
+from payments.domain.api_version import NEWEST, check_version
+from payments.domain.errors import AccountInvalid, CardError, InvalidRequest, ObjectLocked, PermissionDenied, TapError
 from payments.domain.event import Origin
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.health import Health
@@ -25,9 +26,9 @@ from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
 from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failure_error, wire_error
 from payments.wire.form import Params
+from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
 from payments.wire.request import Headers, check_ids, path_of, read_params
-from payments.wire.version import CURRENT, requested_version
 
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 _LOCKED_PAUSES_SECONDS = (0.005, 0.02, 0.06)
@@ -37,7 +38,6 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _canonical = msgspec.json.Encoder(order="sorted").encode
 _LOGGED_PATH_CHARACTERS_MAX = 500
-_VERSION_HEADER = (b"stripe-version", CURRENT.encode())
 
 
 class _NoParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,8 +89,11 @@ class Reply:
 
     status: int
     body: bytes
+    """In the newest version, whatever the caller's is."""
     replayed: bool = False
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    api_version: str | None = None
+    """The version that it shall be sent in; None for the caller's."""
 
 
 def reply(body: object, status: int = 200) -> Reply:
@@ -233,6 +236,9 @@ class _Front:
             result = _as_reply(failure_error(failure))
         if caller.principal is not None and caller.principal.kind is KeyKind.PUBLISHABLE:
             result.body = shown_to_browser(result.body)
+        if result.api_version is not None:
+            caller.api_version = result.api_version
+        result.body = encoded_in_version(result.body, caller.api_version)
         await _send(send, result, request_id, caller, with_origin=endpoint is not None and endpoint.publishable)
         self._log.event(
             "request",
@@ -271,9 +277,11 @@ class _Front:
             raise PermissionDenied(
                 "This API call cannot be made with a publishable API key. Please use a secret API key.", code="secret_key_required"
             )
-        _check_account(headers)
+        caller.api_version = principal.api_version
+        _check_account(headers, principal)
         check_ids(scope["path_params"], endpoint.path)
-        version = requested_version(headers.get(b"stripe-version"))
+        if (version := headers.get(b"stripe-version")) is not None:
+            caller.api_version = check_version(version)
         if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
             raise InvalidRequest(f"Idempotency keys must have between 1 and {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters.")
         params = await read_params(scope, receive, headers)
@@ -285,7 +293,7 @@ class _Front:
             request_id=request_id,
             idempotency_key=key,
             endpoint=f"{scope['method']} {scope['path']}",
-            api_version=version,
+            api_version=caller.api_version,
             received_at=int(self._authenticator.clock.now()),
             digest=self._digest,
         )
@@ -294,26 +302,24 @@ class _Front:
 class _Caller:
     """What is known of who sent a request."""
 
-    __slots__ = ("headers", "key", "principal")
+    __slots__ = ("api_version", "headers", "key", "principal")
 
     def __init__(self) -> None:
         self.headers = _NO_HEADERS
         self.key: str | None = None
         self.principal: Principal | None = None
+        self.api_version = NEWEST
 
 
 _NO_HEADERS = Headers([])
 
 
-def _check_account(headers: Headers) -> None:
-    """Refuse a request on behalf of an account that isn't here, instead of carrying it out on the caller's own."""
-    account = headers.get(b"stripe-account") or headers.get(b"stripe-context")
-    if account:
-        raise PermissionDenied(
-            f"The provided key does not have access to account '{account[:100]}' (or that account does not exist). "
-            "Application access may have been revoked.",
-            code="account_invalid",
-        )
+def _check_account(headers: Headers, principal: Principal) -> None:
+    """Refuse a request on behalf of an account that isn't the caller's, instead of carrying it out on the caller's own. Raises `AccountInvalid`."""
+    for name in (b"stripe-account", b"stripe-context"):
+        account = headers.get(name)
+        if account and account != principal.account_id:
+            raise AccountInvalid(account)
 
 
 def _expand(params: Params) -> tuple[str, ...]:
@@ -334,7 +340,7 @@ async def _send(send: Send, result: Reply, request_id: str, caller: _Caller, *, 
         (b"content-type", b"application/json"),
         (b"content-length", str(len(result.body)).encode()),
         (b"request-id", request_id.encode()),
-        _VERSION_HEADER,
+        (b"stripe-version", caller.api_version.encode()),
     ]
     if caller.key is not None:
         headers.append((b"idempotency-key", caller.key.encode("latin-1", "replace")))

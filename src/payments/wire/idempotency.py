@@ -5,6 +5,7 @@ Source: Stripe, "Idempotent requests".
 
 from collections.abc import Awaitable, Callable
 
+from payments.domain.api_version import NEWEST
 from payments.domain.errors import IdempotencyKeyInUse, IdempotencyMismatch
 from payments.domain.event import Event
 from payments.domain.payment_intent import PaymentIntent
@@ -35,6 +36,7 @@ def claim_of(call: Call, *, response_event: str | None = None) -> Claim | None:
         path=call.endpoint,
         fingerprint=call.fingerprint,
         created=call.received_at,
+        api_version=call.api_version,
         response_event=response_event,
     )
 
@@ -102,7 +104,8 @@ class Idempotency:
         if claim.fingerprint.startswith(DIGEST_PREFIX) and claim.fingerprint != call.fingerprint:
             raise IdempotencyMismatch(claim.key)
         if claim.status is not None and claim.sealed_body is not None:
-            return Reply(claim.status, self._sealer.open(claim.sealed_body, _context(claim)), replayed=True)
+            body = self._sealer.open(claim.sealed_body, _context(claim))
+            return Reply(claim.status, body, replayed=True, api_version=claim.api_version or NEWEST)
         if claim.response_event is None:
             raise IdempotencyKeyInUse(claim.key)
         event = await find_event(
@@ -111,7 +114,7 @@ class Idempotency:
         if event is None:
             raise IdempotencyKeyInUse(claim.key)
         result = answer_of(event)
-        result.replayed = True
+        result.replayed, result.api_version = True, claim.api_version or NEWEST
         return result
 
 

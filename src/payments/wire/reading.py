@@ -4,6 +4,7 @@ Source: Stripe, "Pagination" and "Expanding responses".
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -111,7 +112,7 @@ class Reader:
             return result
         body = cast("Rendered", msgspec.json.decode(result.body))
         answer = await self.answer(call, body)
-        return Reply(result.status, answer.body, result.replayed, result.headers)
+        return replace(result, body=answer.body)
 
     async def page(self, call: Call, kind_name: str, params: PageParams, filters: Mapping[str, str | None], url: str) -> Reply:
         """Answer with a page, newest first; raises `InvalidRequest` for a cursor that is none of the caller's, and what `Lists.connection` does."""

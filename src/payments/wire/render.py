@@ -15,7 +15,6 @@ from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.wire.render_card import render_charged_card, render_payment_method
 from payments.wire.render_people import Rendered, render_address, render_billing_details, render_shipping
-from payments.wire.version import CURRENT
 
 
 @singledispatch
@@ -286,15 +285,18 @@ def render_balance(livemode: bool, pending: dict[str, int], available: dict[str,
     return {"object": "balance", "available": funds(available), "livemode": livemode, "pending": funds(pending)}
 
 
-def render_event(event: Event, pending_webhooks: int) -> Rendered:
-    """Render an event with its object as it was then; `pending_webhooks`: deliveries that haven't succeeded yet."""
+def render_event(event: Event, pending_webhooks: int, api_version: str) -> Rendered:
+    """Render an event with its object as it was then; `pending_webhooks`: deliveries that haven't succeeded yet.
+
+    `api_version` is the one that it says it is in; as everything, it is rendered in the newest one.
+    """
     data: Rendered = {"object": render(event.object())}
     if event.previous_attributes is not None:
         data["previous_attributes"] = event.previous_attributes
     return {
         "id": event.id,
         "object": "event",
-        "api_version": CURRENT,
+        "api_version": api_version,
         "created": event.created,
         "data": data,
         "livemode": event.livemode,

@@ -1,0 +1,231 @@
+"""One of each kind of object that the API shows, with every field that it can have, in its states that look otherwise in other versions.
+
+`python -m tests.support.rendered_samples` writes what they look like in each version to the golden documents. A change of those is a change of the API:
+read it, line by line, before it is committed.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from payments.domain.account import Account
+from payments.domain.api_version import NEWEST, VERSIONS
+from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.card import Card
+from payments.domain.charge import Charge, ChargeOutcome
+from payments.domain.customer import Customer
+from payments.domain.event import Origin, event_of
+from payments.domain.payment_intent import AutomaticPaymentMethods, IntentStatus, NextAction, PaymentError, PaymentIntent
+from payments.domain.payment_method import PaymentMethod
+from payments.domain.people import Address, BillingDetails, Shipping
+from payments.domain.refund import Refund
+from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.wire.errors import payment_failed_body
+from payments.wire.older_versions import in_version
+from payments.wire.render import render, render_balance, render_balance_transaction, render_event, render_webhook_endpoint
+from payments.wire.render_account import render_account
+
+GOLDEN = Path(__file__).parents[1] / "data" / "rendered-by-version.json"
+
+_NOW = 1_790_000_000
+_ADDRESS = Address(city="Graz", country="AT", line1="Ring 1", line2="2", postal_code="8010", state="St")
+_DETAILS = BillingDetails(address=_ADDRESS, email="a@example.com", name="Ada", phone="+43", tax_id="ATU1")
+_SHIPPING = Shipping(address=_ADDRESS, carrier="Post", name="Ada", phone="+43", tracking_number="T1")
+# A merchant may call things as we do: what is in metadata is nobody's object.
+_METADATA = {"object": "charge", "order": "1"}
+_CARD = Card(
+    brand="visa",
+    last4="4242",
+    exp_month=12,
+    exp_year=2034,
+    fingerprint="F",
+    cvc_check="pass",
+    address_line1_check="pass",
+    address_postal_code_check="fail",
+)
+_METHOD = PaymentMethod(
+    id="pm_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    card=_CARD,
+    customer="cus_1",
+    billing_details=_DETAILS,
+    metadata=_METADATA,
+)
+_CHARGE = Charge(
+    id="ch_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    amount=2000,
+    currency="usd",
+    status="succeeded",
+    paid=True,
+    captured=True,
+    amount_captured=2000,
+    amount_refunded=500,
+    payment_intent="pi_1",
+    payment_method="pm_1",
+    customer="cus_1",
+    card=_CARD,
+    authorization="att_1",
+    three_d_secure="authenticated",
+    authorization_code="123456",
+    outcome=ChargeOutcome(network_status="approved_by_network", seller_message="Payment complete.", type="authorized"),
+    balance_transaction="txn_1",
+    billing_details=_DETAILS,
+    description="Order 1",
+    metadata=_METADATA,
+    receipt_email="a@example.com",
+    shipping=_SHIPPING,
+    statement_descriptor="A SHOP",
+    transfer_group="G",
+)
+_HELD = replace(_CHARGE, captured=False, amount_captured=0, amount_refunded=0, balance_transaction=None, capture_before=_NOW + 1)
+_INTENT = PaymentIntent(
+    id="pi_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    amount=2000,
+    currency="usd",
+    status=IntentStatus.SUCCEEDED,
+    client_secret="pi_1_secret_x",
+    amount_received=2000,
+    customer="cus_1",
+    payment_method="pm_1",
+    latest_charge="ch_1",
+    description="Order 1",
+    metadata=_METADATA,
+    receipt_email="a@example.com",
+    shipping=_SHIPPING,
+    statement_descriptor_suffix="ORDER 1",
+    transfer_group="G",
+    automatic_payment_methods=AutomaticPaymentMethods(enabled=True),
+)
+_EXPIRED = replace(
+    _INTENT, status=IntentStatus.CANCELED, amount_received=0, canceled_at=_NOW, cancellation_reason="expired", capture_method="manual"
+)
+_DECLINED = replace(
+    _INTENT,
+    status=IntentStatus.REQUIRES_PAYMENT_METHOD,
+    amount_received=0,
+    payment_method=None,
+    last_payment_error=PaymentError(
+        code="card_declined", decline_code="generic_decline", message="Your card was declined.", charge="ch_1", payment_method=_METHOD
+    ),
+)
+_REFUND = Refund(
+    id="re_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    amount=500,
+    currency="usd",
+    status="failed",
+    charge="ch_1",
+    payment_intent="pi_1",
+    payment_method="pm_1",
+    customer="cus_1",
+    reason="duplicate",
+    balance_transaction="txn_2",
+    failure_balance_transaction="txn_3",
+    failure_reason="unknown",
+    metadata=_METADATA,
+)
+_CUSTOMER = Customer(
+    id="cus_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    address=_ADDRESS,
+    description="Regular",
+    email="a@example.com",
+    invoice_prefix="A1",
+    default_payment_method="pm_1",
+    metadata=_METADATA,
+    name="Ada",
+    phone="+43",
+    preferred_locales=["de"],
+    shipping=_SHIPPING,
+    business_name="Ada Ltd",
+    individual_name="Ada",
+)
+_CHANGE = BalanceTransaction(
+    id="txn_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    amount=2000,
+    fee=88,
+    currency="usd",
+    type="charge",
+    source="ch_1",
+    available_on=_NOW,
+)
+_ENDPOINT = WebhookEndpoint(
+    id="we_1", merchant_id=1, livemode=False, created=_NOW, url="https://example.com", enabled_events=["*"], metadata=_METADATA
+)
+
+
+def samples(version: str) -> dict[str, Any]:
+    """What Tap renders, before it is put into `version`; events say which version they are in."""
+    asks = NextAction(type="redirect_to_url", url="https://tap.example/pay", return_url="https://shop.example")
+    charge = render(_CHARGE)
+    origin = Origin(request_id="req_1", idempotency_key="key-1")
+    event = event_of("evt_1", "charge.updated", _HELD, created=_NOW, origin=origin, previous_attributes={"description": "Order 0"})
+    released = event_of("evt_2", "charge.expired", replace(_HELD, capture_before=None), created=_NOW, origin=Origin())
+    return {
+        "payment_intent": render(_INTENT),
+        "payment_intent that waits for the cardholder": render(replace(_INTENT, status=IntentStatus.REQUIRES_ACTION, next_action=asks)),
+        "payment_intent whose hold expired": render(_EXPIRED),
+        "payment_intent that was declined": render(_DECLINED),
+        "payment_intent with its charge": {**render(_INTENT), "latest_charge": charge},
+        "charge": charge,
+        "charge that is held": render(_HELD),
+        "charge whose hold was released": render(replace(_HELD, capture_before=None)),
+        "charge captured in part": render(replace(_CHARGE, amount_captured=1500)),
+        "charge captured in part and more to come": render(replace(_CHARGE, amount_captured=1500, capture_before=_NOW + 1)),
+        "charge that failed": render(
+            replace(_HELD, status="failed", paid=False, capture_before=None, failure_code="card_declined", failure_message="No.")
+        ),
+        "refund": render(_REFUND),
+        "payment_method": render(_METHOD),
+        "customer": render(_CUSTOMER),
+        "balance_transaction": render_balance_transaction(_CHANGE, _NOW),
+        "balance": render_balance(False, {"usd": 1}, {"usd": 2}),
+        "webhook_endpoint": render_webhook_endpoint(_ENDPOINT, "whsec_x"),
+        "account": render_account(Account(id="acct_1", name="A Shop", created=_NOW, api_version=NEWEST)),
+        "event": render_event(event, 1, version),
+        "event about a released hold": render_event(released, 0, version),
+        "list": {"object": "list", "url": "/v1/charges", "has_more": False, "data": [charge]},
+        "error": json.loads(payment_failed_body(_DECLINED)),
+    }
+
+
+def rendered_in(version: str) -> dict[str, Any]:
+    """The samples in `version`, as they go over the wire."""
+    return {name: json.loads(json.dumps(in_version(body, version))) for name, body in samples(version).items()}
+
+
+def without_version(body: dict[str, Any]) -> dict[str, Any]:
+    """A body without the version that an event says it is in, which is another in each."""
+    return {name: value for name, value in body.items() if body.get("object") != "event" or name != "api_version"}
+
+
+def _shapes() -> dict[str, dict[str, Any]]:
+    """Each sample by the versions from which on it looks otherwise than before."""
+    shapes: dict[str, dict[str, Any]] = {}
+    for version in VERSIONS:
+        for name, body in rendered_in(version).items():
+            known = shapes.setdefault(name, {})
+            if next(reversed(known.values()), None) != without_version(body):
+                known[version] = without_version(body)
+    return shapes
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(json.dumps(_shapes(), indent=1) + "\n")
