@@ -74,6 +74,7 @@ _CHARGE = Charge(
     authorization="att_1",
     three_d_secure="authenticated",
     authorization_code="123456",
+    network_transaction_id="123456789012345",
     outcome=ChargeOutcome(network_status="approved_by_network", seller_message="Payment complete.", type="authorized"),
     balance_transaction="txn_1",
     billing_details=_DETAILS,

@@ -156,12 +156,29 @@ def test_authentication_is_asked_for_on_our_page() -> None:
     assert settlement.charge is None
 
 
-@pytest.mark.parametrize("option", ["off_session", "error_on_requires_action"])
-def test_without_a_cardholder_authentication_is_a_decline(option: str) -> None:
-    settlement = settled(work(AttemptKind.AUTHORIZE, intent(), 2000, **{option: True}), AuthenticationRequired())
+@pytest.mark.parametrize(
+    ("options", "decline_code", "message"),
+    [
+        ({"off_session": True}, "authentication_required", "This transaction requires authentication."),
+        ({"error_on_requires_action": True}, "authentication_not_handled", "but `error_on_requires_action` was set."),
+        ({"off_session": True, "error_on_requires_action": True}, "authentication_required", "This transaction requires authentication."),
+    ],
+)
+def test_without_a_cardholder_authentication_is_a_decline(options: dict[str, bool], decline_code: str, message: str) -> None:
+    settlement = settled(work(AttemptKind.AUTHORIZE, intent(), 2000, **options), AuthenticationRequired())
     error = intent_of(settlement).last_payment_error
     assert error is not None
-    assert error.code == "authentication_required"
+    assert (error.type, error.code, error.decline_code) == ("card_error", "authentication_required", decline_code)
+    assert message in error.message
+
+
+@pytest.mark.parametrize(("level", "scores"), [("normal", range(65)), ("elevated", range(65, 75)), ("highest", range(75, 101))])
+def test_a_charge_says_its_risk_and_what_the_network_calls_it(level: str, scores: range) -> None:
+    approved = Approved(authorization_code="123456", network_transaction_id="123456789012345", risk_level=level)
+    charge = settled(work(AttemptKind.AUTHORIZE, intent(), 2000), approved).charge
+    assert charge is not None
+    assert (charge.outcome.risk_level, charge.network_transaction_id) == (level, "123456789012345")
+    assert charge.outcome.risk_score in scores
 
 
 def test_silence_is_told_once_and_then_awaited() -> None:

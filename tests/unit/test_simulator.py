@@ -174,3 +174,20 @@ def test_the_order_never_shows_the_card() -> None:
     shown = repr(order(cvc="987"))
     assert "4242424242424242" not in shown
     assert "987" not in shown
+
+
+async def test_the_network_knows_each_authorization_by_an_id_of_its_own(bank: Simulator) -> None:
+    first, again, other = [await bank.execute(order(reference=reference)) for reference in ("att_1", "att_1", "att_2")]
+    assert isinstance(first, Approved)
+    assert isinstance(other, Approved)
+    assert first == again
+    assert first.network_transaction_id != other.network_transaction_id
+    assert first.network_transaction_id is not None
+    assert (len(first.network_transaction_id), first.network_transaction_id.isdigit()) == (15, True)
+
+
+@pytest.mark.parametrize(("name", "level"), [("riskLevelElevated", "elevated"), ("riskLevelHighest", "highest"), ("visa", "normal")])
+async def test_a_risky_card_is_approved_and_said_to_be_risky(bank: Simulator, name: str, level: str) -> None:
+    answer = await bank.execute(order(BY_ALIAS[f"pm_card_{name}"].number))
+    assert isinstance(answer, Approved)
+    assert answer.risk_level == level

@@ -46,6 +46,8 @@ class Charge(Struct, frozen=True, kw_only=True, omit_defaults=True):
     three_d_secure: str | None = None
     """Result of the cardholder's authentication: `authenticated`; None when none took place."""
     authorization_code: str | None = None
+    network_transaction_id: str | None = None
+    """Under which the card network knows the authorization; None when none was given."""
     capture_before: int | None = None
     outcome: ChargeOutcome
     failure_code: str | None = None

@@ -10,6 +10,10 @@ class Approved(Struct, frozen=True, kw_only=True, tag="approved", omit_defaults=
     """The issuer said yes: the money is held, moved or returned."""
 
     authorization_code: str
+    network_transaction_id: str | None = None
+    """Under which the card network knows the authorization."""
+    risk_level: str = "normal"
+    """`normal`, `elevated` or `highest`."""
     cvc_check: str | None = None
     funds_available_at_once: bool = False
     """The acquirer settles in real time, so that the merchant's share is available now."""

@@ -48,6 +48,8 @@ CANCELABLE = (
     IntentStatus.REQUIRES_CONFIRMATION,
     IntentStatus.REQUIRES_ACTION,
 )
+CANCELABLE_AT_STRIPE = (*CANCELABLE, IntentStatus.PROCESSING)
+"""What a refusal names. Stripe's list ends in `processing`, which cards can't be canceled from either."""
 CAPTURABLE = (IntentStatus.REQUIRES_CAPTURE,)
 UPDATABLE_AMOUNT = (IntentStatus.REQUIRES_PAYMENT_METHOD, IntentStatus.REQUIRES_CONFIRMATION, IntentStatus.REQUIRES_ACTION)
 
@@ -125,10 +127,13 @@ class PaymentIntent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     allowed_payment_method_types: list[str] | None = None
     excluded_payment_method_types: list[str] | None = None
 
-    def expect(self, allowed: tuple[IntentStatus, ...], sentence: str, verb: str) -> None:
-        """Raise `UnexpectedState` unless the status is one of `allowed`; `sentence` says what was refused, `verb` its participle."""
+    def expect(self, allowed: tuple[IntentStatus, ...], sentence: str, verb: str, *, named: tuple[IntentStatus, ...] | None = None) -> None:
+        """Raise `UnexpectedState` unless the status is one of `allowed`; `sentence` says what was refused, `verb` its participle.
+
+        `named`: the statuses that the refusal names, of which the intent's own is left out.
+        """
         if self.status not in allowed:
-            listed = ", ".join(allowed)
+            listed = ", ".join(status for status in named or allowed if status is not self.status)
             raise UnexpectedState(
                 f"{sentence} because it has a status of {self.status}. "
                 f"Only a PaymentIntent with one of the following statuses may be {verb}: {listed}.",

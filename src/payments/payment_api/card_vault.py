@@ -12,12 +12,12 @@ from payments.acquirers.test_cards import BY_ALIAS, BY_NUMBER, EXP_MONTH, EXP_YE
 from payments.domain.card import Card, Pan, check_cvc, check_expiry
 from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.payment_method import PaymentMethod
-from payments.domain.people import BillingDetails
+from payments.domain.people import Address, BillingDetails
 from payments.domain.principal import Principal
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
 
-_NO_DETAILS = BillingDetails()
+_NO_DETAILS, _NO_ADDRESS = BillingDetails(), Address()
 _TEST_CARDS_REMEMBERED_MAX = 10_000
 _ALIAS_PREFIXES = ("pm_card_", "tok_")
 
@@ -89,21 +89,23 @@ class CardVault:
             if len(self._test_cards) >= _TEST_CARDS_REMEMBERED_MAX:
                 self._test_cards.clear()
             self._test_cards[principal.merchant_id, card.number, year] = known
-        return self._seal(principal, *known, None, details)
+        return self._seal(principal, *known, None, details, by_name=True)
 
-    def _seal(self, principal: Principal, pan: Pan, card: Card, cvc: str | None, details: BillingDetails | None) -> Vaulted:
+    def _seal(
+        self, principal: Principal, pan: Pan, card: Card, cvc: str | None, details: BillingDetails | None, *, by_name: bool = False
+    ) -> Vaulted:
         method_id = new_id("pm")
         merchant_id, livemode = principal.merchant_id, principal.livemode
         details = details or _NO_DETAILS
-        address = details.address
-        known = None if livemode or (cvc is None and address is None) else BY_NUMBER.get(pan.reveal())
+        address = details.address or _NO_ADDRESS
+        known = None if livemode else BY_NUMBER.get(pan.reveal())
         if known is not None:
             # In test mode the simulator's verdicts on CVC and address are known at once, as Stripe's are.
             card = replace(
                 card,
-                cvc_check=known.cvc_check if cvc is not None else None,
-                address_line1_check=known.address_line1_check if address is not None and address.line1 else None,
-                address_postal_code_check=known.address_postal_code_check if address is not None and address.postal_code else None,
+                cvc_check=known.verdict("cvc_check", given=cvc is not None, by_name=by_name),
+                address_line1_check=known.verdict("address_line1_check", given=bool(address.line1), by_name=by_name),
+                address_postal_code_check=known.verdict("address_postal_code_check", given=bool(address.postal_code), by_name=by_name),
             )
         method = PaymentMethod(
             id=method_id,
@@ -128,6 +130,7 @@ class CardVault:
             exp_year=year,
             fingerprint=self._sealer.fingerprint(merchant_id, livemode, pan),
             funding="credit" if known is None else known.funding,
+            country="US" if known is None else known.country,
         )
 
 

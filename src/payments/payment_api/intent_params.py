@@ -1,5 +1,6 @@
 """The parameters of payment intents, and the checks that need no object."""
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ CaptureMethod = Literal["automatic", "automatic_async", "manual"]
 CancellationReason = Literal["duplicate", "fraudulent", "requested_by_customer", "abandoned"]
 Amount = Annotated[int, Meta(ge=1)]
 Id = Annotated[str, Meta(max_length=255)]
-StatementDescriptor = Annotated[str, Meta(max_length=22)]
+Description = Annotated[str, Meta(max_length=1_000)]
 
 
 class AutomaticPaymentMethodsParam(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,10 +90,10 @@ class CreateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True)
     confirm: bool = False
     confirmation_method: Literal["automatic", "manual"] = "automatic"
     customer: Id | None = None
-    description: Text | None = None
+    description: Description | None = None
     metadata: MetadataParam | None = None
-    statement_descriptor: StatementDescriptor | None = None
-    statement_descriptor_suffix: StatementDescriptor | None = None
+    statement_descriptor: str | None = None
+    statement_descriptor_suffix: str | None = None
     transfer_group: ShortText | None = None
 
 
@@ -102,10 +103,10 @@ class UpdateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True)
     amount: Amount | None = None
     currency: str | None = None
     customer: Id | None = None
-    description: Text | None = None
+    description: Description | None = None
     metadata: MetadataParam | None = None
-    statement_descriptor: StatementDescriptor | None = None
-    statement_descriptor_suffix: StatementDescriptor | None = None
+    statement_descriptor: str | None = None
+    statement_descriptor_suffix: str | None = None
     transfer_group: ShortText | None = None
 
 
@@ -121,8 +122,8 @@ class CaptureParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     amount_to_capture: Amount | None = None
     final_capture: bool = True
     metadata: MetadataParam | None = None
-    statement_descriptor: StatementDescriptor | None = None
-    statement_descriptor_suffix: StatementDescriptor | None = None
+    statement_descriptor: str | None = None
+    statement_descriptor_suffix: str | None = None
 
 
 class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,6 +168,40 @@ def check_payer(params: Payer) -> None:
         raise InvalidRequest("Tap takes cards only: card can't be excluded.", param="excluded_payment_method_types")
     if params.return_url:
         _check_return_url(params.return_url)
+
+
+def check_statement_descriptors(params: CreateParams | UpdateParams | CaptureParams) -> None:
+    """Raise `InvalidRequest` for what card schemes don't print on a statement.
+
+    The whole text has 5 to 22 characters. A suffix is put behind the account's own prefix, so that it may be short. Each has a letter, for a statement must
+    tell the cardholder something. Source: Stripe, "Statement descriptors", requirements.
+    """
+    _check_statement(params.statement_descriptor, "statement_descriptor", "statement descriptor", 5)
+    _check_statement(params.statement_descriptor_suffix, "statement_descriptor_suffix", "statement descriptor suffix", 1)
+
+
+STATEMENT_CHARACTERS_MAX = 22
+_PRINTED = re.compile(r"[^<>\\'\"*\x00-\x1f\x7f-\x9f\u0250-\U0010ffff]*")
+"""Latin letters, digits and signs, without those that the schemes forbid."""
+
+
+def _check_statement(text: str | None, param: str, what: str, characters_min: int) -> None:
+    if not text:
+        return
+    if len(text) > STATEMENT_CHARACTERS_MAX:
+        raise InvalidRequest(
+            f"The {what} must be at most {STATEMENT_CHARACTERS_MAX} characters. {text[:100]} is {len(text)} characters long.", param=param
+        )
+    if len(text) < characters_min:
+        raise InvalidRequest(f"The {what} must be at least {characters_min} characters.", param=param)
+    if not _PRINTED.fullmatch(text):
+        raise InvalidRequest(
+            f"The {what} contains characters that aren't allowed: Latin characters only, and none of < > \\ ' \" *.",
+            code="invalid_characters",
+            param=param,
+        )
+    if not re.search("[A-Za-z]", text):
+        raise InvalidRequest(f"The {what} must contain at least one alphabetic character.", param=param)
 
 
 def check_browser(params: ConfirmParams, intent: PaymentIntent) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from payments.domain.payment_intent import UPDATABLE_AMOUNT, IntentStatus, PaymentIntent
 from payments.payment_api.card_vault import Vaulted
 from payments.payment_api.confirmation import Cards, naming
-from payments.payment_api.intent_params import UpdateParams, check_amount, check_payer, check_supported
+from payments.payment_api.intent_params import UpdateParams, check_amount, check_payer, check_statement_descriptors, check_supported
 from payments.payment_api.steps import Steps
 from payments.storage.changes import insert_payment_method, update_intent
 from payments.storage.database import Connection
@@ -37,6 +37,7 @@ class IntentUpdate:
         check_expandable(call, "payment_intent")
         params = call.parse(UpdateParams)
         check_payer(params)
+        check_statement_descriptors(params)
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
         if call.params.keys() - _ALWAYS:
             intent.expect(UPDATABLE_AMOUNT, "This PaymentIntent's parameters could not be updated", "updated")

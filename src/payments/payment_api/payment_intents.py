@@ -10,7 +10,7 @@ from payments.domain.charge import Charge
 from payments.domain.errors import InvalidRequest, PermissionDenied
 from payments.domain.event import event_of
 from payments.domain.money import format_amount
-from payments.domain.payment_intent import CANCELABLE, CAPTURABLE, CONFIRMABLE, IntentStatus, PaymentIntent
+from payments.domain.payment_intent import CANCELABLE, CANCELABLE_AT_STRIPE, CAPTURABLE, CONFIRMABLE, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.principal import KeyKind
 from payments.payment_api.card_vault import Vaulted
@@ -25,6 +25,7 @@ from payments.payment_api.intent_params import (
     check_amount,
     check_browser,
     check_payer,
+    check_statement_descriptors,
     check_step,
     check_supported,
     default_capture_method,
@@ -72,6 +73,7 @@ class PaymentIntents:
         check_supported(call)
         params = call.parse(CreateParams)
         check_payer(params)
+        check_statement_descriptors(params)
         currency = check_amount(params.amount, params.currency)
         if not params.confirm:
             _confirm_only(params)
@@ -200,6 +202,7 @@ class PaymentIntents:
     async def _capture(self, call: Call) -> Reply:
         check_supported(call)
         params = call.parse(CaptureParams)
+        check_statement_descriptors(params)
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
         intent.expect(CAPTURABLE, "This PaymentIntent could not be captured", "captured")
         amount = params.amount_to_capture or intent.amount_capturable
@@ -224,7 +227,7 @@ class PaymentIntents:
     async def _cancel(self, call: Call) -> Reply:
         params = call.parse(CancelParams)
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
-        intent.expect(CANCELABLE, "You cannot cancel this PaymentIntent", "canceled")
+        intent.expect(CANCELABLE, "You cannot cancel this PaymentIntent", "canceled", named=CANCELABLE_AT_STRIPE)
         if intent.status is IntentStatus.REQUIRES_CAPTURE:
             return await self._follow_up(
                 call, intent, AttemptKind.VOID, intent.amount_capturable, cancellation_reason=params.cancellation_reason

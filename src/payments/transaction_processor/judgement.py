@@ -37,6 +37,7 @@ def charge_of(
         authorization=attempt.id,
         three_d_secure="authenticated" if attempt.authenticated else None,
         authorization_code=outcome.authorization_code if approved else None,
+        network_transaction_id=outcome.network_transaction_id if approved else None,
         capture_before=capture_before,
         outcome=_judgement(outcome),
         failure_code=None if approved else outcome.code,
@@ -53,12 +54,19 @@ def charge_of(
     )
 
 
-_AUTHORIZED = ChargeOutcome(network_status="approved_by_network", seller_message="Payment complete.", type="authorized")
+_RISK_SCORES = {"normal": 20, "elevated": 65, "highest": 80}
+"""Within Stripe's bounds: elevated begins at 65, highest at 75."""
+_AUTHORIZED = {
+    level: ChargeOutcome(
+        network_status="approved_by_network", risk_level=level, risk_score=score, seller_message="Payment complete.", type="authorized"
+    )
+    for level, score in _RISK_SCORES.items()
+}
 
 
 def _judgement(outcome: Approved | Declined) -> ChargeOutcome:
     if isinstance(outcome, Approved):
-        return _AUTHORIZED
+        return _AUTHORIZED[outcome.risk_level]
     if outcome.network_status == "not_sent_to_network":
         return ChargeOutcome(
             network_status=outcome.network_status,

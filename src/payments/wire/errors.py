@@ -49,6 +49,8 @@ class MethodNotAllowed(errors.InvalidRequest):
         super().__init__(f"Method {method[:20]} is not allowed for {path[:200]}.")
 
 
+NOT_TO_BE_RETRIED = {"Stripe-Should-Retry": "false"}
+"""A repetition comes to the same: what was declined is declined again."""
 _SHOULD_RETRY = {"Stripe-Should-Retry": "true"}
 _RETRY_SOON = {"Stripe-Should-Retry": "true", "Retry-After": "1"}
 
@@ -60,11 +62,11 @@ _MAPPING: tuple[tuple[type[errors.TapError], int, str, dict[str, str]], ...] = (
     (errors.InvalidRequest, 400, "invalid_request_error", {}),
     (errors.AuthenticationFailed, 401, "invalid_request_error", {"WWW-Authenticate": 'Bearer realm="Tap"'}),
     (errors.PermissionDenied, 403, "invalid_request_error", {}),
-    (errors.CardError, 402, "card_error", {}),
+    (errors.CardError, 402, "card_error", NOT_TO_BE_RETRIED),
     (errors.IdempotencyMismatch, 400, "idempotency_error", {}),
     (errors.IdempotencyKeyInUse, 409, "invalid_request_error", _SHOULD_RETRY),
     (errors.RateLimited, 429, "invalid_request_error", _SHOULD_RETRY),
-    (errors.TooSlow, 429, "invalid_request_error", {"Stripe-Should-Retry": "false"}),
+    (errors.TooSlow, 429, "invalid_request_error", NOT_TO_BE_RETRIED),
     (errors.ObjectLocked, 429, "invalid_request_error", _SHOULD_RETRY),
     (errors.OutcomePending, 503, "api_error", _RETRY_SOON),
     (errors.Overloaded, 503, "api_error", _RETRY_SOON),

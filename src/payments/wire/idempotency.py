@@ -17,7 +17,7 @@ from payments.storage.claims import Claim
 from payments.storage.database import Connection, Pool
 from payments.storage.events import find_event
 from payments.wire.api import Call, Reply, reply
-from payments.wire.errors import payment_failed_body
+from payments.wire.errors import NOT_TO_BE_RETRIED, payment_failed_body
 from payments.wire.render import render
 
 _FIRST_REQUEST_WAIT_SECONDS = 2.0
@@ -50,7 +50,7 @@ def answer_of(event: Event) -> Reply:
     """Render the response that an event answers: its object as it was then, or the refusal that it tells of."""
     subject = event.object()
     if event.type == "payment_intent.payment_failed" and isinstance(subject, PaymentIntent):
-        return Reply(402, payment_failed_body(subject))
+        return Reply(402, payment_failed_body(subject), headers=NOT_TO_BE_RETRIED)
     return reply(render(subject))
 
 

@@ -13,6 +13,7 @@ from payments.domain.payment_intent import NextAction, PaymentError, PaymentInte
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.wire.render_account import STATEMENT_DESCRIPTOR
 from payments.wire.render_card import render_charged_card, render_payment_method
 from payments.wire.render_people import Rendered, render_address, render_billing_details, render_shipping
 
@@ -112,7 +113,7 @@ def _charge(charge: Charge) -> Rendered:
         "application_fee_amount": None,
         "balance_transaction": charge.balance_transaction,
         "billing_details": render_billing_details(charge.billing_details),
-        "calculated_statement_descriptor": charge.statement_descriptor or "TAP",
+        "calculated_statement_descriptor": _printed(charge),
         "captured": charge.captured,
         "created": charge.created,
         "currency": charge.currency,
@@ -155,6 +156,14 @@ def _charge(charge: Charge) -> Rendered:
         "transfer_data": None,
         "transfer_group": charge.transfer_group,
     }
+
+
+def _printed(charge: Charge) -> str:
+    """Return what stands on the cardholder's statement: 22 characters of the merchant's text, or of the account's with what the payment adds."""
+    if charge.statement_descriptor is not None:
+        return charge.statement_descriptor
+    suffix = charge.statement_descriptor_suffix
+    return STATEMENT_DESCRIPTOR if suffix is None else f"{STATEMENT_DESCRIPTOR}* {suffix}"[:22]
 
 
 render.register(PaymentMethod)(render_payment_method)

@@ -69,7 +69,7 @@ def render_charged_card(charge: Charge) -> Rendered:
         "multicapture": {"status": "available" if held else "unavailable"},
         "network": card.brand,
         "network_token": {"used": False},
-        "network_transaction_id": None,
+        "network_transaction_id": charge.network_transaction_id,
         "overcapture": {"maximum_amount_capturable": charge.amount, "status": "unavailable"},
         "regulated_status": "unregulated",
         "three_d_secure": None

@@ -22,6 +22,18 @@ from payments.transaction_processor.settlement.terms import (
     event_about,
 )
 
+_UNAUTHENTICATED = Declined(
+    code="authentication_required",
+    decline_code="authentication_required",
+    message="Your card was declined. This transaction requires authentication.",
+)
+_AUTHENTICATION_NOT_HANDLED = Declined(
+    code="authentication_required",
+    decline_code="authentication_not_handled",
+    message="This payment required an authentication action to complete, but `error_on_requires_action` was set. When you're ready, you can "
+    "upgrade your integration to handle actions at https://stripe.com/docs/payments/payment-intents/upgrade-to-handle-actions.",
+)
+
 
 def settle_authorization(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
     """Return what becomes of a payment by the answer to its authorization."""
@@ -32,13 +44,10 @@ def settle_authorization(work: OpenAttempt, outcome: Outcome, terms: Terms) -> S
             return _purchased(work, outcome, terms)
         case Declined():
             return _declined(work, outcome, terms)
-        case AuthenticationRequired() if work.attempt.error_on_requires_action or work.attempt.off_session:
-            refusal = Declined(
-                code="authentication_required",
-                decline_code="authentication_required",
-                message="Your card was declined. This transaction requires authentication.",
-            )
-            return _declined(work, refusal, terms)
+        case AuthenticationRequired() if work.attempt.off_session:
+            return _declined(work, _UNAUTHENTICATED, terms)
+        case AuthenticationRequired() if work.attempt.error_on_requires_action:
+            return _declined(work, _AUTHENTICATION_NOT_HANDLED, terms)
         case AuthenticationRequired():
             return _challenged(work, outcome, terms)
         case Unknown():
