@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 from payments.acquirers.acquirer import Acquirer
 from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.simulator import Simulator
+from payments.domain.api_version import NEWEST
 from payments.domain.errors import TapError
 from payments.domain.event import Event
 from payments.domain.outcome import Approved, Outcome
@@ -51,7 +52,6 @@ from payments.wire.idempotency import Idempotency
 from payments.wire.internal import Verification
 from payments.wire.lists import Lists
 from payments.wire.reading import Reader
-from payments.wire.version import CURRENT
 from tests.integration.builders import FakeClock, Key
 
 LEASE_SECONDS = 15
@@ -112,7 +112,9 @@ class InProcess:
     clock: FakeClock
     pool: Pool
     """payment-api's."""
-    principal: Principal = field(default_factory=lambda: Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET))
+    principal: Principal = field(
+        default_factory=lambda: Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST)
+    )
 
     async def call(self, method: str, path: str, key: str | None = None, **params: str) -> Answer:
         """Call an endpoint as the front would: a refusal is an answer, anything else that is raised is a fault."""
@@ -125,7 +127,7 @@ class InProcess:
             request_id=new_id("req"),
             idempotency_key=key,
             endpoint=f"{method} {path}",
-            api_version=CURRENT,
+            api_version=NEWEST,
             received_at=int(self.clock.now()),
             digest=self.sealer.digest,
         )
