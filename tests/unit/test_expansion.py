@@ -6,7 +6,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from payments.domain.api_version import NEWEST
+from payments.domain.api_version import NEWEST, VERSIONS
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.card import Card
 from payments.domain.charge import Charge, ChargeOutcome
@@ -57,7 +57,7 @@ def a_customer(**changes: Any) -> Customer:
 
 async def expanded(subject: Any, *paths: str, stored: Stored | None = None) -> Rendered:
     body = rendered(subject, NOW)
-    await Expansion(cast("Queries", stored or Stored()), MERCHANT, NOW).expand([body], tree_of(str(body["object"]), paths))
+    await Expansion(cast("Queries", stored or Stored()), MERCHANT, NOW).expand([body], tree_of(str(body["object"]), paths, NEWEST))
     return body
 
 
@@ -163,7 +163,7 @@ async def test_paths_that_begin_alike_are_read_once() -> None:
 )
 def test_what_cannot_be_expanded_is_refused(path: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        tree_of("charge", [path])
+        tree_of("charge", [path], NEWEST)
     assert refused.value.param == "expand"
     assert len(refused.value.message) < 400
 
@@ -171,25 +171,25 @@ def test_what_cannot_be_expanded_is_refused(path: str) -> None:
 @pytest.mark.parametrize("path", ["customer", "has_more", "data", "data.", "database.customer", "data.data.customer"])
 def test_the_paths_of_a_list_begin_with_data(path: str) -> None:
     with pytest.raises(InvalidRequest):
-        tree_of("charge", [path], in_list=True)
+        tree_of("charge", [path], NEWEST, in_list=True)
 
 
 @pytest.mark.parametrize("kind", ["event", "webhook_endpoint"])
 def test_an_object_without_ids_to_expand_refuses_all(kind: str) -> None:
     with pytest.raises(InvalidRequest):
-        tree_of(kind, ["data.object"])
+        tree_of(kind, ["data.object"], NEWEST)
 
 
 def test_expansion_is_four_levels_deep_lists_not_counted() -> None:
-    tree_of("payment_intent", ["data.latest_charge.refunds.data.balance_transaction.source"], in_list=True)
+    tree_of("payment_intent", ["data.latest_charge.refunds.data.balance_transaction.source"], NEWEST, in_list=True)
     with pytest.raises(InvalidRequest, match=f"more than {DEPTH_MAX} levels"):
-        tree_of("payment_intent", ["data.latest_charge.refunds.data.balance_transaction.source.customer"], in_list=True)
+        tree_of("payment_intent", ["data.latest_charge.refunds.data.balance_transaction.source.customer"], NEWEST, in_list=True)
 
 
 def test_the_number_of_paths_has_a_bound() -> None:
-    tree_of("charge", ["customer"] * PATHS_MAX)
+    tree_of("charge", ["customer"] * PATHS_MAX, NEWEST)
     with pytest.raises(InvalidRequest):
-        tree_of("charge", ["customer"] * (PATHS_MAX + 1))
+        tree_of("charge", ["customer"] * (PATHS_MAX + 1), NEWEST)
 
 
 async def test_the_number_of_objects_has_a_bound() -> None:
@@ -197,4 +197,23 @@ async def test_the_number_of_objects_has_a_bound() -> None:
     bodies = [rendered(a_charge(), NOW) for _ in range(100)]
     expansion = Expansion(cast("Queries", Stored(a_charge(), *refunds)), MERCHANT, NOW)
     with pytest.raises(InvalidRequest, match=f"more than {OBJECTS_MAX} objects"):
-        await expansion.expand(bodies, tree_of("charge", ["refunds.data.charge.refunds.data.charge"]))
+        await expansion.expand(bodies, tree_of("charge", ["refunds.data.charge.refunds.data.charge"], NEWEST))
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "gone"),
+    [
+        ("payment_intent", "invoice.customer", "2025-03-31.basil"),
+        ("payment_intent", "latest_charge.invoice", "2025-03-31.basil"),
+        ("charge", "invoice", "2025-03-31.basil"),
+        ("charge", "dispute", "2023-08-16"),
+        ("charge", "destination", "2023-08-16"),
+    ],
+)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_an_older_version_has_may_be_expanded_in_it(kind: str, path: str, gone: str, version: str) -> None:
+    if version < gone:
+        tree_of(kind, [path], version)
+        return
+    with pytest.raises(InvalidRequest):
+        tree_of(kind, [path], version)

@@ -234,11 +234,13 @@ class _Front:
         except Exception as failure:  # noqa: BLE001 - the client gets an answer, the log gets the place
             self._log.error(f"{scope['method']} {scope['path']}", failure)
             result = _as_reply(failure_error(failure))
-        if caller.principal is not None and caller.principal.kind is KeyKind.PUBLISHABLE:
-            result.body = shown_to_browser(result.body)
         if result.api_version is not None:
             caller.api_version = result.api_version
-        result.body = encoded_in_version(result.body, caller.api_version)
+        result.body = encoded_in_version(
+            result.body, caller.api_version
+        )  # of whole objects: what a browser doesn't see decides what others are
+        if caller.principal is not None and caller.principal.kind is KeyKind.PUBLISHABLE:
+            result.body = shown_to_browser(result.body)
         await _send(send, result, request_id, caller, with_origin=endpoint is not None and endpoint.publishable)
         self._log.event(
             "request",

@@ -14,6 +14,7 @@ from payments.storage import nouns
 from payments.storage.database import Queries
 from payments.storage.nouns import Noun
 from payments.wire.api import Call
+from payments.wire.older_versions import had_field
 from payments.wire.render import Rendered, rendered
 
 DEPTH_MAX = 4
@@ -148,11 +149,11 @@ KINDS: dict[str, Kind] = {
 
 def check_expandable(call: Call, kind_name: str) -> None:
     """Raise `InvalidRequest` for a property that can't be expanded: before a call changes anything, not after it."""
-    tree_of(kind_name, call.expand)
+    tree_of(kind_name, call.expand, call.api_version)
 
 
-def tree_of(kind_name: str, paths: Sequence[str], *, in_list: bool = False) -> Tree:
-    """Return what is to be expanded in objects of a kind; raises `InvalidRequest` for what can't be. `in_list`: the paths begin with `data`."""
+def tree_of(kind_name: str, paths: Sequence[str], api_version: str, *, in_list: bool = False) -> Tree:
+    """Return what is to be expanded in objects of a kind; raises `InvalidRequest` for what can't be in a version. `in_list`: the paths begin with `data`."""
     if len(paths) > PATHS_MAX:
         raise InvalidRequest(f"You cannot expand more than {PATHS_MAX} properties.", param="expand")
     tree: Tree = {}
@@ -164,11 +165,11 @@ def tree_of(kind_name: str, paths: Sequence[str], *, in_list: bool = False) -> T
             raise InvalidRequest(f"You cannot expand more than {DEPTH_MAX} levels of a property: {path[:200]}.", param="expand")
         if in_list and not path.startswith("data."):
             raise _not_expandable(path)
-        _grow(tree, (kind_name,), path.removeprefix("data.") if in_list else path, path)
+        _grow(tree, (kind_name,), path.removeprefix("data.") if in_list else path, path, api_version)
     return tree
 
 
-def _grow(tree: Tree, kinds: tuple[str, ...], rest: str, path: str) -> None:
+def _grow(tree: Tree, kinds: tuple[str, ...], rest: str, path: str, api_version: str) -> None:
     """Add a path to the tree."""
     while True:
         found = [
@@ -179,6 +180,8 @@ def _grow(tree: Tree, kinds: tuple[str, ...], rest: str, path: str) -> None:
             if rest == name or rest.startswith(f"{name}.")
         ]
         if not found:
+            if any(had_field(kind, rest.partition(".")[0], api_version) for kind in kinds):
+                return
             raise _not_expandable(path)
         name, expandable = found[0]
         tree, rest = tree.setdefault(name, {}), rest[len(name) + 1 :]

@@ -103,7 +103,7 @@ class Reader:
 
     async def answer(self, call: Call, body: Rendered) -> Reply:
         """Answer with a rendered object, expanded as asked."""
-        await self._expand(self._pool, call, [body], tree_of(cast("str", body["object"]), call.expand))
+        await self._expand(self._pool, call, [body], tree_of(cast("str", body["object"]), call.expand, call.api_version))
         return reply(body)
 
     async def expanded(self, call: Call, result: Reply) -> Reply:
@@ -116,7 +116,7 @@ class Reader:
 
     async def page(self, call: Call, kind_name: str, params: PageParams, filters: Mapping[str, str | None], url: str) -> Reply:
         """Answer with a page, newest first; raises `InvalidRequest` for a cursor that is none of the caller's, and what `Lists.connection` does."""
-        kind, page, tree = KINDS[kind_name], params.page(), tree_of(kind_name, call.expand, in_list=True)
+        kind, page, tree = KINDS[kind_name], params.page(), tree_of(kind_name, call.expand, call.api_version, in_list=True)
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
         given = {name: value for name, value in filters.items() if value is not None}
         async with self._lists.connection(merchant_id) as connection:
