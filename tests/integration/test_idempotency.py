@@ -163,5 +163,5 @@ async def test_a_claim_of_the_previous_version_is_answered_and_not_made_again(
 
 async def test_a_key_is_bound_to_its_endpoint(idempotency: Idempotency) -> None:
     await idempotency.once(call(), Mutation())
-    with pytest.raises(IdempotencyMismatch, match=r"for the same endpoint they were first used for \('/v1/x'\)"):
+    with pytest.raises(IdempotencyMismatch, match=r"for the same endpoint they were first used for \('/v1/y' vs '/v1/x'\)\. Try"):
         await idempotency.once(call(endpoint="POST /v1/y"), Mutation())

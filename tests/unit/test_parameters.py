@@ -76,6 +76,7 @@ def test_no_body_does_worse_than_be_refused(body: bytes) -> None:
         (b"a[1]=x&a[]=y", {"a": ["x", "y"]}),
         (b"a[]=x&a[0]=y", {"a": ["y"]}),
         (b"a[900000000]=x&a[]=y", {"a": ["x", "y"]}),
+        (b"a[2]=x&a[0]=w&a[]=y", {"a": ["w", "x", "y"]}),
         (b"a[" + b"9" * 5000 + b"]=x", {"a": {"9" * 5000: "x"}}),
     ],
 )
@@ -146,18 +147,48 @@ def test_the_wrong_parameter_is_named_as_the_client_wrote_it(params: dict[str, o
     assert (refused.value.code, refused.value.param) == (code, param)
 
 
-@pytest.mark.parametrize("count", ["08", "8", "+8", "0000000000000008", 8])
+@pytest.mark.parametrize("count", ["08", "8", "+8", "0000000000000008", "+008", "0" * 5000 + "8", 8])
 def test_an_integer_may_be_padded(count: object) -> None:
     assert parse({"name": "a", "inner": {"count": count}}, Outer).inner == Inner(8)
 
 
 @pytest.mark.parametrize(
-    "count", ["9" * 17, "9" * 400, "9" * 5000, 10**17, 10**400, -(10**17), "1e400", 1e400, "0x8", "8_0", "\u0668", " 8"]
+    "count",
+    [
+        "0" * 5000 + "9" * 17,
+        "+" + "0" * 5000 + "9" * 5000,
+        "9" * 17,
+        "9" * 400,
+        "9" * 5000,
+        10**17,
+        10**400,
+        -(10**17),
+        "1e400",
+        1e400,
+        "0x8",
+        "8_0",
+        "\u0668",
+        " 8",
+    ],
 )
 def test_an_integer_that_none_holds_is_refused(count: object) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse({"name": "a", "inner": {"count": count}}, Outer)
     assert (refused.value.code, refused.value.param) == ("parameter_invalid_integer", "inner[count]")
+
+
+@pytest.mark.parametrize("count", ["0" * 5000, "-" + "0" * 5000 + "8", "-0", "000"])
+def test_an_integer_however_long_is_no_failure(count: str) -> None:
+    assert parse({"name": "a", "inner": {"count": count}}, Outer).inner == Inner(-8 if "8" in count else 0)
+
+
+def test_an_empty_value_that_unsets_nothing_is_told_in_stripes_words() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse({"name": "a", "inner": {"count": ""}}, Outer)
+    assert refused.value.message == (
+        "You passed an empty string for 'inner[count]'. We assume empty values are an attempt to unset a parameter; however 'inner[count]' "
+        "cannot be unset. You should remove 'inner[count]' from your request or supply a non-empty value."
+    )
 
 
 def test_forms_and_json_mean_the_same() -> None:

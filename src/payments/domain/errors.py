@@ -72,12 +72,12 @@ class CardError(TapError):
 class IdempotencyMismatch(TapError):
     """An idempotency key came again with another request."""
 
-    def __init__(self, key: str, *, endpoint: str | None = None) -> None:
-        """`endpoint`: the path that the key was first used for, if it is another one."""
+    def __init__(self, key: str, *, paths: tuple[str, str] | None = None) -> None:
+        """`paths`: the one that the key is used for now, and the one that it was first used for, if they differ."""
         bound = (
             "with the same parameters they were first used with"
-            if endpoint is None
-            else f"for the same endpoint they were first used for ('{endpoint}')"
+            if paths is None
+            else f"for the same endpoint they were first used for ('{paths[0]}' vs '{paths[1]}')"
         )
         super().__init__(
             f"Keys for idempotent requests can only be used {bound}. "

@@ -24,7 +24,6 @@ _SHOWN: dict[str, frozenset[str]] = {
             "id",
             "object",
             "amount",
-            "amount_details",
             "automatic_payment_methods",
             "canceled_at",
             "cancellation_reason",
@@ -33,24 +32,22 @@ _SHOWN: dict[str, frozenset[str]] = {
             "confirmation_method",
             "created",
             "currency",
+            "description",
             "last_payment_error",
             "livemode",
             "next_action",
             "payment_method",
-            "payment_method_configuration_details",
-            "payment_method_options",
             "payment_method_types",
             "processing",
             "receipt_email",
             "setup_future_usage",
             "shipping",
-            "source",
             "status",
         ]
     ),
     "payment_method": frozenset(["id", "object", "allow_redisplay", "billing_details", "card", "created", "customer", "livemode", "type"]),
 }
-"""By kind of object; what isn't here is the merchant's own business."""
+"""By kind of object; what isn't here is the merchant's own business. Of a payment intent it is what Stripe's reference marks "retrievable with publishable key"."""
 _SHOWN_OF_CARD = frozenset(
     [
         "brand",

@@ -25,6 +25,12 @@ Params = dict[str, object]
 """Decoded parameters: strings, numbers and booleans (JSON bodies), lists and dicts of them."""
 
 
+class _Hash(dict[str, object]):
+    """A hash in the making. It knows its next index: to look for it among all that there are, once for each, takes seconds of a long list."""
+
+    next_index = 0
+
+
 def decode_form(body: bytes) -> Params:
     """Decode `application/x-www-form-urlencoded`; raises `InvalidRequest`."""
     if not body:
@@ -36,7 +42,7 @@ def decode_form(body: bytes) -> Params:
     pairs = text.split("&")
     if len(pairs) > PARAMETERS_MAX:
         raise InvalidRequest(f"Too many parameters: at most {PARAMETERS_MAX} are accepted.")
-    params: Params = {}
+    params = _Hash()
     for pair in pairs:
         if pair:
             name, _, value = pair.partition("=")
@@ -72,7 +78,7 @@ def _not_utf8() -> InvalidRequest:
     return InvalidRequest("Invalid request: parameters must be valid UTF-8.")
 
 
-def _insert(params: Params, name: str, value: str) -> None:
+def _insert(params: _Hash, name: str, value: str) -> None:
     if "[" not in name:
         if isinstance(params.get(name), dict):
             raise _conflict(name)
@@ -88,19 +94,22 @@ def _insert(params: Params, name: str, value: str) -> None:
     for index, part in enumerate(path[:-1]):
         if path[index + 1] == "" and index + 2 < len(path):
             raise InvalidRequest(f"Invalid parameter name: {name[:100]}")
-        child = node.setdefault(_slot(node, part), {})
-        if not isinstance(child, dict):
+        child = node.setdefault(_slot(node, part), _Hash())
+        if not isinstance(child, _Hash):
             raise _conflict(match[1])
-        node = cast("Params", child)
+        node = child
     leaf = _slot(node, path[-1])
     if isinstance(node.get(leaf), dict):
         raise _conflict(match[1])
     node[leaf] = value
 
 
-def _slot(node: Params, part: str) -> str:
+def _slot(node: _Hash, part: str) -> str:
     """`[]` appends: the index after the largest that there is."""
-    return part or str(max((int(name) + 1 for name in node if _INDEX.fullmatch(name)), default=0))
+    slot = part or str(node.next_index)
+    if _INDEX.fullmatch(slot):
+        node.next_index = max(node.next_index, int(slot) + 1)
+    return slot
 
 
 def _lists(name: str, value: object) -> object:

@@ -20,6 +20,7 @@ from payments.wire.api import Call, Reply, reply
 from payments.wire.errors import NOT_TO_BE_RETRIED, payment_failed_body
 from payments.wire.render import render
 
+_SHOWN_CHARACTERS_MAX = 200
 _FIRST_REQUEST_WAIT_SECONDS = 2.0
 """How long a repetition waits for the first request to finish, before the client is told to come again."""
 
@@ -99,7 +100,7 @@ class Idempotency:
 
     async def _replay(self, call: Call, claim: Claim) -> Reply:
         if claim.path != call.endpoint:
-            raise IdempotencyMismatch(claim.key, endpoint=claim.path.partition(" ")[2])
+            raise IdempotencyMismatch(claim.key, paths=(_path(call.endpoint), _path(claim.path)))
         # A claim without a keyed digest was made by the previous version's code: its parameters can't be compared, and it must not be made twice.
         if claim.fingerprint.startswith(DIGEST_PREFIX) and claim.fingerprint != call.fingerprint:
             raise IdempotencyMismatch(claim.key)
@@ -116,6 +117,10 @@ class Idempotency:
         result = answer_of(event)
         result.replayed, result.api_version = True, claim.api_version or NEWEST
         return result
+
+
+def _path(endpoint: str) -> str:
+    return endpoint.partition(" ")[2][:_SHOWN_CHARACTERS_MAX]
 
 
 def _context(claim: Claim) -> bytes:

@@ -94,13 +94,17 @@ def parse(params: dict[str, object], cls: type[T]) -> T:
 
 
 def _unpad_integer(refusal: str, params: dict[str, object]) -> bool:
-    """Take the zeros before an integer away, which msgspec refuses: 08 is 8. Tells whether that was the reason."""
+    """Take the zeros before an integer away, which msgspec refuses: 08 is 8. Tells whether that was the reason.
+
+    Without `int`, which raises for some thousand digits.
+    """
     location = _AT.search(refusal)
     path = _path(location[1]) if location else []
     given = _at(params, path)
-    if not path or not refusal.startswith("Expected `int") or not isinstance(given, str) or not _PADDED.fullmatch(given):
+    padded = _PADDED.fullmatch(given) if isinstance(given, str) else None
+    if not path or not refusal.startswith("Expected `int") or padded is None:
         return False
-    parent, plain = _at(params, path[:-1]), str(int(given))
+    parent, plain = _at(params, path[:-1]), padded[1] + padded[2]
     if not isinstance(parent, dict) or plain == given:
         return False
     parent[path[-1]] = plain
@@ -123,7 +127,7 @@ def _is_integer(given: object, value: int) -> bool:
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_PADDED = re.compile(r"[+-]?0*[0-9]{1,16}")
+_PADDED = re.compile(r"\+?(-?)0*([0-9]{1,16})")
 _PADDED_INTEGERS_MAX = 32
 """No operation has more integers among its parameters."""
 _INTEGER_MAX = 2**53
@@ -147,7 +151,10 @@ def _translate(refusal: str, params: dict[str, object]) -> InvalidRequest:
         return InvalidRequest(f"Missing required param: {name}.", code="parameter_missing", param=name)
     name, given = _bracketed(path), _at(params, path)
     if given == "":
-        message = f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a parameter; '{name}' cannot be unset."
+        message = (
+            f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a parameter; however '{name}' cannot be "
+            f"unset. You should remove '{name}' from your request or supply a non-empty value."
+        )
         return InvalidRequest(message, code="parameter_invalid_empty", param=name)
     shown = str(given)[:100] if isinstance(given, str | int | float | bool) else "{}"
     if _ENUM.match(reason):
