@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from payments.domain.api_version import NEWEST
 from payments.domain.principal import KeyKind
 from payments.runtime.ids import new_id
 from payments.storage.database import Connection
@@ -39,6 +40,7 @@ async def test_a_key_made_elsewhere_opens_its_merchant_and_mode(
     principal = await find_principal(connection, key_hash(key.plaintext, PEPPER))
     assert principal is not None
     assert (principal.merchant_id, principal.livemode, principal.kind) == (line["merchant_id"], livemode, kind)
+    assert (principal.account_id[:5], principal.api_version) == ("acct_", NEWEST)
     (record,) = await list_keys(connection)
     assert (record.id, record.last4) == (key.id, key.plaintext[-4:])
     assert await connection.fetchval("SELECT name FROM payments.merchants") == "Ünïted 'Shoes'"

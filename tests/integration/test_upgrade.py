@@ -1,6 +1,7 @@
 """What the previous version left under way is finished by this one; its rows were written by that version's code itself."""
 
 import json
+import re
 import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -13,6 +14,7 @@ from payments.domain.card import Pan
 from payments.runtime.seal import Sealer
 from payments.storage.books import find_faults
 from payments.storage.database import Connection, connect
+from payments.storage.keys import find_account
 from payments.storage.migrate import MIGRATIONS, migrate
 from payments.transaction_processor.settlement import CAPTURE_WINDOW_SECONDS
 from tests.integration.builders import Key
@@ -57,6 +59,15 @@ async def tap(owner: Connection, empty_database_url: str) -> AsyncGenerator[InPr
 async def example(tap: InProcess, name: str) -> Any:
     (found,) = [each for each in (await tap.get("payment_intents", limit="100"))["data"] if each["metadata"]["name"] == name]
     return found
+
+
+async def test_merchants_that_it_made_or_still_makes_are_accounts_of_their_own(owner: Connection) -> None:
+    await owner.execute("INSERT INTO payments.merchants (id, name) OVERRIDING SYSTEM VALUE VALUES (99, 'Made beside the new version')")
+    accounts = [
+        await find_account(owner, merchant_id) for merchant_id in await owner.fetchval("SELECT array_agg(id) FROM payments.merchants")
+    ]
+    assert len({account.id for account in accounts}) == len(accounts) >= 2
+    assert all(re.fullmatch(r"acct_\w{24}", account.id) and account.api_version == "2026-10-28.endive" for account in accounts)
 
 
 async def test_its_books_are_in_order(owner: Connection) -> None:

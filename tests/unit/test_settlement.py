@@ -10,7 +10,7 @@ from payments.domain.attempt import Attempt, AttemptKind
 from payments.domain.card import Card
 from payments.domain.charge import Charge
 from payments.domain.fees import FeeSchedule
-from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
+from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, RiskLevel, Unknown
 from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
@@ -173,7 +173,7 @@ def test_without_a_cardholder_authentication_is_a_decline(options: dict[str, boo
 
 
 @pytest.mark.parametrize(("level", "scores"), [("normal", range(65)), ("elevated", range(65, 75)), ("highest", range(75, 101))])
-def test_a_charge_says_its_risk_and_what_the_network_calls_it(level: str, scores: range) -> None:
+def test_a_charge_says_its_risk_and_what_the_network_calls_it(level: RiskLevel, scores: range) -> None:
     approved = Approved(authorization_code="123456", network_transaction_id="123456789012345", risk_level=level)
     charge = settled(work(AttemptKind.AUTHORIZE, intent(), 2000), approved).charge
     assert charge is not None

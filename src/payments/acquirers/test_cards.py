@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from payments.domain.outcome import RiskLevel
+
 
 class Behaviour(StrEnum):
     """What a test card does when it is charged."""
@@ -42,7 +44,7 @@ class TestCard(Struct, frozen=True, kw_only=True):
     """What the issuer says of a code that is given; of one that isn't only what is worth telling."""
     address_line1_check: str = "pass"
     address_postal_code_check: str = "pass"
-    risk_level: str = "normal"
+    risk_level: RiskLevel = "normal"
 
     def verdict(self, check: str, *, given: bool, by_name: bool) -> str | None:
         """Return what is known of a check: of data that is given, and of a card by its name what makes it that card."""

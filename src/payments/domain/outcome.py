@@ -3,7 +3,12 @@
 Declined (the issuer said no) is not failed (never processed) and not unknown (the outcome wasn't learned). Silence is `Unknown`, never `Declined`.
 """
 
+from typing import Literal
+
 from msgspec import Struct
+
+RiskLevel = Literal["normal", "elevated", "highest"]
+"""How likely it is that the cardholder disputes the payment as fraudulent."""
 
 
 class Approved(Struct, frozen=True, kw_only=True, tag="approved", omit_defaults=True):
@@ -12,8 +17,7 @@ class Approved(Struct, frozen=True, kw_only=True, tag="approved", omit_defaults=
     authorization_code: str
     network_transaction_id: str | None = None
     """Under which the card network knows the authorization."""
-    risk_level: str = "normal"
-    """`normal`, `elevated` or `highest`."""
+    risk_level: RiskLevel = "normal"
     cvc_check: str | None = None
     funds_available_at_once: bool = False
     """The acquirer settles in real time, so that the merchant's share is available now."""

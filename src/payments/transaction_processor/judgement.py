@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from payments.domain.charge import Charge, ChargeOutcome
-from payments.domain.outcome import Approved, Declined
+from payments.domain.outcome import Approved, Declined, RiskLevel
 from payments.domain.payment_intent import PaymentError
 from payments.storage.attempts import OpenAttempt
 
@@ -54,7 +54,7 @@ def charge_of(
     )
 
 
-_RISK_SCORES = {"normal": 20, "elevated": 65, "highest": 80}
+_RISK_SCORES: dict[RiskLevel, int] = {"normal": 20, "elevated": 65, "highest": 80}
 """Within Stripe's bounds: elevated begins at 65, highest at 75."""
 _AUTHORIZED = {
     level: ChargeOutcome(
