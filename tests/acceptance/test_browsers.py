@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 import stripe
 
+from payments.domain.api_version import NEWEST, OLDEST
 from tests.support.running_tap import RunningTap
 
 PAGE = {"Origin": "https://shop.example"}
@@ -114,7 +115,8 @@ def test_a_page_may_call_nothing_else(tap: RunningTap, method: str, path: str) -
     assert "access-control-allow-origin" not in headers
 
 
-def test_a_browser_sees_nothing_of_the_merchants_business(tap: RunningTap, client: stripe.StripeClient) -> None:
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_a_browser_sees_nothing_of_the_merchants_business(tap: RunningTap, client: stripe.StripeClient, version: str) -> None:
     customer = client.v1.customers.create({})
     intent = client.v1.payment_intents.create(
         {
@@ -130,8 +132,9 @@ def test_a_browser_sees_nothing_of_the_merchants_business(tap: RunningTap, clien
         }
     )
     key, secret = status_of(tap)["publishable_key"], str(intent.client_secret)
-    retrieved = send(tap, "GET", f"/v1/payment_intents/{intent.id}?client_secret={secret}", key)
-    refused = send(tap, "POST", f"/v1/payment_intents/{intent.id}/confirm", key, {"client_secret": secret})
+    named = {"Stripe-Version": version}
+    retrieved = send(tap, "GET", f"/v1/payment_intents/{intent.id}?client_secret={secret}", key, headers=named)
+    refused = send(tap, "POST", f"/v1/payment_intents/{intent.id}/confirm", key, {"client_secret": secret}, headers=named)
     assert (retrieved[0], refused[0]) == (200, 400)
     for seen in (retrieved[1], refused[1]["error"]["payment_intent"]):
         assert seen["id"] == intent.id

@@ -81,6 +81,11 @@ def test_a_request_is_answered_in_the_version_that_it_names(api: Api, version: s
     assert ("invoice" in charge) is ("invoice" in answered.body) is (version < "2025-03-31.basil")
     listed = api.call("GET", "/v1/charges", {"limit": "1"}, stripe_version=version).body["data"][0]
     assert listed == charge
+    expanded = api.call("GET", "/v1/payment_intents", {"limit": "1", "expand[]": "data.latest_charge.invoice"}, stripe_version=version)
+    if version < "2025-03-31.basil":
+        assert expanded.body["data"][0]["latest_charge"] == charge
+    else:
+        assert (expanded.status, expanded.body["error"]["param"]) == (400, "expand")
     refused = api.call("POST", f"/v1/payment_intents/{answered.body['id']}/cancel", {}, stripe_version=version)
     assert ("invoice" in refused.body["error"]["payment_intent"]) is (version < "2025-03-31.basil")
 
