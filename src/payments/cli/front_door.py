@@ -9,7 +9,7 @@ import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,7 @@ class FrontDoor:
 
     def _welcome(self) -> dict[str, Any]:
         """What a browser shows that opens the front door itself; no keys, since any page that it has open may ask for this one."""
-        page = resources.files(__package__).joinpath("welcome.html").read_text(encoding="utf-8")
+        page = Path(__file__).with_name("welcome.html").read_text(encoding="utf-8")
         page = page.replace("VERSION", metadata.version("tap-payments")).replace("URL", self.url)
         return {
             "handler": "static_response",
