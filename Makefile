@@ -14,6 +14,16 @@ CDK := .venv/cdk/node_modules/.bin/cdk
 install = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) 2>/dev/null || \
 	$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
 
+# $(call environment,DIRECTORY): what was left half made, as by Ctrl-C, is made anew. Debian's Python tells that a part is missing only after it made the rest.
+environment = $(1)/bin/python -m pip --version >/dev/null 2>&1 || { \
+	$(MADE_BY) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) can't make $(1): on Debian or Ubuntu, apt install $(notdir $(PYTHON))-venv; elsewhere, a Python that has venv and ensurepip" >&2; exit 1; }; \
+	$(MADE_BY) -m venv --clear $(1) || { rm -rf $(1); exit 1; }; }
+MADE_BY := PATH="$(PATH)" $(PYTHON)
+
+# Node is in .venv: the CDK's library and its command line are to find that one.
+test rehearse rehearse-aws synth $(CDK): export PATH := $(CURDIR)/$(BIN):$(PATH)
+
 .PHONY: help install up down test check format bench lock synth cdk images rehearse rehearse-aws
 
 help: ## Show the targets
@@ -22,8 +32,8 @@ help: ## Show the targets
 install: $(INSTALLED) ## Set up .venv
 
 $(INSTALLED): requirements-installer.txt requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tap needs Python 3.11 or newer; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(MADE_BY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "Tap needs Python 3.11 or newer; $(PYTHON) isn't. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(call environment,.venv)
 	@echo "Installing into .venv …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.txt
 	@$(call install,.venv,--require-hashes -r requirements-dev.txt)
@@ -31,7 +41,7 @@ $(INSTALLED): requirements-installer.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 $(EMULATOR): requirements-emulator.txt $(INSTALLED)
-	@test -x .venv/emulator/bin/python || $(PYTHON) -m venv .venv/emulator
+	@$(call environment,.venv/emulator)
 	@echo "Installing the emulator of AWS into .venv/emulator …"
 	@$(call install,.venv/emulator,--require-hashes -r requirements-emulator.txt)
 	@touch $@
@@ -66,7 +76,7 @@ cdk: $(CDK) ## Set up the CDK command line that package.json pins
 
 $(CDK): $(INSTALLED) package.json package-lock.json
 	@mkdir -p .venv/cdk && cp package.json package-lock.json .venv/cdk/
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix .venv/cdk --silent --no-audit --no-fund --no-update-notifier
+	@$(BIN)/npm ci --prefix .venv/cdk --silent --no-audit --no-fund --no-update-notifier
 	@touch $@
 
 rehearse: $(INSTALLED) $(CDK) ## Deploy, release, break and destroy an environment offline, with real containers (needs root or a Docker engine)
@@ -77,7 +87,7 @@ rehearse-aws: $(INSTALLED) $(CDK) ## The same in a real account, which costs mon
 
 synth: $(INSTALLED) ## Synthesise dev, staging and prod into cdk.out/ (no AWS account needed)
 	@for environment in dev staging prod; do \
-		PATH="$(CURDIR)/$(BIN):$$PATH" CDK_OUTDIR=cdk.out/$$environment \
+		CDK_OUTDIR=cdk.out/$$environment \
 		CDK_CONTEXT_JSON="{\"environmentSuffix\": \"$$environment\", \"allowHttp\": \"true\"}" $(BIN)/python app.py & pids="$$pids $$!"; \
 	done; for pid in $$pids; do wait $$pid || exit 1; done; echo "synthesised: cdk.out/dev cdk.out/staging cdk.out/prod"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from payments.cli.data_directory import UsageError
+from rehearsal import stamp
 from rehearsal.base_images import base_images
 from rehearsal.engine import INSTALL_VARIABLE, Engine, running_engine
 from rehearsal.private_engine import EngineError
@@ -29,9 +30,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stage is cleared away
     console = Console(highlight=False)
     report = Report(console)
+    rehearsed = stamp.fingerprint()
     try:
         with running_engine(_CACHE / "engine", may_install=os.environ.get(INSTALL_VARIABLE) == "1") as engine:
             _rehearse(engine, report)
+        stamp.write(rehearsed)
     except EngineError as failure:
         sys.exit(_say(failure, 1 if report.steps else os.EX_TEMPFAIL))
     except (RehearsalFailed, UsageError, TimeoutError, subprocess.CalledProcessError) as failure:
