@@ -70,7 +70,8 @@ def test_an_environment_that_was_left_half_made_is_made_anew(checkout: Path) -> 
     half_made.mkdir(parents=True)
     (half_made / "python").symlink_to(sys.executable + "-that-is-gone")
     (half_made / "left").touch()
-    python = python_that(checkout, "python3", 'case "$*" in "-m venv"*) echo "$@"; exec python3 "$@" --without-pip;; esac')
+    script = f'case "$*" in "-m venv"*) echo "$@"; exec "{sys.executable}" "$@" --without-pip;; esac'
+    python = python_that(checkout, "python3", script)
     made = make(checkout, python, "install")
     assert "-m venv --clear .venv" in made.stdout
     assert not (half_made / "left").exists()
