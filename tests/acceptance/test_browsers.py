@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import uuid
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -160,3 +161,32 @@ def test_a_browser_confirms_what_was_set_up_for_it(
     status, answer, _ = send(tap, "POST", f"/v1/payment_intents/{intent.id}/confirm", status_of(tap)["publishable_key"], form)
     assert (status, answer["error"].get("param")) == (400, refused)
     assert client.v1.payment_intents.retrieve(intent.id).status == "requires_payment_method"
+
+
+def test_a_browser_takes_no_idempotency_key_that_the_merchant_will_use(tap: RunningTap) -> None:
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    card = {"type": "card", "card[token]": "tok_visa"}
+    for _ in range(2):
+        assert send(tap, "POST", "/v1/payment_methods", status_of(tap)["publishable_key"], card, key)[0] == 200
+    payment = {"amount": "1000", "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true"}
+    status, paid, headers = send(tap, "POST", "/v1/payment_intents", status_of(tap)["secret_key"], payment, key)
+    assert (status, headers["idempotency-key"]) == (200, key["Idempotency-Key"])
+    assert send(tap, "POST", "/v1/payment_intents", status_of(tap)["secret_key"], payment, key)[1]["id"] == paid["id"]
+
+
+def test_a_browser_learns_no_answer_that_the_merchant_got(tap: RunningTap, client: stripe.StripeClient) -> None:
+    intent = client.v1.payment_intents.create({"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa"})
+    key, path = {"Idempotency-Key": uuid.uuid4().hex}, f"/v1/payment_intents/{intent.id}/confirm"
+    assert send(tap, "POST", path, status_of(tap)["secret_key"], {}, key)[0] == 200
+    status, refused, _ = send(tap, "POST", path, status_of(tap)["publishable_key"], {}, key)
+    assert (status, refused["error"].get("param")) == (403, "client_secret")
+    assert str(intent.client_secret) not in json.dumps(refused)
+
+
+def test_a_browsers_repetition_is_answered_as_its_first_call_was(tap: RunningTap, client: stripe.StripeClient) -> None:
+    intent = client.v1.payment_intents.create({"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa"})
+    key, form = {"Idempotency-Key": uuid.uuid4().hex}, {"client_secret": str(intent.client_secret)}
+    path = f"/v1/payment_intents/{intent.id}/confirm"
+    first, again = (send(tap, "POST", path, status_of(tap)["publishable_key"], form, key) for _ in range(2))
+    assert (first[0], first[1]["status"]) == (200, "succeeded")
+    assert (again[1], again[2].get("idempotent-replayed")) == (first[1], "true")

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any, Literal
 from urllib.parse import quote_plus
 
@@ -51,6 +54,40 @@ def encode(tree: dict[str, Any]) -> bytes:
 def test_what_an_sdk_encodes_is_decoded_again(tree: dict[str, Any]) -> None:
     assert decode_form(encode(tree)) == tree
     assert decode_json(json.dumps(tree).encode()) == tree
+
+
+def calls_made(decode: Callable[[], object]) -> int:
+    """How many functions are called, which doesn't depend on the machine."""
+    count = 0
+
+    def called(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(called)
+    try:
+        decode()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("name", ["a[]", "a[{}]", "a[b][c][]", "a[b{}][]", "metadata[{}]", "a{}"])
+def test_twice_the_parameters_are_twice_the_work(name: str) -> None:
+    def body(count: int) -> bytes:
+        return "&".join(f"{name.format(index)}=x" for index in range(count)).encode()
+
+    few, many = body(PARAMETERS_MAX // 2), body(PARAMETERS_MAX)
+    assert calls_made(lambda: decode_form(many)) < 2.2 * calls_made(lambda: decode_form(few))
+
+
+@pytest.mark.parametrize("zeros", [1, 3, 400, 5_000])
+@pytest.mark.parametrize(("given", "read"), [("{}7", 7), ("+{}7", 7), ("-{}7", -7), ("{}", 0), ("-{}", 0), ("{}700", 700)])
+def test_zeros_before_an_integer_say_nothing_however_many_they_are(given: str, read: int, zeros: int) -> None:
+    class Counted(Struct):
+        count: int
+
+    assert parse({"count": given.format("0" * zeros)}, Counted).count == read
 
 
 @given(st.binary(max_size=60) | st.text("a[]=&%0", max_size=30).map(str.encode))

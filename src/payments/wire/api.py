@@ -78,6 +78,14 @@ class Call:
         return self.digest(self.endpoint.encode() + b"\n" + _canonical(self.params))
 
     @property
+    def claimed_key(self) -> str | None:
+        """What the idempotency key is claimed as. Anybody has a publishable key: what it claims is apart from what the merchant's own server does,
+        so that nobody takes a key that the merchant will use, or asks for an answer that the merchant got."""
+        if self.idempotency_key is None or self.principal.kind is KeyKind.SECRET:
+            return self.idempotency_key
+        return f"publishable\n{self.idempotency_key}"  # no header field has a line break in it
+
+    @property
     def origin(self) -> Origin:
         """What the events that this call causes will say of it."""
         return Origin(request_id=self.request_id, idempotency_key=self.idempotency_key)

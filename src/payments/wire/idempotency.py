@@ -27,12 +27,12 @@ _FIRST_REQUEST_WAIT_SECONDS = 2.0
 
 def claim_of(call: Call, *, response_event: str | None = None) -> Claim | None:
     """Build the claim that a call makes on its key; None when it has no key."""
-    if call.idempotency_key is None:
+    if call.claimed_key is None:
         return None
     return Claim(
         merchant_id=call.principal.merchant_id,
         livemode=call.principal.livemode,
-        key=call.idempotency_key,
+        key=call.claimed_key,
         request_id=call.request_id,
         path=call.endpoint,
         fingerprint=call.fingerprint,
@@ -80,9 +80,9 @@ class Idempotency:
 
     async def seen(self, call: Call) -> Reply | None:
         """Replay the key's first response if there was one, before the repetition is validated against a world that it changed itself."""
-        if call.idempotency_key is None:
+        if call.claimed_key is None:
             return None
-        claim = await claims.find(self._pool, call.principal.merchant_id, call.principal.livemode, call.idempotency_key)
+        claim = await claims.find(self._pool, call.principal.merchant_id, call.principal.livemode, call.claimed_key)
         if claim is None:
             return None
         now = self._clock.now()
@@ -99,21 +99,22 @@ class Idempotency:
         return found
 
     async def _replay(self, call: Call, claim: Claim) -> Reply:
+        key = call.idempotency_key or ""
         if claim.path != call.endpoint:
-            raise IdempotencyMismatch(claim.key, paths=(_path(call.endpoint), _path(claim.path)))
+            raise IdempotencyMismatch(key, paths=(_path(call.endpoint), _path(claim.path)))
         # A claim without a keyed digest was made by the previous version's code: its parameters can't be compared, and it must not be made twice.
         if claim.fingerprint.startswith(DIGEST_PREFIX) and claim.fingerprint != call.fingerprint:
-            raise IdempotencyMismatch(claim.key)
+            raise IdempotencyMismatch(key)
         if claim.status is not None and claim.sealed_body is not None:
             body = self._sealer.open(claim.sealed_body, _context(claim))
             return Reply(claim.status, body, replayed=True, api_version=claim.api_version or NEWEST)
         if claim.response_event is None:
-            raise IdempotencyKeyInUse(claim.key)
+            raise IdempotencyKeyInUse(key)
         event = await find_event(
             self._pool, claim.merchant_id, claim.livemode, claim.response_event, wait_seconds=_FIRST_REQUEST_WAIT_SECONDS
         )
         if event is None:
-            raise IdempotencyKeyInUse(claim.key)
+            raise IdempotencyKeyInUse(key)
         result = answer_of(event)
         result.replayed, result.api_version = True, claim.api_version or NEWEST
         return result
