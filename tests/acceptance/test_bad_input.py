@@ -4,11 +4,14 @@ import http.client
 import json
 import os
 import socket
+import urllib.error
+import urllib.request
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from payments.runtime.topology import Service
 from tests.support.running_tap import RunningTap
 from tests.support.stripe_schema import violations
 
@@ -151,6 +154,24 @@ def test_unknown_paths_and_methods_say_so(tap: RunningTap, key: str) -> None:
     error(tap, key, 404, "GET", "/v1/customers/" + "x" * 3000)
     error(tap, key, 404, "GET", "/v1/customers/%00")
     assert send(tap, key, "POST", "/internal/attempts", b"{}")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("service", "path"),
+    [
+        (Service.PAYMENT_API, "/v1/payment_intents/{id}"),
+        (Service.PAYMENT_API, "/v1/customers/{id}/payment_methods/{payment_method}"),
+        (Service.TRANSACTION_PROCESSOR, "/v1/balance_transactions/{id}"),
+        (Service.NOTIFICATION_SERVICE, "/v1/events/{id}"),
+    ],
+)
+def test_the_name_of_an_id_is_no_id(tap: RunningTap, key: str, service: Service, path: str) -> None:
+    """As a client sends it that fills nothing in; the load balancer passes it on."""
+    asked = urllib.request.Request(tap.status()["services"][service]["url"] + path, headers={"Authorization": f"Bearer {key}"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(asked, timeout=30)
+    with refused.value as answer:
+        assert (answer.status, json.loads(answer.read())["error"]["type"]) == (404, "invalid_request_error")
 
 
 def test_a_key_is_needed_and_must_be_valid(tap: RunningTap) -> None:

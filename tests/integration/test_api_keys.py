@@ -27,7 +27,7 @@ async def test_a_key_opens_its_merchant_and_mode_until_it_is_revoked(database_ur
     async with open_pool(database_url, role="tap_payment_api", name="test") as pool:
         authenticator = Authenticator(pool, PEPPER, clock)
         basic = base64.b64encode(f"{key.plaintext}:".encode()).decode()
-        for header in (f"Bearer {key.plaintext}", f"bearer  {key.plaintext} ", f"Basic {basic}"):
+        for header in (f"Bearer {key.plaintext}", f"bearer  {key.plaintext} ", f"Basic {basic}", f"basic  {basic} "):
             principal = await authenticator.authenticate(header)
             assert (principal.merchant_id, principal.livemode, principal.kind) == (merchant_id, True, KeyKind.SECRET)
         for header in (None, "", "Bearer", "Bearer sk_live_guess", f"Digest {key.plaintext}", "Basic !!!", f"Bearer {key.plaintext}x"):

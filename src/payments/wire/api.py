@@ -158,7 +158,8 @@ def build_api(
     resources = {path: _Resource(front, methods) for path, methods in by_path.items()}
     routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
     routes += [Route(HEALTH_PATH, ready, methods=["GET"]), Route(LIVE_PATH, alive, methods=["GET"]), *raw_routes]
-    return _Dispatch(resources, Router(routes, default=_Unknown(front), redirect_slashes=False))
+    plain = {path: resource for path, resource in resources.items() if "{" not in path}
+    return _Dispatch(plain, Router(routes, default=_Unknown(front), redirect_slashes=False))
 
 
 def _told(faults: Sequence[str]) -> JSONResponse:

@@ -119,7 +119,7 @@ def _key_of(authorization: str | None) -> str:
             key = credentials.strip()
         case "basic":
             try:
-                key = base64.b64decode(credentials, validate=True).decode("ascii").partition(":")[0]
+                key = base64.b64decode(credentials.strip(), validate=True).decode("ascii").partition(":")[0]
             except (binascii.Error, UnicodeDecodeError):
                 raise AuthenticationFailed("Invalid Basic authentication header.") from None
         case _:
