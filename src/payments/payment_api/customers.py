@@ -53,7 +53,7 @@ class _Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name | None = None
     next_invoice_sequence: Annotated[int, Meta(ge=1)] | None = None
     phone: Phone | None = None
-    preferred_locales: list[Annotated[str, Meta(max_length=35)]] | None = None
+    preferred_locales: Annotated[list[Annotated[str, Meta(max_length=35)]], Meta(max_length=100)] | None = None
     shipping: ShippingParam | Literal[""] | None = None
     tax_exempt: Literal["none", "exempt", "reverse"] | None = None
 

@@ -40,6 +40,8 @@ CancellationReason = Literal["duplicate", "fraudulent", "requested_by_customer",
 Amount = Annotated[int, Meta(ge=1)]
 Id = Annotated[str, Meta(max_length=255)]
 Description = Annotated[str, Meta(max_length=1_000)]
+PaymentMethodTypes = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=100)]
+"""More than Stripe knows. Whatever is kept of a payment has a bound: each of its events holds all of it."""
 
 
 class AutomaticPaymentMethodsParam(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,9 +78,9 @@ class Payer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     receipt_email: ShortText | None = None
     shipping: ShippingParam | Literal[""] | None = None
     capture_method: CaptureMethod | None = None
-    allowed_payment_method_types: list[Literal["card"]] | Literal[""] | None = None
-    excluded_payment_method_types: list[str] | Literal[""] | None = None
-    payment_method_types: list[str] | None = None
+    allowed_payment_method_types: Annotated[list[Literal["card"]], Meta(max_length=100)] | Literal[""] | None = None
+    excluded_payment_method_types: PaymentMethodTypes | Literal[""] | None = None
+    payment_method_types: PaymentMethodTypes | None = None
 
 
 class CreateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -265,5 +267,11 @@ def _check_return_url(url: str) -> None:
     except ValueError:
         parts = urlsplit("")
     scheme = parts.scheme.lower()
-    if not scheme or scheme in {"javascript", "data", "vbscript", "file", "blob"} or not (parts.netloc or parts.path):
+    # urlsplit drops line breaks and blanks at the ends, and whoever shows the URL would not.
+    if (
+        any(character <= " " or character == "\x7f" for character in url)
+        or not scheme
+        or scheme in {"javascript", "data", "vbscript", "file", "blob"}
+        or not (parts.netloc or parts.path)
+    ):
         raise InvalidRequest("Not a valid URL", code="url_invalid", param="return_url")

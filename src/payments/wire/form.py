@@ -46,7 +46,7 @@ def decode_form(body: bytes) -> Params:
     for pair in pairs:
         if pair:
             name, _, value = pair.partition("=")
-            _insert(params, ends, _unquoted(name), _unquoted(value))
+            _insert(params, _unquoted(name), _unquoted(value))
     return {name: _lists(name, value) for name, value in params.items()}
 
 
