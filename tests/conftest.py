@@ -1,7 +1,12 @@
 """Fixtures: one PostgreSQL for the session, a fresh database for each test that wants one."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +17,11 @@ from payments.cli.postgres import EmbeddedPostgres
 from payments.storage.database import Connection, connect
 from payments.storage.migrate import migrate
 from tests.support.postgres import running_postgres
+from tests.support.reaper import MARK
+
+# A shell without job control ignores it for what it starts in the background, as with `make test &`, and whoever is started inherits that.
+# What the tests start is to be interrupted as at a terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TEMPLATE = "migrated_template"
 
@@ -19,6 +29,15 @@ _TEMPLATE = "migrated_template"
 # Examples stay random: a new one that fails is a bug found, and is shown with how to repeat it.
 settings.register_profile("tap", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("tap")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _reaper() -> Generator[None]:
+    """Whatever ends these tests, no `tap up` of theirs goes on; a session of its own keeps the reaper from what ends them."""
+    os.environ[MARK] = str(os.getpid())
+    command = [sys.executable, "-m", "tests.support.reaper", os.environ[MARK]]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, start_new_session=True):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import psutil
 
 from payments.cli.private_files import open_private
 from payments.runtime.topology import HEALTH_PATH, SERVICES, Service
+from tests.support.children import ends_with_us
 from tests.support.running_tap import RunningTap, free_port
 from tests.support.waiting import wait_until
 
@@ -38,7 +39,7 @@ def copy_of(tap: RunningTap, service: Service, *, clock_ahead_seconds: float = 0
     environment = {**running.environ(), "TAP_PORT": str(port)}
     command = [sys.executable, "-c", _WITH_ANOTHER_CLOCK, str(clock_ahead_seconds), SERVICES[service].module]
     with open_private(tap.data_dir / "logs" / f"{service}-{port}.log", append=False) as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(ends_with_us(*command), env=environment, stdout=log, stderr=log)
     try:
         copy = Copy(f"http://127.0.0.1:{port}", process)
         wait_until(lambda: answers_well(copy.url + HEALTH_PATH), f"another {service} is healthy")

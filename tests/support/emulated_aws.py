@@ -15,6 +15,7 @@ import boto3
 
 from payments.runtime.topology import Names, Service
 from rehearsal.endpoint import ACCOUNT, REGION, answers, emulator_environment
+from tests.support.children import ends_with_us
 from tests.support.running_tap import free_port
 from tests.support.waiting import wait_until
 
@@ -76,7 +77,7 @@ def running_emulator(directory: Path, *, kept_seconds_per_minute: float = SECOND
     }
     with running.log.open("w") as log:
         process = subprocess.Popen(
-            [ROOT / ".venv/emulator/bin/python", "-m", "rehearsal.emulator"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            ends_with_us(ROOT / ".venv/emulator/bin/python", "-m", "rehearsal.emulator"), cwd=ROOT, env=environment, stdout=log, stderr=log
         )
     try:
         wait_until(lambda: answers(running.url) or process.poll() is not None, "the emulator answers", _START_SECONDS_MAX)

@@ -1,10 +1,8 @@
 """PostgreSQL servers of the tests' own: one that trusts whoever reaches its socket, and one that wants a password over TCP."""
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from payments.cli.postgres import EmbeddedPostgres
+from tests.support.children import ends_with_us
 from tests.support.running_tap import free_port
 from tests.support.waiting import wait_until
 
@@ -31,10 +30,8 @@ def running_postgres(*, hba: str | None = None, **settings: str) -> Generator[Em
         (directory / "data" / "pg_hba.conf").write_text(hba)
     program = server.program(directory / "postgres.log")
     with (directory / "postgres.log").open("ab") as log:
-        child = Path(sys.modules["payments.cli"].__path__[0]) / "child.py"
-        uid, gid = program.user or (-1, -1)
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(child), str(os.getpid()), str(int(signal.SIGINT)), str(uid), str(gid), "--", *program.command],
+            ends_with_us(*program.command, stopped_by=signal.SIGINT, user=program.user),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.support.children import ends_with_us
+
 _CONFINED = Path(__file__).with_name("confined.py")
 
 
@@ -102,7 +104,8 @@ class Task:
         assert program == "python"
         uid, gid = self.container["User"].split(":")
         confined = [sys.executable, "-I", "-S", str(_CONFINED), uid, gid, "--"] if can_confine() else []
-        return [*confined, sys.executable, *arguments]
+        command = [sys.executable, *arguments]
+        return [*confined, *command] if confined else ends_with_us(*command)
 
     def user(self) -> int:
         """The user that the process really runs as."""
