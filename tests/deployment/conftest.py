@@ -22,6 +22,7 @@ from tests.support.emulated_aws import (
     scale,
     synthesise,
 )
+from tests.support.shared import made_once
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +45,14 @@ def cdk(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Cdk:
 @pytest.fixture(scope="module")
 def deployed(cdk: Cdk, aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Environment dev, with one healthy task of each service; what it was made from."""
-    assembly = synthesise(tmp_path_factory.mktemp("assembly"), imageTag="one")
+    assembly = made_once(tmp_path_factory, "assembly-one", _synthesise)
     cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", str(assembly))
     cdk("deploy", DEV.stack, "--app", str(assembly), "--require-approval", "never")
     for service in SERVICES:
         put_image(aws, service, "one")
         scale(aws, service, 1)
     return assembly
+
+
+def _synthesise(directory: Path) -> None:
+    synthesise(directory, imageTag="one")

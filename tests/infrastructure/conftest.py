@@ -1,6 +1,5 @@
 """Each environment, synthesised once for all tests."""
 
-import fcntl
 import json
 import os
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from lib.environments import ENVIRONMENTS
+from tests.support.shared import made_once
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,25 +66,17 @@ _WITH_CERTIFICATE = {
 @pytest.fixture(scope="session")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
     """Each environment by its name; the workers of a run share them, since a synthesis keeps two processors busy for half a minute."""
-    own = tmp_path_factory.getbasetemp()
-    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "assemblies"
-    shared.mkdir(exist_ok=True)
-    directories = {environment: shared / environment for environment in ENVIRONMENTS}
-    with (shared / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "complete").exists():
-            _synthesise_all(directories)
-            (shared / "complete").touch()
-    return {environment: read(environment, directory) for environment, directory in directories.items()}
+    made = made_once(tmp_path_factory, "assemblies", _synthesise_all)
+    return {environment: read(environment, made / environment) for environment in ENVIRONMENTS}
 
 
-def _synthesise_all(directories: dict[str, Path]) -> None:
+def _synthesise_all(directory: Path) -> None:
     def synthesise(environment: str) -> None:
-        done = run_app(directories[environment], environmentSuffix=environment, **(_WITH_CERTIFICATE if environment == "prod" else {}))
+        done = run_app(directory / environment, environmentSuffix=environment, **(_WITH_CERTIFICATE if environment == "prod" else {}))
         assert done.returncode == 0, done.stderr
 
-    with ThreadPoolExecutor(len(directories)) as pool:
-        list(pool.map(synthesise, directories))
+    with ThreadPoolExecutor(len(ENVIRONMENTS)) as pool:
+        list(pool.map(synthesise, ENVIRONMENTS))
 
 
 @pytest.fixture(scope="session", params=list(ENVIRONMENTS))
