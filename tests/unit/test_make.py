@@ -25,7 +25,9 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(checkout: Path, python: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", *arguments, f"PYTHON={python}"]
-    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=120, check=False)
+    # Where make runs the tests, this one is not its child: it would say so, and look for its job server.
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 def python_that(checkout: Path, name: str, script: str) -> Path:
