@@ -37,8 +37,8 @@ def measure(tap: RunningTap, clients: list[int], seconds: float) -> dict[str, An
     status = tap.status()
     memory = {name: _resident_mb(service["pid"]) for name, service in status["services"].items()}
     print("idle memory, MB: " + ", ".join(f"{name} {value}" for name, value in memory.items()))
-    postgres = EmbeddedPostgres(DataDirectory(tap.data_dir).postgres)
-    postgres.prepare()
+    directory = DataDirectory(tap.data_dir)
+    postgres = EmbeddedPostgres(directory.postgres, password=directory.secrets().database_password)
     reference = tpc_b(postgres, seconds)
     print(f"pgbench TPC-B, scale 10, 8 clients, prepared: {reference:.0f} transactions/s\n")
     print(f"{'clients':>8} {'payments/s':>11} {'p50 ms':>8} {'p99 ms':>8} {'errors':>7} {'of TPC-B':>9}")
