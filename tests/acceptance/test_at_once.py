@@ -4,10 +4,9 @@ import asyncio
 
 import aiohttp
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.support.at_once import World, machine
+from tests.support.at_once import World, bounded, machine
 from tests.support.in_process import Answer
 from tests.support.running_tap import RunningTap
 
@@ -41,14 +40,7 @@ def test_some_order_explains_what_is_called_at_once(tap: RunningTap) -> None:
         try:
             run_state_machine_as_test(
                 machine(lambda: World(Caller(session), runner.run)),
-                settings=settings(
-                    max_examples=10,
-                    stateful_step_count=12,
-                    derandomize=True,
-                    database=None,
-                    phases=[Phase.generate],
-                    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-                ),
+                settings=bounded(max_examples=10),
             )
         finally:
             runner.run(session.close())

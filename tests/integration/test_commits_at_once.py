@@ -8,7 +8,6 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from payments.domain.charge import Charge
@@ -16,17 +15,10 @@ from payments.storage import versions
 from payments.storage.books import find_faults
 from payments.storage.database import Connection, connect
 from payments.storage.versions import Compared
-from tests.support.at_once import World, machine
+from tests.support.at_once import World, bounded, machine
 from tests.support.in_process import InProcess, in_process
 
-BOUNDED = settings(
-    max_examples=25,
-    stateful_step_count=12,
-    derandomize=True,
-    database=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-)
+BOUNDED = bounded(max_examples=25)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import permutations
 from typing import Any, Protocol
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -333,3 +334,15 @@ def machine(world_of: Callable[[], World]) -> type[RuleBasedStateMachine]:
             return await asyncio.gather(*(take(step, turns) for step, turns in steps))
 
     return AtOnce
+
+
+def bounded(*, max_examples: int) -> settings:
+    """Return how long the machine runs: the same calls each time, none of them made smaller afterwards."""
+    return settings(
+        max_examples=max_examples,
+        stateful_step_count=12,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    )

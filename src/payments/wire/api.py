@@ -245,9 +245,8 @@ class _Front:
             result = _as_reply(failure_error(failure))
         if result.api_version is not None:
             caller.api_version = result.api_version
-        result.body = encoded_in_version(
-            result.body, caller.api_version
-        )  # of whole objects: what a browser doesn't see decides what others are
+        # Of whole objects: what a browser doesn't see decides what others are.
+        result.body = encoded_in_version(result.body, caller.api_version)
         if caller.principal is not None and caller.principal.kind is KeyKind.PUBLISHABLE:
             result.body = shown_to_browser(result.body)
         await _send(send, result, request_id, caller, with_origin=endpoint is not None and endpoint.publishable)
