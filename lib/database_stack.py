@@ -1,6 +1,7 @@
 """Aurora Serverless v2 PostgreSQL: a writer and readers in other zones."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -10,8 +11,9 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import EnvironmentSize
-from payments.runtime.topology import DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField
+from lib.environments import size_of
+from lib.wiring import Key, Secret
+from payments.runtime.topology import DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField, Names
 
 _ENGINE = rds.DatabaseClusterEngine.aurora_postgres(version=rds.AuroraPostgresEngineVersion.of("17.7", "17"))
 _ROTATION_DAYS = 30
@@ -22,26 +24,34 @@ class DatabaseStackProps:
     """What the database depends on."""
 
     environment_suffix: str
-    size: EnvironmentSize
     vpc: ec2.IVpc
-    kms_key_arn: str
-    db_secret_arn: str
-    security_group_id: str
+    database_security_group: ec2.ISecurityGroup
+    kms_key: Key
+    db_secret: Secret
 
 
 class DatabaseStack(cdk.NestedStack):
-    """Exposes `cluster`, `endpoint`, `cluster_identifier`."""
+    """Exposes `cluster`."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, props: DatabaseStackProps) -> None:
-        super().__init__(scope, construct_id)
-        size = props.size
-        key = kms.Key.from_key_arn(self, "Key", props.kms_key_arn)
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        props: DatabaseStackProps,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        size = size_of(props.environment_suffix)
+        key = kms.Key.from_key_arn(self, "Key", props.kms_key.key_arn)
         # Imported by ARN and by id: what a construct of the other stack would add to itself would make the two depend on each other.
-        secret = secretsmanager.Secret.from_secret_complete_arn(self, "Secret", props.db_secret_arn)
-        group = ec2.SecurityGroup.from_security_group_id(self, "SecurityGroup", props.security_group_id, mutable=False)
+        secret = secretsmanager.Secret.from_secret_complete_arn(self, "Secret", props.db_secret.secret_arn)
+        group = ec2.SecurityGroup.from_security_group_id(
+            self, "SecurityGroup", props.database_security_group.security_group_id, mutable=False
+        )
         self.cluster = rds.DatabaseCluster(
             self,
             "Cluster",
+            cluster_identifier=Names(props.environment_suffix).database_cluster,
             engine=_ENGINE,
             credentials=rds.Credentials.from_password(DATABASE_USER, secret.secret_value_from_json(DatabaseSecretField.PASSWORD)),
             default_database_name=DATABASE_NAME,
@@ -75,12 +85,10 @@ class DatabaseStack(cdk.NestedStack):
         )
         if not size.protected:
             acknowledge(self.cluster, {"AwsSolutions::AwsSolutions-RDS10": "This environment's data is made up, and goes with its stack."})
-        self.endpoint = self.cluster.cluster_endpoint.hostname
-        self.cluster_identifier = self.cluster.cluster_identifier
         attachment = secretsmanager.CfnSecretTargetAttachment(
             self,
             "SecretAttachment",
-            secret_id=props.db_secret_arn,
+            secret_id=props.db_secret.secret_arn,
             target_id=self.cluster.cluster_identifier,
             target_type="AWS::RDS::DBCluster",
         )
@@ -92,11 +100,11 @@ class DatabaseStack(cdk.NestedStack):
         schedule = secretsmanager.CfnRotationSchedule(
             self,
             "Rotation",
-            secret_id=props.db_secret_arn,
+            secret_id=props.db_secret.secret_arn,
             hosted_rotation_lambda=secretsmanager.CfnRotationSchedule.HostedRotationLambdaProperty(
                 rotation_type="PostgreSQLSingleUser",
-                kms_key_arn=props.kms_key_arn,
-                vpc_security_group_ids=props.security_group_id,
+                kms_key_arn=props.kms_key.key_arn,
+                vpc_security_group_ids=props.database_security_group.security_group_id,
                 vpc_subnet_ids=cdk.Fn.join(",", isolated.subnet_ids),
             ),
             rotation_rules=secretsmanager.CfnRotationSchedule.RotationRulesProperty(automatically_after_days=_ROTATION_DAYS),

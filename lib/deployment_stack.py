@@ -1,20 +1,23 @@
 """CodeDeploy: blue/green per service, with rollback on failure, on stop and on alarm."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codedeploy as codedeploy
-from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.ecs_stack import TEST_LISTENER_PORT
-from lib.environments import EnvironmentSize
-from lib.fargate_service import FargateService
+from lib.ecs_stack import EcsStack
+from lib.environments import size_of
 from lib.release_check import ReleaseCheck, ReleaseCheckProps
-from payments.runtime.topology import Names, Service
+from lib.security_stack import TEST_LISTENER_PORT
+from lib.wiring import by_service, made_by
+from payments.runtime.topology import ApiSecretField, Colour, Names, Service
 
 _OLD_TASKS_KEPT = cdk.Duration.minutes(15)
 """For as long as that a release is undone by moving traffic back."""
@@ -25,62 +28,76 @@ class DeploymentStackProps:
     """What releases depend on."""
 
     environment_suffix: str
-    size: EnvironmentSize
-    services: dict[Service, FargateService]
-    listener: elbv2.ApplicationListener
-    test_listener: elbv2.ApplicationListener
-    alarms: dict[Service, cloudwatch.Alarm]
-    vpc: ec2.IVpc
-    hook_security_group_id: str
-    kms_key_arn: str
-    sandbox_secret_arn: str
-    load_balancer_name: str
-    """Its DNS name."""
-    public_url: str | None
-    plain_http: bool
+    payment_api_service: ecs.FargateService
+    transaction_processor_service: ecs.FargateService
+    notification_service: ecs.FargateService
+    alb_listener: elbv2.ApplicationListener
+    target_groups: Mapping[str, Mapping[str, elbv2.ApplicationTargetGroup]]
+    """Of each service `blue` and `green`."""
+    alarms: Mapping[str, cloudwatch.Alarm]
+    """Of each service the one that undoes its release."""
 
 
 class DeploymentStack(cdk.NestedStack):
     """Exposes `deployment_groups`, one a service, and `release_check`, the function that tries a release out."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, props: DeploymentStackProps) -> None:
-        super().__init__(scope, construct_id)
-        self._props = props
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        props: DeploymentStackProps,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self._props, self._services = props, made_by(EcsStack, props.alb_listener)
+        options = self._services.options
         self.release_check = ReleaseCheck(
             self,
             "ReleaseCheck",
             props=ReleaseCheckProps(
                 environment_suffix=props.environment_suffix,
-                size=props.size,
-                vpc=props.vpc,
-                security_group_id=props.hook_security_group_id,
-                kms_key_arn=props.kms_key_arn,
-                sandbox_secret_arn=props.sandbox_secret_arn,
-                test_url=f"{'http' if props.plain_http else 'https'}://{props.load_balancer_name}:{TEST_LISTENER_PORT}",
-                public_url=props.public_url,
+                vpc=self._services.props.vpc,
+                kms_key_arn=self._services.props.kms_key.key_arn,
+                sandbox_secret_arn=self._services.api_secrets[ApiSecretField.SANDBOX_KEY].secret_arn,
+                test_url=f"{options.scheme}://{self._services.alb.load_balancer_dns_name}:{TEST_LISTENER_PORT}",
+                public_url=options.public_url,
             ),
         )
-        self.deployment_groups = {service: self._group(service, made) for service, made in props.services.items()}
+        services = {
+            Service.NOTIFICATION_SERVICE: props.notification_service,
+            Service.TRANSACTION_PROCESSOR: props.transaction_processor_service,
+            Service.PAYMENT_API: props.payment_api_service,
+        }
+        groups, alarms = by_service(props.target_groups), by_service(props.alarms)
+        self.deployment_groups = {
+            service: self._group(service, made, groups[service], alarms[service]) for service, made in services.items()
+        }
 
-    def _group(self, service: Service, made: FargateService) -> codedeploy.EcsDeploymentGroup:
-        props = self._props
-        name = Names(props.environment_suffix).task_family(service)
+    def _group(
+        self,
+        service: Service,
+        made: ecs.FargateService,
+        groups: Mapping[str, elbv2.ApplicationTargetGroup],
+        alarm: cloudwatch.Alarm,
+    ) -> codedeploy.EcsDeploymentGroup:
+        name = Names(self._props.environment_suffix).task_family(service)
         configurations = codedeploy.EcsDeploymentConfig
+        canary = size_of(self._props.environment_suffix).canary
         group = codedeploy.EcsDeploymentGroup(
             self,
             service.value,
             application=codedeploy.EcsApplication(self, f"{service}Application", application_name=name),
             deployment_group_name=name,
-            service=made.service,
+            service=made,
             blue_green_deployment_config=codedeploy.EcsBlueGreenDeploymentConfig(
-                blue_target_group=made.blue,
-                green_target_group=made.green,
-                listener=props.listener,
-                test_listener=props.test_listener,
+                blue_target_group=groups[Colour.BLUE],
+                green_target_group=groups[Colour.GREEN],
+                listener=self._props.alb_listener,
+                test_listener=self._services.test_listener,
                 termination_wait_time=_OLD_TASKS_KEPT,
             ),
-            deployment_config=configurations.CANARY_10_PERCENT_5_MINUTES if props.size.canary else configurations.ALL_AT_ONCE,
-            alarms=[props.alarms[service]],
+            deployment_config=configurations.CANARY_10_PERCENT_5_MINUTES if canary else configurations.ALL_AT_ONCE,
+            alarms=[alarm],
             auto_rollback=codedeploy.AutoRollbackConfig(failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True),
         )
         acknowledge(

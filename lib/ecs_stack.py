@@ -1,8 +1,7 @@
 """The cluster, the load balancer, and the three services."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -19,9 +18,11 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import EnvironmentSize, ServiceSize
+from lib.environments import size_of
 from lib.fargate_service import FargateService, FargateServiceProps, task_definition
-from lib.security_stack import INLINE_POLICY, INLINE_REASON, retention
+from lib.options import Options
+from lib.security_stack import INLINE_POLICY, INLINE_REASON, TEST_LISTENER_PORT, SecurityStack, retention
+from lib.wiring import Key, Secret, enclosing
 from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_CA_FILE,
@@ -40,7 +41,6 @@ from payments.runtime.topology import (
     Service,
 )
 
-TEST_LISTENER_PORT = 8443
 _MIGRATION = "Migration"
 
 
@@ -49,31 +49,38 @@ class EcsStackProps:
     """What the services depend on."""
 
     environment_suffix: str
-    size: EnvironmentSize
     vpc: ec2.IVpc
-    kms_key_arn: str
-    db_secret_arn: str
-    api_secret_arns: dict[ApiSecretField, str]
-    alb_security_group_id: str
-    ecs_security_group_id: str
-    web_acl_arn: str
-    database_endpoint: str
-    repository_names: dict[Service, str]
-    image_tag: str
-    certificate_arn: str | None
-    public_url: str | None
-    """What customers' browsers reach; without it the load balancer's own name."""
-    serving: Mapping[Service, Colour]
-    private_webhooks: bool
+    alb_security_group: ec2.ISecurityGroup
+    ecs_security_group: ec2.ISecurityGroup
+    kms_key: Key
+    db_secret: Secret
+    """With the database's address beside its password, as the database's stack attaches it."""
+    api_secret: Secret
+    """Of a `SecurityStack`, which has a secret for each field; else it has all of `ApiSecretField`."""
+    payment_api_repo: ecr.IRepository
+    transaction_processor_repo: ecr.IRepository
+    notification_service_repo: ecr.IRepository
 
 
 class EcsStack(cdk.NestedStack):
-    """Exposes `cluster`, `alb`, `alb_listener`, `test_listener`, the three services, and a blue and a green target group of each."""
+    """Exposes `cluster`, `alb`, `alb_listener`, `test_listener`, the three services, and a blue and a green target group of each.
 
-    def __init__(self, scope: Construct, construct_id: str, *, props: EcsStackProps) -> None:
-        super().__init__(scope, construct_id)
-        self._props, self._names = props, Names(props.environment_suffix)
-        self._key = kms.Key.from_key_arn(self, "Key", props.kms_key_arn)
+    For the stacks that come after it also `props`, `options`, `api_secrets`, and `services` with all that was made for each.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        props: EcsStackProps,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self.props, self._names, self._size = props, Names(props.environment_suffix), size_of(props.environment_suffix)
+        self.options = Options.of(self)
+        if mistake := self.options.mistake(props.environment_suffix, protected=self._size.protected):
+            cdk.Annotations.of(self).add_error(mistake)
+        self._key = kms.Key.from_key_arn(self, "Key", props.kms_key.key_arn)
         self.cluster = ecs.Cluster(
             self,
             "Cluster",
@@ -91,7 +98,7 @@ class EcsStack(cdk.NestedStack):
         self._namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", name=self._names.namespace, vpc=props.vpc)
         self.alb = self._load_balancer()
         self.alb_listener, self.test_listener = self._listeners()
-        self._database_secret, self._own_secrets = self._import_secrets()
+        self._database_secret, self.api_secrets = self._import_secrets()
         services = {service: self._service(number, service) for number, service in enumerate(SERVICES)}
         self.migration_task = self._migration(services[Service.PAYMENT_API])
         for name in (*SERVICES, _MIGRATION):
@@ -114,8 +121,10 @@ class EcsStack(cdk.NestedStack):
         self.services = services
 
     def _load_balancer(self) -> elbv2.ApplicationLoadBalancer:
-        props = self._props
-        group = ec2.SecurityGroup.from_security_group_id(self, "AlbSecurityGroup", props.alb_security_group_id, mutable=False)
+        props = self.props
+        group = ec2.SecurityGroup.from_security_group_id(
+            self, "AlbSecurityGroup", props.alb_security_group.security_group_id, mutable=False
+        )
         alb = elbv2.ApplicationLoadBalancer(
             self,
             "Alb",
@@ -125,11 +134,14 @@ class EcsStack(cdk.NestedStack):
             security_group=group,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
             drop_invalid_header_fields=True,
-            deletion_protection=props.size.protected,
+            deletion_protection=self._size.protected,
             idle_timeout=cdk.Duration.seconds(60),
         )
         self._log_access(alb)
-        wafv2.CfnWebACLAssociation(self, "WebAcl", resource_arn=alb.load_balancer_arn, web_acl_arn=props.web_acl_arn)
+        if security := enclosing(SecurityStack, props.alb_security_group):
+            wafv2.CfnWebACLAssociation(self, "WebAcl", resource_arn=alb.load_balancer_arn, web_acl_arn=security.web_acl_arn)
+        else:
+            cdk.Annotations.of(self).add_warning("No firewall is before the load balancer: its security group is of no SecurityStack.")
         return alb
 
     def _log_access(self, alb: elbv2.ApplicationLoadBalancer) -> None:
@@ -143,9 +155,7 @@ class EcsStack(cdk.NestedStack):
             versioned=True,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             lifecycle_rules=[
-                s3.LifecycleRule(
-                    expiration=cdk.Duration.days(self._props.size.log_days), noncurrent_version_expiration=cdk.Duration.days(7)
-                )
+                s3.LifecycleRule(expiration=cdk.Duration.days(self._size.log_days), noncurrent_version_expiration=cdk.Duration.days(7))
             ],
             removal_policy=cdk.RemovalPolicy.RETAIN,
         )
@@ -173,7 +183,6 @@ class EcsStack(cdk.NestedStack):
 
     def _listeners(self) -> tuple[elbv2.ApplicationListener, elbv2.ApplicationListener]:
         """The production listener and the one for tests; what no rule takes is a 404 in the API's own shape."""
-        props = self._props
         nothing = elbv2.ListenerAction.fixed_response(
             404,
             content_type="application/json",
@@ -189,9 +198,9 @@ class EcsStack(cdk.NestedStack):
             acknowledge(listener, {f"PCI.DSS.321::{rule}": reason for rule in rules})
             return listener
 
-        if props.certificate_arn is None:
+        if self.options.certificate_arn is None:
             return plain("Listener", 80), plain("TestListener", TEST_LISTENER_PORT)
-        certificate = elbv2.ListenerCertificate.from_arn(props.certificate_arn)
+        certificate = elbv2.ListenerCertificate.from_arn(self.options.certificate_arn)
 
         def tls(construct_id: str, port: int) -> elbv2.ApplicationListener:
             return self.alb.add_listener(
@@ -219,18 +228,21 @@ class EcsStack(cdk.NestedStack):
 
     def _import_secrets(self) -> tuple[secretsmanager.ISecret, dict[ApiSecretField, secretsmanager.ISecret]]:
         """By ARN: a grant on the construct itself would write into the key's policy, in a stack that must not know this one."""
-        props = self._props
-        database = secretsmanager.Secret.from_secret_complete_arn(self, "DatabaseSecret", props.db_secret_arn)
+        props = self.props
+        database = secretsmanager.Secret.from_secret_complete_arn(self, "DatabaseSecret", props.db_secret.secret_arn)
+        security = enclosing(SecurityStack, props.api_secret)
         own = {
-            field: secretsmanager.Secret.from_secret_complete_arn(self, f"Secret{field.value}", arn)
-            for field, arn in props.api_secret_arns.items()
+            field: secretsmanager.Secret.from_secret_complete_arn(
+                self, f"Secret{field.value}", (security.api_secrets[field] if security else props.api_secret).secret_arn
+            )
+            for field in ApiSecretField
         }
         return database, own
 
     def _injected(self, variables: dict[str, ApiSecretField | DatabaseSecretField]) -> dict[str, ecs.Secret]:
         return {
             variable: ecs.Secret.from_secrets_manager(
-                self._own_secrets[field] if isinstance(field, ApiSecretField) else self._database_secret, field.value
+                self.api_secrets[field] if isinstance(field, ApiSecretField) else self._database_secret, field.value
             )
             for variable, field in variables.items()
         }
@@ -248,7 +260,7 @@ class EcsStack(cdk.NestedStack):
     def _decrypt_secrets(self) -> iam.PolicyStatement:
         return iam.PolicyStatement(
             actions=["kms:Decrypt"],
-            resources=[self._props.kms_key_arn],
+            resources=[self.props.kms_key.key_arn],
             conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{self.region}.amazonaws.com"}},
         )
 
@@ -260,66 +272,64 @@ class EcsStack(cdk.NestedStack):
             assumed_by=cast("iam.IPrincipal", iam.ServicePrincipal("ecs-tasks.amazonaws.com")),
             description=f"{name}: reads the database's secret when it was rotated",
         )
-        role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[self._props.db_secret_arn]))
+        role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[self.props.db_secret.secret_arn]))
         role.add_to_policy(self._decrypt_secrets())
         acknowledge(role.node.find_child("DefaultPolicy"), {INLINE_POLICY: INLINE_REASON})
         return cast("iam.IRole", role)
 
     def _variables(self, role: str) -> dict[str, str]:
-        props = self._props
+        props = self.props
         processor = f"http://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}:{CONTAINER_PORT}"
-        scheme = "http" if props.certificate_arn is None else "https"
-        private = {"TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true"} if props.private_webhooks else {}
+        private = {"TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true"} if self.options.private_webhooks else {}
         return private | {
             "TAP_ENVIRONMENT": props.environment_suffix,
             "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
             "TAP_PORT": str(CONTAINER_PORT),
-            "TAP_PUBLIC_URL": props.public_url or f"{scheme}://{self.alb.load_balancer_dns_name}",
+            "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",
             "TAP_TRANSACTION_PROCESSOR_URL": processor,
-            "TAP_DATABASE_HOST": props.database_endpoint,
             "TAP_DATABASE_PORT": str(DATABASE_PORT),
             "TAP_DATABASE_NAME": DATABASE_NAME,
             "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
-            DATABASE_SECRET_VARIABLE: props.db_secret_arn,
+            DATABASE_SECRET_VARIABLE: props.db_secret.secret_arn,
             "TAP_DATABASE_ROLE": role,
         }
 
     def _service_props(self, number: int, service: Service) -> FargateServiceProps:
-        props, spec = self._props, SERVICES[service]
-        sizes: dict[Service, ServiceSize] = {
-            Service.PAYMENT_API: props.size.payment_api,
-            Service.TRANSACTION_PROCESSOR: props.size.transaction_processor,
-            Service.NOTIFICATION_SERVICE: props.size.notification_service,
-        }
+        props, spec = self.props, SERVICES[service]
+        size, repository = {
+            Service.PAYMENT_API: (self._size.payment_api, props.payment_api_repo),
+            Service.TRANSACTION_PROCESSOR: (self._size.transaction_processor, props.transaction_processor_repo),
+            Service.NOTIFICATION_SERVICE: (self._size.notification_service, props.notification_service_repo),
+        }[service]
         return FargateServiceProps(
             environment_suffix=props.environment_suffix,
             spec=spec,
-            size=sizes[service],
+            size=size,
             priority=10 * (number + 1),
             path_patterns=spec.path_patterns or PUBLIC_PATHS,
             cluster=self.cluster,
             vpc=props.vpc,
             namespace=self._namespace,
             security_group=ec2.SecurityGroup.from_security_group_id(
-                self, f"{service}SecurityGroup", props.ecs_security_group_id, mutable=False
+                self, f"{service}SecurityGroup", props.ecs_security_group.security_group_id, mutable=False
             ),
             listener=self.alb_listener,
             test_listener=self.test_listener,
-            repository=ecr.Repository.from_repository_name(self, f"{service}Repository", props.repository_names[service]),
-            image_tag=props.image_tag,
+            repository=ecr.Repository.from_repository_name(self, f"{service}Repository", repository.repository_name),
+            image_tag=self.options.image_tag,
             log_group=logs.LogGroup(
                 self,
                 f"{service}Logs",
                 log_group_name=self._names.log_group(service),
                 encryption_key=self._key,
-                retention=retention(props.size.log_days),
-                removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if props.size.protected else cdk.RemovalPolicy.DESTROY,
+                retention=retention(self._size.log_days),
+                removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if self._size.protected else cdk.RemovalPolicy.DESTROY,
             ),
             execution_role=self._execution_role(service),
             task_role=self._task_role(service),
             variables=self._variables(spec.database_role),
             secrets=self._injected(SECRET_VARIABLES),
-            serving=props.serving.get(service, Colour.BLUE),
+            serving=self.options.serving.get(service, Colour.BLUE),
         )
 
     def _service(self, number: int, service: Service) -> FargateService:

@@ -1,14 +1,13 @@
 """What differs between environments. Nothing else asks which environment it is."""
 
-import json
 import re
 from dataclasses import dataclass
 
 from cryptography import x509
 
-from payments.runtime.topology import DATABASE_CA_SOURCE, Colour, Service
+from payments.runtime.topology import DATABASE_CA_SOURCE, Colour, Names, Service
 
-SUFFIX_CHARACTERS_MAX = 8
+SUFFIX_CHARACTERS_MAX = 32 - max(len(Names("").target_group(service, colour)) for service in Service for colour in Colour)
 """Load balancers and target groups have names of at most 32 characters, and the suffix ends them."""
 
 
@@ -96,31 +95,17 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
 }
 
 
-def read_serving(text: str | None) -> dict[Service, Colour]:
-    """Read the context's `serving`, `{"payment-api": "green"}`: the target groups that serve where it isn't blue. Raises `ConfigurationError`."""
-    try:
-        return {Service(name): Colour(colour) for name, colour in json.loads(text or "{}").items()}
-    except (ValueError, AttributeError):
-        raise ConfigurationError(
-            """The context's `serving` must be like {"payment-api": "green"}; `tap deploy` fills it in from what is live."""
-        ) from None
-
-
 TWO_ZONE_REGIONS = frozenset({"us-west-1", "cn-north-1"})
 """Regions that offer an ordinary account two availability zones only."""
 
 
 def size_of(environment: str) -> EnvironmentSize:
-    """Return an environment's sizes; a suffix of its own (`prx12`) gets those of dev. Raises `ConfigurationError`."""
+    """Return an environment's sizes; a suffix of its own (`test`, `pr123`) gets those of dev. Raises `ConfigurationError`."""
     if not re.fullmatch(r"[a-z][a-z0-9]*", environment) or len(environment) > SUFFIX_CHARACTERS_MAX:
         raise ConfigurationError(
             f"The environment suffix '{environment}' must be 1 to {SUFFIX_CHARACTERS_MAX} lower-case letters and digits, beginning with a letter."
         )
-    if environment in ENVIRONMENTS:
-        return ENVIRONMENTS[environment]
-    if environment.startswith("pr"):
-        return ENVIRONMENTS["dev"]
-    raise ConfigurationError(f"There is no environment '{environment}': choose one of {', '.join(ENVIRONMENTS)}, or pr… for a preview.")
+    return ENVIRONMENTS.get(environment, ENVIRONMENTS["dev"])
 
 
 def check_region(region: str | None) -> None:

@@ -1,11 +1,13 @@
 """Alarms, their topic, and the dashboard of whoever is on call."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -13,8 +15,11 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from lib.environments import EnvironmentSize
+from lib.ecs_stack import EcsStack
+from lib.environments import size_of
 from lib.fargate_service import FargateService, own_metric
+from lib.options import Options
+from lib.wiring import by_service, enclosing, made_by
 from payments.runtime.topology import Metric, Names, Service
 
 _MINUTE = cdk.Duration.minutes(1)
@@ -34,27 +39,41 @@ class MonitoringStackProps:
     """What monitoring depends on."""
 
     environment_suffix: str
-    size: EnvironmentSize
-    kms_key_arn: str
-    services: dict[Service, FargateService]
+    cluster: ecs.ICluster
+    payment_api_service: ecs.FargateService
+    transaction_processor_service: ecs.FargateService
+    notification_service: ecs.FargateService
     alb: elbv2.ApplicationLoadBalancer
-    cluster_name: str
-    database_cluster_identifier: str
-    alarm_email: str | None
-    """Who is told; others subscribe to the topic by themselves."""
+    target_groups: Mapping[str, elbv2.ApplicationTargetGroup]
+    """Of each service the blue one or the green one: both are watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """One service, and its two target groups: either may serve, and during a release both do."""
+
+    service: ecs.FargateService
+    groups: tuple[elbv2.ApplicationTargetGroup, ...]
 
 
 class MonitoringStack(cdk.NestedStack):
     """Exposes `payment_api_alarm`, `transaction_processor_alarm`, `notification_service_alarm`, `dashboard`, `topic`."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, props: MonitoringStackProps) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        props: MonitoringStackProps,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
         self._props = props
+        self._watched = self._what_is_watched()
         self.topic = sns.Topic(
             self,
             "Topic",
             display_name=f"Tap {props.environment_suffix} alarms",
-            master_key=kms.Key.from_key_arn(self, "Key", props.kms_key_arn),
+            master_key=kms.Key.from_key_arn(self, "Key", made_by(EcsStack, props.alb).props.kms_key.key_arn),
             enforce_ssl=True,
         )
         # The policy that enforces TLS takes the place of the default one, which lets the whole account publish.
@@ -67,16 +86,30 @@ class MonitoringStack(cdk.NestedStack):
                 conditions={"StringEquals": {"aws:SourceAccount": self.account}},
             )
         )
-        if props.alarm_email is not None:
-            self.topic.add_subscription(cast("sns.ITopicSubscription", subscriptions.EmailSubscription(props.alarm_email)))
-        self.rollback_alarms = {service: self._service_alarms(service, made) for service, made in props.services.items()}
-        self.payment_api_alarm = self.rollback_alarms[Service.PAYMENT_API]
-        self.transaction_processor_alarm = self.rollback_alarms[Service.TRANSACTION_PROCESSOR]
-        self.notification_service_alarm = self.rollback_alarms[Service.NOTIFICATION_SERVICE]
+        if email := Options.of(self).alarm_email:
+            self.topic.add_subscription(cast("sns.ITopicSubscription", subscriptions.EmailSubscription(email)))
+        failing = {service: self._service_alarms(service, watched) for service, watched in self._watched.items()}
+        self.payment_api_alarm = failing[Service.PAYMENT_API]
+        self.transaction_processor_alarm = failing[Service.TRANSACTION_PROCESSOR]
+        self.notification_service_alarm = failing[Service.NOTIFICATION_SERVICE]
         self._front_door_alarm()
         self._database_alarms()
         self._business_alarms()
         self.dashboard = self._dashboard()
+
+    def _what_is_watched(self) -> dict[Service, _Watched]:
+        props, groups = self._props, by_service(self._props.target_groups)
+
+        def both(given: elbv2.ApplicationTargetGroup) -> tuple[elbv2.ApplicationTargetGroup, ...]:
+            made = enclosing(FargateService, given)
+            return (made.blue, made.green) if made else (given,)
+
+        services = {
+            Service.NOTIFICATION_SERVICE: props.notification_service,
+            Service.TRANSACTION_PROCESSOR: props.transaction_processor_service,
+            Service.PAYMENT_API: props.payment_api_service,
+        }
+        return {service: _Watched(made, both(groups[service])) for service, made in services.items()}
 
     def _alarm(
         self,
@@ -114,23 +147,23 @@ class MonitoringStack(cdk.NestedStack):
             period=_MINUTE,
         )
 
-    def _both(self, service: FargateService, name: str, statistic: str, expression: str) -> cloudwatch.MathExpression:
-        """Combine blue and green: either may serve, and during a release both do."""
-        return cloudwatch.MathExpression(
-            expression=expression,
-            using_metrics={"b": self._target(service.blue, name, statistic), "g": self._target(service.green, name, statistic)},
-            period=_MINUTE,
-            label=name,
-        )
+    def _worst(self, watched: _Watched, name: str, statistic: str) -> cloudwatch.MathExpression:
+        metrics = {f"g{number}": self._target(group, name, statistic) for number, group in enumerate(watched.groups)}
+        return cloudwatch.MathExpression(expression=f"MAX([{', '.join(metrics)}])", using_metrics=metrics, period=_MINUTE, label=name)
 
-    def failing_share(self, service: FargateService) -> cloudwatch.MathExpression:
+    def _sum(self, watched: _Watched, name: str, statistic: str) -> cloudwatch.MathExpression:
+        metrics = {f"g{number}": self._target(group, name, statistic) for number, group in enumerate(watched.groups)}
+        filled = " + ".join(f"FILL({each}, 0)" for each in metrics)
+        return cloudwatch.MathExpression(expression=filled, using_metrics=metrics, period=_MINUTE, label=name)
+
+    def failing_share(self, watched: _Watched) -> cloudwatch.MathExpression:
         """Return the percentage of requests that a service answered with 5xx: of blue's or of green's, whichever is worse.
 
         Of both together, a canary's tenth of the traffic would hardly show.
         """
 
-        def share(group: elbv2.ApplicationTargetGroup, colour: str) -> cloudwatch.MathExpression:
-            failed, all_ = f"{colour}_failed", f"{colour}_all"
+        def share(number: int, group: elbv2.ApplicationTargetGroup) -> cloudwatch.MathExpression:
+            failed, all_ = f"failed{number}", f"all{number}"
             return cloudwatch.MathExpression(
                 expression=f"100 * FILL({failed}, 0) / (FILL({all_}, 0) + {_GOOD_REQUESTS_ADDED})",
                 using_metrics={
@@ -140,25 +173,21 @@ class MonitoringStack(cdk.NestedStack):
                 period=_MINUTE,
             )
 
-        return cloudwatch.MathExpression(
-            expression="MAX([blue, green])",
-            using_metrics={"blue": share(service.blue, "blue"), "green": share(service.green, "green")},
-            period=_MINUTE,
-            label="5xx share",
-        )
+        shares = {f"share{number}": share(number, group) for number, group in enumerate(watched.groups)}
+        return cloudwatch.MathExpression(expression=f"MAX([{', '.join(shares)}])", using_metrics=shares, period=_MINUTE, label="5xx share")
 
-    def _service_alarms(self, service: Service, made: FargateService) -> cloudwatch.Alarm:
+    def _service_alarms(self, service: Service, watched: _Watched) -> cloudwatch.Alarm:
         name = service.value
         rollback = self._alarm(
             f"{name} failing",
-            self.failing_share(made),
+            self.failing_share(watched),
             _FAILING_PERCENT,
             f"{name} answers more than {_FAILING_PERCENT} % with 5xx",
             periods=2,
         )
-        slowest = self._both(made, "TargetResponseTime", "p99", "MAX([b, g])")
+        slowest = self._worst(watched, "TargetResponseTime", "p99")
         self._alarm(f"{name} slow", slowest, _LATENCY_SECONDS, f"{name}: p99 above {_LATENCY_SECONDS} s", periods=5)
-        unhealthy = self._both(made, "UnHealthyHostCount", "Maximum", "FILL(b, 0) + FILL(g, 0)")
+        unhealthy = self._sum(watched, "UnHealthyHostCount", "Maximum")
         self._alarm(f"{name} unhealthy", unhealthy, 0, f"{name}: tasks fail their health check", periods=5)
         running = cloudwatch.MathExpression(
             expression="desired - running",
@@ -166,7 +195,7 @@ class MonitoringStack(cdk.NestedStack):
                 kind: cloudwatch.Metric(
                     namespace="ECS/ContainerInsights",
                     metric_name=metric,
-                    dimensions_map={"ClusterName": self._props.cluster_name, "ServiceName": made.service.service_name},
+                    dimensions_map={"ClusterName": self._props.cluster.cluster_name, "ServiceName": watched.service.service_name},
                     statistic="Average",
                     period=_MINUTE,
                 )
@@ -193,13 +222,13 @@ class MonitoringStack(cdk.NestedStack):
         return cloudwatch.Metric(
             namespace="AWS/RDS",
             metric_name=name,
-            dimensions_map={"DBClusterIdentifier": self._props.database_cluster_identifier},
+            dimensions_map={"DBClusterIdentifier": Names(self._props.environment_suffix).database_cluster},
             statistic=statistic,
             period=_MINUTE,
         )
 
     def _database_alarms(self) -> None:
-        capacity = self._props.size.database_acu_max * 0.9
+        capacity = size_of(self._props.environment_suffix).database_acu_max * 0.9
         self._alarm(
             "database capacity", self._database("ServerlessDatabaseCapacity"), capacity, "Database near its largest size", periods=5
         )
@@ -267,14 +296,14 @@ class MonitoringStack(cdk.NestedStack):
                 "Books", self._own(processor, Metric.LEDGER_IMBALANCE, "Maximum"), self._own(processor, Metric.UNKNOWN_ATTEMPTS, "Maximum")
             ),
         )
-        for service, made in self._props.services.items():
+        for service, watched in self._watched.items():
             dashboard.add_widgets(
-                graph(f"{service}: 5xx share", self.failing_share(made)),
-                graph(f"{service}: p99", self._both(made, "TargetResponseTime", "p99", "MAX([b, g])")),
+                graph(f"{service}: 5xx share", self.failing_share(watched)),
+                graph(f"{service}: p99", self._worst(watched, "TargetResponseTime", "p99")),
                 graph(
                     f"{service}: load",
-                    made.service.metric_cpu_utilization(),
-                    made.service.metric_memory_utilization(),
+                    watched.service.metric_cpu_utilization(),
+                    watched.service.metric_memory_utilization(),
                     self._own(service, Metric.BACKLOG, "Average"),
                 ),
             )

@@ -1,14 +1,14 @@
 """The network: three availability zones, each with a public, a private and an isolated subnet."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import EnvironmentSize
+from lib.environments import size_of
 
 NETWORK = "10.0.0.0/16"
 _ZONES = 3
@@ -27,14 +27,20 @@ class NetworkingStackProps:
     """What the network depends on."""
 
     environment_suffix: str
-    size: EnvironmentSize
 
 
 class NetworkingStack(cdk.NestedStack):
-    """Exposes `vpc`, and `nat_addresses`: what the network looks like from outside."""
+    """Exposes `vpc`."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, props: NetworkingStackProps) -> None:
-        super().__init__(scope, construct_id)
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        props: NetworkingStackProps,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        size = size_of(props.environment_suffix)
         # `max_azs=3` gives two zones while the region isn't known; naming the first three gives three, wherever it is deployed.
         zones = [cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(_ZONES)]
         self.vpc = ec2.Vpc(
@@ -42,7 +48,7 @@ class NetworkingStack(cdk.NestedStack):
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr(NETWORK),
             availability_zones=zones,
-            nat_gateways=props.size.nat_gateways,
+            nat_gateways=size.nat_gateways,
             restrict_default_security_group=True,
             subnet_configuration=[
                 ec2.SubnetConfiguration(name="public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=24, map_public_ip_on_launch=False),
@@ -67,12 +73,7 @@ class NetworkingStack(cdk.NestedStack):
                     "else is in the public subnets."
                 },
             )
-        self.nat_addresses = [
-            cast("ec2.CfnEIP", address).ref
-            for subnet in self.vpc.public_subnets
-            if (address := subnet.node.try_find_child("EIP")) is not None
-        ]
-        if props.size.interface_endpoints:
+        if size.interface_endpoints:
             self._add_interface_endpoints()
 
     def _add_interface_endpoints(self) -> None:
@@ -83,3 +84,9 @@ class NetworkingStack(cdk.NestedStack):
         group.add_ingress_rule(ec2.Peer.ipv4(NETWORK), ec2.Port.tcp(443), "HTTPS from the network")
         for name, service in _INTERFACE_ENDPOINTS.items():
             self.vpc.add_interface_endpoint(name, service=service, security_groups=[group], open=False)
+
+
+def nat_addresses(vpc: ec2.IVpc) -> list[str]:
+    """Return the elastic IP addresses of a network's NAT gateways: what it looks like from outside. None are known of an imported network."""
+    found = (subnet.node.try_find_child("EIP") for subnet in vpc.public_subnets)
+    return [cast("ec2.CfnEIP", address).ref for address in found if address is not None]

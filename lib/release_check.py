@@ -14,8 +14,8 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import EnvironmentSize
-from lib.security_stack import INLINE_POLICY, INLINE_REASON, retention
+from lib.environments import size_of
+from lib.security_stack import INLINE_POLICY, INLINE_REASON, TEST_LISTENER_PORT, closed_group, retention
 from payments.runtime.topology import SANDBOX_KEY_PREFIX, ApiSecretField, Names, Service
 
 _CODE = Path(__file__).parent / "hooks"
@@ -28,9 +28,7 @@ class ReleaseCheckProps:
     """What the check depends on."""
 
     environment_suffix: str
-    size: EnvironmentSize
     vpc: ec2.IVpc
-    security_group_id: str
     kms_key_arn: str
     sandbox_secret_arn: str
     test_url: str
@@ -49,7 +47,7 @@ class ReleaseCheck(Construct):
             "Logs",
             log_group_name=f"/tap/{props.environment_suffix}/release-check",
             encryption_key=kms.Key.from_key_arn(self, "Key", props.kms_key_arn),
-            retention=retention(props.size.log_days),
+            retention=retention(size_of(props.environment_suffix).log_days),
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
         environment = {
@@ -76,8 +74,15 @@ class ReleaseCheck(Construct):
             role=self._role(props, log_group),
             vpc=props.vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
-            security_groups=[ec2.SecurityGroup.from_security_group_id(self, "SecurityGroup", props.security_group_id, mutable=False)],
+            security_groups=[self._security_group(props.vpc)],
         )
+
+    def _security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:
+        """Here and not in the security stack, since no rule of it names another group."""
+        group = closed_group(self, vpc, "SecurityGroup", "Release check: to the test listener and to AWS")
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(TEST_LISTENER_PORT), "To the test listener")
+        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "To AWS")
+        return group
 
     def _role(self, props: ReleaseCheckProps, log_group: logs.LogGroup) -> iam.IRole:
         role = iam.Role(

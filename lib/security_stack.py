@@ -5,7 +5,7 @@ Every rule between our own security groups is here: a rule elsewhere would make 
 
 import json
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -17,7 +17,8 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import EnvironmentSize
+from lib.environments import size_of
+from lib.networking_stack import nat_addresses
 from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_USER, ApiSecretField, DatabaseSecretField, Names
 
 _NOT_ROTATED = "AwsSolutions::AwsSolutions-SMG4"
@@ -34,28 +35,35 @@ _NO_TRAFFIC = ec2.CfnSecurityGroup.EgressProperty(
 """EC2 lets a group without any rule of its own send everything everywhere."""
 
 
+TEST_LISTENER_PORT = 8443
+"""Of the load balancer: where a release is tried out before it gets traffic."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityStackProps:
     """What security depends on."""
 
     environment_suffix: str
-    size: EnvironmentSize
     vpc: ec2.IVpc
-    nat_addresses: list[str]
-    test_listener_port: int
 
 
 class SecurityStack(cdk.NestedStack):
-    """Exposes `kms_key`, `db_secret`, `api_secrets`, `alb_security_group`, `ecs_security_group`, `database_security_group`,
-    `hook_security_group`, `web_acl_arn`."""
+    """Exposes `kms_key`, `db_secret`, `api_secret`, `alb_security_group`, `ecs_security_group`, `database_security_group`; and `api_secrets`, of which
+    `api_secret` is the one that the services sign their calls to each other with, and `web_acl_arn`."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, props: SecurityStackProps) -> None:
-        super().__init__(scope, construct_id)
-        self._props = props
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        props: SecurityStackProps,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self._props, self._size = props, size_of(props.environment_suffix)
         self.kms_key = self._key()
         self._shared_key = cast("kms.IKey", self.kms_key)
         # What the final snapshot holds can't be read without what it was sealed with.
-        self._kept = cdk.RemovalPolicy.RETAIN if props.size.protected else cdk.RemovalPolicy.DESTROY
+        self._kept = cdk.RemovalPolicy.RETAIN if self._size.protected else cdk.RemovalPolicy.DESTROY
         self.db_secret = secretsmanager.Secret(
             self,
             "DatabaseSecret",
@@ -95,8 +103,8 @@ class SecurityStack(cdk.NestedStack):
                     _NOT_ROTATED: "What it keys is stored under it: replacing it is a procedure of its own, in docs/disaster-recovery.md, and no schedule's work."
                 },
             )
+        self.api_secret = self.api_secrets[ApiSecretField.INTERNAL_API_KEY]
         self.alb_security_group, self.ecs_security_group, self.database_security_group = self._groups()
-        self.hook_security_group = self._hook_group()
         self._flow_log()
         self.web_acl_arn = self._firewall()
 
@@ -129,28 +137,21 @@ class SecurityStack(cdk.NestedStack):
         )
         return key
 
-    def _closed_group(self, name: str, description: str) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(
-            self, name, vpc=self._props.vpc, description=description, allow_all_outbound=False, disable_inline_rules=True
-        )
-        cast("ec2.CfnSecurityGroup", group.node.default_child).security_group_egress = [_NO_TRAFFIC]
-        return group
-
     def _groups(self) -> tuple[ec2.SecurityGroup, ec2.SecurityGroup, ec2.SecurityGroup]:
-        alb = self._closed_group("AlbSecurityGroup", "Load balancer: HTTPS and HTTP from the internet")
-        tasks = self._closed_group("EcsSecurityGroup", "Tasks: from the load balancer and from each other")
-        database = self._closed_group("DatabaseSecurityGroup", "Database: from the tasks")
+        alb = closed_group(self, self._props.vpc, "AlbSecurityGroup", "Load balancer: HTTPS and HTTP from the internet")
+        tasks = closed_group(self, self._props.vpc, "EcsSecurityGroup", "Tasks: from the load balancer and from each other")
+        database = closed_group(self, self._props.vpc, "DatabaseSecurityGroup", "Database: from the tasks")
         for port in (443, 80):
             alb.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "From the internet")
-        for number, address in enumerate(self._props.nat_addresses):
+        for number, address in enumerate(nat_addresses(self._props.vpc)):
             # A load balancer that faces the internet has public addresses inside of the network too: our own calls reach it from these.
             rule = ec2.CfnSecurityGroupIngress(
                 self,
                 f"TestListenerFromNat{number}",
                 group_id=alb.security_group_id,
                 ip_protocol="tcp",
-                from_port=self._props.test_listener_port,
-                to_port=self._props.test_listener_port,
+                from_port=TEST_LISTENER_PORT,
+                to_port=TEST_LISTENER_PORT,
                 cidr_ip=f"{address}/32",
                 description="Test listener, from our own NAT gateways only",
             )
@@ -176,19 +177,13 @@ class SecurityStack(cdk.NestedStack):
         database.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Rotation to Secrets Manager")
         return alb, tasks, database
 
-    def _hook_group(self) -> ec2.SecurityGroup:
-        group = self._closed_group("HookSecurityGroup", "Release check: to the test listener and to AWS")
-        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(self._props.test_listener_port), "To the test listener")
-        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "To AWS")
-        return group
-
     def _flow_log(self) -> None:
         """Here and not in the network's stack, which would then need the key of this one."""
         group = logs.LogGroup(
             self,
             "FlowLogs",
             encryption_key=self._shared_key,
-            retention=retention(self._props.size.log_days),
+            retention=retention(self._size.log_days),
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
         flow_log = ec2.FlowLog(
@@ -244,7 +239,7 @@ class SecurityStack(cdk.NestedStack):
             # The firewall writes to groups of this prefix only.
             log_group_name=f"aws-waf-logs-tap-{self._props.environment_suffix}",
             encryption_key=self._shared_key,
-            retention=retention(self._props.size.log_days),
+            retention=retention(self._size.log_days),
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
         wafv2.CfnLoggingConfiguration(
@@ -262,6 +257,13 @@ class SecurityStack(cdk.NestedStack):
             ],
         )
         return acl.attr_arn
+
+
+def closed_group(scope: Construct, vpc: ec2.IVpc, name: str, description: str) -> ec2.SecurityGroup:
+    """Make a group that lets nothing in or out but what rules of its own allow."""
+    group = ec2.SecurityGroup(scope, name, vpc=vpc, description=description, allow_all_outbound=False, disable_inline_rules=True)
+    cast("ec2.CfnSecurityGroup", group.node.default_child).security_group_egress = [_NO_TRAFFIC]
+    return group
 
 
 def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:

@@ -1,7 +1,6 @@
 """TapStack puts the seven nested stacks together. It defines no resource of its own."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 import aws_cdk as cdk
 from constructs import Construct
@@ -9,142 +8,164 @@ from constructs import Construct
 from lib.container_stack import ContainerStack, ContainerStackProps
 from lib.database_stack import DatabaseStack, DatabaseStackProps
 from lib.deployment_stack import DeploymentStack, DeploymentStackProps
-from lib.ecs_stack import TEST_LISTENER_PORT, EcsStack, EcsStackProps
-from lib.environments import ConfigurationError, check_region, size_of
+from lib.ecs_stack import EcsStack, EcsStackProps
+from lib.environments import check_region, size_of
 from lib.monitoring_stack import MonitoringStack, MonitoringStackProps
 from lib.networking_stack import NetworkingStack, NetworkingStackProps
 from lib.security_stack import SecurityStack, SecurityStackProps
-from payments.runtime.topology import ApiSecretField, Colour, Service
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TapStackProps:
-    """One deployment of Tap."""
+class TapStackProps(cdk.StackProps):
+    """One deployment of Tap: what `cdk.StackProps` takes, and what `lib.options.Options` explains, each else looked for in the context."""
 
-    environment_suffix: str | None = None
-    """Else the context's `environmentSuffix`, else `dev`."""
-    certificate_arn: str | None = None
-    """Of the load balancer's domain; without one `allow_http` must say that plain HTTP is meant."""
-    allow_http: bool = False
-    public_url: str | None = None
-    """What customers' browsers reach, `https://payments.example.com`; a certificate needs one."""
-    image_tag: str = "latest"
-    region: str | None = None
-    serving: Mapping[Service, Colour] = field(default_factory=dict[Service, Colour])
-    """The target group of each service that serves now, where it isn't blue."""
-    alarm_email: str | None = None
-    private_webhooks: bool = False
-    """Webhooks may go to private addresses: for merchants' systems inside of the network."""
+    def __init__(
+        self,
+        environment_suffix: str | None = None,
+        *,
+        certificate_arn: str | None = None,
+        allow_http: bool | None = None,
+        public_url: str | None = None,
+        image_tag: str | None = None,
+        alarm_email: str | None = None,
+        private_webhooks: bool | None = None,
+        **stack: Any,
+    ) -> None:
+        """`environment_suffix`: else the context's `environmentSuffix`, else `dev`."""
+        super().__init__(**stack)
+        self.environment_suffix = environment_suffix
+        self.stack = stack
+        said = {
+            "certificateArn": certificate_arn,
+            "allowHttp": allow_http,
+            "publicUrl": public_url,
+            "imageTag": image_tag,
+            "alarmEmail": alarm_email,
+            "privateWebhooks": private_webhooks,
+        }
+        self.options = {name: value for name, value in said.items() if value is not None}
 
 
 class TapStack(cdk.Stack):
-    """The whole system; one update is one unit."""
+    """The whole system; one update is one unit.
 
-    def __init__(self, scope: Construct, construct_id: str, *, props: TapStackProps) -> None:
+    Exposes `environment_suffix`, and the nested stacks: `networking_stack`, `security_stack`, `database_stack`, `container_stack`, `ecs_stack`,
+    `monitoring_stack`, `deployment_stack`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        props: TapStackProps | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """`kwargs` are those of `cdk.Stack`, and come before what `props` says of it. Raises `ConfigurationError`."""
+        props = props or TapStackProps()
         suffix = props.environment_suffix or scope.node.try_get_context("environmentSuffix") or "dev"
-        size = size_of(suffix)
-        check_region(props.region)
-        if size.protected and props.certificate_arn is None and not props.allow_http:
-            raise ConfigurationError(
-                f"{suffix} needs a certificate: give `-c certificateArn=…`, or `-c allowHttp=true` if you mean plain HTTP."
-            )
-        if props.certificate_arn is not None and props.public_url is None:
-            raise ConfigurationError(
-                "A certificate needs the name that it is for: give `-c publicUrl=https://…`, since none can be had for the load balancer's own name."
-            )
-        super().__init__(
-            scope,
-            construct_id,
-            env=cdk.Environment(region=props.region) if props.region else None,
-            description=f"Tap {suffix}: card payments",
-            termination_protection=size.protected,
-            tags={"application": "tap", "environment": suffix},
+        stack: dict[str, Any] = {
+            "description": f"Tap {suffix}: card payments",
+            "termination_protection": size_of(suffix).protected,
+            **props.stack,
+            **kwargs,
+        }
+        stack["tags"] = {"application": "tap", "environment": suffix, **(stack.get("tags") or {})}
+        super().__init__(scope, construct_id, **stack)
+        check_region(None if cdk.Token.is_unresolved(self.region) else self.region)
+        for name, value in props.options.items():
+            self.node.set_context(name, value)
+        self.environment_suffix = suffix
+        self.networking_stack = NetworkingStack(self, f"NetworkingStack{suffix}", NetworkingStackProps(environment_suffix=suffix))
+        self.security_stack = SecurityStack(
+            self, f"SecurityStack{suffix}", SecurityStackProps(environment_suffix=suffix, vpc=self.networking_stack.vpc)
         )
-        networking = NetworkingStack(self, "Networking", props=NetworkingStackProps(environment_suffix=suffix, size=size))
-        security = SecurityStack(
+        self.database_stack = DatabaseStack(
             self,
-            "Security",
-            props=SecurityStackProps(
+            f"DatabaseStack{suffix}",
+            DatabaseStackProps(
                 environment_suffix=suffix,
-                size=size,
-                vpc=networking.vpc,
-                nat_addresses=networking.nat_addresses,
-                test_listener_port=TEST_LISTENER_PORT,
+                vpc=self.networking_stack.vpc,
+                database_security_group=self.security_stack.database_security_group,
+                kms_key=self.security_stack.kms_key,
+                db_secret=self.security_stack.db_secret,
             ),
         )
-        database = DatabaseStack(
-            self,
-            "Database",
-            props=DatabaseStackProps(
-                environment_suffix=suffix,
-                size=size,
-                vpc=networking.vpc,
-                kms_key_arn=security.kms_key.key_arn,
-                db_secret_arn=security.db_secret.secret_arn,
-                security_group_id=security.database_security_group.security_group_id,
-            ),
+        self.container_stack = ContainerStack(
+            self, f"ContainerStack{suffix}", ContainerStackProps(environment_suffix=suffix, kms_key=self.security_stack.kms_key)
         )
-        container = ContainerStack(
-            self, "Container", props=ContainerStackProps(environment_suffix=suffix, size=size, kms_key_arn=security.kms_key.key_arn)
-        )
+        self.ecs_stack = self._services()
+        self.monitoring_stack = self._monitoring()
+        self.deployment_stack = self._deployment()
+        cdk.CfnOutput(self, f"LoadBalancerDNS{suffix}", value=self.ecs_stack.alb.load_balancer_dns_name)
+        cdk.CfnOutput(self, f"ClusterName{suffix}", value=self.ecs_stack.cluster.cluster_name)
+
+    def _services(self) -> EcsStack:
+        suffix, security, container = self.environment_suffix, self.security_stack, self.container_stack
         services = EcsStack(
             self,
-            "Ecs",
-            props=EcsStackProps(
+            f"EcsStack{suffix}",
+            EcsStackProps(
                 environment_suffix=suffix,
-                size=size,
-                vpc=networking.vpc,
-                kms_key_arn=security.kms_key.key_arn,
-                db_secret_arn=security.db_secret.secret_arn,
-                api_secret_arns={field: secret.secret_arn for field, secret in security.api_secrets.items()},
-                alb_security_group_id=security.alb_security_group.security_group_id,
-                ecs_security_group_id=security.ecs_security_group.security_group_id,
-                web_acl_arn=security.web_acl_arn,
-                database_endpoint=database.endpoint,
-                repository_names={
-                    Service.PAYMENT_API: container.payment_api_repo.repository_name,
-                    Service.TRANSACTION_PROCESSOR: container.transaction_processor_repo.repository_name,
-                    Service.NOTIFICATION_SERVICE: container.notification_service_repo.repository_name,
-                },
-                image_tag=props.image_tag,
-                certificate_arn=props.certificate_arn,
-                public_url=props.public_url,
-                serving=props.serving,
-                private_webhooks=props.private_webhooks,
+                vpc=self.networking_stack.vpc,
+                alb_security_group=security.alb_security_group,
+                ecs_security_group=security.ecs_security_group,
+                kms_key=security.kms_key,
+                db_secret=security.db_secret,
+                api_secret=security.api_secret,
+                payment_api_repo=container.payment_api_repo,
+                transaction_processor_repo=container.transaction_processor_repo,
+                notification_service_repo=container.notification_service_repo,
             ),
         )
-        monitoring = MonitoringStack(
+        # Services find their database in its secret, which no template shows: they go before it goes.
+        services.add_stack_dependency(self.database_stack)
+        return services
+
+    def _monitoring(self) -> MonitoringStack:
+        suffix, services = self.environment_suffix, self.ecs_stack
+        return MonitoringStack(
             self,
-            "Monitoring",
-            props=MonitoringStackProps(
+            f"MonitoringStack{suffix}",
+            MonitoringStackProps(
                 environment_suffix=suffix,
-                size=size,
-                kms_key_arn=security.kms_key.key_arn,
-                services=services.services,
+                cluster=services.cluster,
+                payment_api_service=services.payment_api_service,
+                transaction_processor_service=services.transaction_processor_service,
+                notification_service=services.notification_service,
                 alb=services.alb,
-                cluster_name=services.cluster.cluster_name,
-                database_cluster_identifier=database.cluster_identifier,
-                alarm_email=props.alarm_email,
+                target_groups={
+                    "payment-api": services.payment_api_target_group,
+                    "transaction-processor": services.transaction_processor_target_group,
+                    "notification-service": services.notification_service_target_group,
+                },
             ),
         )
-        DeploymentStack(
+
+    def _deployment(self) -> DeploymentStack:
+        suffix, services, monitoring = self.environment_suffix, self.ecs_stack, self.monitoring_stack
+        return DeploymentStack(
             self,
-            "Deployment",
-            props=DeploymentStackProps(
+            f"DeploymentStack{suffix}",
+            DeploymentStackProps(
                 environment_suffix=suffix,
-                size=size,
-                services=services.services,
-                listener=services.alb_listener,
-                test_listener=services.test_listener,
-                alarms=monitoring.rollback_alarms,
-                vpc=networking.vpc,
-                hook_security_group_id=security.hook_security_group.security_group_id,
-                kms_key_arn=security.kms_key.key_arn,
-                sandbox_secret_arn=security.api_secrets[ApiSecretField.SANDBOX_KEY].secret_arn,
-                load_balancer_name=services.alb.load_balancer_dns_name,
-                public_url=props.public_url,
-                plain_http=props.certificate_arn is None,
+                payment_api_service=services.payment_api_service,
+                transaction_processor_service=services.transaction_processor_service,
+                notification_service=services.notification_service,
+                alb_listener=services.alb_listener,
+                target_groups={
+                    "payment-api": {"blue": services.payment_api_target_group, "green": services.payment_api_target_group_green},
+                    "transaction-processor": {
+                        "blue": services.transaction_processor_target_group,
+                        "green": services.transaction_processor_target_group_green,
+                    },
+                    "notification-service": {
+                        "blue": services.notification_service_target_group,
+                        "green": services.notification_service_target_group_green,
+                    },
+                },
+                alarms={
+                    "payment-api": monitoring.payment_api_alarm,
+                    "transaction-processor": monitoring.transaction_processor_alarm,
+                    "notification-service": monitoring.notification_service_alarm,
+                },
             ),
         )
-        cdk.CfnOutput(self, f"LoadBalancerDNS{suffix}", value=services.alb.load_balancer_dns_name)
-        cdk.CfnOutput(self, f"ClusterName{suffix}", value=services.cluster.cluster_name)

@@ -107,7 +107,7 @@ class Trial:
     def run(self) -> None:
         """Deploy, pay, verify, release, roll back; raises `NotAsItMust` at the first thing that isn't as it must be."""
         with self.report.step("deploy from nothing") as step:
-            self._tap("deploy", "--image", self.tag)
+            self._tap("deploy", "--new", "--image", self.tag)
             step.shown = "a payment through the load balancer"
         self._pay()
         with self.report.step("tap verify"):

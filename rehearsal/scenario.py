@@ -52,7 +52,7 @@ class Scenario:
     def run(self) -> None:
         """Do all steps; raises `RehearsalFailed` at the first that shows something else than it must."""
         with self.report.step("deploy from an empty account") as step:
-            self._deploy("--bootstrap")
+            self._deploy("--bootstrap", "--new")
             step.shown = "one command; a payment through the load balancer"
         key = sandbox_key(self._deployed)
         with Traffic(self.stage.front_door, key, "through") as traffic:

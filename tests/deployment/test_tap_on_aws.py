@@ -50,7 +50,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Generator[Operator]:
 @pytest.fixture(scope="module")
 def first(operator: Operator) -> str:
     """What the first deployment printed; its release check pays at the front door of these tests."""
-    output = operator.deploy("one", "--bootstrap")
+    output = operator.deploy("one", "--bootstrap", "--new")
     configuration = operator.aws.functions.get_function_configuration(FunctionName=NAMES.hook_function)
     variables = {**configuration.get("Environment", {}).get("Variables", {}), "TEST_URL": operator.door.url}
     operator.aws.functions.update_function_configuration(FunctionName=NAMES.hook_function, Environment={"Variables": variables})

@@ -15,6 +15,8 @@ from lib.environments import ENVIRONMENTS
 from tests.support.shared import made_once
 
 ROOT = Path(__file__).parents[2]
+OWN = "own"
+"""A user's own app, `own_app.py`, which is held against all that ours is held against; its environment is called "test"."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,23 @@ class Synthesised:
         return found["Properties"]
 
 
+def _variables() -> dict[str, str]:
+    """With the node that is in the environment."""
+    return {**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
 def run_app(directory: Path, **context: str) -> subprocess.CompletedProcess[str]:
-    node = Path(sys.prefix) / "bin"
-    environment = {
-        **os.environ,
-        "PATH": f"{node}{os.pathsep}{os.environ['PATH']}",
-        "CDK_OUTDIR": str(directory),
-        "CDK_CONTEXT_JSON": json.dumps(context),
-    }
+    environment = {**_variables(), "CDK_OUTDIR": str(directory), "CDK_CONTEXT_JSON": json.dumps(context)}
     return subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def read(environment: str, directory: Path) -> Synthesised:
+def read(environment: str, directory: Path, *, stack: str | None = None) -> Synthesised:
+    """Read the templates of an environment; `stack` is TapStack's name, if it has one of its own."""
+    stack = stack or f"TapStack{environment}"
     templates: dict[str, dict[str, Any]] = {}
     for path in directory.glob("*.template.json"):
-        name = path.name.removeprefix(f"TapStack{environment}").split(".")[0]
-        templates[name[:-8] if name else "root"] = json.loads(path.read_text())
+        name = path.name.removeprefix(stack).split(".")[0]
+        templates[name.partition(f"Stack{environment}")[0] if name else "root"] = json.loads(path.read_text())
     return Synthesised(environment, directory, templates)
 
 
@@ -67,19 +70,40 @@ _WITH_CERTIFICATE = {
 def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
     """Each environment by its name; the workers of a run share them, since a synthesis keeps two processors busy for half a minute."""
     made = made_once(tmp_path_factory, "assemblies", _synthesise_all)
-    return {environment: read(environment, made / environment) for environment in ENVIRONMENTS}
+    own = {OWN: read("test", made / OWN, stack="TapStack")}
+    return {environment: read(environment, made / environment) for environment in ENVIRONMENTS} | own
+
+
+@pytest.fixture(scope="session")
+def asked(tmp_path_factory: pytest.TempPathFactory, environments: dict[str, Synthesised]) -> dict[str, Any]:
+    """What the user's own app was told of `TapStack`."""
+    assert OWN in environments
+    return json.loads((made_once(tmp_path_factory, "assemblies", _synthesise_all) / OWN / "asked.json").read_text())
+
+
+def _synthesise_own(directory: Path) -> None:
+    flags = json.loads((ROOT / "cdk.json").read_text())["context"]
+    variables = {**_variables(), "OWN_OUTDIR": str(directory), "OWN_CONTEXT": json.dumps(flags)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.infrastructure.own_app"], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (directory / "asked.json").write_text(done.stdout)
 
 
 def _synthesise_all(directory: Path) -> None:
     def synthesise(environment: str) -> None:
+        if environment == OWN:
+            _synthesise_own(directory / OWN)
+            return
         done = run_app(directory / environment, environmentSuffix=environment, **(_WITH_CERTIFICATE if environment == "prod" else {}))
         assert done.returncode == 0, done.stderr
 
-    with ThreadPoolExecutor(len(ENVIRONMENTS)) as pool:
-        list(pool.map(synthesise, ENVIRONMENTS))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(synthesise, [*ENVIRONMENTS, OWN]))
 
 
-@pytest.fixture(scope="session", params=list(ENVIRONMENTS))
+@pytest.fixture(scope="session", params=[*ENVIRONMENTS, OWN])
 def synthesised(environments: dict[str, Synthesised], request: pytest.FixtureRequest) -> Synthesised:
     return environments[request.param]
 

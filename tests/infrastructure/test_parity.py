@@ -41,12 +41,11 @@ def surroundings(
     in_names = {field: field.title().replace("_", "") for field in DIGITS}
     return Surroundings(
         tokens={
-            r"Ref referenceto\w+DatabaseCluster\w+EndpointAddress": DATABASE_HOST,
             r"Ref referenceto\w+SecurityDatabaseSecret\w+Ref": ARN,
             **{rf"Ref referenceto\w+SecurityApiSecret{in_names[field]}[0-9A-F]{{8}}Ref": arn for field, arn in own.items()},
         },
         secrets={
-            ARN: {"username": "tap", "password": PASSWORD},
+            ARN: {"host": DATABASE_HOST, "username": "tap", "password": PASSWORD},
             **{arn: {field: DIGITS[field], "key_id": "1"} for field, arn in own.items()},
         },
         replaced={

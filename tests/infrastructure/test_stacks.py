@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lib.environments import ENVIRONMENTS
+from lib.environments import size_of
 from payments.runtime.topology import SERVICES
 from tests.infrastructure.conftest import ROOT, Synthesised
 from tests.infrastructure.test_traps import containers
 
 
 def test_networking(synthesised: Synthesised) -> None:
-    size = ENVIRONMENTS[synthesised.environment]
+    size = size_of(synthesised.environment)
     assert synthesised.only("Networking", "AWS::EC2::VPC")["CidrBlock"] == "10.0.0.0/16"
     assert len(synthesised.resources("Networking", "AWS::EC2::NatGateway")) == size.nat_gateways
     endpoints = synthesised.resources("Networking", "AWS::EC2::VPCEndpoint").values()
@@ -40,8 +40,8 @@ def test_security(synthesised: Synthesised) -> None:
         ("Ecs", "0.0.0.0/0", 443),
         ("Database", "Database", 5432),
         ("Database", "0.0.0.0/0", 443),
-        ("Hook", "0.0.0.0/0", 8443),
-        ("Hook", "0.0.0.0/0", 443),
+        ("ReleaseCheck", "0.0.0.0/0", 8443),
+        ("ReleaseCheck", "0.0.0.0/0", 443),
     }
     open_to_all = [
         each["Properties"]["FromPort"]
@@ -70,20 +70,25 @@ def goes_out(synthesised: Synthesised) -> set[tuple[str, str, int]]:
 
 
 def test_no_rule_between_our_groups_outside_of_security(synthesised: Synthesised) -> None:
-    for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"):
-        assert {name.split(".")[0] for name in synthesised.all(kind)} <= {"Security"}
+    named = {
+        name.split(".")[0]
+        for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress")
+        for name, each in synthesised.all(kind).items()
+        if each["Properties"].keys() & {"SourceSecurityGroupId", "DestinationSecurityGroupId"}
+    }
+    assert named == {"Security"}
     inline = [
         (rule.get("CidrIp"), rule["FromPort"])
         for name, each in synthesised.all("AWS::EC2::SecurityGroup").items()
         for rule in each["Properties"].get("SecurityGroupIngress", [])
         if not name.startswith("Security.")
     ]
-    endpoints = ENVIRONMENTS[synthesised.environment].interface_endpoints
+    endpoints = size_of(synthesised.environment).interface_endpoints
     assert inline == ([("10.0.0.0/16", 443)] if endpoints else []), "the interface endpoints' group alone"
 
 
 def test_database(synthesised: Synthesised) -> None:
-    size = ENVIRONMENTS[synthesised.environment]
+    size = size_of(synthesised.environment)
     cluster = synthesised.only("Database", "AWS::RDS::DBCluster")
     assert cluster["Engine"] == "aurora-postgresql"
     assert cluster["EngineVersion"].startswith("17.")
@@ -186,7 +191,7 @@ def test_monitoring(synthesised: Synthesised) -> None:
 
 def test_what_the_final_snapshot_was_sealed_with_outlives_the_stack_too(synthesised: Synthesised) -> None:
     kept = {each["DeletionPolicy"] for each in synthesised.resources("Security", "AWS::SecretsManager::Secret").values()}
-    assert kept == {"Retain" if ENVIRONMENTS[synthesised.environment].protected else "Delete"}
+    assert kept == {"Retain" if size_of(synthesised.environment).protected else "Delete"}
 
 
 def test_deployment(synthesised: Synthesised) -> None:
@@ -205,7 +210,7 @@ def test_deployment(synthesised: Synthesised) -> None:
         kept = group["BlueGreenDeploymentConfiguration"]["TerminateBlueInstancesOnDeploymentSuccess"]
         assert kept["TerminationWaitTimeInMinutes"] == 15
         canary = "Canary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
-        assert canary == ENVIRONMENTS[synthesised.environment].canary
+        assert canary == size_of(synthesised.environment).canary
 
 
 def test_outputs(synthesised: Synthesised) -> None:
@@ -218,6 +223,24 @@ def test_outputs(synthesised: Synthesised) -> None:
 def test_tap_stack_has_no_resource_of_its_own(synthesised: Synthesised) -> None:
     kinds = {each["Type"] for each in synthesised.resources("root").values()}
     assert kinds <= {"AWS::CloudFormation::Stack", "AWS::CDK::Metadata"}
+
+
+def test_tap_stack_takes_what_a_stack_takes_and_shows_its_children(asked: dict[str, Any]) -> None:
+    assert asked["suffixes"] == ["dev", "prod"]
+    assert asked["places"] == [["111111111111", "eu-west-1"], [None, "eu-west-2"]]
+    assert list(asked["children"]) == [
+        f"{name}Stackdev" for name in ("Networking", "Security", "Database", "Container", "Ecs", "Monitoring", "Deployment")
+    ]
+    assert all(asked["children"].values()), "each has a template of its own"
+    assert asked["description"] == "Ours"
+    assert asked["tags"] == {"application": "tap", "environment": "prod", "team": "payments"}
+    assert asked["protected"]
+
+
+def test_an_environment_that_outlives_its_stack_is_not_deployed_without_a_certificate_by_mistake(asked: dict[str, Any]) -> None:
+    """It synthesises, for unit tests; the CDK's command line refuses to deploy what has an error."""
+    (error,) = asked["refused"]
+    assert "prod needs a certificate" in error
 
 
 def test_cfn_lint_finds_nothing(synthesised: Synthesised) -> None:

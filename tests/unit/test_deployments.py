@@ -1,9 +1,11 @@
 """A deployment does each thing when it still helps: it refuses before anything is changed, and plans with what serves now."""
 
+import contextlib
 import io
 import subprocess
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +154,36 @@ def deployment(stubbed: StubbedAws, world: World, **options: Any) -> Deploy:
 
 def test_a_first_deployment_builds_before_the_stack_and_pushes_after_it(stubbed: StubbedAws, world: World) -> None:
     world.status = None
-    deployment(stubbed, world).run()
+    deployment(stubbed, world, new=True).run()
     assert world.done == ["quotas", "check images", "build", "roles", "cdk deploy", "push", "migrate"]
+
+
+def test_an_environment_of_a_mistyped_name_is_not_made_where_nobody_can_be_asked(stubbed: StubbedAws, world: World) -> None:
+    world.status = None
+    with pytest.raises(
+        UsageError, match=r"There is no TapStackdev in account 123456789012, [a-z0-9-]+\. If you mean to make it, give --new\."
+    ):
+        deployment(stubbed, world).run()
+    assert world.done == []
+
+
+@pytest.mark.parametrize(("answer", "made"), [("y", True), ("n", False), ("", False)])
+def test_somebody_at_a_terminal_is_asked_before_an_environment_is_made(
+    stubbed: StubbedAws, world: World, monkeypatch: pytest.MonkeyPatch, answer: str, *, made: bool
+) -> None:
+    world.status = None
+    monkeypatch.setattr("builtins.input", lambda *_: answer)
+    asking = replace(deployment(stubbed, world), console=Console(file=world.written, width=400, force_interactive=True))
+    with contextlib.nullcontext() if made else pytest.raises(UsageError, match="Nothing was changed"):
+        asking.run()
+    assert "There is no TapStackdev" in world.written.getvalue()
+    assert ("cdk deploy" in world.done) is made
+
+
+def test_a_dry_run_of_a_new_environment_asks_nothing(stubbed: StubbedAws, world: World) -> None:
+    world.status = None
+    deployment(stubbed, world, dry_run=True).run()
+    assert "Nothing was changed: that was a dry run." in world.written.getvalue()
 
 
 def test_a_later_deployment_pushes_first_and_plans_again_with_what_serves_then(stubbed: StubbedAws, world: World) -> None:
@@ -175,7 +205,7 @@ def test_an_engine_that_does_not_run_is_told_before_anything_is_changed(
 ) -> None:
     world.status, world.engine_refuses = status, True
     with pytest.raises(UsageError, match="Cannot connect to the Docker daemon"):
-        deployment(stubbed, world, dry_run=dry_run).run()
+        deployment(stubbed, world, dry_run=dry_run, new=True).run()
     assert world.done[-1] == "check images"
 
 

@@ -193,6 +193,7 @@ def deploy(
     ] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Make CDK's own stack first; once per account and region.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Make the environment, if there is none of that name, without being asked.")] = False,
     poll_seconds: PollSeconds = 5.0,
 ) -> None:
     """Deploy an environment on AWS, or bring it up to this checkout. What runs goes on: new code comes in by `tap release`."""
@@ -208,6 +209,7 @@ def deploy(
         alarm_email=alarm_email,
         bootstrap=bootstrap,
         dry_run=dry_run,
+        new=new,
         poll_seconds=poll_seconds,
     )
     commands.deploy(console, environment, region, options)

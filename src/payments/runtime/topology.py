@@ -87,6 +87,8 @@ SERVICES: dict[Service, ServiceSpec] = {
 class DatabaseSecretField(StrEnum):
     """JSON fields of the database owner's secret."""
 
+    HOST = "host"
+    """Of the writer's endpoint; whoever attaches the secret to its database writes it there."""
     USERNAME = "username"
     PASSWORD = "password"  # noqa: S105 - the name of a field
 
@@ -109,6 +111,7 @@ API_KEY_PEPPER_VARIABLE = "TAP_API_KEY_PEPPER"
 """Where API keys are hashed: in the services, and in the command line that makes keys for them."""
 
 SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
+    "TAP_DATABASE_HOST": DatabaseSecretField.HOST,
     "TAP_DATABASE_USER": DatabaseSecretField.USERNAME,
     "TAP_DATABASE_PASSWORD": DatabaseSecretField.PASSWORD,
     API_KEY_PEPPER_VARIABLE: ApiSecretField.API_KEY_PEPPER,
@@ -157,6 +160,11 @@ class Names:
     def migration_family(self) -> str:
         """The task definition of the migration task."""
         return f"tap-{self.environment}-migrate"
+
+    @property
+    def database_cluster(self) -> str:
+        """The Aurora cluster."""
+        return f"tap-{self.environment}"
 
     @property
     def hook_function(self) -> str:

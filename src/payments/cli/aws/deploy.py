@@ -16,6 +16,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.prompt import Confirm
 
 from payments.cli.assembly import Assembly, FargateTasks, fargate_tasks, synthesise
 from payments.cli.aws.clients import Aws
@@ -45,6 +46,8 @@ class Options:
     alarm_email: str | None = None
     bootstrap: bool = False
     dry_run: bool = False
+    new: bool = False
+    """The environment is meant, though there is none of its name yet."""
     poll_seconds: float = 5.0
 
     def context(self, environment: str, image: str, serving: Mapping[Service, Colour]) -> dict[str, str]:
@@ -86,6 +89,8 @@ class Deploy:
         self.console.print(f"{self.names.stack} in account {account}, {self.aws.region}: image {tag}")
         environment = DeployedEnvironment(self.aws, self.names)
         first = self._is_first(environment)
+        if first and not (self.options.new or self.options.dry_run):
+            self._check_meant(account)
         images = Images(self.aws, self.names, self.console)
         with tempfile.TemporaryDirectory(prefix="tap-deploy-") as directory:
             assembly = self._assembly(Path(directory), tag, environment, first=first)
@@ -110,6 +115,14 @@ class Deploy:
             images.push(missing, tag)
         self._start(environment, images, tag, sizes)
         self._show(environment, images, tag)
+
+    def _check_meant(self, account: str) -> None:
+        """A name that is mistyped would make an environment of its own, beside the one that was meant; raises `UsageError`."""
+        there_is_none = f"There is no {self.names.stack} in account {account}, {self.aws.region}"
+        if not self.console.is_interactive:
+            raise UsageError(f"{there_is_none}. If you mean to make it, give --new.")
+        if not Confirm.ask(f"{there_is_none}. Make it?", console=self.console, default=False):
+            raise UsageError("Nothing was changed.")
 
     def _is_first(self, environment: DeployedEnvironment) -> bool:
         status = environment.stack_status()

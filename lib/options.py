@@ -1,0 +1,70 @@
+"""What is said of one deployment beside its environment: in the CDK's context (`cdk deploy -c certificateArn=…`, cdk.json), or to `TapStackProps`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from constructs import IConstruct
+
+from lib.environments import ConfigurationError
+from payments.runtime.topology import Colour, Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of the app that a construct is in; each stands in the context under its name in camel case."""
+
+    certificate_arn: str | None
+    """Of the load balancer's domain; without one `allow_http` must say that plain HTTP is meant, where data outlives the stack."""
+    allow_http: bool
+    public_url: str | None
+    """What customers' browsers reach, `https://payments.example.com`; a certificate needs one."""
+    image_tag: str
+    serving: Mapping[Service, Colour]
+    """The target group of each service that serves now, where it isn't blue."""
+    alarm_email: str | None
+    """Who is told of alarms; others subscribe to the topic by themselves."""
+    private_webhooks: bool
+    """Webhooks may go to private addresses: for merchants' systems inside of the network."""
+
+    @classmethod
+    def of(cls, construct: IConstruct) -> "Options":
+        """Read them; raises `ConfigurationError`."""
+        said = construct.node.try_get_context
+        return cls(
+            certificate_arn=said("certificateArn"),
+            allow_http=_true(said("allowHttp")),
+            public_url=said("publicUrl"),
+            image_tag=said("imageTag") or "latest",
+            serving=_serving(said("serving")),
+            alarm_email=said("alarmEmail"),
+            private_webhooks=_true(said("privateWebhooks")),
+        )
+
+    @property
+    def scheme(self) -> str:
+        """How the load balancer is spoken to."""
+        return "http" if self.certificate_arn is None else "https"
+
+    def mistake(self, environment_suffix: str, *, protected: bool) -> str | None:
+        """Return what must be mended before a deployment, in one line."""
+        if protected and self.certificate_arn is None and not self.allow_http:
+            return f"{environment_suffix} needs a certificate: give `-c certificateArn=…`, or `-c allowHttp=true` if you mean plain HTTP."
+        if self.certificate_arn is not None and self.public_url is None:
+            return "A certificate needs the name that it is for: give `-c publicUrl=https://…`, since none can be had for the load balancer's own name."
+        return None
+
+
+def _true(said: object) -> bool:
+    return str(said).lower() == "true"
+
+
+def _serving(said: object) -> dict[Service, Colour]:
+    try:
+        entries = json.loads(said or "{}") if isinstance(said, str | None) else said
+        return {Service(name): Colour(colour) for name, colour in cast("dict[str, Any]", entries).items()}
+    except (ValueError, AttributeError):
+        raise ConfigurationError(
+            """The context's `serving` must be like {"payment-api": "green"}; `tap deploy` fills it in from what is live."""
+        ) from None
