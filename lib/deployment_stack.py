@@ -14,6 +14,7 @@ from constructs import Construct
 from lib.acknowledgements import acknowledge
 from lib.ecs_stack import EcsStack
 from lib.environments import size_of
+from lib.monitoring_stack import MonitoringStack
 from lib.release_check import ReleaseCheck, ReleaseCheckProps
 from lib.security_stack import TEST_LISTENER_PORT
 from lib.wiring import by_service, made_by
@@ -35,7 +36,7 @@ class DeploymentStackProps:
     target_groups: Mapping[str, Mapping[str, elbv2.ApplicationTargetGroup]]
     """Of each service `blue` and `green`."""
     alarms: Mapping[str, cloudwatch.Alarm]
-    """Of each service the one that undoes its release."""
+    """Of each service its own; what undoes every release is added."""
 
 
 class DeploymentStack(cdk.NestedStack):
@@ -92,12 +93,13 @@ class DeploymentStack(cdk.NestedStack):
             blue_green_deployment_config=codedeploy.EcsBlueGreenDeploymentConfig(
                 blue_target_group=groups[Colour.BLUE],
                 green_target_group=groups[Colour.GREEN],
-                listener=self._props.alb_listener,
-                test_listener=self._services.test_listener,
+                # The one that leads to it: there may be no other, so that a service which others call is behind theirs alone.
+                listener=self._services.services[service].props.door.listener,
+                test_listener=self._services.services[service].props.door.test_listener,
                 termination_wait_time=_OLD_TASKS_KEPT,
             ),
             deployment_config=configurations.CANARY_10_PERCENT_5_MINUTES if canary else configurations.ALL_AT_ONCE,
-            alarms=[alarm],
+            alarms=[alarm, *made_by(MonitoringStack, alarm).release_alarms],
             auto_rollback=codedeploy.AutoRollbackConfig(failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True),
         )
         acknowledge(

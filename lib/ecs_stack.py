@@ -7,11 +7,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_servicediscovery as servicediscovery
 from aws_cdk import aws_wafv2 as wafv2
@@ -19,21 +17,24 @@ from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
-from lib.fargate_service import FargateService, FargateServiceProps, task_definition
+from lib.fargate_service import DNS_TTL_SECONDS, FargateService, FargateServiceProps, task_definition
+from lib.load_balancers import AccessLogs, FrontDoor, InternalLoadBalancer
 from lib.options import Options
-from lib.security_stack import INLINE_POLICY, INLINE_REASON, TEST_LISTENER_PORT, SecurityStack, retention
-from lib.wiring import Key, Secret, enclosing
+from lib.security_stack import INLINE_POLICY, INLINE_REASON, SecurityStack, retention
+from lib.wiring import Key, Secret, enclosing, made_by
 from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_CA_FILE,
     DATABASE_NAME,
     DATABASE_PORT,
     DATABASE_SECRET_VARIABLE,
+    INTERNAL_PATH_PREFIX,
     MIGRATION_MODULE,
     PUBLIC_PATHS,
     SANDBOX_KEY_VARIABLE,
     SECRET_VARIABLES,
     SERVICES,
+    TRIAL_PORT,
     ApiSecretField,
     Colour,
     DatabaseSecretField,
@@ -96,8 +97,10 @@ class EcsStack(cdk.NestedStack):
             default_capacity_provider_strategy=[],
         )
         self._namespace = servicediscovery.PrivateDnsNamespace(self, "Namespace", name=self._names.namespace, vpc=props.vpc)
-        self.alb = self._load_balancer()
-        self.alb_listener, self.test_listener = self._listeners()
+        security = made_by(SecurityStack, props.alb_security_group)
+        self._front_door, self._between = self._load_balancers(security)
+        self.alb, self.alb_listener, self.test_listener = self._front_door.alb, self._front_door.listener, self._front_door.test_listener
+        self._register(Service.TRANSACTION_PROCESSOR)
         self._database_secret, self.api_secrets = self._import_secrets()
         services = {service: self._service(number, service) for number, service in enumerate(SERVICES)}
         self.migration_task = self._migration(services[Service.PAYMENT_API])
@@ -120,117 +123,55 @@ class EcsStack(cdk.NestedStack):
         self.notification_service_target_group, self.notification_service_target_group_green = notification.blue, notification.green
         self.services = services
 
-    def _load_balancer(self) -> elbv2.ApplicationLoadBalancer:
-        props = self.props
-        group = ec2.SecurityGroup.from_security_group_id(
-            self, "AlbSecurityGroup", props.alb_security_group.security_group_id, mutable=False
-        )
-        alb = elbv2.ApplicationLoadBalancer(
+    def _load_balancers(self, security: SecurityStack) -> tuple[FrontDoor, InternalLoadBalancer]:
+        def group(name: str, made: ec2.SecurityGroup) -> ec2.ISecurityGroup:
+            return ec2.SecurityGroup.from_security_group_id(self, name, made.security_group_id, mutable=False)
+
+        logs_kept = AccessLogs(self, "AccessLogs", days=self._size.log_days)
+        front_door = FrontDoor(
             self,
-            "Alb",
-            load_balancer_name=self._names.cluster,
-            vpc=props.vpc,
-            internet_facing=True,
-            security_group=group,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
-            drop_invalid_header_fields=True,
-            deletion_protection=self._size.protected,
-            idle_timeout=cdk.Duration.seconds(60),
+            "FrontDoor",
+            name=self._names.cluster,
+            vpc=self.props.vpc,
+            security_group=group("AlbSecurityGroup", security.alb_security_group),
+            protected=self._size.protected,
+            certificate_arn=self.options.certificate_arn,
         )
-        self._log_access(alb)
-        if security := enclosing(SecurityStack, props.alb_security_group):
-            wafv2.CfnWebACLAssociation(self, "WebAcl", resource_arn=alb.load_balancer_arn, web_acl_arn=security.web_acl_arn)
-        else:
-            cdk.Annotations.of(self).add_warning("No firewall is before the load balancer: its security group is of no SecurityStack.")
-        return alb
-
-    def _log_access(self, alb: elbv2.ApplicationLoadBalancer) -> None:
-        """`log_access_logs` wants to know the region; the delivery service's principal is the same in all. The service can't use our key."""
-        bucket = s3.Bucket(
+        between = InternalLoadBalancer(
             self,
-            "AccessLogs",
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            enforce_ssl=True,
-            versioned=True,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=[
-                s3.LifecycleRule(expiration=cdk.Duration.days(self._size.log_days), noncurrent_version_expiration=cdk.Duration.days(7))
-            ],
-            removal_policy=cdk.RemovalPolicy.RETAIN,
+            "Internal",
+            name=self._names.internal_load_balancer,
+            vpc=self.props.vpc,
+            security_group=group("InternalSecurityGroup", security.internal_security_group),
+            protected=self._size.protected,
         )
-        bucket.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[cast("iam.IPrincipal", iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com"))],
-                actions=["s3:PutObject"],
-                resources=[bucket.arn_for_objects(f"alb/AWSLogs/{self.account}/*")],
-            )
+        logs_kept.keep(front_door.alb, "alb")
+        logs_kept.keep(between.alb, "internal")
+        wafv2.CfnWebACLAssociation(self, "WebAcl", resource_arn=front_door.alb.load_balancer_arn, web_acl_arn=security.web_acl_arn)
+        return front_door, between
+
+    def _register(self, service: Service) -> None:
+        """Let a service's name lead to the load balancer between the services, which shifts its traffic when it is released."""
+        named = self._namespace.create_service(
+            f"{service}Name",
+            name=service.value,
+            dns_record_type=servicediscovery.DnsRecordType.A,
+            dns_ttl=cdk.Duration.seconds(DNS_TTL_SECONDS),
+            load_balancer=True,
         )
-        acknowledge(
-            bucket,
-            {
-                "AwsSolutions::AwsSolutions-S1": "It is the bucket of access logs itself.",
-                "PCI.DSS.321::PCI.DSS.321-S3BucketLoggingEnabled": "It is the bucket of access logs itself.",
-                "PCI.DSS.321::PCI.DSS.321-S3BucketReplicationEnabled": "Access logs are versioned and kept; losing a region's would lose no payment.",
-                "PCI.DSS.321::PCI.DSS.321-S3DefaultEncryptionKMS": "The load balancer can't write to a bucket under a customer's key; SSE-S3 it is.",
-            },
+        servicediscovery.CfnInstance(
+            self,
+            f"{service}Instance",
+            service_id=named.service_id,
+            instance_id=self._names.internal_load_balancer,  # CDK's own would be too long
+            instance_attributes={"AWS_ALIAS_DNS_NAME": self._between.alb.load_balancer_dns_name},
         )
-        alb.set_attribute("access_logs.s3.enabled", "true")
-        alb.set_attribute("access_logs.s3.bucket", bucket.bucket_name)
-        alb.set_attribute("access_logs.s3.prefix", "alb")
-        if bucket.policy is not None:
-            alb.node.add_dependency(bucket.policy)
-
-    def _listeners(self) -> tuple[elbv2.ApplicationListener, elbv2.ApplicationListener]:
-        """The production listener and the one for tests; what no rule takes is a 404 in the API's own shape."""
-        nothing = elbv2.ListenerAction.fixed_response(
-            404,
-            content_type="application/json",
-            message_body='{"error": {"type": "invalid_request_error", "message": "Unrecognized request URL."}}',
-        )
-
-        def plain(construct_id: str, port: int) -> elbv2.ApplicationListener:
-            listener = self.alb.add_listener(
-                construct_id, port=port, protocol=elbv2.ApplicationProtocol.HTTP, default_action=nothing, open=False
-            )
-            reason = "Plain HTTP was asked for with allow_http; with a certificate this listener is HTTPS."
-            rules = ("PCI.DSS.321-ALBHttpToHttpsRedirection", "PCI.DSS.321-ELBv2ACMCertificateRequired")
-            acknowledge(listener, {f"PCI.DSS.321::{rule}": reason for rule in rules})
-            return listener
-
-        if self.options.certificate_arn is None:
-            return plain("Listener", 80), plain("TestListener", TEST_LISTENER_PORT)
-        certificate = elbv2.ListenerCertificate.from_arn(self.options.certificate_arn)
-
-        def tls(construct_id: str, port: int) -> elbv2.ApplicationListener:
-            return self.alb.add_listener(
-                construct_id,
-                port=port,
-                protocol=elbv2.ApplicationProtocol.HTTPS,
-                certificates=[certificate],
-                ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
-                default_action=nothing,
-                open=False,
-            )
-
-        redirect = self.alb.add_listener(
-            "Redirect",
-            port=80,
-            protocol=elbv2.ApplicationProtocol.HTTP,
-            default_action=elbv2.ListenerAction.redirect(protocol="HTTPS", port="443", permanent=True),
-            open=False,
-        )
-        acknowledge(redirect, {"PCI.DSS.321::PCI.DSS.321-ELBv2ACMCertificateRequired": "It redirects to HTTPS, and does nothing else."})
-        production = tls("Listener", 443)
-        # Where the environment had no certificate before, this one has port 80 until it moves.
-        redirect.node.add_dependency(production)
-        return production, tls("TestListener", TEST_LISTENER_PORT)
 
     def _import_secrets(self) -> tuple[secretsmanager.ISecret, dict[ApiSecretField, secretsmanager.ISecret]]:
         """By ARN: a grant on the construct itself would write into the key's policy, in a stack that must not know this one."""
         props = self.props
         database = secretsmanager.Secret.from_secret_complete_arn(self, "DatabaseSecret", props.db_secret.secret_arn)
-        security = enclosing(SecurityStack, props.api_secret)
+        security = enclosing(SecurityStack, props.api_secret)  # else one secret has all fields
         own = {
             field: secretsmanager.Secret.from_secret_complete_arn(
                 self, f"Secret{field.value}", (security.api_secrets[field] if security else props.api_secret).secret_arn
@@ -279,14 +220,15 @@ class EcsStack(cdk.NestedStack):
 
     def _variables(self, role: str) -> dict[str, str]:
         props = self.props
-        processor = f"http://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}:{CONTAINER_PORT}"
+        processor = f"http://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}"
         private = {"TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true"} if self.options.private_webhooks else {}
         return private | {
             "TAP_ENVIRONMENT": props.environment_suffix,
             "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
             "TAP_PORT": str(CONTAINER_PORT),
             "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",
-            "TAP_TRANSACTION_PROCESSOR_URL": processor,
+            "TAP_TRANSACTION_PROCESSOR_URL": f"{processor}:{CONTAINER_PORT}",
+            "TAP_TRANSACTION_PROCESSOR_TRIAL_URL": f"{processor}:{TRIAL_PORT}",
             "TAP_DATABASE_PORT": str(DATABASE_PORT),
             "TAP_DATABASE_NAME": DATABASE_NAME,
             "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
@@ -301,20 +243,20 @@ class EcsStack(cdk.NestedStack):
             Service.TRANSACTION_PROCESSOR: (self._size.transaction_processor, props.transaction_processor_repo),
             Service.NOTIFICATION_SERVICE: (self._size.notification_service, props.notification_service_repo),
         }[service]
+        between = spec.is_called_by_services
         return FargateServiceProps(
             environment_suffix=props.environment_suffix,
             spec=spec,
             size=size,
             priority=10 * (number + 1),
-            path_patterns=spec.path_patterns or PUBLIC_PATHS,
+            path_patterns=(f"{INTERNAL_PATH_PREFIX}*", *spec.path_patterns) if between else spec.path_patterns or PUBLIC_PATHS,
             cluster=self.cluster,
             vpc=props.vpc,
-            namespace=self._namespace,
+            namespace=None if between else self._namespace,
             security_group=ec2.SecurityGroup.from_security_group_id(
                 self, f"{service}SecurityGroup", props.ecs_security_group.security_group_id, mutable=False
             ),
-            listener=self.alb_listener,
-            test_listener=self.test_listener,
+            door=self._between if between else self._front_door,
             repository=ecr.Repository.from_repository_name(self, f"{service}Repository", repository.repository_name),
             image_tag=self.options.image_tag,
             log_group=logs.LogGroup(

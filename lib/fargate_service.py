@@ -15,6 +15,7 @@ from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import ServiceSize
+from lib.load_balancers import FrontDoor, InternalLoadBalancer
 from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, LIVE_PATH, METRIC_NAMESPACE, Colour, Metric, Names, Service, ServiceSpec
 
 USER = "10001:10001"
@@ -29,7 +30,7 @@ _HEALTH_INTERVAL_SECONDS = 15
 _UNREADY_SECONDS_MAX = 120
 """How long the load balancer may find a task not ready before ECS takes another one for it: longer than a failover of the database takes, which makes
 none of them ready. When the process itself hangs, the container's own check is quicker; it doesn't ask the database."""
-_DNS_TTL_SECONDS = 10
+DNS_TTL_SECONDS = 10
 """Service discovery lists blue and green until blue ends: callers must notice soon."""
 
 
@@ -45,10 +46,11 @@ class FargateServiceProps:
     path_patterns: tuple[str, ...]
     cluster: ecs.ICluster
     vpc: ec2.IVpc
-    namespace: servicediscovery.INamespace
+    namespace: servicediscovery.INamespace | None
+    """Where its tasks are found by their service's name; None where that name leads to a load balancer."""
     security_group: ec2.ISecurityGroup
-    listener: elbv2.ApplicationListener
-    test_listener: elbv2.ApplicationListener
+    door: FrontDoor | InternalLoadBalancer
+    """What stands before it."""
     repository: ecr.IRepository
     image_tag: str
     log_group: logs.ILogGroup
@@ -75,7 +77,7 @@ class FargateService(Construct):
         )
         self.blue = self._target_group(Colour.BLUE)
         self.green = self._target_group(Colour.GREEN)
-        rules = self._rules(props.listener, "Rule") + self._rules(props.test_listener, "TestRule")
+        rules = self._rules(props.door.listener, "Rule") + self._rules(props.door.test_listener, "TestRule")
         self.service = self._service()
         # A target group is "not associated with a load balancer" until a rule of each listener names it.
         self.service.node.add_dependency(*rules)
@@ -138,11 +140,13 @@ class FargateService(Construct):
             min_healthy_percent=100,
             max_healthy_percent=200,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
-            cloud_map_options=ecs.CloudMapOptions(
+            cloud_map_options=None
+            if props.namespace is None
+            else ecs.CloudMapOptions(
                 cloud_map_namespace=props.namespace,
                 name=props.spec.service.value,
                 dns_record_type=servicediscovery.DnsRecordType.A,
-                dns_ttl=cdk.Duration.seconds(_DNS_TTL_SECONDS),
+                dns_ttl=cdk.Duration.seconds(DNS_TTL_SECONDS),
                 failure_threshold=1,
             ),
         )

@@ -32,6 +32,8 @@ CONNECTIONS_MAX = 1_500
 """Above what the services' own pools hold when prod is scaled out as far as it may: ten a task, six for its lists, and a few for the sandbox and for listening."""
 _UNANSWERED_MAX = 10
 _REPLICA_LAG_MS = 1_000
+_UNKNOWN_SECONDS = 180
+"""Longer than a restart of tasks takes, whose attempts are taken over after their lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +56,13 @@ class _Watched:
 
     service: ecs.FargateService
     groups: tuple[elbv2.ApplicationTargetGroup, ...]
+    alb: elbv2.ApplicationLoadBalancer
+    """What stands before it."""
 
 
 class MonitoringStack(cdk.NestedStack):
-    """Exposes `payment_api_alarm`, `transaction_processor_alarm`, `notification_service_alarm`, `dashboard`, `topic`."""
+    """Exposes `payment_api_alarm`, `transaction_processor_alarm`, `notification_service_alarm`, `dashboard`, `topic`; and `release_alarms`, which undo
+    the release of any service."""
 
     def __init__(
         self,
@@ -92,7 +97,7 @@ class MonitoringStack(cdk.NestedStack):
         self.payment_api_alarm = failing[Service.PAYMENT_API]
         self.transaction_processor_alarm = failing[Service.TRANSACTION_PROCESSOR]
         self.notification_service_alarm = failing[Service.NOTIFICATION_SERVICE]
-        self._front_door_alarm()
+        self.release_alarms = [*self._nobody_answers_alarms(), *self._outcome_alarms()]
         self._database_alarms()
         self._business_alarms()
         self.dashboard = self._dashboard()
@@ -100,16 +105,16 @@ class MonitoringStack(cdk.NestedStack):
     def _what_is_watched(self) -> dict[Service, _Watched]:
         props, groups = self._props, by_service(self._props.target_groups)
 
-        def both(given: elbv2.ApplicationTargetGroup) -> tuple[elbv2.ApplicationTargetGroup, ...]:
-            made = enclosing(FargateService, given)
-            return (made.blue, made.green) if made else (given,)
+        def watched(service: ecs.FargateService, group: elbv2.ApplicationTargetGroup) -> _Watched:
+            made = enclosing(FargateService, group)
+            return _Watched(service, (made.blue, made.green), made.props.door.alb) if made else _Watched(service, (group,), props.alb)
 
         services = {
             Service.NOTIFICATION_SERVICE: props.notification_service,
             Service.TRANSACTION_PROCESSOR: props.transaction_processor_service,
             Service.PAYMENT_API: props.payment_api_service,
         }
-        return {service: _Watched(made, both(groups[service])) for service, made in services.items()}
+        return {service: watched(made, groups[service]) for service, made in services.items()}
 
     def _alarm(
         self,
@@ -138,21 +143,21 @@ class MonitoringStack(cdk.NestedStack):
         alarm.add_ok_action(action)
         return alarm
 
-    def _target(self, group: elbv2.ApplicationTargetGroup, name: str, statistic: str) -> cloudwatch.Metric:
+    def _target(self, watched: _Watched, group: elbv2.ApplicationTargetGroup, name: str, statistic: str) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace="AWS/ApplicationELB",
             metric_name=name,
-            dimensions_map={"TargetGroup": group.target_group_full_name, "LoadBalancer": self._props.alb.load_balancer_full_name},
+            dimensions_map={"TargetGroup": group.target_group_full_name, "LoadBalancer": watched.alb.load_balancer_full_name},
             statistic=statistic,
             period=_MINUTE,
         )
 
     def _worst(self, watched: _Watched, name: str, statistic: str) -> cloudwatch.MathExpression:
-        metrics = {f"g{number}": self._target(group, name, statistic) for number, group in enumerate(watched.groups)}
+        metrics = {f"g{number}": self._target(watched, group, name, statistic) for number, group in enumerate(watched.groups)}
         return cloudwatch.MathExpression(expression=f"MAX([{', '.join(metrics)}])", using_metrics=metrics, period=_MINUTE, label=name)
 
     def _sum(self, watched: _Watched, name: str, statistic: str) -> cloudwatch.MathExpression:
-        metrics = {f"g{number}": self._target(group, name, statistic) for number, group in enumerate(watched.groups)}
+        metrics = {f"g{number}": self._target(watched, group, name, statistic) for number, group in enumerate(watched.groups)}
         filled = " + ".join(f"FILL({each}, 0)" for each in metrics)
         return cloudwatch.MathExpression(expression=filled, using_metrics=metrics, period=_MINUTE, label=name)
 
@@ -167,8 +172,8 @@ class MonitoringStack(cdk.NestedStack):
             return cloudwatch.MathExpression(
                 expression=f"100 * FILL({failed}, 0) / (FILL({all_}, 0) + {_GOOD_REQUESTS_ADDED})",
                 using_metrics={
-                    failed: self._target(group, "HTTPCode_Target_5XX_Count", "Sum"),
-                    all_: self._target(group, "RequestCount", "Sum"),
+                    failed: self._target(watched, group, "HTTPCode_Target_5XX_Count", "Sum"),
+                    all_: self._target(watched, group, "RequestCount", "Sum"),
                 },
                 period=_MINUTE,
             )
@@ -207,16 +212,25 @@ class MonitoringStack(cdk.NestedStack):
         self._alarm(f"{name} missing tasks", running, 0, f"{name}: fewer tasks run than should", periods=10)
         return rollback
 
-    def _front_door_alarm(self) -> None:
+    def _nobody_answers_alarms(self) -> tuple[cloudwatch.Alarm, ...]:
         """What no task answered is in no target group's counts: with no task at all the services' own alarms see nothing wrong."""
-        unanswered = cloudwatch.Metric(
-            namespace="AWS/ApplicationELB",
-            metric_name="HTTPCode_ELB_5XX_Count",
-            dimensions_map={"LoadBalancer": self._props.alb.load_balancer_full_name},
-            statistic="Sum",
-            period=_MINUTE,
+
+        def unanswered(alb: elbv2.ApplicationLoadBalancer) -> cloudwatch.Metric:
+            return cloudwatch.Metric(
+                namespace="AWS/ApplicationELB",
+                metric_name="HTTPCode_ELB_5XX_Count",
+                dimensions_map={"LoadBalancer": alb.load_balancer_full_name},
+                statistic="Sum",
+                period=_MINUTE,
+            )
+
+        between = self._watched[Service.TRANSACTION_PROCESSOR].alb
+        return (
+            self._alarm(
+                "front door", unanswered(self._props.alb), _UNANSWERED_MAX, "The load balancer finds nobody to answer requests", periods=2
+            ),
+            self._alarm("between services", unanswered(between), _UNANSWERED_MAX, "Services find nobody to answer their calls", periods=2),
         )
-        self._alarm("front door", unanswered, _UNANSWERED_MAX, "The load balancer finds nobody to answer requests", periods=2)
 
     def _database(self, name: str, statistic: str = "Average") -> cloudwatch.Metric:
         return cloudwatch.Metric(
@@ -238,6 +252,16 @@ class MonitoringStack(cdk.NestedStack):
     def _own(self, service: Service, metric: Metric, statistic: str) -> cloudwatch.Metric:
         return own_metric(self._props.environment_suffix, service, metric, statistic=statistic)
 
+    def _outcome_alarms(self) -> tuple[cloudwatch.Alarm, ...]:
+        """What a release of any service may do to payments that are answered well: decline them, or leave them open."""
+        oldest = self._own(Service.TRANSACTION_PROCESSOR, Metric.UNKNOWN_AGE, "Maximum")
+        return (
+            self._alarm("payment success rate", self._success_rate(), 50, "Fewer than half of the payments are approved", below=True),
+            self._alarm(
+                "oldest unknown attempt", oldest, _UNKNOWN_SECONDS, f"An attempt has had no outcome for {_UNKNOWN_SECONDS} s", periods=2
+            ),
+        )
+
     def _business_alarms(self) -> None:
         processor, notification = Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE
         self._alarm(
@@ -247,9 +271,6 @@ class MonitoringStack(cdk.NestedStack):
             "Debits and credits differ: pay nobody out, run `tap verify`",
             periods=1,
         )
-        self._alarm(
-            "unknown attempts", self._own(processor, Metric.UNKNOWN_ATTEMPTS, "Maximum"), 10, "The acquirer keeps silent", periods=5
-        )
         self._alarm("dead letters", self._own(notification, Metric.DEAD_LETTERS, "Maximum"), 0, "Webhooks that nobody took", periods=1)
         self._alarm(
             "outbox age",
@@ -258,7 +279,9 @@ class MonitoringStack(cdk.NestedStack):
             "Events aren't being fanned out",
             periods=3,
         )
-        self._alarm("payment success rate", self._success_rate(), 50, "Fewer than half of the payments are approved", periods=5, below=True)
+        self._alarm(
+            "unknown attempts", self._own(processor, Metric.UNKNOWN_ATTEMPTS, "Maximum"), 10, "The acquirer keeps silent", periods=5
+        )
 
     def _blocked(self) -> cloudwatch.Metric:
         return cloudwatch.Metric(

@@ -19,7 +19,7 @@ from constructs import Construct
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
 from lib.networking_stack import nat_addresses
-from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_USER, ApiSecretField, DatabaseSecretField, Names
+from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_USER, TRIAL_PORT, ApiSecretField, DatabaseSecretField, Names
 
 _NOT_ROTATED = "AwsSolutions::AwsSolutions-SMG4"
 INLINE_POLICY = "PCI.DSS.321::PCI.DSS.321-IAMNoInlinePolicy"
@@ -48,8 +48,11 @@ class SecurityStackProps:
 
 
 class SecurityStack(cdk.NestedStack):
-    """Exposes `kms_key`, `db_secret`, `api_secret`, `alb_security_group`, `ecs_security_group`, `database_security_group`; and `api_secrets`, of which
-    `api_secret` is the one that the services sign their calls to each other with, and `web_acl_arn`."""
+    """Exposes `kms_key`, `db_secret`, `api_secret`, `alb_security_group`, `ecs_security_group`, `database_security_group`.
+
+    For the stacks that come after it also `api_secrets`, of which `api_secret` is the one that the services sign their calls to each other with,
+    `internal_security_group`, of the load balancer between the services, and `web_acl_arn`.
+    """
 
     def __init__(
         self,
@@ -104,6 +107,7 @@ class SecurityStack(cdk.NestedStack):
                 },
             )
         self.api_secret = self.api_secrets[ApiSecretField.INTERNAL_API_KEY]
+        self.internal_security_group = closed_group(self, props.vpc, "InternalSecurityGroup", "Load balancer between the services")
         self.alb_security_group, self.ecs_security_group, self.database_security_group = self._groups()
         self._flow_log()
         self.web_acl_arn = self._firewall()
@@ -167,8 +171,11 @@ class SecurityStack(cdk.NestedStack):
                 acknowledge(rule, {"AwsSolutions::AwsSolutions-EC23": "The front door of a public API, behind the firewall."})
         alb.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To the tasks")
         tasks.add_ingress_rule(alb, ec2.Port.tcp(CONTAINER_PORT), "From the load balancer")
-        tasks.add_ingress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "From each other")
-        tasks.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To each other")
+        for port in (CONTAINER_PORT, TRIAL_PORT):
+            tasks.add_egress_rule(self.internal_security_group, ec2.Port.tcp(port), "To each other")
+            self.internal_security_group.add_ingress_rule(tasks, ec2.Port.tcp(port), "From the tasks")
+        self.internal_security_group.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To the tasks")
+        tasks.add_ingress_rule(self.internal_security_group, ec2.Port.tcp(CONTAINER_PORT), "From each other")
         tasks.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "To the database")
         tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "To AWS, acquirers and webhook endpoints")
         database.add_ingress_rule(tasks, ec2.Port.tcp(DATABASE_PORT), "From the tasks")

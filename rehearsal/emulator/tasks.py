@@ -10,6 +10,7 @@ import importlib
 import ipaddress
 import itertools
 import logging
+import socket
 import threading
 import time
 from typing import Any
@@ -85,7 +86,18 @@ def _faithful(kwargs: Record, definition: Record, task_definition: Record, *, al
         told["tmpfs"] = {path: "ro" if each.get("readOnly") else "rw" for path, each in mounts.items()}
     if kwargs.get("network") and aliases:
         told["networking_config"] = {kwargs["network"]: {"Aliases": aliases}}
+    if balancers := _load_balancer_names():
+        told["extra_hosts"] = dict.fromkeys(balancers, socket.gethostbyname(socket.gethostname()))
     return told
+
+
+def _load_balancer_names() -> list[str]:
+    """Return the Cloud Map names that lead to load balancers, all of which this emulator is."""
+    known = upstream.module("services.servicediscovery")._instances
+    leading = [
+        service for service, each in known.items() if any("AWS_ALIAS_DNS_NAME" in one.get("Attributes", {}) for one in each.values())
+    ]
+    return [name for service in leading if (name := cloud_map_name(service))]
 
 
 def _with_rights(volumes: Record, declared: Record) -> Record:

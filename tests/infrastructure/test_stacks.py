@@ -35,7 +35,9 @@ def test_security(synthesised: Synthesised) -> None:
         assert rule["CidrIp"] == "255.255.255.255/32", "a group without a rule of its own lets everything out"
     assert goes_out(synthesised) == {
         ("Alb", "Ecs", 8080),
-        ("Ecs", "Ecs", 8080),
+        ("Ecs", "Internal", 8080),
+        ("Ecs", "Internal", 8081),
+        ("Internal", "Ecs", 8080),
         ("Ecs", "Database", 5432),
         ("Ecs", "0.0.0.0/0", 443),
         ("Database", "Database", 5432),
@@ -154,14 +156,21 @@ def test_load_balancer(synthesised: Synthesised) -> None:
         properties = group["Properties"]
         assert (properties["HealthCheckPath"], properties["HealthCheckIntervalSeconds"], properties["TargetType"]) == ("/health", 15, "ip")
         assert len(properties["Name"]) <= 32
-    listeners = [each["Properties"] for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener").values()]
-    actions = {each["Port"]: each["DefaultActions"][0] for each in listeners}
+    listeners = {
+        each["Properties"]["Port"]: each["Properties"]
+        for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener").values()
+    }
+    statuses = {port: each["DefaultActions"][0]["FixedResponseConfig"]["StatusCode"] for port, each in listeners.items()}
     if synthesised.environment == "prod":
-        redirect = actions.pop(80)["RedirectConfig"]
-        assert (redirect["Protocol"], redirect["Port"], redirect["StatusCode"]) == ("HTTPS", "443", "HTTP_301")
-        assert all("TLS13" in each["SslPolicy"] and each["Certificates"] for each in listeners if each["Port"] != 80)
-    assert actions.keys() == {443 if synthesised.environment == "prod" else 80, 8443}
-    assert all(each["FixedResponseConfig"]["StatusCode"] == "404" for each in actions.values())
+        assert statuses == {80: "403", 443: "404", 8443: "404", 8080: "404", 8081: "404"}
+        assert all("TLS13" in listeners[port]["SslPolicy"] and listeners[port]["Certificates"] for port in (443, 8443))
+    else:
+        assert statuses == {80: "404", 8443: "404", 8080: "404", 8081: "404"}
+    balancers = [each["Properties"] for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::LoadBalancer").values()]
+    assert {each["Name"]: each["Scheme"] for each in balancers} == {
+        f"tap-{synthesised.environment}": "internet-facing",
+        f"tap-{synthesised.environment}-internal": "internal",
+    }
     cluster = synthesised.only("Ecs", "AWS::ECS::Cluster")
     assert cluster["ClusterSettings"] == [{"Name": "containerInsights", "Value": "enhanced"}]
 
@@ -180,7 +189,7 @@ def test_scaling(synthesised: Synthesised) -> None:
 
 def test_monitoring(synthesised: Synthesised) -> None:
     alarms = synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
-    assert len(alarms) == 3 * 4 + 1 + 3 + 5
+    assert len(alarms) == 3 * 4 + 2 + 3 + 6
     assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
     assert "KmsMasterKeyId" in synthesised.only("Monitoring", "AWS::SNS::Topic")
     said = synthesised.only("Monitoring", "AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
@@ -209,6 +218,7 @@ def test_deployment(synthesised: Synthesised) -> None:
         assert pair["TestTrafficRoute"]["ListenerArns"]
         kept = group["BlueGreenDeploymentConfiguration"]["TerminateBlueInstancesOnDeploymentSuccess"]
         assert kept["TerminationWaitTimeInMinutes"] == 15
+        assert len(group["AlarmConfiguration"]["Alarms"]) == 5, "its own, both load balancers', and what became of payments"
         canary = "Canary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
         assert canary == size_of(synthesised.environment).canary
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments.cli.front_door import BODY_BYTES_MAX, HEAD_BYTES_MAX, FrontDoor, client_context
-from payments.runtime.topology import SERVICES, Service, route
+from payments.runtime.topology import SERVICES, Service, entered_by
 from tests.support.recording_upstream import Upstreams, recording_upstreams
 from tests.support.running_tap import free_port
 from tests.support.waiting import wait_until
@@ -297,7 +297,7 @@ def test_no_order_of_requests_on_a_connection_harms_another(door: FrontDoor, ups
 )
 def test_each_path_goes_where_the_load_balancer_sends_it(door: FrontDoor, path: str) -> None:
     _, _, answer = send(door, get(path.encode()))
-    assert answer["service"] == route(path.partition("?")[0])
+    assert answer["service"] == entered_by(path.partition("?")[0])
 
 
 def test_a_client_doesnt_say_who_it_is(door: FrontDoor, upstreams: Upstreams) -> None:

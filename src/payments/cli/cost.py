@@ -84,6 +84,7 @@ FREE = frozenset(
         "AWS::SNS::TopicPolicy",
         "AWS::SecretsManager::RotationSchedule",
         "AWS::SecretsManager::SecretTargetAttachment",
+        "AWS::ServiceDiscovery::Instance",
         "AWS::ServiceDiscovery::Service",
         "AWS::WAFv2::LoggingConfiguration",
         "AWS::WAFv2::WebACLAssociation",
@@ -153,9 +154,11 @@ class Estimator:
             yield Item("Interface endpoints, before traffic", amount, amount)
 
     def _load_balancer(self, properties: Properties) -> Iterator[Item]:
-        fixed = self._hourly("load_balancer_hour") + self._hourly("public_ipv4_hour") * len(properties["Subnets"])
+        public = properties["Scheme"] == "internet-facing"
+        fixed = self._hourly("load_balancer_hour") + self._hourly("public_ipv4_hour") * (len(properties["Subnets"]) if public else 0)
         unit = self._hourly("load_balancer_unit_hour")
-        yield Item("Load balancer, 1 to 20 capacity units", fixed + unit, fixed + 20 * unit)
+        what = "Load balancer" if public else "Load balancer between the services"
+        yield Item(f"{what}, 1 to 20 capacity units", fixed + unit, fixed + 20 * unit)
 
     def _tasks(self, sizes: FargateTasks) -> Item:
         costs = [self._running(sizes, count) for count in (sizes.tasks_min, sizes.tasks_max)]

@@ -134,7 +134,7 @@ class FrontDoor:
                     "handle": [self._welcome()],
                     "terminal": True,
                 },
-                *(self._route(service, spec.path_patterns) for service, spec in SERVICES.items()),
+                *(self._route(service, spec.path_patterns) for service, spec in SERVICES.items() if not spec.is_called_by_services),
             ],
             "errors": {
                 "routes": [

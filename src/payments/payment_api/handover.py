@@ -25,6 +25,13 @@ _decode_verdict = msgspec.json.Decoder(Verdict).decode
 _CONNECT_RETRY_SECONDS = 0.25
 _VERIFICATION_TIMEOUT_SECONDS = 15
 _BATCH_MAX = 256
+_NO_TARGET = 503
+"""What the load balancer between the services answers when it has no copy to send a request to. A copy itself never does, where attempts are taken.
+Source: Elastic Load Balancing, "Troubleshoot your Application Load Balancers", HTTP 503."""
+
+
+class _NobodyThereError(Exception):
+    """No copy got the request."""
 
 
 @dataclass(slots=True)
@@ -95,6 +102,8 @@ class HandoverClient:
             try:
                 timeout = aiohttp.ClientTimeout(total=max(1.0, deadline - self._clock.now()))
                 async with self._session.post(self._url + ATTEMPTS_PATH, data=body, headers=self._headers, timeout=timeout) as response:
+                    if response.status == _NO_TARGET:
+                        raise _NobodyThereError
                     response.raise_for_status()
                     rest = b""
                     async for chunk in response.content.iter_any():  # by lines it would cost a coroutine for each of them
@@ -103,7 +112,7 @@ class HandoverClient:
                             answer = _decode_answer(line)
                             _resolve(answers[answer.attempt], answer.event)
                     return
-            except aiohttp.ClientConnectorError:
+            except (aiohttp.ClientConnectorError, _NobodyThereError):
                 # Nobody was there, so nothing was sent: this, and only this, may be tried again.
                 if self._clock.now() + _CONNECT_RETRY_SECONDS > deadline:
                     raise

@@ -18,6 +18,7 @@ from payments.payment_api.customers import Customers
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.intent_update import IntentUpdate
 from payments.payment_api.objects import Objects
+from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.payment_intents import PaymentIntents
 from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.refunds import Refunds
@@ -62,7 +63,17 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), Waker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
-        handover = HandoverClient(session, settings.transaction_processor_url, settings.internal_api_key, clock, log)
+        handover, trial = (
+            HandoverClient(session, url, settings.internal_api_key, clock, log)
+            for url in (settings.transaction_processor_url, settings.transaction_processor_trial_url)
+        )
+        passing_on = PassingOn(
+            session=session,
+            service=Service.TRANSACTION_PROCESSOR,
+            url=settings.transaction_processor_url,
+            trial_url=settings.transaction_processor_trial_url,
+            log=log,
+        )
         # Three batches at a time, none large: one large batch makes all clients march in step, and each service idle while another works.
         begins = GroupCommit(
             PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).begin, name="begin", batch_rows_max=32, writers_max=3
@@ -70,6 +81,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         steps = Steps(
             begins=begins,
             handover=handover,
+            trial=trial,
             idempotency=idempotency,
             reader=reader,
             pool=pool,
@@ -101,7 +113,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=steps.seen,
-            raw_routes=Challenge(steps, cards).routes(),
+            raw_routes=[*Challenge(steps, cards).routes(), *passing_on.routes()],
         )
         await background.stop()
         await begins.close()

@@ -33,6 +33,8 @@ class Steps:
 
     begins: GroupCommit[EncodedBegin, Begun]
     handover: HandoverClient
+    trial: HandoverClient
+    """To the copies that a release is tried out with."""
     idempotency: Idempotency
     reader: Reader
     pool: Pool
@@ -46,7 +48,7 @@ class Steps:
         deadline = self.lease_end()
         if not await self.begin(unit):
             return await self.answered(call, await self.idempotency.replay(call))
-        event = unit.events[0] if work is None else await self.outcome(work, deadline)
+        event = unit.events[0] if work is None else await self.outcome(work, deadline, on_trial=call.on_trial)
         return await self.answered(call, answer_of(event))
 
     async def begin(self, unit: Begin) -> bool:
@@ -62,10 +64,10 @@ class Steps:
         """Return when the lease of an attempt that begins now runs out at the earliest: asked for before commit 1, not after it."""
         return self.clock.now() + self.lease_seconds
 
-    async def outcome(self, work: OpenAttempt, deadline: float) -> Event:
+    async def outcome(self, work: OpenAttempt, deadline: float, *, on_trial: bool = False) -> Event:
         """Have an attempt carried out before its lease ends; raises `OutcomePending` when nobody knows the outcome yet."""
         attempt = work.attempt
-        event = await self.handover.carry_out(work, deadline)
+        event = await (self.trial if on_trial else self.handover).carry_out(work, deadline)
         if event is None:
             event = await find_event(
                 self.pool, attempt.merchant_id, attempt.livemode, attempt.outcome_event, wait_seconds=OUTCOME_WAIT_SECONDS

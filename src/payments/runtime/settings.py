@@ -36,6 +36,8 @@ class Settings:
     """`TAP_PUBLIC_URL`: what customers' browsers reach, without a trailing slash: hosted pages are linked with it."""
     transaction_processor_url: str
     """`TAP_TRANSACTION_PROCESSOR_URL`: where payment-api finds transaction-processor."""
+    transaction_processor_trial_url: str
+    """`TAP_TRANSACTION_PROCESSOR_TRIAL_URL`: where it finds the copies that a release is tried out with; unset: there as well."""
     api_key_pepper: bytes = field(repr=False)
     """`TAP_API_KEY_PEPPER`: key of the keyed hash under which API keys are stored, 64 hex digits."""
     internal_api_key: str = field(repr=False)
@@ -65,6 +67,9 @@ class Settings:
             port=int(read.number("TAP_PORT", CONTAINER_PORT)),
             public_url=read.text("TAP_PUBLIC_URL").rstrip("/"),
             transaction_processor_url=read.text("TAP_TRANSACTION_PROCESSOR_URL").rstrip("/"),
+            transaction_processor_trial_url=read.text(
+                "TAP_TRANSACTION_PROCESSOR_TRIAL_URL", read.text("TAP_TRANSACTION_PROCESSOR_URL")
+            ).rstrip("/"),
             api_key_pepper=read.key(API_KEY_PEPPER_VARIABLE),
             internal_api_key=read.text("TAP_INTERNAL_API_KEY"),
             envelope_key_file=Path(read.text("TAP_ENVELOPE_KEY_FILE")) if "TAP_ENVELOPE_KEY" not in environment else None,

@@ -33,6 +33,8 @@ class Metric(StrEnum):
     PAYMENTS_DECLINED = "PaymentsDeclined"
     UNKNOWN_ATTEMPTS = "UnknownAttempts"
     """Attempts that were taken over and still have no outcome."""
+    UNKNOWN_AGE = "UnknownAttemptsAge"
+    """How long ago the oldest of them was begun."""
     LEDGER_IMBALANCE = "LedgerImbalance"
     """Σ |debits - credits| over all currencies: anything but 0 is a defect."""
     DEAD_LETTERS = "DeadLetters"
@@ -43,7 +45,7 @@ class Metric(StrEnum):
 
 METRIC_NAMESPACE = "Tap"
 METRIC_DIMENSIONS = ("Environment", "Service")
-METRIC_UNITS: dict[Metric, str] = {metric: "Seconds" if metric is Metric.OUTBOX_AGE else "Count" for metric in Metric}
+METRIC_UNITS: dict[Metric, str] = {metric: "Seconds" if metric in (Metric.OUTBOX_AGE, Metric.UNKNOWN_AGE) else "Count" for metric in Metric}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,10 @@ class ServiceSpec:
     metrics: tuple[Metric, ...]
     """What it reports."""
     path_patterns: tuple[str, ...]
-    """Public paths that the front door sends here, `*` as a trailing wildcard; empty: everything that no other service takes."""
+    """Public paths that it answers, `*` as a trailing wildcard; empty: everything that no other service takes."""
+    is_called_by_services: bool = False
+    """Other services call it, so that what guards a release must stand between them and it: on AWS it has a load balancer of its own, inside of the
+    network, and no service can be behind two. No front door leads to it, and payment-api passes its public paths on."""
 
 
 SERVICES: dict[Service, ServiceSpec] = {
@@ -75,8 +80,16 @@ SERVICES: dict[Service, ServiceSpec] = {
             Service.TRANSACTION_PROCESSOR,
             "payments.transaction_processor",
             "tap_transaction_processor",
-            (Metric.BACKLOG, Metric.PAYMENTS_APPROVED, Metric.PAYMENTS_DECLINED, Metric.UNKNOWN_ATTEMPTS, Metric.LEDGER_IMBALANCE),
+            (
+                Metric.BACKLOG,
+                Metric.PAYMENTS_APPROVED,
+                Metric.PAYMENTS_DECLINED,
+                Metric.UNKNOWN_ATTEMPTS,
+                Metric.UNKNOWN_AGE,
+                Metric.LEDGER_IMBALANCE,
+            ),
             ("/v1/balance*", "/v1/payouts*", "/v1/disputes*", "/v1/ledger/*"),
+            is_called_by_services=True,
         ),
         ServiceSpec(Service.PAYMENT_API, "payments.payment_api", "tap_payment_api", (Metric.BACKLOG,), ()),
     )
@@ -152,6 +165,11 @@ class Names:
         return f"tap-{self.environment}"
 
     @property
+    def internal_load_balancer(self) -> str:
+        """What stands between the services."""
+        return f"tap-{self.environment}-internal"
+
+    @property
     def namespace(self) -> str:
         """The private DNS zone: `SERVICE.NAMESPACE` finds a service."""
         return f"tap-{self.environment}.internal"
@@ -198,9 +216,15 @@ RELEASED_IMAGE_PREFIX = "released-"
 """How a tag begins that an image is given when it comes into service: repositories keep these apart from what was only pushed."""
 
 CONTAINER_PORT = 8080
-"""The port that each service listens on in a container (`TAP_PORT` overrides it)."""
+"""The port that each service listens on in a container (`TAP_PORT` overrides it), and is called at by others."""
+TRIAL_PORT = 8081
+"""Where services call the copies of one that a release is tried out with; outside of a release, those that serve."""
+TRIAL_HEADER = "Tap-Release-Check"
+"""With it a call in test mode is carried out by the copies that a release is tried out with."""
 
-PUBLIC_PATHS = ("/v1/*", "/pay/*")
+PAGE_PATHS = ("/pay/*",)
+"""What browsers open."""
+PUBLIC_PATHS = ("/v1/*", *PAGE_PATHS)
 """What the front door lets in at all; payment-api takes what no other service does."""
 
 HEALTH_PATH = "/health"
@@ -218,8 +242,14 @@ CHALLENGE_PARAMETER = "challenge"
 """In the query of such a link: the attempt that asked for authentication. What the cardholder approves is what it was about, and nothing later."""
 
 
+def entered_by(path: str) -> Service:
+    """Return the service that the front door leads a public request path to."""
+    service = route(path)
+    return Service.PAYMENT_API if SERVICES[service].is_called_by_services else service
+
+
 def route(path: str) -> Service:
-    """Return the service that takes a public request path."""
+    """Return the service that answers a public request path."""
     for service, spec in SERVICES.items():
         for pattern in spec.path_patterns:
             if path == pattern or (pattern.endswith("*") and path.startswith(pattern[:-1])):

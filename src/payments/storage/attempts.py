@@ -68,9 +68,10 @@ class Attempts:
         found = await self._pool.fetch(_SQL["take_over"], self.lease_seconds, limit)
         return [msgspec.json.decode(row["document"], type=Attempt) for row in found]
 
-    async def unknown(self) -> int:
-        """Return how many attempts were taken over and have no outcome yet."""
-        return int(await self._pool.fetchval(_SQL["unknown"]))
+    async def unknown(self) -> tuple[int, int]:
+        """Return how many attempts were taken over and have no outcome yet, and how many seconds ago the oldest of them was begun."""
+        (found,) = await self._pool.fetch(_SQL["unknown"])
+        return int(found["attempts"]), int(found["seconds"])
 
     async def hand_back(self, attempts: Iterable[Attempt]) -> None:
         """Give up the leases of attempts that this process won't finish."""

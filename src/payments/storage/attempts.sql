@@ -23,8 +23,9 @@ RETURNING a.document;
 UPDATE payments.attempts SET lease_until = now() WHERE closed_at IS NULL AND (merchant_id, livemode, id) IN (
     SELECT merchant_id, livemode, id FROM json_to_recordset($1::json) AS r(merchant_id bigint, livemode boolean, id text));
 
--- unknown: how many attempts were taken over at least once and have no outcome yet
-SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL AND inquiries > 0;
+-- unknown: how many attempts were taken over at least once and have no outcome yet, and how many seconds ago the oldest was begun
+SELECT count(*) AS attempts, coalesce(extract(epoch FROM now())::bigint - min(created), 0) AS seconds
+FROM payments.attempts WHERE closed_at IS NULL AND inquiries > 0;
 
 -- expired_holds: intents whose authorization ran out uncaptured
 SELECT document FROM payments.payment_intents WHERE capture_before < $1 AND open_attempt IS NULL ORDER BY capture_before LIMIT $2;

@@ -75,11 +75,13 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 
         async def readings() -> Readings:
             approved, declined = processor.tally.take()
+            unknown, oldest_seconds = await attempts.unknown()
             return {
                 Metric.BACKLOG: handover.under_way + settlements.queued_rows,
                 Metric.PAYMENTS_APPROVED: approved,
                 Metric.PAYMENTS_DECLINED: declined,
-                Metric.UNKNOWN_ATTEMPTS: await attempts.unknown(),
+                Metric.UNKNOWN_ATTEMPTS: unknown,
+                Metric.UNKNOWN_AGE: oldest_seconds,
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
             }
 

@@ -21,7 +21,7 @@ from payments.domain.principal import KeyKind, Principal
 from payments.runtime.health import Health
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
-from payments.runtime.topology import HEALTH_PATH, LIVE_PATH
+from payments.runtime.topology import HEALTH_PATH, LIVE_PATH, TRIAL_HEADER
 from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
 from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failure_error, wire_error
@@ -33,6 +33,8 @@ from payments.wire.request import Headers, check_ids, path_of, read_params
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 _LOCKED_PAUSES_SECONDS = (0.005, 0.02, 0.06)
 """A call that lost a race did nothing: it reads again what it acts on, after about as long as a commit takes. Then the client is told to."""
+
+_TRIAL_HEADER = TRIAL_HEADER.lower().encode()
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
@@ -61,6 +63,8 @@ class Call:
     api_version: str
     received_at: int
     """Unix seconds."""
+    on_trial: bool
+    """In test mode, and to be carried out by the copies that a release is tried out with."""
     digest: Callable[[bytes], str] = field(repr=False)
     """A keyed digest: what a call gives may be guessed, a card number above all, so nothing of it is kept that could be searched for."""
 
@@ -305,6 +309,7 @@ class _Front:
             endpoint=f"{scope['method']} {scope['path']}",
             api_version=caller.api_version,
             received_at=int(self._authenticator.clock.now()),
+            on_trial=not principal.livemode and headers.get(_TRIAL_HEADER) is not None,
             digest=self._digest,
         )
 
@@ -343,6 +348,11 @@ def _expand(params: Params) -> tuple[str, ...]:
 
 def _as_reply(error: WireError) -> Reply:
     return Reply(error.status, error.body, headers=error.headers)
+
+
+async def send_refusal(send: Send, refusal: TapError) -> None:
+    """Answer, for a route of its own, with an error in the API's shape."""
+    await _send(send, _as_reply(wire_error(refusal)), new_id("req"), _Caller(), with_origin=False)
 
 
 async def _send(send: Send, result: Reply, request_id: str, caller: _Caller, *, with_origin: bool) -> None:

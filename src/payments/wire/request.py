@@ -73,7 +73,7 @@ async def read_params(scope: Scope, receive: Receive, headers: Headers) -> Param
     query: bytes = scope["query_string"]
     if scope["method"] != "POST" and not headers.has_body():
         return decode_form(query)
-    body = await _read(receive, headers)
+    body = await read_body(receive, headers)
     if not body:
         return decode_form(query)
     media_type, charset = _media_type(headers.get(b"content-type"))
@@ -104,7 +104,7 @@ def _media_type(header: str | None) -> tuple[str, str]:
     return media_type.strip(), charset
 
 
-async def _read(receive: Receive, headers: Headers) -> bytes:
+async def read_body(receive: Receive, headers: Headers) -> bytes:
     """Read the body, however its length was declared, and stop at the limit."""
     declared = headers.get(b"content-length") or ""
     if len(declared) > len(str(BODY_BYTES_MAX)) or (declared.isascii() and declared.isdigit() and int(declared) > BODY_BYTES_MAX):

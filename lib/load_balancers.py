@@ -1,0 +1,176 @@
+"""The two load balancers: the one that faces the internet, and the one between the services. Each has a listener for traffic, and one for tests."""
+
+import json
+from typing import cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from lib.acknowledgements import acknowledge
+from lib.security_stack import TEST_LISTENER_PORT
+from payments.runtime.topology import CONTAINER_PORT, PAGE_PATHS, TRIAL_PORT
+
+_IDLE = cdk.Duration.seconds(60)
+
+
+def _refusal(status_code: int, message: str) -> elbv2.ListenerAction:
+    """Answer in the API's own shape."""
+    error = {"error": {"type": "invalid_request_error", "message": message}}
+    return elbv2.ListenerAction.fixed_response(status_code, content_type="application/json", message_body=json.dumps(error))
+
+
+_NOTHING_HERE = _refusal(404, "Unrecognized request URL.")
+
+
+class AccessLogs(Construct):
+    """The bucket of access logs. The region isn't known, which `log_access_logs` wants; the delivery service's principal is the same in all."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, days: int) -> None:
+        super().__init__(scope, construct_id)
+        self._bucket = s3.Bucket(
+            self,
+            "Bucket",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            enforce_ssl=True,
+            versioned=True,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=[s3.LifecycleRule(expiration=cdk.Duration.days(days), noncurrent_version_expiration=cdk.Duration.days(7))],
+            removal_policy=cdk.RemovalPolicy.RETAIN,
+        )
+        acknowledge(
+            self._bucket,
+            {
+                "AwsSolutions::AwsSolutions-S1": "It is the bucket of access logs itself.",
+                "PCI.DSS.321::PCI.DSS.321-S3BucketLoggingEnabled": "It is the bucket of access logs itself.",
+                "PCI.DSS.321::PCI.DSS.321-S3BucketReplicationEnabled": "Access logs are versioned and kept; losing a region's would lose no payment.",
+                "PCI.DSS.321::PCI.DSS.321-S3DefaultEncryptionKMS": "The load balancer can't write to a bucket under a customer's key; SSE-S3 it is.",
+            },
+        )
+
+    def keep(self, alb: elbv2.ApplicationLoadBalancer, prefix: str) -> None:
+        """Have a load balancer write its access log, under a prefix of its own."""
+        self._bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[cast("iam.IPrincipal", iam.ServicePrincipal("logdelivery.elasticloadbalancing.amazonaws.com"))],
+                actions=["s3:PutObject"],
+                resources=[self._bucket.arn_for_objects(f"{prefix}/AWSLogs/{cdk.Stack.of(self).account}/*")],
+            )
+        )
+        alb.set_attribute("access_logs.s3.enabled", "true")
+        alb.set_attribute("access_logs.s3.bucket", self._bucket.bucket_name)
+        alb.set_attribute("access_logs.s3.prefix", prefix)
+        if self._bucket.policy is not None:
+            alb.node.add_dependency(self._bucket.policy)
+
+
+class FrontDoor(Construct):
+    """What faces the internet. Exposes `alb`, `listener`, `test_listener`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        vpc: ec2.IVpc,
+        security_group: ec2.ISecurityGroup,
+        protected: bool,
+        certificate_arn: str | None,
+    ) -> None:
+        """Without a certificate it speaks plain HTTP."""
+        super().__init__(scope, construct_id)
+        self.alb = elbv2.ApplicationLoadBalancer(
+            self,
+            "Alb",
+            load_balancer_name=name,
+            vpc=vpc,
+            internet_facing=True,
+            security_group=security_group,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
+            drop_invalid_header_fields=True,
+            deletion_protection=protected,
+            idle_timeout=_IDLE,
+        )
+        if certificate_arn is None:
+            reason = "Plain HTTP was asked for with allow_http; with a certificate this listener is HTTPS."
+            self.listener = _plain_listener(self.alb, "Listener", 80, reason)
+            self.test_listener = _plain_listener(self.alb, "TestListener", TEST_LISTENER_PORT, reason)
+            return
+        certificate = elbv2.ListenerCertificate.from_arn(certificate_arn)
+        self.listener = self._tls_listener("Listener", 443, certificate)
+        self.test_listener = self._tls_listener("TestListener", TEST_LISTENER_PORT, certificate)
+        # Where the environment had no certificate before, this one has port 80 until it moves.
+        self._plain_port().node.add_dependency(self.listener)
+
+    def _tls_listener(self, construct_id: str, port: int, certificate: elbv2.IListenerCertificate) -> elbv2.ApplicationListener:
+        return self.alb.add_listener(
+            construct_id,
+            port=port,
+            protocol=elbv2.ApplicationProtocol.HTTPS,
+            certificates=[certificate],
+            ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
+            default_action=_NOTHING_HERE,
+            open=False,
+        )
+
+    def _plain_port(self) -> elbv2.ApplicationListener:
+        """Port 80, beside HTTPS: it leads browsers to the pages, and refuses everything else. Who was led on would send a key in the open every time."""
+        refused = _refusal(403, "This API is reached by HTTPS alone. A key that was sent without it should be replaced.")
+        plain = self.alb.add_listener("Plain", port=80, protocol=elbv2.ApplicationProtocol.HTTP, default_action=refused, open=False)
+        pages = [elbv2.ListenerCondition.path_patterns(list(PAGE_PATHS)), elbv2.ListenerCondition.http_request_methods(["GET", "HEAD"])]
+        plain.add_action("Keys", priority=10, conditions=[elbv2.ListenerCondition.http_header("Authorization", ["*"])], action=refused)
+        plain.add_action(
+            "Pages",
+            priority=20,
+            conditions=pages,
+            action=elbv2.ListenerAction.redirect(protocol="HTTPS", port="443", permanent=True),
+        )
+        reason = "It leads browsers to HTTPS, and refuses everything else."
+        acknowledge(
+            plain,
+            {
+                "PCI.DSS.321::PCI.DSS.321-ELBv2ACMCertificateRequired": reason,
+                "PCI.DSS.321::PCI.DSS.321-ALBHttpToHttpsRedirection": reason,
+            },
+        )
+        return plain
+
+
+class InternalLoadBalancer(Construct):
+    """What stands between the services, so that a release shifts their calls too. Exposes `alb`, `listener`, `test_listener`."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, name: str, vpc: ec2.IVpc, security_group: ec2.ISecurityGroup, protected: bool
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.alb = elbv2.ApplicationLoadBalancer(
+            self,
+            "Alb",
+            load_balancer_name=name,
+            vpc=vpc,
+            internet_facing=False,
+            security_group=security_group,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            drop_invalid_header_fields=True,
+            deletion_protection=protected,
+            idle_timeout=_IDLE,
+        )
+        acknowledge(
+            self.alb,
+            {"PCI.DSS.321::PCI.DSS.321-ALBWAFEnabled": "Only our own tasks reach it; what strangers send has passed the firewall."},
+        )
+        reason = "It is reached from our own tasks alone, in private subnets."
+        self.listener = _plain_listener(self.alb, "Listener", CONTAINER_PORT, reason)
+        self.test_listener = _plain_listener(self.alb, "TestListener", TRIAL_PORT, reason)
+
+
+def _plain_listener(alb: elbv2.ApplicationLoadBalancer, construct_id: str, port: int, reason: str) -> elbv2.ApplicationListener:
+    listener = alb.add_listener(construct_id, port=port, protocol=elbv2.ApplicationProtocol.HTTP, default_action=_NOTHING_HERE, open=False)
+    rules = ("PCI.DSS.321-ALBHttpToHttpsRedirection", "PCI.DSS.321-ELBv2ACMCertificateRequired")
+    acknowledge(listener, {f"PCI.DSS.321::{rule}": reason for rule in rules})
+    return listener
