@@ -16,7 +16,7 @@ from constructs import Construct
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
 from lib.security_stack import INLINE_POLICY, INLINE_REASON, TEST_LISTENER_PORT, closed_group, retention
-from payments.runtime.topology import SANDBOX_KEY_PREFIX, ApiSecretField, Names, Service
+from payments.runtime.topology import SANDBOX_KEY_PREFIX, TRIAL_HEADER, ApiSecretField, Names, Service
 
 _CODE = Path(__file__).parent / "hooks"
 _SECONDS_MAX = 300
@@ -54,6 +54,7 @@ class ReleaseCheck(Construct):
             "TEST_URL": props.test_url,
             "SANDBOX_SECRET_ARN": props.sandbox_secret_arn,
             "KEY_PREFIX": SANDBOX_KEY_PREFIX,
+            "TRIAL_HEADER": TRIAL_HEADER,
             "KEY_FIELD": ApiSecretField.SANDBOX_KEY.value,
         }
         if props.public_url is not None:

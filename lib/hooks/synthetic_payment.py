@@ -1,4 +1,7 @@
-"""Tries a release out before customers' traffic moves: a payment in test mode on the test listener, where the new tasks answer.
+"""Tries a release out before customers' traffic moves: a payment in test mode on the test listener, held, captured and refunded, and a webhook.
+
+Whichever service is released, its new tasks do their part: the test listener leads to them, and a call with the header of a trial is carried out by the
+new tasks of the service behind it.
 
 A Lambda function that CodeDeploy calls after it allowed test traffic; CodeDeploy goes on when it reports "Succeeded", and rolls back when it reports
 "Failed". It has nothing but Python's standard library and boto3, which Lambda brings. Source: CodeDeploy, "AppSpec 'hooks' section for an Amazon ECS
@@ -42,14 +45,24 @@ def handler(event: Mapping[str, str], _context: object) -> None:
 
 
 def _try_out(execution_id: str) -> None:
-    """One request to each service, so that whichever is released is asked; raises `CheckFailed`."""
+    """Ask each service for all that it is for; raises `CheckFailed`."""
     api = _Api(os.environ["TEST_URL"], os.environ.get("SERVER_NAME"), _sandbox_key(os.environ["SANDBOX_SECRET_ARN"]))
+
+    def step(path: str, form: Mapping[str, str], status: str) -> dict[str, Any]:
+        name = path.rpartition("/")[2]
+        made = api.call("POST", path, form, {"Idempotency-Key": f"release-check-{execution_id}-{name}"})
+        if made.get("status") != status:
+            raise CheckFailed(f"{name}: {made.get('id')} is {made.get('status')}, not {status}")
+        return made
+
     order = {"amount": "100", "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true", "description": "Release check"}
-    payment = api.call("POST", "/v1/payment_intents", order, {"Idempotency-Key": f"release-check-{execution_id}"})
-    if payment.get("status") != "succeeded":
-        raise CheckFailed(f"the payment {payment.get('id')} is {payment.get('status')}, not succeeded")
+    payment = step("/v1/payment_intents", {**order, "capture_method": "manual"}, "requires_capture")
+    step(f"/v1/payment_intents/{payment['id']}/capture", {}, "succeeded")
+    step("/v1/refunds", {"payment_intent": payment["id"]}, "succeeded")
     if api.call("GET", "/v1/balance").get("object") != "balance":
         raise CheckFailed("there is no balance")
+    if api.call("POST", "/v1/notifications/trial", {}).get("delivered") is not True:
+        raise CheckFailed("no webhook was delivered")
     events = api.call("GET", "/v1/events?limit=20").get("data", [])
     if not any(event["data"]["object"].get("id") == payment["id"] for event in events):
         raise CheckFailed(f"no event tells of the payment {payment['id']}")
@@ -71,6 +84,7 @@ class _Api:
             "Authorization": f"Bearer {key}",
             "Content-Type": "application/x-www-form-urlencoded",
             "Host": self._server_name,
+            os.environ["TRIAL_HEADER"]: "true",
             "User-Agent": "tap-release-check",  # the firewall blocks whoever has none
         }
 
@@ -99,7 +113,7 @@ class _Api:
         try:
             raw = socket.create_connection((self._host, self._port), _TIMEOUT_SECONDS)
             connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=self._server_name) if self._tls else raw
-            connection.request(method, path, urlencode(form) if form else None, {**self._headers, **headers})
+            connection.request(method, path, urlencode(form) if form is not None else None, {**self._headers, **headers})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

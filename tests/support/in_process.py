@@ -231,6 +231,7 @@ async def in_process(
         steps = Steps(
             begins=begins,
             handover=cast("HandoverClient", handover),
+            trial=cast("HandoverClient", handover),
             idempotency=idempotency,
             reader=reader,
             pool=pool,

@@ -37,7 +37,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> FakeAws:
     fake = FakeAws()
     monkeypatch.setattr(synthetic_payment, "_boto3", fake)
     monkeypatch.setattr(synthetic_payment, "_PAUSE_SECONDS", 0)
-    for name, value in {"SANDBOX_SECRET_ARN": "arn:secret", "KEY_PREFIX": "sk_test_", "KEY_FIELD": "sandbox_key"}.items():
+    for name, value in {
+        "SANDBOX_SECRET_ARN": "arn:secret",
+        "KEY_PREFIX": "sk_test_",
+        "KEY_FIELD": "sandbox_key",
+        "TRIAL_HEADER": "Tap-Release-Check",
+    }.items():
         monkeypatch.setenv(name, value)
     return fake
 
@@ -58,7 +63,15 @@ def status(aws: FakeAws) -> str:
 
 def test_a_release_that_pays_goes_on(aws: FakeAws, door: FrontDoor, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(aws) == "Succeeded"
-    assert door.asked == ["POST /v1/payment_intents", "GET /v1/balance", "GET /v1/events"], "each service was asked"
+    assert door.asked == [
+        "POST /v1/payment_intents",
+        "POST /v1/payment_intents/pi_1/capture",
+        "POST /v1/refunds",
+        "GET /v1/balance",
+        "POST /v1/notifications/trial",
+        "GET /v1/events",
+    ]
+    assert door.trials == len(door.asked), "each may be carried out by the new tasks of another service"
     assert door.keys == {f"sk_test_{DIGITS}"}
     assert DIGITS not in capsys.readouterr().out
 
@@ -72,7 +85,14 @@ def test_a_release_that_declines_goes_back(aws: FakeAws, door: FrontDoor, capsys
 @pytest.mark.parametrize(
     ("path", "answer", "reason"),
     [
-        ("/v1/payment_intents", {"id": "pi_1", "status": "processing"}, "the payment pi_1 is processing, not succeeded"),
+        ("/v1/payment_intents", {"id": "pi_1", "status": "processing"}, "payment_intents: pi_1 is processing, not requires_capture"),
+        (
+            "/v1/payment_intents/pi_1/capture",
+            {"id": "pi_1", "status": "requires_capture"},
+            "capture: pi_1 is requires_capture, not succeeded",
+        ),
+        ("/v1/refunds", {"id": "re_1", "status": "failed"}, "refunds: re_1 is failed, not succeeded"),
+        ("/v1/notifications/trial", {"delivered": False}, "no webhook was delivered"),
         ("/v1/balance", {"object": "error"}, "there is no balance"),
         ("/v1/events", {"object": "list", "data": []}, "no event tells of the payment pi_1"),
     ],

@@ -13,6 +13,7 @@ from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
 from payments.notification_service.dispatcher import Dispatcher
 from payments.notification_service.events import Events
 from payments.notification_service.sender import Resolver, Sender
+from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
@@ -122,6 +123,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         )
         events = Events(pool, lists, deliveries, on_redelivery=lambda: thread.call(delivering.deliverer.wake))
 
+        trial = Trial(settings.port, log)
+
         async def readings() -> Readings:
             return {
                 Metric.BACKLOG: delivering.deliverer.under_way,
@@ -134,12 +137,13 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.watch("delivery", lambda: thread.quiet_seconds, quiet_seconds_max=STUCK_SECONDS)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         yield build_api(
-            [*endpoints.endpoints(), *events.endpoints()],
+            [*endpoints.endpoints(), *events.endpoints(), *trial.endpoints()],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
             health=Health(background, delivering.background, is_database_well=database.is_well, log=log),
             replay=idempotency.seen,
+            raw_routes=trial.routes(),
         )
         await background.stop()
 

@@ -63,10 +63,10 @@ class Call:
     api_version: str
     received_at: int
     """Unix seconds."""
-    on_trial: bool
-    """In test mode, and to be carried out by the copies that a release is tried out with."""
     digest: Callable[[bytes], str] = field(repr=False)
     """A keyed digest: what a call gives may be guessed, a card number above all, so nothing of it is kept that could be searched for."""
+    on_trial: bool = False
+    """In test mode, and to be carried out by the copies that a release is tried out with."""
 
     def parse(self, cls: type[T]) -> T:
         """Convert the parameters to a struct; raises `InvalidRequest`."""
