@@ -57,7 +57,7 @@ def check(sdks: Sequence[Sdk], tap: Tap) -> int:
     complete = True
     for sdk in sdks:
         if missing := sdk.missing():
-            summary.append(f"SKIPPED: no {', no '.join(missing)} on this machine: {sdk.name} was not tried")
+            summary.append(f"SKIPPED: no {', no '.join(missing)} on this machine: {sdk.name} was not tried; --only asks for less")
             complete = False
             continue
         try:
