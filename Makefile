@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 EMULATOR := .venv/emulator/.installed
+DJSTRIPE := .venv/djstripe/.installed
 CODE := $(sort $(shell find app.py lib rehearsal src tests -name '*.py'))
 # Called after which files there are, so that one that came or went is checked for, too.
 CHECKED := .venv/.checked-$(shell echo $(CODE) | cksum | cut -d ' ' -f 1)
@@ -24,7 +25,7 @@ MADE_BY := PATH="$(PATH)" $(PYTHON)
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth $(CDK): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format bench lock synth cdk images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check bench lock synth cdk images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +45,12 @@ $(EMULATOR): requirements-emulator.txt $(INSTALLED)
 	@$(call environment,.venv/emulator)
 	@echo "Installing the emulator of AWS into .venv/emulator …"
 	@$(call install,.venv/emulator,--require-hashes -r requirements-emulator.txt)
+	@touch $@
+
+$(DJSTRIPE): tests/sdk/djstripe/requirements.txt $(INSTALLED)
+	@$(call environment,.venv/djstripe)
+	@echo "Installing dj-stripe into .venv/djstripe …"
+	@$(call install,.venv/djstripe,--require-hashes -r tests/sdk/djstripe/requirements.txt)
 	@touch $@
 
 up: $(INSTALLED) ## Run Tap here, on http://127.0.0.1:8080 (ARGS="--port 9000")
@@ -68,6 +75,9 @@ $(CHECKED): $(INSTALLED) pyproject.toml $(CODE)
 
 format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+sdk-check: $(DJSTRIPE) ## Pay with stripe-go, stripe-java and dj-stripe, all unchanged (needs Go, and a JDK with Maven; ARGS="--only djstripe")
+	@$(BIN)/python -m tests.sdk $(ARGS)
 
 bench: $(INSTALLED) ## Measure payments per second against pgbench on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
@@ -110,3 +120,4 @@ lock: $(INSTALLED) ## Compile the locked requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra local --group dev -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group emulator -o requirements-emulator.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build -o requirements-build.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group djstripe -o tests/sdk/djstripe/requirements.txt

@@ -1,12 +1,8 @@
 """Fixtures: one PostgreSQL for the session, a fresh database for each test that wants one."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncGenerator, Generator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -17,7 +13,7 @@ from payments.cli.postgres import EmbeddedPostgres
 from payments.storage.database import Connection, connect
 from payments.storage.migrate import migrate
 from tests.support.postgres import running_postgres
-from tests.support.reaper import MARK
+from tests.support.reaper import reaping
 
 # A shell without job control ignores it for what it starts in the background, as with `make test &`, and whoever is started inherits that.
 # What the tests start is to be interrupted as at a terminal.
@@ -33,10 +29,7 @@ settings.load_profile("tap")
 
 @pytest.fixture(scope="session", autouse=True)
 def _reaper() -> Generator[None]:
-    """Whatever ends these tests, no `tap up` of theirs goes on; a session of its own keeps the reaper from what ends them."""
-    os.environ[MARK] = str(os.getpid())
-    command = [sys.executable, "-m", "tests.support.reaper", os.environ[MARK]]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, start_new_session=True):
+    with reaping():
         yield
 
 

@@ -1,16 +1,19 @@
 """Lists and expansion, as an SDK sees them."""
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 import stripe
 
+from payments.wire.expansion import KINDS
 from tests.support.running_tap import RunningTap
 from tests.support.stripe_schema import violations
 
 LISTS = {
+    "/v1/accounts": ("starting_after", "limit"),
     "/v1/payment_intents": ("customer", "starting_after", "created", "created[gt]"),
     "/v1/charges": ("customer", "payment_intent", "ending_before"),
     "/v1/refunds": ("charge", "payment_intent"),
@@ -111,6 +114,35 @@ def test_a_card_that_is_none_stays_an_id(client: stripe.StripeClient) -> None:
     found: Any = client.v1.customers.list({"email": "foo@example.com", "expand": expand}).data[0]
     assert found.id == customer.id
     assert found.sources.to_dict() == {"object": "list", "data": [], "has_more": False, "url": f"/v1/customers/{customer.id}/sources"}
+
+
+SHOWN_LISTS = [(kind.path, name) for kind in KINDS.values() for name, expandable in kind.expandable.items() if expandable.listed]
+
+
+@pytest.mark.parametrize(("path", "name"), SHOWN_LISTS)
+def test_a_list_that_an_object_shows_is_found_where_it_says(client: stripe.StripeClient, path: str, name: str) -> None:
+    customer = client.v1.customers.create({"email": "ada@example.com"})
+    payment: Any = {"amount": 2_000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
+    made = {"/v1/charges": str(client.v1.payment_intents.create(payment).latest_charge), "/v1/customers": customer.id}
+    shown = json.loads(client.raw_request("get", f"{path}/{made[path]}", expand=[name]).body)[name]
+    listed = client.raw_request("get", shown["url"], limit=10)
+    assert json.loads(listed.body) == shown
+    for cursor in ("starting_after", "ending_before"):
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            client.raw_request("get", shown["url"], **{cursor: "x_1"})
+        assert (refused.value.code, refused.value.param) == ("resource_missing", cursor)
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.raw_request("get", shown["url"].replace(made[path], "x_1"))
+    assert refused.value.http_status == 404
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.raw_request("get", shown["url"], nothing="x")
+    assert refused.value.code == "parameter_unknown"
+
+
+def test_the_cards_and_bank_accounts_among_the_sources_of_a_customer_are_none(client: stripe.StripeClient) -> None:
+    customer = client.v1.customers.create({"email": "ada@example.com"})
+    for kind in ("card", "bank_account"):
+        assert list(client.v1.customers.payment_sources.list(customer.id, {"object": kind}).auto_paging_iter()) == []
 
 
 def test_lists_are_narrowed_by_time(client: stripe.StripeClient) -> None:

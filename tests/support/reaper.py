@@ -3,12 +3,26 @@
 A `tap up --detach` is nobody's child, on purpose. It is known by the mark in its environment, which it inherited from the tests.
 """
 
+import os
+import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
 MARK = "STARTED_BY_TESTS"
 """The variable; its value is the process id of the tests."""
+
+
+@contextmanager
+def reaping() -> Generator[None]:
+    """Whatever ends this process, no `tap up` of its goes on; a session of its own keeps the reaper from what ends it."""
+    os.environ[MARK] = str(os.getpid())
+    command = [sys.executable, "-m", "tests.support.reaper", os.environ[MARK]]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, start_new_session=True):
+        yield
 
 
 def left_by(mark: str) -> list[psutil.Process]:

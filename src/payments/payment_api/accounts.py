@@ -7,7 +7,7 @@ from payments.storage.database import Pool
 from payments.storage.keys import find_account
 from payments.wire.api import Call, Endpoint, Reply, reply
 from payments.wire.expansion import check_expandable
-from payments.wire.reading import ListParams
+from payments.wire.reading import ListParams, Reader
 from payments.wire.render_account import render_account
 
 OWN_PATH = "/v1/account"
@@ -18,6 +18,7 @@ PATH = "/v1/accounts"
 class Accounts:
     """Handlers of `/v1/account` and `/v1/accounts`."""
 
+    reader: Reader
     pool: Pool
 
     def endpoints(self) -> list[Endpoint]:
@@ -40,6 +41,6 @@ class Accounts:
 
     async def _list(self, call: Call) -> Reply:
         """List the accounts that are connected to the caller's: a merchant of Tap has none."""
-        call.parse(ListParams)
+        params = call.parse(ListParams)
         check_expandable(call, "account")
-        return reply({"object": "list", "url": PATH, "has_more": False, "data": []})
+        return self.reader.none("account", params, PATH)

@@ -1,8 +1,9 @@
-"""Customers: create, retrieve, update, delete, list, and their payment methods."""
+"""Customers: create, retrieve, update, delete, list, their payment methods, and the lists of theirs that are always empty."""
 
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -21,6 +22,7 @@ from payments.storage.database import Connection, Pool
 from payments.storage.paging import PageRequest
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.expansion import tree_of
 from payments.wire.params import AddressParam, MetadataParam, ShippingParam, Text, merge_metadata, not_supported, unset
 from payments.wire.reading import ListParams, PageParams, Reader
 from payments.wire.render import render
@@ -69,6 +71,19 @@ class PaymentMethodListParams(PageParams, frozen=True, kw_only=True, forbid_unkn
     allow_redisplay: Literal["always", "limited", "unspecified"] | None = None
 
 
+class _SourceListParams(PageParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    object: Annotated[str, Meta(min_length=1, max_length=50)] | None = None
+    """As in `card` and `bank_account`: of these there are none, either."""
+
+
+_NONE_OF_THEM: dict[str, tuple[str, type[PageParams]]] = {
+    "sources": ("source", _SourceListParams),
+    "subscriptions": ("subscription", PageParams),
+    "tax_ids": ("tax_id", PageParams),
+}
+"""The lists that a customer shows and Tap has nothing for → what would be in them, and what they take. Plugins follow them: dj-stripe asks for `sources`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Customers:
     """Handlers of `/v1/customers`."""
@@ -87,6 +102,7 @@ class Customers:
             Endpoint("DELETE", f"{PATH}/{{id}}", self._delete),
             Endpoint("GET", f"{PATH}/{{id}}/payment_methods", self._payment_methods),
             Endpoint("GET", f"{PATH}/{{id}}/payment_methods/{{payment_method}}", self._payment_method),
+            *(Endpoint("GET", f"{PATH}/{{id}}/{name}", partial(self._none, name)) for name in _NONE_OF_THEM),
         ]
 
     async def _create(self, call: Call) -> Reply:
@@ -175,6 +191,13 @@ class Customers:
         if method.customer != customer.id:
             raise NotFound("PaymentMethod", method.id, param="payment_method")
         return await self.reader.answer(call, render(method))
+
+    async def _none(self, name: str, call: Call) -> Reply:
+        kind_name, taken = _NONE_OF_THEM[name]
+        params = call.parse(taken)
+        tree_of("customer", [f"{name}.{path}" for path in call.expand], call.api_version)
+        customer = await self._find(call)
+        return self.reader.none(kind_name, params, f"{PATH}/{customer.id}/{name}")
 
 
 async def _methods_of(connection: Connection, customer: Customer) -> AsyncIterator[PaymentMethod]:

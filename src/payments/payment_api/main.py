@@ -104,7 +104,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 *intents.endpoints(),
                 *Refunds(steps, objects, reader).endpoints(),
                 *Charges(objects, reader).endpoints(),
-                *Accounts(pool).endpoints(),
+                *Accounts(reader, pool).endpoints(),
                 *Customers(objects, reader, pool).endpoints(),
                 *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
             ],

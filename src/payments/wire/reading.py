@@ -122,12 +122,24 @@ class Reader:
         async with self._lists.connection(merchant_id) as connection:
             for param, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
                 if cursor is not None and await kind.noun.get(connection, merchant_id, livemode, cursor) is None:
-                    raise InvalidRequest(f"No such {kind_name}: '{cursor[:100]}'", code="resource_missing", param=param)
+                    raise _no_such_cursor(kind_name, cursor, param)
             objects, has_more = await kind.noun.page(connection, merchant_id, livemode, page, given)
             data = [rendered(subject, self._clock.now()) for subject in objects]
             await self._expand(connection, call, data, tree)
         return reply({"object": "list", "url": url, "has_more": has_more, "data": data})
 
+    def none(self, kind_name: str, params: PageParams, url: str) -> Reply:
+        """Answer with a page of what Tap has none of; raises `InvalidRequest` for a cursor, which can be none of them."""
+        page = params.page()
+        for param, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
+            if cursor is not None:
+                raise _no_such_cursor(kind_name, cursor, param)
+        return reply({"object": "list", "url": url, "has_more": False, "data": []})
+
     async def _expand(self, connection: Queries, call: Call, bodies: list[Rendered], tree: Tree) -> None:
         if tree:
             await Expansion(connection, call.principal, self._clock.now()).expand(bodies, tree)
+
+
+def _no_such_cursor(kind_name: str, cursor: str, param: str) -> InvalidRequest:
+    return InvalidRequest(f"No such {kind_name}: '{cursor[:100]}'", code="resource_missing", param=param)
