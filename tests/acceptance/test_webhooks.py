@@ -195,3 +195,9 @@ def test_a_merchant_has_sixteen_endpoints_at_most_however_fast_they_are_made(tap
         refusals = [refusal for refusal in pool.map(create, range(24)) if refusal is not None]
     assert refusals == ["You have reached the maximum of 16 test webhook endpoints."] * 8
     assert len(other.v1.webhook_endpoints.list({"limit": 100}).data) == 16
+
+
+def test_a_delivery_can_be_tried_out_where_it_is_asked_for(client: stripe.StripeClient) -> None:
+    """As whoever tries a release out does: that process signs a webhook, sends it to itself, and holds it against its signature."""
+    tried = client.raw_request("post", "/v1/notifications/trial")
+    assert client.deserialize(tried, api_mode="V1").to_dict() == {"object": "notifications.trial", "delivered": True}

@@ -108,6 +108,7 @@ class InProcess:
     steps: Steps
     sealer: Sealer
     handover: DirectHandover
+    trial: DirectHandover
     copies: list[ProcessorCopy]
     clock: FakeClock
     pool: Pool
@@ -115,6 +116,9 @@ class InProcess:
     principal: Principal = field(
         default_factory=lambda: Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST)
     )
+
+    on_trial: bool = False
+    """Whether calls are those of a trial."""
 
     async def call(self, method: str, path: str, key: str | None = None, **params: str) -> Answer:
         """Call an endpoint as the front would: a refusal is an answer, anything else that is raised is a fault."""
@@ -130,6 +134,7 @@ class InProcess:
             api_version=NEWEST,
             received_at=int(self.clock.now()),
             digest=self.sealer.digest,
+            on_trial=self.on_trial,
         )
         try:
             found = None if key is None else await self.steps.seen(call)
@@ -222,7 +227,7 @@ async def in_process(
             turn += 1
             return await processors[turn % copies].processor.process(work, clock.now() + LEASE_SECONDS)
 
-        handover = DirectHandover(carry_out)
+        handover, trial = DirectHandover(carry_out), DirectHandover(carry_out)
         sealer = Sealer(Key())
         reader, idempotency, waker = Reader(pool, Lists(pool), clock), Idempotency(pool, sealer, clock), SilentWaker(pool)
         vault = CardVault(CardSealer(sealer), clock)
@@ -231,7 +236,7 @@ async def in_process(
         steps = Steps(
             begins=begins,
             handover=cast("HandoverClient", handover),
-            trial=cast("HandoverClient", handover),
+            trial=cast("HandoverClient", trial),
             idempotency=idempotency,
             reader=reader,
             pool=pool,
@@ -253,6 +258,7 @@ async def in_process(
             steps=steps,
             sealer=sealer,
             handover=handover,
+            trial=trial,
             copies=processors,
             clock=clock,
             pool=pool,

@@ -109,16 +109,17 @@ async def read_body(receive: Receive, headers: Headers) -> bytes:
     declared = headers.get(b"content-length") or ""
     if len(declared) > len(str(BODY_BYTES_MAX)) or (declared.isascii() and declared.isdigit() and int(declared) > BODY_BYTES_MAX):
         raise BodyTooLarge(BODY_BYTES_MAX)
-    message = await receive()
-    parts: list[bytes] = [message.get("body", b"")]
-    size = len(parts[0])
-    while message.get("more_body", False):
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
         message = await receive()
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > BODY_BYTES_MAX:
             raise BodyTooLarge(BODY_BYTES_MAX)
         parts.append(part)
+        more = message.get("more_body", False)
     if message["type"] == "http.disconnect":
         raise InvalidRequest("The client closed the connection before the request was complete.")
     return b"".join(parts)
