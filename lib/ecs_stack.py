@@ -17,7 +17,7 @@ from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
-from lib.fargate_service import DNS_TTL_SECONDS, FargateService, FargateServiceProps, task_definition
+from lib.fargate_service import DNS_TTL_SECONDS, LINGER_SECONDS, FargateService, FargateServiceProps, task_definition
 from lib.load_balancers import AccessLogs, FrontDoor, InternalLoadBalancer
 from lib.options import Options
 from lib.security_stack import INLINE_POLICY, INLINE_REASON, SecurityStack, retention
@@ -226,6 +226,7 @@ class EcsStack(cdk.NestedStack):
             "TAP_ENVIRONMENT": props.environment_suffix,
             "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
             "TAP_PORT": str(CONTAINER_PORT),
+            "TAP_LINGER_SECONDS": str(LINGER_SECONDS),
             "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",
             "TAP_TRANSACTION_PROCESSOR_URL": f"{processor}:{CONTAINER_PORT}",
             "TAP_TRANSACTION_PROCESSOR_TRIAL_URL": f"{processor}:{TRIAL_PORT}",

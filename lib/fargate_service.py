@@ -20,6 +20,9 @@ from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, LIVE_PATH, ME
 
 USER = "10001:10001"
 STOP_SECONDS = 60
+LINGER_SECONDS = 20
+"""ECS tells the task and the load balancer at once, and the load balancer's many nodes hear of it some time later; after that what is under way has the rest
+of the task's time."""
 _PATTERNS_PER_RULE_MAX = 5
 _CPU_PERCENT = 60
 _MEMORY_PERCENT = 70

@@ -8,6 +8,7 @@ from typing import Any
 
 from lib.environments import size_of
 from payments.runtime.topology import SERVICES
+from payments.wire.serve import DRAIN_SECONDS
 from tests.infrastructure.conftest import ROOT, Synthesised
 from tests.infrastructure.test_traps import containers
 
@@ -129,6 +130,8 @@ def test_tasks_are_confined(synthesised: Synthesised) -> None:
         assert container["ReadonlyRootFilesystem"]
         assert container["LinuxParameters"]["InitProcessEnabled"]
         assert container["StopTimeout"] == 60
+        linger_seconds = int(next(each["Value"] for each in container["Environment"] if each["Name"] == "TAP_LINGER_SECONDS"))
+        assert 0 < linger_seconds < container["StopTimeout"] - DRAIN_SECONDS, "what is under way is answered before the task is killed"
         assert container["LogConfiguration"]["LogDriver"] == "awslogs"
         assert ("HealthCheck" in container) == (name != "migrate")
     assert found["migrate"]["Command"] == ["python", "-m", "payments.storage"]

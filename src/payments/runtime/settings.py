@@ -32,6 +32,8 @@ class Settings:
     """`TAP_HOST`: the address to listen on."""
     port: int
     """`TAP_PORT`."""
+    linger_seconds: float
+    """`TAP_LINGER_SECONDS`: for how long after SIGTERM requests may still come, from a load balancer that is told at the same time."""
     public_url: str
     """`TAP_PUBLIC_URL`: what customers' browsers reach, without a trailing slash: hosted pages are linked with it."""
     transaction_processor_url: str
@@ -65,6 +67,7 @@ class Settings:
             database_role=read.text("TAP_DATABASE_ROLE", "") or None,
             host=read.text("TAP_HOST", "127.0.0.1"),
             port=int(read.number("TAP_PORT", CONTAINER_PORT)),
+            linger_seconds=read.number("TAP_LINGER_SECONDS", 0.0),
             public_url=read.text("TAP_PUBLIC_URL").rstrip("/"),
             transaction_processor_url=read.text("TAP_TRANSACTION_PROCESSOR_URL").rstrip("/"),
             transaction_processor_trial_url=read.text(

@@ -111,15 +111,14 @@ async def read_body(receive: Receive, headers: Headers) -> bytes:
         raise BodyTooLarge(BODY_BYTES_MAX)
     parts: list[bytes] = []
     size = 0
-    more = True
-    while more:
+    while True:
         message = await receive()
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > BODY_BYTES_MAX:
             raise BodyTooLarge(BODY_BYTES_MAX)
         parts.append(part)
-        more = message.get("more_body", False)
-    if message["type"] == "http.disconnect":
-        raise InvalidRequest("The client closed the connection before the request was complete.")
-    return b"".join(parts)
+        if message["type"] == "http.disconnect":
+            raise InvalidRequest("The client closed the connection before the request was complete.")
+        if not message.get("more_body", False):
+            return b"".join(parts)

@@ -1,18 +1,21 @@
-"""Runs a service: uvicorn on uvloop, quiet, and drained on SIGTERM."""
+"""Runs a service: uvicorn on uvloop, quiet; on SIGTERM it takes leave of whoever still sends, and drains."""
 
 import asyncio
 import gc
 import logging
 import signal
 import sys
+import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 import asyncpg
 import uvicorn
 import uvloop
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from payments.runtime.logging import LibraryLog, Logger
 from payments.runtime.seal import SealError
@@ -30,10 +33,46 @@ Application = AbstractAsyncContextManager[ASGIApp]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where to listen."""
+    """Where to listen, and for how long after SIGTERM."""
 
     host: str
     port: int
+    linger_seconds: float = 0.0
+    """Whoever ends a task tells it and the load balancer at the same time: for so long requests may still come."""
+
+
+class LeavingServer(uvicorn.Server):
+    """After SIGTERM it goes on accepting for a while, and asks whoever it answers to open no more requests on that connection."""
+
+    def __init__(self, config: uvicorn.Config, *, linger_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Serve `config.app` as it is until then."""
+        self._app: ASGIApp = config.app  # pyright: ignore[reportAttributeAccessIssue] - it was given one
+        config.app = self._answer
+        super().__init__(config)
+        self._linger_seconds, self._monotonic = linger_seconds, monotonic
+        self._leaves_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take note of a signal; a second one ends what the first began."""
+        if sig == signal.SIGTERM and self._leaves_at is None and self._linger_seconds > 0:
+            self._leaves_at = self._monotonic() + self._linger_seconds
+            return
+        super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether it is time to drain; uvicorn asks ten times a second."""
+        if self._leaves_at is not None and self._monotonic() >= self._leaves_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send if self._leaves_at is None else partial(_close_after, send))
+
+
+async def _close_after(send: Send, message: Message) -> None:
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+    await send(message)
 
 
 def serve(application: Application, binding: Binding, log: Logger) -> None:
@@ -49,7 +88,7 @@ def serve(application: Application, binding: Binding, log: Logger) -> None:
 
 async def _serve(application: Application, binding: Binding, log: Logger) -> None:
     async with application as app:
-        server = uvicorn.Server(
+        server = LeavingServer(
             uvicorn.Config(
                 app,
                 host=binding.host,
@@ -65,7 +104,8 @@ async def _serve(application: Application, binding: Binding, log: Logger) -> Non
                 timeout_graceful_shutdown=DRAIN_SECONDS,
                 timeout_keep_alive=int(IDLE_SECONDS_MAX),
                 backlog=4096,
-            )
+            ),
+            linger_seconds=binding.linger_seconds,
         )
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
