@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,20 @@ from payments.cli.aws.smoke import sandbox_key
 from payments.runtime.topology import SERVICES, Names, Service
 from rehearsal.report import Report
 from rehearsal.stage import Stage
-from rehearsal.traffic import Traffic
+from rehearsal.traffic import CLIENTS, Traffic
 
 ENVIRONMENT = "staging"
 """Two tasks of each service, a canary, and data that goes with the stack."""
 _POLL_SECONDS = 0.5
 _WAIT_SECONDS_MAX = 300.0
+_READ_ONLY = (
+    "ALTER SYSTEM SET default_transaction_read_only = on",
+    "SELECT pg_reload_conf()",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+)
+"""As a writer is after a failover, to whoever still asks it by its old name."""
+_WRITABLE = ("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+_READ_ONLY_SECONDS = 5.0
 
 
 class RehearsalFailed(Exception):
@@ -59,19 +68,26 @@ class Scenario:
             self._pay_and_hear(key)
             self._let_a_merchant_in()
             self._verify()
-            self._scale(traffic)
+            with self._no_server_error(traffic):
+                self._scale(traffic)
             self._lose_a_task(traffic)
-            self._change_a_size(traffic)
-            for service in SERVICES:
-                self._release(service, traffic)
-            self._go_back(traffic)
-            self._release_what_is_broken(traffic)
-            self._alarm_while_traffic_shifts(traffic)
+            self._lose_the_database(traffic)
+            with self._no_server_error(traffic):
+                self._change_a_size(traffic)
+                for service in SERVICES:
+                    self._release(service, traffic)
+                self._go_back(traffic)
+                self._release_what_is_broken(traffic)
+                self._release_what_pays_badly(traffic)
+                self._alarm_while_traffic_shifts(traffic)
         with self.report.step("every payment, held against what the merchant was told") as step:
             faults = traffic.faults()
             if faults.failed or faults.missing or faults.doubled:
                 raise RehearsalFailed(f"failed: {faults.failed[:3]}, missing: {faults.missing[:3]}, doubled: {faults.doubled[:3]}")
-            step.shown = f"{len(traffic.paid)} payments, none failed, missing or doubled; the slowest {traffic.slowest_seconds:.1f} s"
+            step.shown = (
+                f"{len(traffic.paid)} payments of {CLIENTS} clients, none failed, missing or doubled; the slowest {traffic.slowest_seconds:.1f} s; "
+                f"{traffic.server_errors} requests of {traffic.raw.total()} answered with 5xx or not at all, all while tasks or the database were lost"
+            )
         self._verify()
         with self.report.step("destroy") as step:
             self.stage.cdk("destroy", self._names.stack, "--force", "--context", f"environmentSuffix={ENVIRONMENT}")
@@ -141,6 +157,24 @@ class Scenario:
         running = self.stage.tasks_of(service, self.aws)
         return killed not in running and len(running) >= self._service(service).desired
 
+    def _lose_the_database(self, traffic: Traffic) -> None:
+        with self.report.step("the database ends, and comes back read-only for a while") as step:
+            self.stage.restart_database()
+            traffic.wait_for(20)
+            self.stage.as_database_owner(*_READ_ONLY)
+            time.sleep(_READ_ONLY_SECONDS)
+            self.stage.as_database_owner(*_WRITABLE)
+            traffic.wait_for(60)
+            step.shown = "payments went on when it was back"
+
+    @contextmanager
+    def _no_server_error(self, traffic: Traffic) -> Generator[None]:
+        """What operators do to a system that is well costs nobody a request: not even one that the SDK repeats."""
+        before = traffic.server_errors
+        yield
+        if errors := traffic.server_errors - before:
+            raise RehearsalFailed(f"{errors} requests were answered with 5xx, or not at all: {dict(traffic.raw)}")
+
     def _change_a_size(self, traffic: Traffic) -> None:
         """As an operator does it: another figure in lib/environments.py, and the same command."""
         with self.report.step("change a size, deploy again") as step:
@@ -191,6 +225,19 @@ class Scenario:
                 traffic, "release", Service.PAYMENT_API, "--image", self.stage.releases.broken, "--build", "--skip-migration", "--end-wait"
             )
             step.shown = "rolled back; payments went on"
+
+    def _release_what_pays_badly(self, traffic: Traffic) -> None:
+        """Tasks that start well, and do to payments what nobody should see: the hook's payment finds it before any traffic moves."""
+        service = Service.TRANSACTION_PROCESSOR
+        for what, tag in (("declines everything", self.stage.releases.declining), ("hangs", self.stage.releases.hanging)):
+            with self.report.step(f"release a transaction-processor that {what}") as step:
+                idle = next(colour for colour, weight in self._service(service).weights.items() if weight == 0)
+                seen: list[int] = []
+                with _Watching(lambda idle=idle: self._service(service).weights[idle], seen):
+                    self._must_be_undone(traffic, "release", service, "--image", tag, "--build", "--skip-migration", "--end-wait")
+                if seen != [0]:
+                    raise RehearsalFailed(f"it had traffic: {seen} %")
+                step.shown = "caught by the hook; it had no traffic"
 
     def _alarm_while_traffic_shifts(self, traffic: Traffic) -> None:
         with self.report.step("an alarm while traffic shifts") as step:

@@ -53,9 +53,20 @@ class Releases:
         return f"{self.run}-broken"
 
     @property
+    def declining(self) -> str:
+        """An image of transaction-processor that starts well, and declines every payment."""
+        return f"{self.run}-declining"
+
+    @property
+    def hanging(self) -> str:
+        """An image of transaction-processor that starts well, and gets no answer from the acquirer."""
+        return f"{self.run}-hanging"
+
+    @property
     def images(self) -> list[str]:
         """The names of all that are made."""
-        return [local_image(service, tag) for service in Service for tag in (*self.good, self.broken)]
+        bad = [(Service.PAYMENT_API, self.broken), *((Service.TRANSACTION_PROCESSOR, tag) for tag in (self.declining, self.hanging))]
+        return [local_image(service, tag) for service in Service for tag in self.good] + [local_image(*each) for each in bad]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +143,24 @@ class Stage:
         self.engine.run("kill", "--signal", "KILL", killed)
         return killed
 
+    def as_database_owner(self, *statements: str) -> None:
+        """Have the writer of the database do something that only its server's owner may."""
+        each = (part for statement in statements for part in ("--command", statement))
+        self.engine.run("exec", self._writer(), "psql", "--username", "tap", "--dbname", "tap", *each)
+
+    def restart_database(self) -> None:
+        """End the writer at once, and start it again."""
+        writer = self._writer()
+        self.engine.run("kill", "--signal", "KILL", writer)
+        self.engine.run("start", writer)
+
+    def _writer(self) -> str:
+        named = self.engine.run(
+            "ps", "--filter", f"network={self.network}", "--filter", "label=ministack=rds", "--format", "{{.Names}}"
+        ).split()
+        asked = ("psql", "--username", "tap", "--dbname", "tap", "--tuples-only", "--no-align", "--command", "SELECT pg_is_in_recovery()")
+        return next(name for name in named if self.engine.run("exec", name, *asked).strip() == "f")
+
     def containers(self) -> list[str]:
         """Return the names of all containers on the stage, but for the emulator and the receiver."""
         found = self.engine.run("ps", "--all", "--filter", f"network={self.network}", "--format", "{{.Names}}").split()
@@ -182,13 +211,22 @@ def _build_releases(engine: Engine, images: BaseImages, authority: Authority, re
     for service in Service:
         for tag in others:
             _derive(engine, local_image(service, first), local_image(service, tag), f"LABEL release={tag}")
-    package = "/app/.venv/lib/python3.13/site-packages/payments/payment_api"
-    _derive(
-        engine,
-        local_image(Service.PAYMENT_API, first),
-        local_image(Service.PAYMENT_API, releases.broken),
-        f"USER root\nRUN rm -r {package}\nUSER 10001:10001",
-    )
+
+    def spoil(service: Service, tag: str, command: str) -> None:
+        lines = f"USER root\nWORKDIR {_PACKAGE}\nRUN {command}\nWORKDIR /app\nUSER 10001:10001"
+        _derive(engine, local_image(service, first), local_image(service, tag), lines)
+
+    spoil(Service.PAYMENT_API, releases.broken, "rm -r payment_api")
+    for tag, line in ((releases.declining, _DECLINES), (releases.hanging, _HANGS)):
+        code = f"async def _spoilt(*_): {line}\\nSimulator.execute = _spoilt\\n"
+        # What was compiled before isn't looked at again by itself.
+        compiled = "acquirers/__pycache__/simulator.*"
+        spoil(Service.TRANSACTION_PROCESSOR, tag, f"printf '{code}' >> acquirers/simulator.py && rm -f {compiled}")
+
+
+_PACKAGE = "/app/.venv/lib/python3.13/site-packages/payments"
+_DECLINES = 'return Declined(code="card_declined", decline_code="generic_decline", message="Your card was declined.")'
+_HANGS = "await asyncio.sleep(3600)"
 
 
 def _derive(engine: Engine, base: str, name: str, lines: str) -> None:

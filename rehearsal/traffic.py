@@ -3,14 +3,15 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import stripe
 
-_CLIENTS = 4
-_PAUSE_SECONDS = 0.25
+CLIENTS = 32
+_PAUSE_SECONDS = 1.5
 _RETRIES_MAX = 6
 _JOIN_SECONDS_MAX = 60.0
 _OUTCOME_SECONDS_MAX = 180.0
@@ -29,6 +30,33 @@ class Faults:
     """Orders with more than one payment or charge."""
 
 
+_COUNTING = threading.Lock()
+
+
+class _Counting(stripe.RequestsClient):
+    """The SDK's client, which counts what it is answered."""
+
+    def __init__(self, counted: Counter[int]) -> None:
+        super().__init__()
+        self._counted = counted
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: object = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        """As the SDK's own."""
+        try:
+            answer = super().request(method, url, headers, post_data)
+        except stripe.APIConnectionError:
+            self._count(0)
+            raise
+        self._count(answer[1])
+        return answer
+
+    def _count(self, status: int) -> None:
+        with _COUNTING:
+            self._counted[status] += 1
+
+
 @dataclass(slots=True)
 class Traffic:
     """Use it as a context: payments are made until it is left."""
@@ -40,11 +68,13 @@ class Traffic:
     paid: list[str] = field(default_factory=list[str])
     failed: list[str] = field(default_factory=list[str])
     slowest_seconds: float = 0.0
+    raw: Counter[int] = field(default_factory=Counter[int])
+    """How many answers of each status came, the SDK's repetitions included; 0: none came."""
     _ended: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list[threading.Thread])
 
     def __enter__(self) -> Self:
-        for number in range(_CLIENTS):
+        for number in range(CLIENTS):
             thread = threading.Thread(target=self._pay, args=(number,), name=f"merchant {number}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -55,6 +85,11 @@ class Traffic:
         for thread in self._threads:
             thread.join(_JOIN_SECONDS_MAX)
 
+    @property
+    def server_errors(self) -> int:
+        """How many requests were answered with 5xx, or not at all; the SDK repeats them, so that no merchant sees them."""
+        return sum(count for status, count in self.raw.items() if status >= 500 or status == 0)
+
     def wait_for(self, payments: int, seconds_max: float = 300.0) -> None:
         """Wait until that many more payments were made; raises `TimeoutError`."""
         wanted, deadline = len(self.paid) + payments, time.monotonic() + seconds_max
@@ -64,7 +99,9 @@ class Traffic:
             time.sleep(0.05)
 
     def _pay(self, number: int) -> None:
-        client = stripe.StripeClient(self.key, base_addresses={"api": self.base_url}, max_network_retries=_RETRIES_MAX)
+        client = stripe.StripeClient(
+            self.key, base_addresses={"api": self.base_url}, max_network_retries=_RETRIES_MAX, http_client=_Counting(self.raw)
+        )
         count = 0
         while not self._ended.is_set():
             order = f"{self.label}-{number}-{count}"
