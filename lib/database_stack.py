@@ -6,12 +6,14 @@ from typing import Any
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
+from lib.security_stack import retention
 from lib.wiring import Key, Secret
 from payments.runtime.topology import DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField, Names
 
@@ -48,6 +50,14 @@ class DatabaseStack(cdk.NestedStack):
         group = ec2.SecurityGroup.from_security_group_id(
             self, "SecurityGroup", props.database_security_group.security_group_id, mutable=False
         )
+        exported = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/aws/rds/cluster/{Names(props.environment_suffix).database_cluster}/postgresql",
+            encryption_key=key,
+            retention=retention(size.log_days),
+            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if size.protected else cdk.RemovalPolicy.DESTROY,
+        )
         self.cluster = rds.DatabaseCluster(
             self,
             "Cluster",
@@ -59,23 +69,24 @@ class DatabaseStack(cdk.NestedStack):
             vpc=props.vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
             security_groups=[group],
-            writer=rds.ClusterInstance.serverless_v2("Writer", enable_performance_insights=True, performance_insight_encryption_key=key),
+            writer=rds.ClusterInstance.serverless_v2("Writer"),
             readers=[
                 rds.ClusterInstance.serverless_v2(
                     f"Reader{number}",
                     # The first reader follows the writer's size, so that it can take over at once.
                     scale_with_writer=number == 1,
-                    enable_performance_insights=True,
-                    performance_insight_encryption_key=key,
                 )
                 for number in range(1, size.database_readers + 1)
             ],
             serverless_v2_min_capacity=size.database_acu_min,
             serverless_v2_max_capacity=size.database_acu_max,
+            database_insights_mode=rds.DatabaseInsightsMode.STANDARD,
+            enable_performance_insights=True,  # as RDS goes on calling what Database Insights collects
+            performance_insight_encryption_key=key,
             storage_encrypted=True,
             storage_encryption_key=key,
             iam_authentication=True,
-            # No statements in the log: with them come their parameters, which are customers' data. Performance Insights shows slow ones without.
+            # No statements in the log: with them come their parameters, which are customers' data. Database Insights shows slow ones without.
             parameter_group=rds.ParameterGroup(self, "Parameters", engine=_ENGINE, parameters={"rds.force_ssl": "1"}),
             backup=rds.BackupProps(retention=cdk.Duration.days(size.backup_days), preferred_window="03:00-04:00"),
             cloudwatch_logs_exports=["postgresql"],
@@ -83,6 +94,8 @@ class DatabaseStack(cdk.NestedStack):
             deletion_protection=size.protected,
             removal_policy=cdk.RemovalPolicy.SNAPSHOT if size.protected else cdk.RemovalPolicy.DESTROY,
         )
+        # Or RDS makes it, without a key, and keeps it for ever.
+        self.cluster.node.add_dependency(exported)
         if not size.protected:
             acknowledge(self.cluster, {"AwsSolutions::AwsSolutions-RDS10": "This environment's data is made up, and goes with its stack."})
         attachment = secretsmanager.CfnSecretTargetAttachment(

@@ -82,6 +82,14 @@ class EcsStack(cdk.NestedStack):
         if mistake := self.options.mistake(props.environment_suffix, protected=self._size.protected):
             cdk.Annotations.of(self).add_error(mistake)
         self._key = kms.Key.from_key_arn(self, "Key", props.kms_key.key_arn)
+        insights = logs.LogGroup(
+            self,
+            "ContainerInsights",
+            log_group_name=f"/aws/ecs/containerinsights/{self._names.cluster}/performance",
+            encryption_key=self._key,
+            retention=retention(self._size.log_days),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
         self.cluster = ecs.Cluster(
             self,
             "Cluster",
@@ -89,6 +97,8 @@ class EcsStack(cdk.NestedStack):
             vpc=props.vpc,
             container_insights_v2=ecs.ContainerInsights.ENHANCED,
         )
+        # Or Container Insights makes it, without a key, and keeps it for ever.
+        self.cluster.node.add_dependency(insights)
         self._capacity_providers = ecs.CfnClusterCapacityProviderAssociations(
             self.cluster,
             "Cluster",
@@ -239,16 +249,16 @@ class EcsStack(cdk.NestedStack):
 
     def _service_props(self, number: int, service: Service) -> FargateServiceProps:
         props, spec = self.props, SERVICES[service]
-        size, repository = {
-            Service.PAYMENT_API: (self._size.payment_api, props.payment_api_repo),
-            Service.TRANSACTION_PROCESSOR: (self._size.transaction_processor, props.transaction_processor_repo),
-            Service.NOTIFICATION_SERVICE: (self._size.notification_service, props.notification_service_repo),
+        repository = {
+            Service.PAYMENT_API: props.payment_api_repo,
+            Service.TRANSACTION_PROCESSOR: props.transaction_processor_repo,
+            Service.NOTIFICATION_SERVICE: props.notification_service_repo,
         }[service]
         between = spec.is_called_by_services
         return FargateServiceProps(
             environment_suffix=props.environment_suffix,
             spec=spec,
-            size=size,
+            size=self._size.services[service],
             priority=10 * (number + 1),
             path_patterns=(f"{INTERNAL_PATH_PREFIX}*", *spec.path_patterns) if between else spec.path_patterns or PUBLIC_PATHS,
             cluster=self.cluster,

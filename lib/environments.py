@@ -20,8 +20,9 @@ class ServiceSize:
     """One service's tasks."""
 
     cpu: int
-    """Fargate CPU units: 1024 are one vCPU."""
+    """Fargate CPU units: 1024 are one vCPU, which is what one process of Python uses. With more the CPU's target would never be reached."""
     memory_mb: int
+    """The least that Fargate has for so much CPU: what a service holds beyond its code grows with the requests that are under way."""
     tasks_min: int
     tasks_max: int
     spot_weight: int
@@ -44,9 +45,20 @@ class EnvironmentSize:
     log_days: int
     canary: bool
     """Traffic shifts by a canary; else all at once."""
+    requests_per_five_minutes: int
+    """What the firewall lets one address send. A merchant's servers share the address of a NAT gateway, so this stops floods and nothing finer."""
     payment_api: ServiceSize
     transaction_processor: ServiceSize
     notification_service: ServiceSize
+
+    @property
+    def services(self) -> dict[Service, ServiceSize]:
+        """The sizes by service."""
+        return {
+            Service.NOTIFICATION_SERVICE: self.notification_service,
+            Service.TRANSACTION_PROCESSOR: self.transaction_processor,
+            Service.PAYMENT_API: self.payment_api,
+        }
 
 
 ENVIRONMENTS: dict[str, EnvironmentSize] = {
@@ -60,6 +72,7 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
         protected=False,
         log_days=30,
         canary=False,
+        requests_per_five_minutes=20_000,
         payment_api=ServiceSize(cpu=512, memory_mb=1024, tasks_min=1, tasks_max=4, spot_weight=2),
         transaction_processor=ServiceSize(cpu=512, memory_mb=1024, tasks_min=1, tasks_max=4, spot_weight=0),
         notification_service=ServiceSize(cpu=256, memory_mb=512, tasks_min=1, tasks_max=4, spot_weight=2),
@@ -74,6 +87,7 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
         protected=False,
         log_days=90,
         canary=True,
+        requests_per_five_minutes=100_000,
         payment_api=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=2, tasks_max=8, spot_weight=2),
         transaction_processor=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=2, tasks_max=8, spot_weight=0),
         notification_service=ServiceSize(cpu=512, memory_mb=1024, tasks_min=2, tasks_max=8, spot_weight=2),
@@ -88,8 +102,9 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
         protected=True,
         log_days=365,
         canary=True,
-        payment_api=ServiceSize(cpu=2048, memory_mb=4096, tasks_min=3, tasks_max=30, spot_weight=2),
-        transaction_processor=ServiceSize(cpu=2048, memory_mb=4096, tasks_min=3, tasks_max=30, spot_weight=0),
+        requests_per_five_minutes=600_000,
+        payment_api=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=3, tasks_max=30, spot_weight=2),
+        transaction_processor=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=3, tasks_max=30, spot_weight=0),
         notification_service=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=3, tasks_max=20, spot_weight=2),
     ),
 }

@@ -209,6 +209,17 @@ class MonitoringStack(cdk.NestedStack):
             period=_MINUTE,
             label="missing tasks",
         )
+        size = size_of(self._props.environment_suffix).services[service]
+        count = cloudwatch.Metric(
+            namespace="ECS/ContainerInsights",
+            metric_name="DesiredTaskCount",
+            dimensions_map={"ClusterName": self._props.cluster.cluster_name, "ServiceName": watched.service.service_name},
+            statistic="Minimum",
+            period=_MINUTE,
+        )
+        self._alarm(
+            f"{name} at its largest", count, size.tasks_max - 1, f"{name}: as many tasks as there may be, {size.tasks_max}", periods=15
+        )
         self._alarm(f"{name} missing tasks", running, 0, f"{name}: fewer tasks run than should", periods=10)
         return rollback
 

@@ -24,8 +24,11 @@ from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_US
 _NOT_ROTATED = "AwsSolutions::AwsSolutions-SMG4"
 INLINE_POLICY = "PCI.DSS.321::PCI.DSS.321-IAMNoInlinePolicy"
 INLINE_REASON = "It belongs to this one role, and ends with it; a managed policy could be attached elsewhere."
-_REQUESTS_PER_FIVE_MINUTES_MAX = 20_000
-"""From one address; merchants' servers send much from few addresses."""
+_TOO_MANY_REQUESTS = {
+    "type": "invalid_request_error",
+    "code": "rate_limit",
+    "message": "Too many requests came from your address. Please retry in a minute.",
+}
 _DATA_RULES = ("SizeRestrictions_BODY", "GenericRFI_BODY", "GenericLFI_BODY", "CrossSiteScripting_BODY")
 """Counted instead of blocked, since the API takes for data what they look for: bodies above 8 KiB (metadata), webhook endpoints by address, any text in a
 description. The API limits bodies itself, and answers in its own format."""
@@ -224,10 +227,18 @@ class SecurityStack(cdk.NestedStack):
         rate = wafv2.CfnWebACL.RuleProperty(
             name="RateLimit",
             priority=0,
-            action=wafv2.CfnWebACL.RuleActionProperty(block={}),
+            action=wafv2.CfnWebACL.RuleActionProperty(
+                block={
+                    "customResponse": {
+                        "responseCode": 429,
+                        "customResponseBodyKey": "TooManyRequests",
+                        "responseHeaders": [{"name": "Retry-After", "value": "60"}, {"name": "Stripe-Should-Retry", "value": "true"}],
+                    }
+                }
+            ),
             statement=wafv2.CfnWebACL.StatementProperty(
                 rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
-                    aggregate_key_type="IP", limit=_REQUESTS_PER_FIVE_MINUTES_MAX
+                    aggregate_key_type="IP", limit=self._size.requests_per_five_minutes
                 )
             ),
             visibility_config=_visible("RateLimit"),
@@ -237,6 +248,11 @@ class SecurityStack(cdk.NestedStack):
             "WebAcl",
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
+            custom_response_bodies={
+                "TooManyRequests": wafv2.CfnWebACL.CustomResponseBodyProperty(
+                    content_type="APPLICATION_JSON", content=json.dumps({"error": _TOO_MANY_REQUESTS})
+                )
+            },
             visibility_config=_visible(Names(self._props.environment_suffix).web_acl),
             rules=[rate, managed(1, "AWSManagedRulesCommonRuleSet", *_DATA_RULES), managed(2, "AWSManagedRulesKnownBadInputsRuleSet")],
         )

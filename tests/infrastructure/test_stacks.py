@@ -8,7 +8,8 @@ from typing import Any
 
 from lib.environments import size_of
 from payments.runtime.topology import SERVICES
-from payments.wire.serve import DRAIN_SECONDS
+from payments.wire.request import BODY_BYTES_MAX
+from payments.wire.serve import CONNECTIONS_WAITING_MAX, DRAIN_SECONDS
 from tests.infrastructure.conftest import ROOT, Synthesised
 from tests.infrastructure.test_traps import containers
 
@@ -54,6 +55,12 @@ def test_security(synthesised: Synthesised) -> None:
     assert sorted(open_to_all) == [80, 443]
     rules = {rule["Name"]: rule["Statement"] for rule in synthesised.only("Security", "AWS::WAFv2::WebACL")["Rules"]}
     assert rules.keys() == {"RateLimit", "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"}
+    (limit,) = [rule for rule in synthesised.only("Security", "AWS::WAFv2::WebACL")["Rules"] if rule["Name"] == "RateLimit"]
+    assert limit["Statement"]["RateBasedStatement"]["Limit"] == size_of(synthesised.environment).requests_per_five_minutes
+    refusal = limit["Action"]["Block"]["CustomResponse"]
+    (body,) = synthesised.only("Security", "AWS::WAFv2::WebACL")["CustomResponseBodies"].values()
+    assert refusal["ResponseCode"] == 429
+    assert json.loads(body["Content"])["error"]["code"] == "rate_limit"
     overrides = rules["AWSManagedRulesCommonRuleSet"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
     counted = {each["Name"] for each in overrides if each["ActionToUse"] == {"Count": {}}}
     assert "SizeRestrictions_BODY" in counted, "the API takes more than 8 KiB"
@@ -106,6 +113,24 @@ def test_database(synthesised: Synthesised) -> None:
     assert all(each["Properties"]["DBInstanceClass"] == "db.serverless" for each in instances)
     assert synthesised.only("Database", "AWS::RDS::DBClusterParameterGroup")["Parameters"]["rds.force_ssl"] == "1"
     assert synthesised.only("Database", "AWS::SecretsManager::RotationSchedule")["RotationRules"] == {"AutomaticallyAfterDays": 30}
+
+
+def test_logs_that_aws_would_make_by_itself_are_ours_with_a_key_and_an_end(synthesised: Synthesised) -> None:
+    name = f"tap-{synthesised.environment}"
+    made = {each["Properties"].get("LogGroupName"): each["Properties"] for each in synthesised.all("AWS::Logs::LogGroup").values()}
+    for group in (f"/aws/rds/cluster/{name}/postgresql", f"/aws/ecs/containerinsights/{name}/performance"):
+        assert made[group]["RetentionInDays"] == size_of(synthesised.environment).log_days
+        assert made[group]["KmsKeyId"]
+    for stack, owner in (("Database", "AWS::RDS::DBCluster"), ("Ecs", "AWS::ECS::Cluster")):
+        ((_, resource),) = synthesised.resources(stack, owner).items()
+        groups = synthesised.resources(stack, "AWS::Logs::LogGroup")
+        assert set(resource["DependsOn"]) & groups.keys(), "made before AWS makes it"
+
+
+def test_the_database_is_looked_into(synthesised: Synthesised) -> None:
+    cluster = synthesised.only("Database", "AWS::RDS::DBCluster")
+    assert (cluster["DatabaseInsightsMode"], cluster["PerformanceInsightsEnabled"]) == ("standard", True)
+    assert cluster["PerformanceInsightsKmsKeyId"]
 
 
 def test_repositories(synthesised: Synthesised) -> None:
@@ -190,9 +215,27 @@ def test_scaling(synthesised: Synthesised) -> None:
     assert custom == {"Backlog"}
 
 
+def test_each_policy_can_fire(synthesised: Synthesised) -> None:
+    """A process uses one processor, and a service is one process: of more it would never reach a share that is asked for."""
+    least_memory = {256: 512, 512: 1024, 1024: 2048}
+    targets = {
+        json.dumps(each["Properties"]["TargetTrackingScalingPolicyConfiguration"].get("PredefinedMetricSpecification")): each["Properties"][
+            "TargetTrackingScalingPolicyConfiguration"
+        ]["TargetValue"]
+        for each in synthesised.resources("Ecs", "AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    }
+    cpu, memory = (next(value for name, value in targets.items() if kind in name) for kind in ("CPUUtilization", "MemoryUtilization"))
+    for task in synthesised.resources("Ecs", "AWS::ECS::TaskDefinition").values():
+        units, megabytes = int(task["Properties"]["Cpu"]), int(task["Properties"]["Memory"])
+        assert 100 * min(1024, units) / units > cpu
+        assert megabytes == least_memory[units]
+        under_way = CONNECTIONS_WAITING_MAX * BODY_BYTES_MAX / 2**20
+        assert 100 * under_way / megabytes > memory, "what requests under way may hold"
+
+
 def test_monitoring(synthesised: Synthesised) -> None:
     alarms = synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
-    assert len(alarms) == 3 * 4 + 2 + 3 + 6
+    assert len(alarms) == 3 * 5 + 2 + 3 + 6
     assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
     assert "KmsMasterKeyId" in synthesised.only("Monitoring", "AWS::SNS::Topic")
     said = synthesised.only("Monitoring", "AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]

@@ -24,6 +24,9 @@ from payments.wire.bounded_http import IDLE_SECONDS_MAX, BoundedHttpProtocol
 DRAIN_SECONDS = 25
 """Requests in flight get this long to finish after SIGTERM; well inside the 60 s after which a container is killed."""
 
+CONNECTIONS_WAITING_MAX = 4096
+"""Until they are accepted, in the system's own queue."""
+
 _GC_THRESHOLDS = (20_000, 20, 50)
 """Almost everything that a request makes is freed by its last reference; looking for cycles as often as by default costs six per cent."""
 
@@ -103,7 +106,7 @@ async def _serve(application: Application, binding: Binding, log: Logger) -> Non
                 date_header=False,
                 timeout_graceful_shutdown=DRAIN_SECONDS,
                 timeout_keep_alive=int(IDLE_SECONDS_MAX),
-                backlog=4096,
+                backlog=CONNECTIONS_WAITING_MAX,
             ),
             linger_seconds=binding.linger_seconds,
         )
