@@ -35,6 +35,8 @@ from payments.runtime.topology import (
     SECRET_VARIABLES,
     SERVICES,
     TRIAL_PORT,
+    WEBHOOK_PORTS,
+    WEBHOOK_PORTS_VARIABLE,
     ApiSecretField,
     Colour,
     DatabaseSecretField,
@@ -236,6 +238,7 @@ class EcsStack(cdk.NestedStack):
             "TAP_ENVIRONMENT": props.environment_suffix,
             "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
             "TAP_PORT": str(CONTAINER_PORT),
+            WEBHOOK_PORTS_VARIABLE: ",".join(map(str, WEBHOOK_PORTS)),
             "TAP_LINGER_SECONDS": str(LINGER_SECONDS),
             "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",
             "TAP_TRANSACTION_PROCESSOR_URL": f"{processor}:{CONTAINER_PORT}",

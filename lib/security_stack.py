@@ -19,7 +19,16 @@ from constructs import Construct
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
 from lib.networking_stack import nat_addresses
-from payments.runtime.topology import CONTAINER_PORT, DATABASE_PORT, DATABASE_USER, TRIAL_PORT, ApiSecretField, DatabaseSecretField, Names
+from payments.runtime.topology import (
+    CONTAINER_PORT,
+    DATABASE_PORT,
+    DATABASE_USER,
+    TRIAL_PORT,
+    WEBHOOK_PORTS,
+    ApiSecretField,
+    DatabaseSecretField,
+    Names,
+)
 
 _NOT_ROTATED = "AwsSolutions::AwsSolutions-SMG4"
 INLINE_POLICY = "PCI.DSS.321::PCI.DSS.321-IAMNoInlinePolicy"
@@ -180,7 +189,8 @@ class SecurityStack(cdk.NestedStack):
         self.internal_security_group.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To the tasks")
         tasks.add_ingress_rule(self.internal_security_group, ec2.Port.tcp(CONTAINER_PORT), "From each other")
         tasks.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "To the database")
-        tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "To AWS, acquirers and webhook endpoints")
+        for port in sorted({443, *WEBHOOK_PORTS}):
+            tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "To AWS, acquirers and webhook endpoints")
         database.add_ingress_rule(tasks, ec2.Port.tcp(DATABASE_PORT), "From the tasks")
         database.add_ingress_rule(database, ec2.Port.tcp(DATABASE_PORT), "From the rotation of its secret")
         database.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "From the rotation of its secret")

@@ -32,7 +32,7 @@ EMULATOR_LOG = ROOT / ".rehearsal" / "emulator.log"
 """What the emulator of the last rehearsal wrote."""
 _GATEWAY_PORT = 4566
 _PORTS = range(20_000, 32_000)
-_RECEIVER_PORT = 9000
+_RECEIVER_PORT = 8443
 _START_SECONDS_MAX = 180.0
 
 

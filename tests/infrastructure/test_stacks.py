@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.environments import size_of
-from payments.runtime.topology import SERVICES
+from payments.runtime.topology import SERVICES, WEBHOOK_PORTS
 from payments.wire.request import BODY_BYTES_MAX
 from payments.wire.serve import CONNECTIONS_WAITING_MAX, DRAIN_SECONDS
 from tests.infrastructure.conftest import ROOT, Synthesised
@@ -41,7 +41,7 @@ def test_security(synthesised: Synthesised) -> None:
         ("Ecs", "Internal", 8081),
         ("Internal", "Ecs", 8080),
         ("Ecs", "Database", 5432),
-        ("Ecs", "0.0.0.0/0", 443),
+        *(("Ecs", "0.0.0.0/0", port) for port in WEBHOOK_PORTS),
         ("Database", "Database", 5432),
         ("Database", "0.0.0.0/0", 443),
         ("ReleaseCheck", "0.0.0.0/0", 8443),

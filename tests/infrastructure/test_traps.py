@@ -14,6 +14,7 @@ from payments.runtime.topology import (
     METRIC_DIMENSIONS,
     METRIC_NAMESPACE,
     SERVICES,
+    WEBHOOK_PORTS,
     Metric,
     Service,
     entered_by,
@@ -248,6 +249,7 @@ def test_a_task_sets_every_variable_that_its_service_reads(synthesised: Synthesi
     assert settings.environment == synthesised.environment
     assert "sslmode=verify-full" in settings.database_url
     assert not settings.allow_private_webhook_targets
+    assert settings.webhook_ports == set(WEBHOOK_PORTS), "what the tasks' security group lets out"
     assert not {name for name in variables if re.search("KEY|PASSWORD|SECRET|PEPPER", name.removesuffix("_SECRET_ARN"))}, (
         "a secret in plain sight"
     )

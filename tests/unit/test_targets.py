@@ -1,6 +1,7 @@
 # ruff: noqa: RUF001 - letters that look like others are what this is about
 """A merchant's URL never reaches into our own network, however it is written."""
 
+import contextlib
 import ipaddress
 import re
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from payments.domain.errors import InvalidRequest
 from payments.notification_service.targets import InvalidTargetError, check_url, is_public, parse_target
+from payments.runtime.topology import WEBHOOK_PORTS
 
 # IANA IPv4 and IPv6 Special-Purpose Address Registries: what isn't globally reachable, first and last address of each block.
 IPV4 = {
@@ -154,6 +156,24 @@ def test_what_is_plainly_ours_is_refused_at_once(host: str) -> None:
         check_url(f"https://{host}/x", livemode=True, allow_private=False)
     assert (refused.value.code, refused.value.param) == ("url_invalid", "url")
     check_url(f"https://{host}/x", livemode=True, allow_private=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://example.com/x", True),
+        ("http://example.com/x", True),
+        ("https://example.com:8443/x", True),
+        ("https://example.com:443/x", True),
+        ("http://example.com:8080/x", False),
+        ("https://example.com:5432/x", False),
+        ("https://example.com:0/x", False),
+    ],
+)
+def test_a_port_that_the_network_does_not_let_out_is_refused_at_once(url: str, *, allowed: bool) -> None:
+    check_url(url, livemode=False, allow_private=False)
+    with contextlib.nullcontext() if allowed else pytest.raises(InvalidRequest, match="ports 80, 443, 8443"):
+        check_url(url, livemode=False, allow_private=False, ports=WEBHOOK_PORTS)
 
 
 @pytest.mark.parametrize(

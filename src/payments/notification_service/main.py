@@ -120,6 +120,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             sealer=sealer,
             clock=clock,
             allow_private=settings.allow_private_webhook_targets,
+            ports=settings.webhook_ports,
         )
         events = Events(pool, lists, deliveries, on_redelivery=lambda: thread.call(delivering.deliverer.wake))
 

@@ -8,6 +8,7 @@ Sources: IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890, as upd
 import ipaddress
 import re
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -153,8 +154,8 @@ def _host(written: str) -> str:
         raise InvalidTargetError from failure
 
 
-def check_url(url: str, *, livemode: bool, allow_private: bool) -> None:
-    """Raise `InvalidRequest` unless deliveries can go to `url`."""
+def check_url(url: str, *, livemode: bool, allow_private: bool, ports: Collection[int] = ()) -> None:
+    """Raise `InvalidRequest` unless deliveries can go to `url`; `ports`: those that the network lets out, none of them for any."""
     try:
         target = parse_target(url)
     except InvalidTargetError:
@@ -162,6 +163,9 @@ def check_url(url: str, *, livemode: bool, allow_private: bool) -> None:
         raise InvalidRequest(message, code="url_invalid", param="url") from None
     if livemode and not target.tls:
         raise InvalidRequest("Invalid URL: live mode webhook endpoints must be HTTPS.", code="url_invalid", param="url")
+    if ports and target.port not in ports:
+        named = ", ".join(str(port) for port in sorted(ports))
+        raise InvalidRequest(f"Invalid URL: webhooks can be sent to the ports {named}.", code="url_invalid", param="url")
     if not allow_private and _is_private(target.host):
         raise InvalidRequest("Invalid URL: URL must be publicly accessible.", code="url_invalid", param="url")
 

@@ -1,5 +1,6 @@
 """Webhook endpoints: create, retrieve, update, rotate the secret, delete, list."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any
@@ -69,6 +70,7 @@ class WebhookEndpoints:
     sealer: Sealer
     clock: Clock
     allow_private: bool
+    ports: Collection[int] = ()
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints."""
@@ -85,7 +87,7 @@ class WebhookEndpoints:
         not_supported(call.params, frozenset({"connect"}))
         params = call.parse(_CreateParams)
         principal = call.principal
-        check_url(params.url, livemode=principal.livemode, allow_private=self.allow_private)
+        check_url(params.url, livemode=principal.livemode, allow_private=self.allow_private, ports=self.ports)
         endpoint = WebhookEndpoint(
             id=new_id("we"),
             merchant_id=principal.merchant_id,
@@ -133,7 +135,7 @@ class WebhookEndpoints:
         endpoint = await self._find(call)
         changes: dict[str, Any] = {}
         if params.url is not None:
-            check_url(params.url, livemode=endpoint.livemode, allow_private=self.allow_private)
+            check_url(params.url, livemode=endpoint.livemode, allow_private=self.allow_private, ports=self.ports)
             changes["url"] = params.url
         if params.enabled_events is not None:
             changes["enabled_events"] = _event_types(params.enabled_events)

@@ -9,7 +9,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from payments.runtime.secrets_manager import SecretLocation
-from payments.runtime.topology import API_KEY_PEPPER_VARIABLE, CONTAINER_PORT, DATABASE_SECRET_VARIABLE, SANDBOX_KEY_VARIABLE
+from payments.runtime.topology import (
+    API_KEY_PEPPER_VARIABLE,
+    CONTAINER_PORT,
+    DATABASE_SECRET_VARIABLE,
+    SANDBOX_KEY_VARIABLE,
+    WEBHOOK_PORTS_VARIABLE,
+)
 
 
 class SettingsError(Exception):
@@ -54,6 +60,8 @@ class Settings:
     """`TAP_ATTEMPT_LEASE_SECONDS`: how long one process may work on an attempt before the sweeper takes it over."""
     acquirer_timeout_seconds: float
     """`TAP_ACQUIRER_TIMEOUT_SECONDS`: silence after which an outcome is unknown; shorter than the lease."""
+    webhook_ports: frozenset[int]
+    """`TAP_WEBHOOK_PORTS`: the ports that webhooks may go to, with commas between them; empty: any."""
     allow_private_webhook_targets: bool
     """`TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS`: deliver to loopback and private addresses (local runs only)."""
 
@@ -80,6 +88,7 @@ class Settings:
             environment=read.text("TAP_ENVIRONMENT", "local"),
             attempt_lease_seconds=read.number("TAP_ATTEMPT_LEASE_SECONDS", 15.0),
             acquirer_timeout_seconds=read.number("TAP_ACQUIRER_TIMEOUT_SECONDS", 10.0),
+            webhook_ports=read.ports(WEBHOOK_PORTS_VARIABLE),
             allow_private_webhook_targets=read.text("TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS", "false") == "true",
         )
         if settings.acquirer_timeout_seconds >= settings.attempt_lease_seconds:
@@ -149,6 +158,12 @@ class _Reader:
             return float(self.text(name, str(default)))
         except ValueError:
             raise SettingsError(f"{name} is not a number") from None
+
+    def ports(self, name: str) -> frozenset[int]:
+        try:
+            return frozenset(int(each) for each in self.text(name, "").split(",") if each)
+        except ValueError:
+            raise SettingsError(f"{name} is no list of ports") from None
 
     def key(self, name: str) -> bytes:
         try:

@@ -142,6 +142,10 @@ SANDBOX_KEY_PREFIX = "sk_test_"
 MIGRATION_MODULE = "payments.storage"
 """`python -m MODULE` brings the schema up to the code's; `python -m MODULE verify` proves the books; other subcommands make and revoke API keys."""
 
+WEBHOOK_PORTS = (80, 443, 8443)
+"""Where webhooks may go on AWS: what the tasks' security group lets out, and what an endpoint's URL may name there."""
+WEBHOOK_PORTS_VARIABLE = "TAP_WEBHOOK_PORTS"
+
 DATABASE_CA_FILE = "/app/rds-global-bundle.pem"
 """Where the image has AWS's certificate authorities for databases."""
 DATABASE_CA_SOURCE = Path(__file__).parents[1] / "storage" / "rds-global-bundle.pem"

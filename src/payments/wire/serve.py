@@ -50,7 +50,7 @@ class LeavingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, linger_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Serve `config.app` as it is until then."""
         self._app: ASGIApp = config.app  # pyright: ignore[reportAttributeAccessIssue] - it was given one
-        config.app = self._answer
+        config.app, config.interface = self._answer, "asgi3"  # of a method uvicorn can't tell
         super().__init__(config)
         self._linger_seconds, self._monotonic = linger_seconds, monotonic
         self._leaves_at: float | None = None
