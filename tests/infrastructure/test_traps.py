@@ -363,7 +363,7 @@ def complains(done: subprocess.CompletedProcess[str], directory: Path, message: 
 
 
 def test_a_mistake_is_all_that_is_said_in_a_process_of_its_own(tmp_path: Path) -> None:
-    complains(run_app(tmp_path, environmentSuffix="qa"), tmp_path, "There is no environment 'qa'")
+    complains(run_app(tmp_path, environmentSuffix="Dev"), tmp_path, "must be 1 to 12 lower-case letters")
 
 
 def test_every_environment_has_its_sizes() -> None:
