@@ -22,6 +22,11 @@ environment = $(1)/bin/python -m pip --version >/dev/null 2>&1 || { \
 	$(MADE_BY) -m venv --clear $(1) || { rm -rf $(1); exit 1; }; }
 MADE_BY := PATH="$(PATH)" $(PYTHON)
 
+# Python keeps what it compiled, in .venv and beside the code, even where the machine's settings forbid it, as those of container images do:
+# else whatever starts parses all that it imports, a service for two seconds, and a synthesis of the infrastructure for nine.
+# What `tap up` starts is compiled when it is installed, since nobody need start it by make.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth $(CDK): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -39,6 +44,7 @@ $(INSTALLED): requirements-installer.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.txt
 	@$(call install,.venv,--require-hashes -r requirements-dev.txt)
 	@$(call install,.venv,--no-deps --no-build-isolation -e .)
+	@$(BIN)/python -c 'import payments.cli.main, payments.cli.local_run, payments.payment_api.main, payments.transaction_processor.main, payments.notification_service.main'
 	@touch $@
 
 $(EMULATOR): requirements-emulator.txt $(INSTALLED)
@@ -60,8 +66,9 @@ down: $(INSTALLED) ## Stop what `tap up --detach` started
 	@$(BIN)/tap down $(ARGS)
 
 # In the order of their names, since what takes long comes first in it, and none of the workers ends long after the others.
+# One worker more than processors: some tests wait, as for what was killed to be back.
 test: check $(EMULATOR) $(CDK) ## Run all checks and tests
-	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(CHECKED) ## Lint, types, layers
 

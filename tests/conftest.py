@@ -20,6 +20,8 @@ from tests.support.reaper import reaping
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TEMPLATE = "migrated_template"
+_DATABASES_LEFT_MAX = 16
+"""Of 9 MB each."""
 
 # Neither how long an example takes nor how long it takes to make one is what these tests are about: a busy machine is slow.
 # Examples stay random: a new one that fails is a bug found, and is shown with how to repeat it.
@@ -43,25 +45,43 @@ def postgres() -> Generator[EmbeddedPostgres]:
         yield server
 
 
+class _Databases:
+    """Those of the tests. One is dropped when others are: each time the server writes down all that is left in its memory, and that takes longest."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+        self._left: list[str] = []
+
+    def lend(self, template: str) -> Generator[str]:
+        name = f"test_{time.monotonic_ns()}"
+        with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        yield self._server.url(name)
+        self._left.append(name)
+        if len(self._left) == _DATABASES_LEFT_MAX:
+            self._drop()
+
+    def _drop(self) -> None:
+        with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:
+            while self._left:
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._left.pop())))
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: EmbeddedPostgres) -> _Databases:
+    return _Databases(postgres)
+
+
 @pytest.fixture
-def empty_database_url(postgres: EmbeddedPostgres) -> Generator[str]:
+def empty_database_url(databases: _Databases) -> Generator[str]:
     """A database with nothing in it."""
-    yield from _database(postgres, "template0")
+    yield from databases.lend("template0")
 
 
 @pytest.fixture
-def database_url(postgres: EmbeddedPostgres) -> Generator[str]:
+def database_url(databases: _Databases) -> Generator[str]:
     """A migrated database, for the owner."""
-    yield from _database(postgres, _TEMPLATE)
-
-
-def _database(postgres: EmbeddedPostgres, template: str) -> Generator[str]:
-    name = f"test_{time.monotonic_ns()}"
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    yield postgres.url(name)
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    yield from databases.lend(_TEMPLATE)
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -30,6 +32,33 @@ def data_dir() -> Generator[Path]:
     yield path
     run_tap("down", "--data-dir", str(path), check=False)  # of what a test left running, or failed to stop
     shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that was stopped, and what it had."""
+
+    data_dir: Path
+    status: dict[str, Any]
+    merchant_key: str
+    intent: str
+
+
+@pytest.fixture(scope="module")
+def original() -> Generator[EndedRun]:
+    with running_tap() as tap:
+        intent = tap.client().v1.payment_intents.create({"amount": 2000, "currency": "usd"})
+        made = EndedRun(tap.data_dir, tap.status(), tap.create_key("--new-merchant", "Kept"), intent.id)
+        tap.tap("down")
+        assert processes_of(tap.data_dir) == []
+        yield made
+
+
+@pytest.fixture
+def ended(original: EndedRun, data_dir: Path) -> EndedRun:
+    """One of a test's own, copied: to make the database takes longer."""
+    subprocess.run(["cp", "-a", f"{original.data_dir}/.", data_dir], check=True)
+    return replace(original, data_dir=data_dir)
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:
@@ -109,12 +138,9 @@ def test_a_directory_of_any_name_works_with_https(data_dir: Path) -> None:
         tap.tap("down", check=False)
 
 
-def test_a_directory_of_an_earlier_version_is_closed_to_others(data_dir: Path) -> None:
-    port = str(free_port())
-    run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir))
-    tap = RunningTap(data_dir, int(port))
-    key = tap.create_key("--new-merchant", "Kept")
-    tap.tap("down")
+def test_a_directory_of_an_earlier_version_is_closed_to_others(ended: EndedRun) -> None:
+    data_dir = ended.data_dir
+    tap = RunningTap(data_dir, free_port())
     # As it was: whoever reached the socket was let in, and everybody read the logs.
     secrets = json.loads((data_dir / "secrets.json").read_text())
     del secrets["database_password"], secrets["logins"]
@@ -122,8 +148,8 @@ def test_a_directory_of_an_earlier_version_is_closed_to_others(data_dir: Path) -
     (data_dir / "postgres" / "data" / "pg_hba.conf").write_text("local all all trust\n")
     for path in (data_dir, data_dir / "logs", data_dir / "postgres", *(data_dir / "logs").iterdir()):
         path.chmod(0o755)
-    run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir))
-    assert tap.client(key).v1.customers.list().data == []
+    tap.tap("up", "--detach", "--port", str(tap.port))
+    assert tap.client(ended.merchant_key).v1.customers.list().data == []
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(f"postgresql://postgres@/tap?host={data_dir}/postgres/socket")
     test_nobody_else_reads_what_a_run_keeps(tap)
@@ -152,34 +178,38 @@ def test_the_demo_pays_and_the_books_balance(tap: RunningTap) -> None:
     assert "The books are in order" in verified.stdout
 
 
-def test_verify_finds_what_was_tampered_with() -> None:
-    with running_tap() as tap:
-        tap.client().v1.payment_intents.create({"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True})
-        with psycopg.connect(tap.status()["database_url"]) as connection:
-            connection.execute("UPDATE ledger.balances SET debits_posted = debits_posted + 1 WHERE debits_posted > 0")
-            connection.execute("UPDATE payments.charges SET amount_captured = 1999")
-        found = tap.tap("verify", check=False)
-        assert found.returncode == 1
-        assert "✗ Σ debits = Σ credits" in found.stdout
-        assert "✗ each account's balance is the sum of its entries" in found.stdout
-        assert "✗ each charge agrees with its balance transactions" in found.stdout
+def test_verify_finds_what_was_tampered_with(tap: RunningTap, client: stripe.StripeClient) -> None:
+    paid = client.v1.payment_intents.create({"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True})
+    with psycopg.connect(tap.status()["database_url"], autocommit=True) as connection:
+        touched = connection.execute(
+            "UPDATE ledger.balances SET debits_posted = debits_posted + 1 WHERE debits_posted > 0 RETURNING account_id"
+        ).fetchall()
+        connection.execute("UPDATE payments.charges SET amount_captured = 1999 WHERE id = %s", (paid.latest_charge,))
+        try:
+            found = tap.tap("verify", check=False)
+        finally:
+            connection.execute(
+                "UPDATE ledger.balances SET debits_posted = debits_posted - 1 WHERE account_id = ANY(%s)",
+                ([account for (account,) in touched],),
+            )
+            connection.execute("UPDATE payments.charges SET amount_captured = 2000 WHERE id = %s", (paid.latest_charge,))
+    assert found.returncode == 1
+    assert "✗ Σ debits = Σ credits" in found.stdout
+    assert "✗ each account's balance is the sum of its entries" in found.stdout
+    assert "✗ each charge agrees with its balance transactions" in found.stdout
+    assert "The books are in order" in tap.tap("verify").stdout
 
 
-def test_a_second_run_goes_on_with_all_data(data_dir: Path) -> None:
-    port = str(free_port())
-    run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir))
-    tap = RunningTap(data_dir, int(port))
-    before = tap.status()
-    intent = tap.client().v1.payment_intents.create({"amount": 2000, "currency": "usd"})
-    assert "Stop it with: " in run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir), check=False).stderr
-    tap.tap("down")
-    assert processes_of(data_dir) == []
-    run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir))
-    assert tap.status()["secret_key"] == before["secret_key"]
-    assert tap.client().v1.payment_intents.retrieve(intent.id).amount == 2000
+def test_a_second_run_goes_on_with_all_data(ended: EndedRun) -> None:
+    tap = RunningTap(ended.data_dir, free_port())
+    tap.tap("up", "--detach", "--port", str(tap.port))
+    assert "Stop it with: " in tap.tap("up", "--detach", "--port", str(tap.port), check=False).stderr
+    assert tap.status()["secret_key"] == ended.status["secret_key"]
+    assert tap.client().v1.payment_intents.retrieve(ended.intent).amount == 2000
 
 
-def test_ctrl_c_ends_everything(data_dir: Path) -> None:
+def test_ctrl_c_ends_everything(ended: EndedRun) -> None:
+    data_dir = ended.data_dir
     command = ["up", "--port", str(free_port()), "--data-dir", str(data_dir)]
     process = subprocess.Popen(
         [sys.executable, "-m", "payments.cli", *command],
@@ -203,27 +233,22 @@ def test_ctrl_c_ends_everything(data_dir: Path) -> None:
         process.communicate()
 
 
-def test_nothing_outlives_a_killed_supervisor(data_dir: Path) -> None:
-    run_tap("up", "--detach", "--port", str(free_port()), "--data-dir", str(data_dir))
-    supervisor = json.loads((data_dir / "run.json").read_text())["supervisor_pid"]
+def test_nothing_outlives_a_killed_run_and_it_isnt_taken_for_the_next(ended: EndedRun) -> None:
+    data_dir = str(ended.data_dir)
+    run_tap("up", "--detach", "--port", str(free_port()), "--data-dir", data_dir)
+    supervisor = json.loads((ended.data_dir / "run.json").read_text())["supervisor_pid"]
     os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not processes_of(data_dir), "its processes end")
-    refused = run_tap("status", "--data-dir", str(data_dir), check=False)
+    wait_until(lambda: not processes_of(ended.data_dir), "its processes end")
+    refused = run_tap("status", "--data-dir", data_dir, check=False)
     assert refused.returncode == 1
     assert "Tap isn't running" in refused.stderr
-
-
-def test_a_killed_run_isnt_taken_for_the_next(data_dir: Path) -> None:
-    run_tap("up", "--detach", "--port", str(free_port()), "--data-dir", str(data_dir))
-    left = json.loads((data_dir / "run.json").read_text())
-    os.kill(left["supervisor_pid"], signal.SIGKILL)
-    wait_until(lambda: not processes_of(data_dir), "its processes end")
     next_port = free_port()
-    shown = run_tap("up", "--detach", "--port", str(next_port), "--data-dir", str(data_dir)).stdout
+    shown = run_tap("up", "--detach", "--port", str(next_port), "--data-dir", data_dir).stdout
     assert f"http://127.0.0.1:{next_port}" in shown
-    assert RunningTap(data_dir, next_port).client().v1.payment_intents.create({"amount": 2000, "currency": "usd"}).amount == 2000
-    run_tap("down", "--data-dir", str(data_dir))
-    assert processes_of(data_dir) == []
+    client = RunningTap(ended.data_dir, next_port).client()
+    assert client.v1.payment_intents.create({"amount": 2000, "currency": "usd"}).amount == 2000
+    run_tap("down", "--data-dir", data_dir)
+    assert processes_of(ended.data_dir) == []
 
 
 def one_line(*arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -253,8 +278,8 @@ def test_an_unreachable_database_is_one_line(data_dir: Path) -> None:
     assert processes_of(data_dir) == []
 
 
-def test_a_newer_data_directory_is_one_line(data_dir: Path) -> None:
-    port = str(free_port())
+def test_a_newer_data_directory_is_one_line(ended: EndedRun) -> None:
+    data_dir, port = ended.data_dir, str(free_port())
     run_tap("up", "--detach", "--port", port, "--data-dir", str(data_dir))
     with psycopg.connect(RunningTap(data_dir, int(port)).status()["database_url"]) as connection:
         connection.execute(

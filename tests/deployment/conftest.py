@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from payments.runtime.topology import SERVICES
+from tests.support.assemblies import assembly
 from tests.support.emulated_aws import (
     ACCOUNT,
     DEV,
@@ -20,9 +21,7 @@ from tests.support.emulated_aws import (
     put_image,
     running_emulator,
     scale,
-    synthesise,
 )
-from tests.support.shared import made_once
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +44,10 @@ def cdk(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Cdk:
 @pytest.fixture(scope="module")
 def deployed(cdk: Cdk, aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Environment dev, with one healthy task of each service; what it was made from."""
-    assembly = made_once(tmp_path_factory, "assembly-one", _synthesise)
-    cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", str(assembly))
-    cdk("deploy", DEV.stack, "--app", str(assembly), "--require-approval", "never")
+    made_from = assembly(tmp_path_factory, "deployed")
+    cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", str(made_from))
+    cdk("deploy", DEV.stack, "--app", str(made_from), "--require-approval", "never")
     for service in SERVICES:
         put_image(aws, service, "one")
         scale(aws, service, 1)
-    return assembly
-
-
-def _synthesise(directory: Path) -> None:
-    synthesise(directory, imageTag="one")
+    return made_from

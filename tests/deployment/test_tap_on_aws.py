@@ -23,6 +23,7 @@ from tests.support.emulated_aws import REGION, ROOT, clients, running_emulator
 from tests.support.front_door import front_door
 from tests.support.operator import API, ENVIRONMENT, NAMES, Operator
 from tests.support.waiting import wait_until
+from tests.support.warm_app import warm_app
 
 KEPT_SECONDS_PER_MINUTE = 20.0
 """Old tasks are kept for five minutes: long enough to go back in on the busiest machine. Nobody waits for their end."""
@@ -38,13 +39,15 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Generator[Operator]:
         running_emulator(directory, kept_seconds_per_minute=KEPT_SECONDS_PER_MINUTE) as emulator,
         clients(emulator) as aws,
         front_door() as door,
+        warm_app() as app,
         pytest.MonkeyPatch.context() as patch,
     ):
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
         for name, value in emulator.environment.items():
             patch.setenv(name, value)
-        yield Operator(emulator, aws, door, engine, directory / "cdk", DeployedEnvironment(connect(REGION), NAMES))
+        checkout = app.checkout(directory / "checkout")
+        yield Operator(emulator, aws, door, engine, directory / "cdk", DeployedEnvironment(connect(REGION), NAMES), checkout)
 
 
 @pytest.fixture(scope="module")

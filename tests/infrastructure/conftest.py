@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from lib.environments import ENVIRONMENTS
+from tests.support.assemblies import assembly
 from tests.support.shared import made_once
 
 ROOT = Path(__file__).parents[2]
@@ -59,26 +59,17 @@ def read(environment: str, directory: Path, *, stack: str | None = None) -> Synt
     return Synthesised(environment, directory, templates)
 
 
-PUBLIC_URL = "https://payments.example.com"
-_WITH_CERTIFICATE = {
-    "certificateArn": "arn:aws:acm:eu-west-1:000000000000:certificate/00000000-0000-0000-0000-000000000000",
-    "publicUrl": PUBLIC_URL,
-}
-
-
 @pytest.fixture(scope="session")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesised]:
-    """Each environment by its name; the workers of a run share them, since a synthesis keeps two processors busy for half a minute."""
-    made = made_once(tmp_path_factory, "assemblies", _synthesise_all)
-    own = {OWN: read("test", made / OWN, stack="TapStack")}
-    return {environment: read(environment, made / environment) for environment in ENVIRONMENTS} | own
+    """Each environment by its name."""
+    ours = {environment: read(environment, assembly(tmp_path_factory, environment)) for environment in ENVIRONMENTS}
+    return ours | {OWN: read("test", made_once(tmp_path_factory, OWN, _synthesise_own), stack="TapStack")}
 
 
 @pytest.fixture(scope="session")
-def asked(tmp_path_factory: pytest.TempPathFactory, environments: dict[str, Synthesised]) -> dict[str, Any]:
+def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the user's own app was told of `TapStack`."""
-    assert OWN in environments
-    return json.loads((made_once(tmp_path_factory, "assemblies", _synthesise_all) / OWN / "asked.json").read_text())
+    return json.loads((made_once(tmp_path_factory, OWN, _synthesise_own) / "asked.json").read_text())
 
 
 def _synthesise_own(directory: Path) -> None:
@@ -91,18 +82,6 @@ def _synthesise_own(directory: Path) -> None:
     (directory / "asked.json").write_text(done.stdout)
 
 
-def _synthesise_all(directory: Path) -> None:
-    def synthesise(environment: str) -> None:
-        if environment == OWN:
-            _synthesise_own(directory / OWN)
-            return
-        done = run_app(directory / environment, environmentSuffix=environment, **(_WITH_CERTIFICATE if environment == "prod" else {}))
-        assert done.returncode == 0, done.stderr
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(synthesise, [*ENVIRONMENTS, OWN]))
-
-
 @pytest.fixture(scope="session", params=[*ENVIRONMENTS, OWN])
 def synthesised(environments: dict[str, Synthesised], request: pytest.FixtureRequest) -> Synthesised:
     return environments[request.param]
@@ -111,3 +90,9 @@ def synthesised(environments: dict[str, Synthesised], request: pytest.FixtureReq
 @pytest.fixture(scope="session")
 def prod(environments: dict[str, Synthesised]) -> Synthesised:
     return environments["prod"]
+
+
+@pytest.fixture(scope="session")
+def with_options(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
+    """Environment dev with everything said that may be."""
+    return read("dev", assembly(tmp_path_factory, "options"))

@@ -17,7 +17,8 @@ import stripe
 
 from payments.runtime.topology import SERVICES, Service
 from rehearsal.authority import Authority
-from tests.infrastructure.conftest import PUBLIC_URL, Synthesised
+from tests.infrastructure.conftest import Synthesised
+from tests.support.assemblies import PUBLIC_URL
 from tests.support.listener import route_by, running_listener
 from tests.support.postgres import PasswordServer, password_server
 from tests.support.running_tap import free_port

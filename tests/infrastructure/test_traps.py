@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ from payments.runtime.topology import (
     entered_by,
     route,
 )
-from tests.infrastructure.conftest import ROOT, Synthesised, read, run_app
+from tests.infrastructure.conftest import ROOT, Synthesised, run_app
 from tests.support.listener import route_by
+from tests.support.warm_app import WarmApp, warm_app
 
 CONSTANTS = Path(__file__).parent / "frozen_ids.json"
 
@@ -150,16 +153,6 @@ def test_an_environment_that_gets_a_certificate_frees_port_80_before_the_redirec
     listeners = prod.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener")
     names = {each["Properties"]["Port"]: name for name, each in listeners.items()}
     assert names[443] in listeners[names[80]]["DependsOn"]
-
-
-@pytest.fixture(scope="module")
-def with_options(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
-    """Environment dev with everything said that may be."""
-    directory = tmp_path_factory.mktemp("options")
-    serving = json.dumps({"payment-api": "green", "notification-service": "blue"})
-    done = run_app(directory, environmentSuffix="dev", serving=serving, alarmEmail="oncall@example.com", privateWebhooks="true")
-    assert done.returncode == 0, done.stderr
-    return read("dev", directory)
 
 
 def test_traffic_stays_where_it_is_when_green_serves(environments: dict[str, Synthesised], with_options: Synthesised) -> None:
@@ -343,6 +336,12 @@ def test_webhooks_may_go_to_private_addresses_only_when_that_is_said(
         assert said not in json.dumps(synthesised.templates["Ecs"])
 
 
+@pytest.fixture(scope="module")
+def app() -> Generator[WarmApp]:
+    with warm_app() as running:
+        yield running
+
+
 @pytest.mark.parametrize(
     ("context", "message"),
     [
@@ -354,12 +353,19 @@ def test_webhooks_may_go_to_private_addresses_only_when_that_is_said(
         ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
     ],
 )
-def test_a_mistake_is_one_line_before_synthesis(tmp_path: Path, context: dict[str, str], message: str) -> None:
-    done = run_app(tmp_path, **context)
+def test_a_mistake_is_one_line_before_synthesis(app: WarmApp, tmp_path: Path, context: dict[str, str], message: str) -> None:
+    complains(app(tmp_path, **context), tmp_path, message)
+
+
+def complains(done: subprocess.CompletedProcess[str], directory: Path, message: str) -> None:
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if "WARNING" not in line and line.strip()]
     assert message in line
-    assert not list(tmp_path.glob("*.template.json"))
+    assert not list(directory.glob("*.template.json"))
+
+
+def test_a_mistake_is_all_that_is_said_in_a_process_of_its_own(tmp_path: Path) -> None:
+    complains(run_app(tmp_path, environmentSuffix="Dev"), tmp_path, "must be 1 to 12 lower-case letters")
 
 
 def test_every_environment_has_its_sizes() -> None:

@@ -55,7 +55,10 @@ class Notifier:
             pass
 
     async def make_due(self) -> None:
-        await self.pool.execute("UPDATE notifications.deliveries SET next_attempt_at = now() WHERE status = 'pending'")
+        # The notifier may be recording what became of some, and an update of all locks them in another order.
+        async with self.pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE notifications.deliveries IN SHARE ROW EXCLUSIVE MODE")
+            await connection.execute("UPDATE notifications.deliveries SET next_attempt_at = now() WHERE status = 'pending'")
 
     async def statuses(self) -> list[tuple[str, int]]:
         rows = await self.pool.fetch("SELECT status, attempts FROM notifications.deliveries ORDER BY event_id, endpoint_id")

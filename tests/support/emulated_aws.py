@@ -159,16 +159,6 @@ class Cdk:
         return done
 
 
-def synthesise(directory: Path, **context: str) -> Path:
-    environment = os.environ | {
-        "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
-        "CDK_OUTDIR": str(directory),
-        "CDK_CONTEXT_JSON": json.dumps({"environmentSuffix": "dev", "allowHttp": "true"} | context),
-    }
-    subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, check=True, capture_output=True)
-    return directory
-
-
 def changed(source: Path, directory: Path, stack: str, old: str, new: str) -> Path:
     """Copy an assembly with one nested stack's template changed, under asset names of its own: quicker than another synthesis."""
     directory.mkdir()

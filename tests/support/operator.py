@@ -36,6 +36,8 @@ class Operator:
     engine: Path
     home: Path
     environment: DeployedEnvironment
+    checkout: Path
+    """Where the infrastructure is."""
 
     def start(self, *arguments: str, checkout: Path = ROOT) -> subprocess.Popen[str]:
         polling = () if arguments[0] == "status" else ("--poll-seconds", "0.1")
@@ -50,8 +52,9 @@ class Operator:
         assert process.returncode == (1 if fails else 0), output + errors
         return errors.strip().splitlines()[-1] if fails else output
 
-    def deploy(self, image: str, *options: str, fails: bool = False, checkout: Path = ROOT) -> str:
-        return self.tap("deploy", "--image", image, "--public-url", self.door.url, *options, fails=fails, checkout=checkout)
+    def deploy(self, image: str, *options: str, fails: bool = False, checkout: Path | None = None) -> str:
+        deploy = ("deploy", "--image", image, "--public-url", self.door.url)
+        return self.tap(*deploy, *options, fails=fails, checkout=checkout or self.checkout)
 
     def service(self, service: Service = API) -> dict[str, Any]:
         """What `tap status --json` says of a service."""

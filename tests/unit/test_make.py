@@ -88,23 +88,33 @@ def test_an_environment_that_can_not_be_made_leaves_nothing_to_trip_over(checkou
     assert not (checkout / ".venv").exists()
 
 
-@pytest.mark.parametrize("target", ["test", "synth", "rehearse", "rehearse-aws", "cdk"])
-def test_what_starts_node_finds_the_one_in_the_environment(checkout: Path, target: str) -> None:
+@pytest.fixture
+def tools(checkout: Path) -> Path:
+    """Everything installed, and every tool writes what it finds into `finds`."""
     tools = checkout / ".venv/bin"
     tools.mkdir(parents=True)
     for name in ("python", "pytest", "ruff", "pyright", "lint-imports", "npm"):
-        (tools / name).write_text(f'#!/bin/bash\necho "{name} finds: $(type -P node)" >> finds\n')
+        (tools / name).write_text(
+            f'#!/bin/bash\necho "{name} finds: $(type -P node)${{PYTHONDONTWRITEBYTECODE:+, forbids bytecode}}" >> finds\n'
+        )
         (tools / name).chmod(0o755)
     shutil.copy(tools / "npm", tools / "node")
-    for made in (".installed", "emulator/.installed", *(["cdk/node_modules/.bin/cdk"] if target != "cdk" else [])):
+    for made in (".installed", "emulator/.installed", "cdk/node_modules/.bin/cdk"):
         (checkout / ".venv" / made).parent.mkdir(parents=True, exist_ok=True)
         (checkout / ".venv" / made).touch()
-    (checkout / "package.json").write_text("{}")
-    (checkout / "package-lock.json").write_text("{}")
-    if target != "cdk":
-        os.utime(checkout / ".venv/cdk/node_modules/.bin/cdk")
-    else:
-        (checkout / ".venv/cdk/node_modules/.bin").mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        (checkout / name).write_text("{}")
+    os.utime(checkout / ".venv/cdk/node_modules/.bin/cdk")
+    return tools
+
+
+@pytest.mark.parametrize("target", ["test", "synth", "rehearse", "rehearse-aws", "cdk"])
+def test_what_starts_node_finds_the_one_in_the_environment_and_python_keeps_what_it_compiles(
+    checkout: Path, tools: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    if target == "cdk":
+        (checkout / ".venv/cdk/node_modules/.bin/cdk").unlink()
     done = make(checkout, sys.executable, target)
     assert done.returncode == 0, done.stderr
     found = {line.partition(": ")[2] for line in (checkout / "finds").read_text().splitlines()}

@@ -9,17 +9,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import asyncpg
 import psycopg
 
 from payments.cli.data_directory import DataDirectory, Login, Run, RunningProcess, UsageError
-from payments.cli.front_door import FrontDoor, client_context
+from payments.cli.front_door import FrontDoor
+from payments.cli.health import is_healthy
 from payments.cli.ports import LOOPBACK, check_port, free_ports
 from payments.cli.postgres import EmbeddedPostgres
 from payments.cli.supervisor import Program, Supervisor
 from payments.domain.principal import KeyKind
-from payments.runtime.topology import HEALTH_PATH, SERVICES, Service
+from payments.runtime.topology import SERVICES, Service
 from payments.storage.database import Queries, connect
 from payments.storage.keys import create_key, create_merchant, list_keys
 from payments.storage.logins import ServiceLogin, login_url, provide_logins
@@ -214,17 +214,6 @@ class LocalRun:
                 root_certificate=None if door.root_certificate is None else str(door.root_certificate),
             )
         )
-
-
-async def is_healthy(url: str, root_certificate: str | Path | None = None) -> bool:
-    """Tell whether a service answers that it can work."""
-    try:
-        trusted = True if root_certificate is None else client_context(root_certificate)
-        timeout, connector = aiohttp.ClientTimeout(total=3), aiohttp.TCPConnector(ssl=trusted)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session, session.get(url + HEALTH_PATH) as response:
-            return response.status == 200
-    except (aiohttp.ClientError, OSError):  # a timeout is one of the latter, and so is a certificate that isn't there yet
-        return False
 
 
 async def _until_healthy(url: str, log: Path) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments.cli.data_directory import DataDirectory
-from payments.cli.local_run import is_healthy
+from payments.cli.health import is_healthy
 
 
 async def read_status(directory: DataDirectory) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""The CDK app in a process that goes on: each synthesis but the first takes it a tenth of what a process of its own takes.
+
+What takes that long is the same each time: the CDK's library is imported, Node starts, and its compiler learns what is often called.
+What is synthesised is the same: app.py is run anew, and is told what CDK_OUTDIR and CDK_CONTEXT_JSON tell a process of its own.
+"""
+
+import io
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Client, Listener
+from pathlib import Path
+
+from tests.support.children import ends_with_us
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+_APP = """import os, sys
+from multiprocessing.connection import Client
+with Client({socket!r}) as app:
+    app.send((os.environ["CDK_OUTDIR"], os.environ["CDK_CONTEXT_JSON"]))
+    code, errors = app.recv()
+sys.stderr.write(errors)
+sys.exit(code)
+"""
+
+
+@dataclass(frozen=True)
+class WarmApp:
+    """One that runs."""
+
+    socket: Path
+
+    def __call__(self, directory: Path, **context: str) -> subprocess.CompletedProcess[str]:
+        """Synthesise into a directory; returns what a process of its own would have said."""
+        with Client(str(self.socket)) as app:
+            app.send((str(directory), json.dumps(context)))
+            code, errors = app.recv()
+        return subprocess.CompletedProcess("app.py", code, "", errors)
+
+    def checkout(self, directory: Path) -> Path:
+        """Make a checkout whose app.py has this one synthesise; returns it."""
+        shutil.copytree(ROOT / "lib", directory / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+        (directory / "app.py").write_text(_APP.format(socket=str(self.socket)))
+        return directory
+
+
+@contextmanager
+def warm_app() -> Generator[WarmApp]:
+    # A socket's path has an end: that of a test's own directory may be too long.
+    with tempfile.TemporaryDirectory(prefix="tap-app-") as directory, (Path(directory) / "log").open("w+") as log:
+        app = WarmApp(Path(directory) / "socket")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CDK_")}
+        environment["PATH"] = f"{sys.prefix}/bin{os.pathsep}{environment['PATH']}"
+        command = ends_with_us(sys.executable, "-m", "tests.support.warm_app", app.socket)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            wait_until(lambda: app.socket.exists() or process.poll() is not None, "the app listens")
+            log.seek(0)
+            assert process.poll() is None, log.read()
+            yield app
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _run(app: partial[object]) -> tuple[int, str]:
+    """Run app.py with an `App` that is told where and what; returns its exit code, and what it said of its mistakes."""
+    import aws_cdk  # noqa: PLC0415 - whoever asks such a process has no use for it
+
+    said = io.StringIO()
+    real, aws_cdk.App = aws_cdk.App, app
+    try:
+        with redirect_stderr(said):
+            runpy.run_path("app.py", run_name="__main__")
+    except SystemExit as end:
+        return int(end.code or 0), said.getvalue()
+    except BaseException as failure:  # noqa: BLE001 - whoever asked is told
+        return 1, f"{said.getvalue()}{failure}\n"
+    finally:
+        aws_cdk.App = real
+    return 0, said.getvalue()
+
+
+def _serve(socket: str) -> None:
+    import aws_cdk  # noqa: PLC0415 - as above
+
+    sys.path.insert(0, str(ROOT))
+    with Listener(socket) as listener:
+        while True:
+            with listener.accept() as client:
+                directory, context = client.recv()
+                told: Mapping[str, str] = json.loads(context)
+                client.send(_run(partial(aws_cdk.App, outdir=directory, post_cli_context=told)))
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
