@@ -30,13 +30,14 @@ class FrontDoor:
             return (402, {"error": {"type": "card_error", "message": "Your card was declined."}}) if self.declines else (200, made)
         if path == "/v1/payment_intents/pi_1/capture":
             return 200, payment
+        refund = {"id": "re_1", "object": "refund", "status": "succeeded"}
         if path == "/v1/refunds":
-            return 200, {"id": "re_1", "object": "refund", "status": "succeeded"}
+            return 200, refund
         if path == "/v1/notifications/trial":
             return 200, {"object": "notifications.trial", "delivered": True}
         if path == "/v1/balance":
             return 200, {"object": "balance"}
-        return 200, {"object": "list", "data": [{"type": "payment_intent.succeeded", "data": {"object": payment}}]}
+        return 200, {"object": "list", "data": [{"type": "refund.created", "data": {"object": refund}}]}
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def test_a_release_that_declines_goes_back(aws: FakeAws, door: FrontDoor, capsys
         ("/v1/refunds", {"id": "re_1", "status": "failed"}, "refunds: re_1 is failed, not succeeded"),
         ("/v1/notifications/trial", {"delivered": False}, "no webhook was delivered"),
         ("/v1/balance", {"object": "error"}, "there is no balance"),
-        ("/v1/events", {"object": "list", "data": []}, "no event tells of the payment pi_1"),
+        ("/v1/events", {"object": "list", "data": []}, "no event tells of the refund re_1"),
     ],
 )
 def test_a_service_that_answers_wrongly_is_no_release(
