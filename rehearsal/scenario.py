@@ -159,13 +159,14 @@ class Scenario:
 
     def _lose_the_database(self, traffic: Traffic) -> None:
         with self.report.step("the database ends, and comes back read-only for a while") as step:
-            self.stage.restart_database()
-            traffic.wait_for(20)
-            self.stage.as_database_owner(*_READ_ONLY)
-            time.sleep(_READ_ONLY_SECONDS)
-            self.stage.as_database_owner(*_WRITABLE)
-            traffic.wait_for(60)
-            step.shown = "payments went on when it was back"
+            with traffic.nobody_can_be_served():
+                self.stage.restart_database()
+                traffic.wait_for(20)
+                self.stage.as_database_owner(*_READ_ONLY)
+                time.sleep(_READ_ONLY_SECONDS)
+                self.stage.as_database_owner(*_WRITABLE)
+                traffic.wait_for(60)
+            step.shown = f"payments went on when it was back; {len(traffic.refused)} were refused meanwhile"
 
     @contextmanager
     def _no_server_error(self, traffic: Traffic) -> Generator[None]:

@@ -1,9 +1,11 @@
 """Payments that go on all the time, as a merchant's system makes them: the official SDK, an idempotency key each, a few retries."""
 
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -67,7 +69,10 @@ class Traffic:
     """Begins the name of each order, so that runs don't mix."""
     paid: list[str] = field(default_factory=list[str])
     failed: list[str] = field(default_factory=list[str])
+    refused: list[str] = field(default_factory=list[str])
+    """Failed too, while nobody could be served."""
     slowest_seconds: float = 0.0
+    _down_until: float = 0.0
     raw: Counter[int] = field(default_factory=Counter[int])
     """How many answers of each status came, the SDK's repetitions included; 0: none came."""
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -89,6 +94,13 @@ class Traffic:
     def server_errors(self) -> int:
         """How many requests were answered with 5xx, or not at all; the SDK repeats them, so that no merchant sees them."""
         return sum(count for status, count in self.raw.items() if status >= 500 or status == 0)
+
+    @contextmanager
+    def nobody_can_be_served(self) -> Generator[None]:
+        """What is begun meanwhile may be refused. It may neither be lost nor doubled."""
+        self._down_until = math.inf
+        yield
+        self._down_until = time.monotonic()
 
     def wait_for(self, payments: int, seconds_max: float = 300.0) -> None:
         """Wait until that many more payments were made; raises `TimeoutError`."""
@@ -113,7 +125,8 @@ class Traffic:
                     {"idempotency_key": order},
                 )
             except stripe.StripeError as failure:
-                self.failed.append(f"{order}: {type(failure).__name__} {str(failure.user_message or '')[:160]}")
+                told = f"{order}: {type(failure).__name__} {str(failure.user_message or '')[:160]}"
+                (self.refused if started < self._down_until else self.failed).append(told)
             else:
                 # An outcome that isn't known yet is no failure: the sweeper finishes it, and `faults` looks again.
                 (self.paid if payment.status in ("succeeded", "processing") else self.failed).append(order)
