@@ -25,7 +25,13 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.usefixtures("deployed")
 
 API, PROCESSOR, NOTIFY = Service.PAYMENT_API, Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE
-PATHS = {API: "/v1/payment_intents", PROCESSOR: "/v1/balance", NOTIFY: "/v1/events"}
+FRONT_DOOR, BETWEEN = {"": "", "test": ":8443"}, {"": ":8080", "test": ":8081"}
+PLACES = {
+    API: (DEV.cluster, FRONT_DOOR, "/v1/payment_intents"),
+    PROCESSOR: (DEV.internal_load_balancer, BETWEEN, "/internal/attempts"),
+    NOTIFY: (DEV.cluster, FRONT_DOOR, "/v1/events"),
+}
+"""Where each service is reached: load balancer, its listeners, a path."""
 LONG_CANARY = "CodeDeployDefault.ECSCanary50Percent10000Minutes"
 HOOK = """
 import boto3
@@ -102,7 +108,8 @@ def events(aws: Aws, deployment: str) -> dict[str, str]:
 
 
 def serving(emulator: Emulator, service: Service, listener: str = "") -> dict[str, Any]:
-    with urllib.request.urlopen(f"{emulator.url}/_alb/tap-dev{listener}{PATHS[service]}", timeout=60) as answer:
+    balancer, listeners, path = PLACES[service]
+    with urllib.request.urlopen(f"{emulator.url}/_alb/{balancer}{listeners[listener]}{path}", timeout=60) as answer:
         return json.load(answer)
 
 
@@ -176,7 +183,7 @@ def test_failing_hook_fails_the_deployment_and_moves_nothing(aws: Aws, emulator:
     assert events(aws, deployment)["AfterAllowTestTraffic"] == "Failed"
     assert events(aws, deployment)["AllowTraffic"] == "Skipped"
     assert serving(emulator, PROCESSOR) == before
-    assert serving(emulator, PROCESSOR, ":8443") == before
+    assert serving(emulator, PROCESSOR, "test") == before
     wait_until(lambda: is_steady(aws, PROCESSOR, 1), "the replacement is gone")
 
 
@@ -202,7 +209,7 @@ def test_alarm_stops_the_canary_and_brings_traffic_back(aws: Aws, emulator: Emul
     wait_until(lambda: events(aws, deployment)["AllowTraffic"] == "InProgress", "the canary gets traffic")
     seen = Counter(serving(emulator, PROCESSOR)["taskDefinition"] for _ in range(60))
     assert 10 < seen[revision] < 50
-    assert serving(emulator, PROCESSOR, ":8443")["taskDefinition"] == revision
+    assert serving(emulator, PROCESSOR, "test")["taskDefinition"] == revision
     with pytest.raises(ClientError, match="already has an active Deployment"):
         create(aws, PROCESSOR, revision)
     alarm = alarm_of(aws, PROCESSOR)

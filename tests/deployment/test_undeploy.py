@@ -18,7 +18,7 @@ def stacks(aws: Aws) -> dict[str, Any]:
     """The nested stacks, by the first word of their logical id."""
     told = aws.cloudformation.list_stack_resources(StackName=DEV.stack)["StackResourceSummaries"]
     nested = [each for each in told if each.get("ResourceType") == "AWS::CloudFormation::Stack"]
-    return {each.get("LogicalResourceId", "").split("NestedStack")[0]: each for each in nested}
+    return {each.get("LogicalResourceId", "").partition("Stackdev")[0]: each for each in nested}
 
 
 def resources(aws: Aws, stack: str) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def surroundings(
     in_names = {field: field.title().replace("_", "") for field in DIGITS}
     return Surroundings(
         tokens={
-            r"Ref referenceto\w+SecurityDatabaseSecret\w+Ref": ARN,
-            **{rf"Ref referenceto\w+SecurityApiSecret{in_names[field]}[0-9A-F]{{8}}Ref": arn for field, arn in own.items()},
+            r"Ref referenceto\w+SecurityStackprodDatabaseSecret\w+Ref": ARN,
+            **{rf"Ref referenceto\w+SecurityStackprodApiSecret{in_names[field]}[0-9A-F]{{8}}Ref": arn for field, arn in own.items()},
         },
         secrets={
             ARN: {"host": DATABASE_HOST, "username": "tap", "password": PASSWORD},
@@ -54,6 +54,11 @@ def surroundings(
             ("TAP_TRANSACTION_PROCESSOR_URL", "http://transaction-processor.tap-prod.internal:8080"): (
                 f"http://127.0.0.1:{ports[Service.TRANSACTION_PROCESSOR]}"
             ),
+            ("TAP_TRANSACTION_PROCESSOR_TRIAL_URL", "http://transaction-processor.tap-prod.internal:8081"): (
+                f"http://127.0.0.1:{ports[Service.TRANSACTION_PROCESSOR]}"
+            ),
+            ("TAP_LINGER_SECONDS", "20"): "0",  # no load balancer goes on sending
+            ("TAP_WEBHOOK_PORTS", "80,443,8443"): "",  # a receiver has the port that was free
             ("TAP_PUBLIC_URL", PUBLIC_URL): f"http://127.0.0.1:{listener_port}",
             ("TAP_DATABASE_PORT", "5432"): str(database_port),
             ("TAP_DATABASE_CA_FILE", "/app/rds-global-bundle.pem"): str(ca_file),
