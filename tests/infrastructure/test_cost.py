@@ -23,7 +23,7 @@ def test_the_sums_follow_from_the_sizes(prod: Synthesised) -> None:
     aurora = items["Aurora: 3 instances of 2 to 64 ACU, before storage"]
     assert aurora.smallest == pytest.approx(3 * 2 * 0.12 * HOURS)
     processor = items["Fargate: transaction-processor, 3 to 30 tasks"]
-    assert processor.largest == pytest.approx(30 * (2 * 0.04048 + 4 * 0.004445) * HOURS)
+    assert processor.largest == pytest.approx(30 * (1 * 0.04048 + 2 * 0.004445) * HOURS)
     api = items["Fargate: payment-api, 3 to 30 tasks"]
     assert api.largest < processor.largest, "two thirds beyond the base run on Spot"
 

@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -392,9 +392,9 @@ def test_https_is_trusted_by_the_directorys_own_authority_alone(upstreams: Upstr
         trusting = client_context(root)
         wait_until(lambda: speaks(trusting, name, door.port), "its first certificate is made")
         connection = http.client.HTTPSConnection(name, door.port, timeout=ANSWER_SECONDS_MAX, context=trusting)
-        connection.request("GET", "/v1/balance")
-        assert json.loads(connection.getresponse().read())["service"] == Service.TRANSACTION_PROCESSOR
-        connection.close()
+        with closing(connection):
+            connection.request("GET", "/v1/events")
+            assert json.loads(connection.getresponse().read())["service"] == Service.NOTIFICATION_SERVICE
         assert upstreams.whole[-1].fields["x-forwarded-proto"] == "https"
         stranger = http.client.HTTPSConnection(name, door.port, timeout=ANSWER_SECONDS_MAX, context=ssl.create_default_context())
         with pytest.raises(ssl.SSLCertVerificationError):
