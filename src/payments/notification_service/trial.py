@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from payments.domain.errors import Overloaded, PermissionDenied
-from payments.notification_service.sender import Resolver, Sender
+from payments.notification_service.sender import Sender
 from payments.notification_service.signing import new_secret, signature_headers
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
@@ -30,7 +30,6 @@ class Trial:
     """Where this process listens."""
     log: Logger
     _secret: str = field(default_factory=new_secret, repr=False)
-    _resolver: Resolver = field(default_factory=Resolver)
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoint."""
@@ -48,7 +47,7 @@ class Trial:
         event_id = new_id("evt")
         body = json.dumps({"id": event_id, "object": "event", "type": "tap.trial"}).encode()
         headers = signature_headers(event_id, body, call.received_at, [self._secret])
-        sender = Sender(self._resolver.resolve, allow_private=True)
+        sender = Sender(_itself, allow_private=True)
         try:
             answer = await sender.post(f"http://127.0.0.1:{self.port}{_RECEIVER_PATH}", headers, body)
         finally:
@@ -69,3 +68,8 @@ class Trial:
             return False
         expected = signature_headers(event_id, body, int(timestamp), [self._secret])
         return all(hmac.compare_digest(headers.get(name, "").encode(), value.encode()) for name, value in expected.items())
+
+
+async def _itself(address: str) -> list[str]:
+    """It is an address, and no name to look up."""
+    return [address]

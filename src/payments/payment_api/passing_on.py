@@ -14,9 +14,9 @@ from yarl import URL
 
 from payments.domain.errors import Overloaded, TapError
 from payments.runtime.logging import Logger
-from payments.runtime.topology import SERVICES, TRIAL_HEADER, Service
+from payments.runtime.topology import SERVICES, Service
 from payments.wire.api import send_refusal
-from payments.wire.request import Headers, path_of, read_body
+from payments.wire.request import Headers, is_trial, path_of, read_body
 
 _SECONDS_MAX = 60.0
 _OF_ONE_CONNECTION = frozenset(
@@ -36,7 +36,6 @@ _OF_ONE_CONNECTION = frozenset(
     }
 )
 """Fields that say something of the connection, and not of the message; they are said anew. Source: RFC 9110, section 7.6.1."""
-_TRIAL = TRIAL_HEADER.lower().encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ class PassingOn:
 
     async def _ask(self, scope: Scope, headers: Headers, body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         # What only reads may be tried on any copy, whoever asks.
-        base = self.trial_url if scope["method"] == "GET" and headers.get(_TRIAL) is not None else self.url
+        base = self.trial_url if scope["method"] == "GET" and is_trial(headers) else self.url
         query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
         fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"] if name not in _OF_ONE_CONNECTION]
         try:

@@ -21,20 +21,18 @@ from payments.domain.principal import KeyKind, Principal
 from payments.runtime.health import Health
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
-from payments.runtime.topology import HEALTH_PATH, LIVE_PATH, TRIAL_HEADER
+from payments.runtime.topology import HEALTH_PATH, LIVE_PATH
 from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
 from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failure_error, wire_error
 from payments.wire.form import Params
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
-from payments.wire.request import Headers, check_ids, path_of, read_params
+from payments.wire.request import Headers, check_ids, is_trial, path_of, read_params
 
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 _LOCKED_PAUSES_SECONDS = (0.005, 0.02, 0.06)
 """A call that lost a race did nothing: it reads again what it acts on, after about as long as a commit takes. Then the client is told to."""
-
-_TRIAL_HEADER = TRIAL_HEADER.lower().encode()
 
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
@@ -309,7 +307,7 @@ class _Front:
             endpoint=f"{scope['method']} {scope['path']}",
             api_version=caller.api_version,
             received_at=int(self._authenticator.clock.now()),
-            on_trial=not principal.livemode and headers.get(_TRIAL_HEADER) is not None,
+            on_trial=not principal.livemode and is_trial(headers),
             digest=self._digest,
         )
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import Receive, Scope
 
 from payments.domain.errors import InvalidRequest, NotFound
+from payments.runtime.topology import TRIAL_HEADER
 from payments.wire.errors import BodyTooLarge
 from payments.wire.form import Params, decode_form, decode_json
 
@@ -18,6 +19,7 @@ _SINGLE = frozenset(
     {b"authorization", b"content-type", b"content-encoding", b"idempotency-key", b"stripe-version", b"stripe-account", b"stripe-context"}
 )
 """What a request says once or not at all."""
+_TRIAL = TRIAL_HEADER.lower().encode()
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 _ID = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -47,6 +49,11 @@ class Headers:
     def has_body(self) -> bool:
         """Tell whether a body follows."""
         return self._fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self._fields
+
+
+def is_trial(headers: Headers) -> bool:
+    """Tell whether the sender asks for the copies that a release is tried out with."""
+    return headers.get(_TRIAL) is not None
 
 
 def path_of(scope: Scope) -> str:
