@@ -43,7 +43,9 @@ def test_who_only_asks_keeps_nobody_from_running(directory: DataDirectory) -> No
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o777])
-def umask(request: pytest.FixtureRequest) -> Generator[int]:
+def umask(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[int]:
+    """Of what is made from now on: the test's own directory is there."""
+    assert tmp_path.exists()
     before = os.umask(request.param)
     yield request.param
     os.umask(before)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import socket
 import ssl
 import subprocess
@@ -216,7 +217,8 @@ def test_an_engine_that_does_not_start_says_why_and_leaves_nothing(tmp_path: Pat
     assert list((tmp_path / "run").iterdir()) == []
 
 
-FAKE_DOCKERD = f"""#!{sys.executable}
+FAKE_DOCKERD = f"""#!/bin/sh
+exec {shlex.quote(sys.executable)} -c '
 import signal, socket, sys
 name = sys.argv[sys.argv.index("--host") + 1].removeprefix("unix://")
 open(sys.argv[sys.argv.index("--pidfile") + 1], "x").write(str(__import__("os").getpid()))
@@ -229,6 +231,7 @@ while True:
     connection.recv(1000)
     connection.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
     connection.close()
+' "$@"
 """
 
 
