@@ -6,14 +6,13 @@ from typing import Any
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
-from lib.security_stack import retention
+from lib.log_group import log_group
 from lib.wiring import Key, Secret
 from payments.runtime.topology import DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField, Names
 
@@ -50,18 +49,12 @@ class DatabaseStack(cdk.NestedStack):
         group = ec2.SecurityGroup.from_security_group_id(
             self, "SecurityGroup", props.database_security_group.security_group_id, mutable=False
         )
-        exported = logs.LogGroup(
-            self,
-            "Logs",
-            log_group_name=f"/aws/rds/cluster/{Names(props.environment_suffix).database_cluster}/postgresql",
-            encryption_key=key,
-            retention=retention(size.log_days),
-            removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if size.protected else cdk.RemovalPolicy.DESTROY,
-        )
+        name = Names(props.environment_suffix).database_cluster
+        exported = log_group(self, "Logs", name=f"/aws/rds/cluster/{name}/postgresql", key=key, size=size, outlives=True)
         self.cluster = rds.DatabaseCluster(
             self,
             "Cluster",
-            cluster_identifier=Names(props.environment_suffix).database_cluster,
+            cluster_identifier=name,
             engine=_ENGINE,
             credentials=rds.Credentials.from_password(DATABASE_USER, secret.secret_value_from_json(DatabaseSecretField.PASSWORD)),
             default_database_name=DATABASE_NAME,

@@ -17,7 +17,7 @@ from lib.environments import size_of
 from lib.monitoring_stack import MonitoringStack
 from lib.release_check import ReleaseCheck, ReleaseCheckProps
 from lib.security_stack import TEST_LISTENER_PORT
-from lib.wiring import by_service, made_by
+from lib.wiring import ServicesProps, by_service, made_by
 from payments.runtime.topology import ApiSecretField, Colour, Names, Service
 
 _OLD_TASKS_KEPT = cdk.Duration.minutes(15)
@@ -25,13 +25,9 @@ _OLD_TASKS_KEPT = cdk.Duration.minutes(15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentStackProps:
+class DeploymentStackProps(ServicesProps):
     """What releases depend on."""
 
-    environment_suffix: str
-    payment_api_service: ecs.FargateService
-    transaction_processor_service: ecs.FargateService
-    notification_service: ecs.FargateService
     alb_listener: elbv2.ApplicationListener
     target_groups: Mapping[str, Mapping[str, elbv2.ApplicationTargetGroup]]
     """Of each service `blue` and `green`."""
@@ -64,14 +60,9 @@ class DeploymentStack(cdk.NestedStack):
                 public_url=options.public_url,
             ),
         )
-        services = {
-            Service.NOTIFICATION_SERVICE: props.notification_service,
-            Service.TRANSACTION_PROCESSOR: props.transaction_processor_service,
-            Service.PAYMENT_API: props.payment_api_service,
-        }
         groups, alarms = by_service(props.target_groups), by_service(props.alarms)
         self.deployment_groups = {
-            service: self._group(service, made, groups[service], alarms[service]) for service, made in services.items()
+            service: self._group(service, made, groups[service], alarms[service]) for service, made in props.services.items()
         }
 
     def _group(

@@ -9,7 +9,6 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_servicediscovery as servicediscovery
 from aws_cdk import aws_wafv2 as wafv2
@@ -19,8 +18,9 @@ from lib.acknowledgements import acknowledge
 from lib.environments import size_of
 from lib.fargate_service import DNS_TTL_SECONDS, LINGER_SECONDS, FargateService, FargateServiceProps, task_definition
 from lib.load_balancers import AccessLogs, FrontDoor, InternalLoadBalancer
+from lib.log_group import log_group
 from lib.options import Options
-from lib.security_stack import INLINE_POLICY, INLINE_REASON, SecurityStack, retention
+from lib.security_stack import INLINE_POLICY, INLINE_REASON, SecurityStack
 from lib.wiring import Key, Secret, enclosing, made_by
 from payments.runtime.topology import (
     CONTAINER_PORT,
@@ -84,13 +84,12 @@ class EcsStack(cdk.NestedStack):
         if mistake := self.options.mistake(props.environment_suffix, protected=self._size.protected):
             cdk.Annotations.of(self).add_error(mistake)
         self._key = kms.Key.from_key_arn(self, "Key", props.kms_key.key_arn)
-        insights = logs.LogGroup(
+        insights = log_group(
             self,
             "ContainerInsights",
-            log_group_name=f"/aws/ecs/containerinsights/{self._names.cluster}/performance",
-            encryption_key=self._key,
-            retention=retention(self._size.log_days),
-            removal_policy=cdk.RemovalPolicy.DESTROY,
+            name=f"/aws/ecs/containerinsights/{self._names.cluster}/performance",
+            key=self._key,
+            size=self._size,
         )
         self.cluster = ecs.Cluster(
             self,
@@ -112,7 +111,9 @@ class EcsStack(cdk.NestedStack):
         security = made_by(SecurityStack, props.alb_security_group)
         self._front_door, self._between = self._load_balancers(security)
         self.alb, self.alb_listener, self.test_listener = self._front_door.alb, self._front_door.listener, self._front_door.test_listener
-        self._register(Service.TRANSACTION_PROCESSOR)
+        for service, spec in SERVICES.items():
+            if spec.is_called_by_services:
+                self._register(service)
         self._database_secret, self.api_secrets = self._import_secrets()
         services = {service: self._service(number, service) for number, service in enumerate(SERVICES)}
         self.migration_task = self._migration(services[Service.PAYMENT_API])
@@ -273,14 +274,7 @@ class EcsStack(cdk.NestedStack):
             door=self._between if between else self._front_door,
             repository=ecr.Repository.from_repository_name(self, f"{service}Repository", repository.repository_name),
             image_tag=self.options.image_tag,
-            log_group=logs.LogGroup(
-                self,
-                f"{service}Logs",
-                log_group_name=self._names.log_group(service),
-                encryption_key=self._key,
-                retention=retention(self._size.log_days),
-                removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if self._size.protected else cdk.RemovalPolicy.DESTROY,
-            ),
+            log_group=log_group(self, f"{service}Logs", name=self._names.log_group(service), key=self._key, size=self._size, outlives=True),
             execution_role=self._execution_role(service),
             task_role=self._task_role(service),
             variables=self._variables(spec.database_role),

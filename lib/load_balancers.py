@@ -14,8 +14,6 @@ from lib.acknowledgements import acknowledge
 from lib.security_stack import TEST_LISTENER_PORT
 from payments.runtime.topology import CONTAINER_PORT, PAGE_PATHS, TRIAL_PORT
 
-_IDLE = cdk.Duration.seconds(60)
-
 
 def _refusal(status_code: int, message: str) -> elbv2.ListenerAction:
     """Answer in the API's own shape."""
@@ -84,18 +82,7 @@ class FrontDoor(Construct):
     ) -> None:
         """Without a certificate it speaks plain HTTP."""
         super().__init__(scope, construct_id)
-        self.alb = elbv2.ApplicationLoadBalancer(
-            self,
-            "Alb",
-            load_balancer_name=name,
-            vpc=vpc,
-            internet_facing=True,
-            security_group=security_group,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
-            drop_invalid_header_fields=True,
-            deletion_protection=protected,
-            idle_timeout=_IDLE,
-        )
+        self.alb = _load_balancer(self, name, vpc, security_group, ec2.SubnetType.PUBLIC, protected=protected)
         if certificate_arn is None:
             reason = "Plain HTTP was asked for with allow_http; with a certificate this listener is HTTPS."
             self.listener = _plain_listener(self.alb, "Listener", 80, reason)
@@ -121,7 +108,8 @@ class FrontDoor(Construct):
     def _plain_port(self) -> elbv2.ApplicationListener:
         """Port 80, beside HTTPS: it leads browsers to the pages, and refuses everything else. Who was led on would send a key in the open every time."""
         refused = _refusal(403, "This API is reached by HTTPS alone. A key that was sent without it should be replaced.")
-        plain = self.alb.add_listener("Plain", port=80, protocol=elbv2.ApplicationProtocol.HTTP, default_action=refused, open=False)
+        reason = "It leads browsers to HTTPS, and refuses everything else."
+        plain = _plain_listener(self.alb, "Plain", 80, reason, default_action=refused)
         pages = [elbv2.ListenerCondition.path_patterns(list(PAGE_PATHS)), elbv2.ListenerCondition.http_request_methods(["GET", "HEAD"])]
         plain.add_action("Keys", priority=10, conditions=[elbv2.ListenerCondition.http_header("Authorization", ["*"])], action=refused)
         plain.add_action(
@@ -129,14 +117,6 @@ class FrontDoor(Construct):
             priority=20,
             conditions=pages,
             action=elbv2.ListenerAction.redirect(protocol="HTTPS", port="443", permanent=True),
-        )
-        reason = "It leads browsers to HTTPS, and refuses everything else."
-        acknowledge(
-            plain,
-            {
-                "PCI.DSS.321::PCI.DSS.321-ELBv2ACMCertificateRequired": reason,
-                "PCI.DSS.321::PCI.DSS.321-ALBHttpToHttpsRedirection": reason,
-            },
         )
         return plain
 
@@ -148,18 +128,7 @@ class InternalLoadBalancer(Construct):
         self, scope: Construct, construct_id: str, *, name: str, vpc: ec2.IVpc, security_group: ec2.ISecurityGroup, protected: bool
     ) -> None:
         super().__init__(scope, construct_id)
-        self.alb = elbv2.ApplicationLoadBalancer(
-            self,
-            "Alb",
-            load_balancer_name=name,
-            vpc=vpc,
-            internet_facing=False,
-            security_group=security_group,
-            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
-            drop_invalid_header_fields=True,
-            deletion_protection=protected,
-            idle_timeout=_IDLE,
-        )
+        self.alb = _load_balancer(self, name, vpc, security_group, ec2.SubnetType.PRIVATE_WITH_EGRESS, protected=protected)
         acknowledge(
             self.alb,
             {"PCI.DSS.321::PCI.DSS.321-ALBWAFEnabled": "Only our own tasks reach it; what strangers send has passed the firewall."},
@@ -169,8 +138,33 @@ class InternalLoadBalancer(Construct):
         self.test_listener = _plain_listener(self.alb, "TestListener", TRIAL_PORT, reason)
 
 
-def _plain_listener(alb: elbv2.ApplicationLoadBalancer, construct_id: str, port: int, reason: str) -> elbv2.ApplicationListener:
-    listener = alb.add_listener(construct_id, port=port, protocol=elbv2.ApplicationProtocol.HTTP, default_action=_NOTHING_HERE, open=False)
+def _load_balancer(
+    scope: Construct, name: str, vpc: ec2.IVpc, security_group: ec2.ISecurityGroup, subnets: ec2.SubnetType, *, protected: bool
+) -> elbv2.ApplicationLoadBalancer:
+    return elbv2.ApplicationLoadBalancer(
+        scope,
+        "Alb",
+        load_balancer_name=name,
+        vpc=vpc,
+        internet_facing=subnets is ec2.SubnetType.PUBLIC,
+        security_group=security_group,
+        vpc_subnets=ec2.SubnetSelection(subnet_type=subnets),
+        drop_invalid_header_fields=True,
+        deletion_protection=protected,
+        idle_timeout=cdk.Duration.seconds(60),
+    )
+
+
+def _plain_listener(
+    alb: elbv2.ApplicationLoadBalancer,
+    construct_id: str,
+    port: int,
+    reason: str,
+    *,
+    default_action: elbv2.ListenerAction = _NOTHING_HERE,
+) -> elbv2.ApplicationListener:
+    """`reason`: why it may be without TLS."""
+    listener = alb.add_listener(construct_id, port=port, protocol=elbv2.ApplicationProtocol.HTTP, default_action=default_action, open=False)
     rules = ("PCI.DSS.321-ALBHttpToHttpsRedirection", "PCI.DSS.321-ELBv2ACMCertificateRequired")
     acknowledge(listener, {f"PCI.DSS.321::{rule}": reason for rule in rules})
     return listener

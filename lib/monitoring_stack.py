@@ -19,7 +19,7 @@ from lib.ecs_stack import EcsStack
 from lib.environments import size_of
 from lib.fargate_service import FargateService, own_metric
 from lib.options import Options
-from lib.wiring import by_service, enclosing, made_by
+from lib.wiring import ServicesProps, by_service, enclosing, made_by
 from payments.runtime.topology import Metric, Names, Service
 
 _MINUTE = cdk.Duration.minutes(1)
@@ -37,14 +37,10 @@ _UNKNOWN_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MonitoringStackProps:
+class MonitoringStackProps(ServicesProps):
     """What monitoring depends on."""
 
-    environment_suffix: str
     cluster: ecs.ICluster
-    payment_api_service: ecs.FargateService
-    transaction_processor_service: ecs.FargateService
-    notification_service: ecs.FargateService
     alb: elbv2.ApplicationLoadBalancer
     target_groups: Mapping[str, elbv2.ApplicationTargetGroup]
     """Of each service the blue one or the green one: both are watched."""
@@ -109,12 +105,7 @@ class MonitoringStack(cdk.NestedStack):
             made = enclosing(FargateService, group)
             return _Watched(service, (made.blue, made.green), made.props.door.alb) if made else _Watched(service, (group,), props.alb)
 
-        services = {
-            Service.NOTIFICATION_SERVICE: props.notification_service,
-            Service.TRANSACTION_PROCESSOR: props.transaction_processor_service,
-            Service.PAYMENT_API: props.payment_api_service,
-        }
-        return {service: watched(made, groups[service]) for service, made in services.items()}
+        return {service: watched(made, groups[service]) for service, made in props.services.items()}
 
     def _alarm(
         self,
@@ -152,12 +143,15 @@ class MonitoringStack(cdk.NestedStack):
             period=_MINUTE,
         )
 
+    def _of_each_group(self, watched: _Watched, name: str, statistic: str) -> dict[str, cloudwatch.IMetric]:
+        return {f"g{number}": self._target(watched, group, name, statistic) for number, group in enumerate(watched.groups)}
+
     def _worst(self, watched: _Watched, name: str, statistic: str) -> cloudwatch.MathExpression:
-        metrics = {f"g{number}": self._target(watched, group, name, statistic) for number, group in enumerate(watched.groups)}
+        metrics = self._of_each_group(watched, name, statistic)
         return cloudwatch.MathExpression(expression=f"MAX([{', '.join(metrics)}])", using_metrics=metrics, period=_MINUTE, label=name)
 
     def _sum(self, watched: _Watched, name: str, statistic: str) -> cloudwatch.MathExpression:
-        metrics = {f"g{number}": self._target(watched, group, name, statistic) for number, group in enumerate(watched.groups)}
+        metrics = self._of_each_group(watched, name, statistic)
         filled = " + ".join(f"FILL({each}, 0)" for each in metrics)
         return cloudwatch.MathExpression(expression=filled, using_metrics=metrics, period=_MINUTE, label=name)
 
@@ -197,31 +191,28 @@ class MonitoringStack(cdk.NestedStack):
         running = cloudwatch.MathExpression(
             expression="desired - running",
             using_metrics={
-                kind: cloudwatch.Metric(
-                    namespace="ECS/ContainerInsights",
-                    metric_name=metric,
-                    dimensions_map={"ClusterName": self._props.cluster.cluster_name, "ServiceName": watched.service.service_name},
-                    statistic="Average",
-                    period=_MINUTE,
-                )
-                for kind, metric in (("desired", "DesiredTaskCount"), ("running", "RunningTaskCount"))
+                "desired": self._tasks(watched, "DesiredTaskCount", "Average"),
+                "running": self._tasks(watched, "RunningTaskCount", "Average"),
             },
             period=_MINUTE,
             label="missing tasks",
         )
         size = size_of(self._props.environment_suffix).services[service]
-        count = cloudwatch.Metric(
-            namespace="ECS/ContainerInsights",
-            metric_name="DesiredTaskCount",
-            dimensions_map={"ClusterName": self._props.cluster.cluster_name, "ServiceName": watched.service.service_name},
-            statistic="Minimum",
-            period=_MINUTE,
-        )
+        count = self._tasks(watched, "DesiredTaskCount", "Minimum")
         self._alarm(
             f"{name} at its largest", count, size.tasks_max - 1, f"{name}: as many tasks as there may be, {size.tasks_max}", periods=15
         )
         self._alarm(f"{name} missing tasks", running, 0, f"{name}: fewer tasks run than should", periods=10)
         return rollback
+
+    def _tasks(self, watched: _Watched, name: str, statistic: str) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="ECS/ContainerInsights",
+            metric_name=name,
+            dimensions_map={"ClusterName": self._props.cluster.cluster_name, "ServiceName": watched.service.service_name},
+            statistic=statistic,
+            period=_MINUTE,
+        )
 
     def _nobody_answers_alarms(self) -> tuple[cloudwatch.Alarm, ...]:
         """What no task answered is in no target group's counts: with no task at all the services' own alarms see nothing wrong."""

@@ -15,7 +15,8 @@ from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
-from lib.security_stack import INLINE_POLICY, INLINE_REASON, TEST_LISTENER_PORT, closed_group, retention
+from lib.log_group import log_group
+from lib.security_stack import INLINE_POLICY, INLINE_REASON, TEST_LISTENER_PORT, closed_group
 from payments.runtime.topology import SANDBOX_KEY_PREFIX, TRIAL_HEADER, ApiSecretField, Names, Service
 
 _CODE = Path(__file__).parent / "hooks"
@@ -42,13 +43,12 @@ class ReleaseCheck(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, props: ReleaseCheckProps) -> None:
         super().__init__(scope, construct_id)
         name = Names(props.environment_suffix).hook_function
-        log_group = logs.LogGroup(
+        written = log_group(
             self,
             "Logs",
-            log_group_name=f"/tap/{props.environment_suffix}/release-check",
-            encryption_key=kms.Key.from_key_arn(self, "Key", props.kms_key_arn),
-            retention=retention(size_of(props.environment_suffix).log_days),
-            removal_policy=cdk.RemovalPolicy.DESTROY,
+            name=f"/tap/{props.environment_suffix}/release-check",
+            key=kms.Key.from_key_arn(self, "Key", props.kms_key_arn),
+            size=size_of(props.environment_suffix),
         )
         environment = {
             "TEST_URL": props.test_url,
@@ -71,8 +71,8 @@ class ReleaseCheck(Construct):
             memory_size=256,
             environment=environment,
             environment_encryption=kms.Key.from_key_arn(self, "EnvironmentKey", props.kms_key_arn),
-            log_group=log_group,
-            role=self._role(props, log_group),
+            log_group=written,
+            role=self._role(props, written),
             vpc=props.vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
             security_groups=[self._security_group(props.vpc)],
@@ -85,7 +85,7 @@ class ReleaseCheck(Construct):
         group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "To AWS")
         return group
 
-    def _role(self, props: ReleaseCheckProps, log_group: logs.LogGroup) -> iam.IRole:
+    def _role(self, props: ReleaseCheckProps, written: logs.LogGroup) -> iam.IRole:
         role = iam.Role(
             self,
             "Role",
@@ -108,7 +108,7 @@ class ReleaseCheck(Construct):
             iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[props.sandbox_secret_arn]),
             iam.PolicyStatement(actions=["kms:Decrypt"], resources=[props.kms_key_arn]),
             iam.PolicyStatement(actions=["codedeploy:PutLifecycleEventHookExecutionStatus"], resources=groups),
-            iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]),
+            iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[written.log_group_arn]),
             iam.PolicyStatement(actions=interfaces, resources=["*"]),
         ):
             role.add_to_policy(statement)

@@ -11,13 +11,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
+from lib.log_group import log_group
 from lib.networking_stack import nat_addresses
 from payments.runtime.topology import (
     CONTAINER_PORT,
@@ -199,13 +199,7 @@ class SecurityStack(cdk.NestedStack):
 
     def _flow_log(self) -> None:
         """Here and not in the network's stack, which would then need the key of this one."""
-        group = logs.LogGroup(
-            self,
-            "FlowLogs",
-            encryption_key=self._shared_key,
-            retention=retention(self._size.log_days),
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
+        group = log_group(self, "FlowLogs", key=self._shared_key, size=self._size)
         flow_log = ec2.FlowLog(
             self,
             "FlowLog",
@@ -266,15 +260,9 @@ class SecurityStack(cdk.NestedStack):
             visibility_config=_visible(Names(self._props.environment_suffix).web_acl),
             rules=[rate, managed(1, "AWSManagedRulesCommonRuleSet", *_DATA_RULES), managed(2, "AWSManagedRulesKnownBadInputsRuleSet")],
         )
-        group = logs.LogGroup(
-            self,
-            "WebAclLogs",
-            # The firewall writes to groups of this prefix only.
-            log_group_name=f"aws-waf-logs-tap-{self._props.environment_suffix}",
-            encryption_key=self._shared_key,
-            retention=retention(self._size.log_days),
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
+        # The firewall writes to groups of this prefix only.
+        name = f"aws-waf-logs-tap-{self._props.environment_suffix}"
+        group = log_group(self, "WebAclLogs", name=name, key=self._shared_key, size=self._size)
         wafv2.CfnLoggingConfiguration(
             self,
             "WebAclLogging",
@@ -301,8 +289,3 @@ def closed_group(scope: Construct, vpc: ec2.IVpc, name: str, description: str) -
 
 def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
     return wafv2.CfnWebACL.VisibilityConfigProperty(cloud_watch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=False)
-
-
-def retention(days: int) -> logs.RetentionDays:
-    """Return how long logs are kept, in CDK's words."""
-    return {30: logs.RetentionDays.ONE_MONTH, 90: logs.RetentionDays.THREE_MONTHS, 365: logs.RetentionDays.ONE_YEAR}[days]

@@ -1,8 +1,10 @@
 """How a stack comes by what its props don't name: their constructs know who made them, and services go by more than one name."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import IConstruct
@@ -28,6 +30,25 @@ def made_by(kind: type[_Kind], construct: IConstruct) -> _Kind:
     if (found := enclosing(kind, construct)) is None:
         raise ConfigurationError(f"{construct.node.path} must be what an {kind.__name__} made.")
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesProps:
+    """What a stack that comes after the services depends on."""
+
+    environment_suffix: str
+    payment_api_service: ecs.FargateService
+    transaction_processor_service: ecs.FargateService
+    notification_service: ecs.FargateService
+
+    @property
+    def services(self) -> dict[Service, ecs.FargateService]:
+        """The services."""
+        return {
+            Service.NOTIFICATION_SERVICE: self.notification_service,
+            Service.TRANSACTION_PROCESSOR: self.transaction_processor_service,
+            Service.PAYMENT_API: self.payment_api_service,
+        }
 
 
 def by_service(given: Mapping[str, _Value]) -> dict[Service, _Value]:
