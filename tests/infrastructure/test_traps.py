@@ -19,11 +19,8 @@ from payments.runtime.topology import (
     WEBHOOK_PORTS,
     Metric,
     Service,
-    entered_by,
-    route,
 )
 from tests.infrastructure.conftest import ROOT, Synthesised, run_app
-from tests.support.listener import route_by
 from tests.support.warm_app import WarmApp, warm_app
 
 CONSTANTS = Path(__file__).parent / "frozen_ids.json"
@@ -82,77 +79,9 @@ def service_name(synthesised: Synthesised, service: dict[str, Any]) -> str:
     return service["Properties"]["TaskDefinition"].removeprefix(f"tap-{synthesised.environment}-")
 
 
-def test_services_wait_for_both_listeners(synthesised: Synthesised) -> None:
-    rules = synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::ListenerRule")
-    for service in synthesised.resources("Ecs", "AWS::ECS::Service").values():
-        (target,) = references(service["Properties"]["LoadBalancers"])
-        needed = {name for name, rule in rules.items() if target in references(rule["Properties"]["Actions"])}
-        assert len(needed) == 2
-        assert needed <= set(service["DependsOn"])
-
-
 def test_services_are_taken_away_before_the_capacity_that_they_use(synthesised: Synthesised) -> None:
     (providers,) = synthesised.resources("Ecs", "AWS::ECS::ClusterCapacityProviderAssociations")
     assert all(providers in service["DependsOn"] for service in synthesised.resources("Ecs", "AWS::ECS::Service").values())
-
-
-def test_port_80_leads_pages_on_and_no_request_that_carries_a_key(prod: Synthesised) -> None:
-    listeners = prod.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener")
-    (plain,) = [name for name, each in listeners.items() if each["Properties"]["Port"] == 80]
-    rules = sorted(
-        (
-            each["Properties"]
-            for each in prod.resources("Ecs", "AWS::ElasticLoadBalancingV2::ListenerRule").values()
-            if plain in references(each)
-        ),
-        key=lambda rule: rule["Priority"],
-    )
-    keys, pages = rules
-    assert keys["Conditions"] == [{"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "Authorization", "Values": ["*"]}}]
-    assert keys["Actions"][0]["FixedResponseConfig"]["StatusCode"] == "403"
-    conditions = {each["Field"]: each for each in pages["Conditions"]}
-    assert conditions["path-pattern"]["PathPatternConfig"]["Values"] == ["/pay/*"]
-    assert conditions["http-request-method"]["HttpRequestMethodConfig"]["Values"] == ["GET", "HEAD"]
-    assert pages["Actions"][0]["RedirectConfig"]["Protocol"] == "HTTPS"
-
-
-def test_what_other_services_call_is_shifted_by_the_release_that_shifts_everything_else_of_it(synthesised: Synthesised) -> None:
-    """Its name leads to the load balancer between the services, and CodeDeploy moves the listener there: it has one pair and one listener per service."""
-    ecs = synthesised.resources("Ecs")
-    (internal,) = [name for name, each in ecs.items() if each["Properties"].get("Scheme") == "internal"]
-    named = {each["Properties"]["Name"]: name for name, each in ecs.items() if each["Type"] == "AWS::ServiceDiscovery::Service"}
-    (instance,) = [each["Properties"] for each in ecs.values() if each["Type"] == "AWS::ServiceDiscovery::Instance"]
-    assert references(instance["ServiceId"]) == {named[Service.TRANSACTION_PROCESSOR]}
-    assert references(instance["InstanceAttributes"]["AWS_ALIAS_DNS_NAME"]) == {internal}
-    registered = {
-        service_name(synthesised, each)
-        for each in ecs.values()
-        if each["Type"] == "AWS::ECS::Service" and "ServiceRegistries" in each["Properties"]
-    }
-    assert registered == {Service.PAYMENT_API, Service.NOTIFICATION_SERVICE}, "tasks that a name leads to directly are shifted by nothing"
-    ports = {name: each["Properties"]["Port"] for name, each in ecs.items() if each["Type"] == "AWS::ElasticLoadBalancingV2::Listener"}
-    outputs = {name: references(each["Value"]) for name, each in synthesised.templates["Ecs"]["Outputs"].items()}
-    for group in synthesised.resources("Deployment", "AWS::CodeDeploy::DeploymentGroup").values():
-        (pair,) = group["Properties"]["LoadBalancerInfo"]["TargetGroupPairInfoList"]
-        routes = []
-        for route_name in ("ProdTrafficRoute", "TestTrafficRoute"):
-            (parameter,) = references(pair[route_name]["ListenerArns"])
-            (output,) = [name for name in outputs if parameter.endswith(name)]
-            (listener,) = outputs[output]
-            routes.append(ports[listener])
-        production = 443 if synthesised.environment == "prod" else 80
-        called = service_name_of_group(group) == f"tap-{synthesised.environment}-{Service.TRANSACTION_PROCESSOR}"
-        assert routes == ([8080, 8081] if called else [production, 8443])
-
-
-def service_name_of_group(group: dict[str, Any]) -> str:
-    return group["Properties"]["DeploymentGroupName"]
-
-
-def test_an_environment_that_gets_a_certificate_frees_port_80_before_the_redirect_takes_it(prod: Synthesised) -> None:
-    listeners = prod.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener")
-    names = {each["Properties"]["Port"]: name for name, each in listeners.items()}
-    assert names[443] in listeners[names[80]]["DependsOn"]
 
 
 def test_traffic_stays_where_it_is_when_green_serves(environments: dict[str, Synthesised], with_options: Synthesised) -> None:
@@ -206,18 +135,6 @@ def test_error_shares_count_blue_and_green(synthesised: Synthesised) -> None:
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
-def test_access_logs_can_be_written_before_the_load_balancer_is_made(synthesised: Synthesised) -> None:
-    balancers = synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::LoadBalancer")
-    policies = synthesised.resources("Ecs", "AWS::S3::BucketPolicy")
-    assert len(balancers) == 2
-    for name, balancer in balancers.items():
-        assert set(policies) <= set(balancer["DependsOn"]), name
-    assert "logdelivery.elasticloadbalancing.amazonaws.com" in json.dumps(policies)
-    bucket = synthesised.only("Ecs", "AWS::S3::Bucket")
-    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
-
-
 def containers(synthesised: Synthesised) -> dict[str, dict[str, Any]]:
     return {
         each["Properties"]["Family"].removeprefix(f"tap-{synthesised.environment}-"): each["Properties"]["ContainerDefinitions"][0]
@@ -268,38 +185,6 @@ def test_what_alarms_and_scaling_watch_is_emitted(synthesised: Synthesised) -> N
         look(synthesised.templates[stack]["Resources"])
     assert watched == {(service.value, metric.value) for service, spec in SERVICES.items() for metric in spec.metrics}
     assert {Metric.BACKLOG} <= {Metric(name) for _, name in watched}
-
-
-def test_paths_go_where_the_code_routes_them(synthesised: Synthesised) -> None:
-    resources = synthesised.resources("Ecs")
-    short = {"api": Service.PAYMENT_API, "processor": Service.TRANSACTION_PROCESSOR, "notify": Service.NOTIFICATION_SERVICE}
-    ports = {
-        each["Properties"]["Port"]: name for name, each in resources.items() if each["Type"] == "AWS::ElasticLoadBalancingV2::Listener"
-    }
-    public, internal = {ports[443] if 443 in ports else ports[80], ports[8443]}, {ports[8080], ports[8081]}
-
-    def balanced(path: str, listeners: set[str]) -> Service | None:
-        """Traffic's listener and that for tests agree."""
-        (group,) = {route_by(resources, listener)(path) for listener in listeners}
-        return None if group is None else short[resources[group]["Properties"]["Name"].split("-")[1]]
-
-    for path in (
-        "/v1/payment_intents",
-        "/v1/events",
-        "/v1/events/evt_1",
-        "/v1/webhook_endpoints/we_1/rotate_secret",
-        "/v1/balance",
-        "/v1/balance_transactions/txn_1",
-        "/v1/notifications/deliveries",
-        "/pay/authenticate/test/1/pi_1",
-        "/v1/eventsx",
-    ):
-        assert balanced(path, public) is entered_by(path)
-        called = SERVICES[route(path)].is_called_by_services
-        assert balanced(path, internal) is (route(path) if called else None)
-    for path in ("/internal/attempts", "/health", "/", "/admin"):
-        assert balanced(path, public) is None
-    assert balanced("/internal/attempts", internal) is Service.TRANSACTION_PROCESSOR
 
 
 def test_ids_that_must_never_change(prod: Synthesised) -> None:
@@ -370,17 +255,6 @@ def test_a_mistake_is_all_that_is_said_in_a_process_of_its_own(tmp_path: Path) -
 
 def test_every_environment_has_its_sizes() -> None:
     assert ENVIRONMENTS.keys() == {"dev", "staging", "prod"}
-
-
-def test_the_test_listener_is_open_to_our_own_nat_gateways_alone(synthesised: Synthesised) -> None:
-    """Its load balancer has public addresses inside of the network too, so that a rule for the network's own would never match."""
-    rules = [
-        each["Properties"]
-        for each in synthesised.resources("Security", "AWS::EC2::SecurityGroupIngress").values()
-        if each["Properties"]["FromPort"] == 8443
-    ]
-    assert len(rules) == len(synthesised.resources("Networking", "AWS::EC2::NatGateway"))
-    assert all("VpcpublicSubnet" in json.dumps(rule["CidrIp"]) and "/32" in json.dumps(rule["CidrIp"]) for rule in rules)
 
 
 def test_code_deploy_may_call_the_release_check_and_it_may_answer(synthesised: Synthesised) -> None:
