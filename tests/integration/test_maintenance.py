@@ -103,7 +103,7 @@ def test_books_that_are_wrong_are_shown_and_fail_the_task(database_url: str) -> 
 
 
 def test_a_mistake_is_one_line_and_says_what_is_wrong(postgres: EmbeddedPostgres, empty_database_url: str) -> None:
-    tasks = "migrate, verify, list-keys, create-key ORDER, revoke-key ORDER"
+    tasks = "migrate, logins, verify, list-keys, create-key ORDER, revoke-key ORDER, settings ORDER"
     for arguments in (("vacuum",), ("migrate", "verify"), ("list-keys", "{}"), ("revoke-key",)):
         status, lines, errors = run(empty_database_url, *arguments)
         assert (status, lines) == (2, [])

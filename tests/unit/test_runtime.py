@@ -162,6 +162,15 @@ def test_a_sandbox_needs_the_pepper_and_a_key_that_is_one() -> None:
         assert wrong not in str(refused.value)
 
 
+def test_the_services_passwords_are_read_where_they_are_given_and_never_shown() -> None:
+    url = {"TAP_DATABASE_URL": "postgresql://tap:hunter2@db/tap"}
+    assert MaintenanceSettings.from_environment(url).login_passwords == {}
+    passwords = {spec.login_password_variable: f"secret of {service}" for service, spec in SERVICES.items()}
+    settings = MaintenanceSettings.from_environment(url | passwords)
+    assert settings.login_passwords == {service: f"secret of {service}" for service in SERVICES}
+    assert "secret of" not in repr(settings)
+
+
 def test_the_envelope_key_may_be_injected() -> None:
     environment = {name: value for name, value in ENVIRONMENT.items() if name != "TAP_ENVELOPE_KEY_FILE"}
     assert Settings.from_environment({**environment, "TAP_ENVELOPE_KEY": "cd" * 32}).envelope_key == b"\xcd" * 32

@@ -21,6 +21,8 @@ from payments.runtime.topology import Service
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
 keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
 app.add_typer(keys_app, name="keys")
+logins_app = typer.Typer(no_args_is_help=True, help="The services' logins to the database.")
+app.add_typer(logins_app, name="logins")
 
 DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the database, the secrets and the logs are.")]
 _DEFAULT = Path(".tap")
@@ -255,11 +257,35 @@ def settings(
     data_dir: DataDir = _DEFAULT,
     merchant: Annotated[int | None, typer.Option(help="Of which merchant; the first one's when it is left out.")] = None,
     api_version: Annotated[str | None, typer.Option(help="Set the API version of requests and webhook endpoints that name none.")] = None,
+    environment: OnAws = None,
+    region: Region = None,
+    poll_seconds: PollSeconds = 5.0,
 ) -> None:
-    """Show what is set for a merchant, or set it."""
+    """Show what is set for a merchant, here or on AWS, or set it."""
+    from payments.storage.merchant_tasks import SettingsOrder
+
+    order = SettingsOrder(merchant=merchant, api_version=api_version)
+    if environment is not None:
+        from payments.cli.aws import commands
+
+        commands.settings(console, environment, region, poll_seconds, order)
+        return
     from payments.cli.merchant_settings import run_settings
 
-    asyncio.run(run_settings(console, DataDirectory(data_dir), merchant=merchant, api_version=api_version))
+    asyncio.run(run_settings(console, DataDirectory(data_dir), order))
+
+
+@logins_app.command("rotate")
+def logins_rotate(
+    environment: Environment,
+    service: Annotated[list[Service] | None, typer.Option(help="Of this service only; can be given several times.")] = None,
+    region: Region = None,
+    poll_seconds: PollSeconds = 5.0,
+) -> None:
+    """Give the services' logins to the database new passwords on AWS. Nothing is restarted, and no payment is held up."""
+    from payments.cli.aws import commands
+
+    commands.logins(console, environment, region, poll_seconds, service or list(Service))
 
 
 @keys_app.command("create")

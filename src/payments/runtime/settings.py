@@ -14,7 +14,9 @@ from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_SECRET_VARIABLE,
     SANDBOX_KEY_VARIABLE,
+    SERVICES,
     WEBHOOK_PORTS_VARIABLE,
+    Service,
 )
 
 
@@ -106,6 +108,8 @@ class MaintenanceSettings:
     """`TAP_SANDBOX_KEY`: 64 hexadecimal digits; unset: no sandbox."""
     api_key_pepper: bytes | None = field(repr=False)
     """`TAP_API_KEY_PEPPER`: needed for a sandbox."""
+    login_passwords: Mapping[Service, str] = field(repr=False)
+    """`TAP_SERVICE_LOGIN_PASSWORD`: what each service logs in to the database with; one that is unset has no login of its own."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "MaintenanceSettings":
@@ -117,6 +121,11 @@ class MaintenanceSettings:
             database_secret=read.database_secret(),
             sandbox_key=read.digits(SANDBOX_KEY_VARIABLE) if sandbox else None,
             api_key_pepper=read.key(API_KEY_PEPPER_VARIABLE) if sandbox else None,
+            login_passwords={
+                service: read.text(spec.login_password_variable)
+                for service, spec in SERVICES.items()
+                if spec.login_password_variable in environment
+            },
         )
 
 

@@ -65,6 +65,16 @@ class ServiceSpec:
     """Other services call it, so that what guards a release must stand between them and it: on AWS it has a load balancer of its own, inside of the
     network, and no service can be behind two. No front door leads to it, and payment-api passes its public paths on."""
 
+    @property
+    def database_login(self) -> str:
+        """Who it is for the database on AWS, where an environment has a server of its own: a member of its role, and of no other."""
+        return f"{self.database_role}_login"
+
+    @property
+    def login_password_variable(self) -> str:
+        """Injected into the migration task alone, which makes that login."""
+        return f"TAP_{self.service.name}_LOGIN_PASSWORD"
+
 
 SERVICES: dict[Service, ServiceSpec] = {
     spec.service: spec
@@ -98,7 +108,7 @@ SERVICES: dict[Service, ServiceSpec] = {
 
 
 class DatabaseSecretField(StrEnum):
-    """JSON fields of the database owner's secret."""
+    """JSON fields of a secret that somebody logs in to the database with: its owner, or a service."""
 
     HOST = "host"
     """Of the writer's endpoint; whoever attaches the secret to its database writes it there."""
@@ -134,13 +144,13 @@ SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
 """Environment variables that are injected from secrets when a task starts."""
 
 DATABASE_SECRET_VARIABLE = "TAP_DATABASE_SECRET_ARN"  # noqa: S105 - the name of a variable
-"""Where a service reads the database's password again when it was rotated."""
+"""Where a process reads its password of the database again when it was rotated."""
 SANDBOX_KEY_VARIABLE = "TAP_SANDBOX_KEY"
 """Injected into the migration task alone, which makes the sandbox's merchant know that key."""
 SANDBOX_KEY_PREFIX = "sk_test_"
 
 MIGRATION_MODULE = "payments.storage"
-"""`python -m MODULE` brings the schema up to the code's; `python -m MODULE verify` proves the books; other subcommands make and revoke API keys."""
+"""`python -m MODULE` brings the schema up to the code's; its other subcommands, such as `verify`, are one-off tasks, too."""
 
 WEBHOOK_PORTS = (80, 443, 8443)
 """Where webhooks may go on AWS: what the tasks' security group lets out, and what an endpoint's URL may name there."""
