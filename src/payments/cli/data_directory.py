@@ -13,9 +13,10 @@ from msgspec import json as msgjson
 
 from payments.cli.private_files import make_private_directory, tighten, write_private
 from payments.cli.typed import typed
+from payments.runtime.keyring import KeyRing
 
 _Kept = TypeVar("_Kept", bound=Struct)
-_Key = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+_KeyRing = Annotated[str, Meta(pattern="^([0-9a-f]{64}|[0-9]{1,3}:[0-9a-f]{64}(,[0-9]{1,3}:[0-9a-f]{64})*)$")]
 _ENTRIES = {"envelope.key", "gateway", "lock", "logs", "postgres", "run.json", "secrets.json"}
 """What a data directory may hold before it has an envelope key, since a run was stopped while it made it."""
 
@@ -37,7 +38,7 @@ class Login(Struct, kw_only=True, frozen=True):
 class Secrets(Struct, kw_only=True):
     """The secrets of a local run, kept in a file that only its owner may read."""
 
-    api_key_pepper: _Key
+    api_key_pepper: _KeyRing
     internal_api_key: str
     secret_key: str = ""
     publishable_key: str = ""
@@ -45,6 +46,11 @@ class Secrets(Struct, kw_only=True):
     """Of the embedded server's owner."""
     logins: dict[str, Login] = {}
     """What each service logs in to the database with."""
+
+    @property
+    def pepper(self) -> KeyRing:
+        """The keys of the hashes under which API keys are stored."""
+        return KeyRing.parse(self.api_key_pepper)
 
     def __repr__(self) -> str:
         return "Secrets(…)"

@@ -117,7 +117,7 @@ class DatabaseSecretField(StrEnum):
 
 
 class ApiSecretField(StrEnum):
-    """JSON fields of the services' own secrets, each 64 hexadecimal digits in a secret of its own, so that each rotates by itself."""
+    """JSON fields of the services' own secrets, each 64 hexadecimal digits at first, in a secret of its own, so that each rotates by itself."""
 
     API_KEY_PEPPER = "api_key_pepper"
     INTERNAL_API_KEY = "internal_api_key"
@@ -132,6 +132,8 @@ DATABASE_PORT = 5432
 
 API_KEY_PEPPER_VARIABLE = "TAP_API_KEY_PEPPER"
 """Where API keys are hashed: in the services, and in the command line that makes keys for them."""
+ENVELOPE_KEY_VARIABLE = "TAP_ENVELOPE_KEY"
+"""Where card numbers and secrets are sealed: in the services, and in the task that seals them anew."""
 
 SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
     "TAP_DATABASE_HOST": DatabaseSecretField.HOST,
@@ -139,7 +141,7 @@ SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
     "TAP_DATABASE_PASSWORD": DatabaseSecretField.PASSWORD,
     API_KEY_PEPPER_VARIABLE: ApiSecretField.API_KEY_PEPPER,
     "TAP_INTERNAL_API_KEY": ApiSecretField.INTERNAL_API_KEY,
-    "TAP_ENVELOPE_KEY": ApiSecretField.ENVELOPE_KEY,
+    ENVELOPE_KEY_VARIABLE: ApiSecretField.ENVELOPE_KEY,
 }
 """Environment variables that are injected from secrets when a task starts."""
 

@@ -1,5 +1,5 @@
 """Runs a one-off task on the database: `python -m payments.storage [migrate | logins | verify | list-keys | create-key ORDER | revoke-key ORDER |
-settings ORDER]`.
+settings ORDER | key-uses | reseal]`.
 
 An order is the JSON of `CreateKey`, `RevokeKey` or `SettingsOrder`.
 """
@@ -15,6 +15,7 @@ import msgspec
 
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
+from payments.storage.envelope_tasks import EnvelopeTask, run_reseal, run_uses
 from payments.storage.key_tasks import CreateKey, KeyTask, RevokeKey, run_create_key, run_list_keys, run_revoke_key
 from payments.storage.keys import MerchantError, UnknownKeyError
 from payments.storage.maintenance import EXPLAINED, run_logins, run_migrate, run_verify
@@ -23,7 +24,17 @@ from payments.storage.merchant_tasks import SETTINGS, SettingsOrder, run_setting
 Task = Callable[[MaintenanceSettings, Logger], Awaitable[int]]
 
 _Order = TypeVar("_Order", bound=msgspec.Struct)
-_TASKS = ("migrate", "logins", "verify", KeyTask.LIST, f"{KeyTask.CREATE} ORDER", f"{KeyTask.REVOKE} ORDER", f"{SETTINGS} ORDER")
+_TASKS = (
+    "migrate",
+    "logins",
+    "verify",
+    KeyTask.LIST,
+    f"{KeyTask.CREATE} ORDER",
+    f"{KeyTask.REVOKE} ORDER",
+    f"{SETTINGS} ORDER",
+    EnvelopeTask.USES,
+    EnvelopeTask.RESEAL,
+)
 _EXPLAINED = (*EXPLAINED, MerchantError, UnknownKeyError)
 
 
@@ -65,6 +76,10 @@ def _task(command: str, orders: list[str]) -> Task:
             return partial(run_revoke_key, order=_read(order, RevokeKey))
         case "settings", [order]:
             return partial(run_settings, order=_read(order, SettingsOrder))
+        case EnvelopeTask.USES, []:
+            return run_uses
+        case EnvelopeTask.RESEAL, []:
+            return run_reseal
         case _:
             raise ArgumentsError(f"There is no task {' '.join([command, *orders])!r}. There are: {', '.join(_TASKS)}")
 

@@ -11,6 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from payments.domain.principal import KeyKind
+from payments.runtime.keyring import KEY_ID_MAX
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
 from payments.storage.keys import check_choice, choose_merchant, list_keys, revoke_key, store_key
@@ -36,12 +37,14 @@ class KeyEvent(StrEnum):
     REVOKED = "key revoked"
 
 
-class CreateKey(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CreateKey(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Make a key known that was made elsewhere."""
 
     key_id: KeyId
     hashed: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     """Its keyed hash, in hexadecimal."""
+    pepper_id: Annotated[int, Meta(ge=1, le=KEY_ID_MAX)] = 1
+    """The number of the pepper in it."""
     last4: Annotated[str, Meta(pattern=r"\A[0-9a-f]{4}\Z")]
     livemode: bool
     kind: KeyKind
@@ -65,7 +68,16 @@ async def run_create_key(settings: MaintenanceSettings, log: Logger, order: Crea
     async with maintenance_connection(settings, log) as connection, connection.transaction():
         merchant_id = await choose_merchant(connection, order.merchant, order.new_merchant)
         hashed = bytes.fromhex(order.hashed)
-        await store_key(connection, order.key_id, merchant_id, livemode=order.livemode, kind=order.kind, hashed=hashed, last4=order.last4)
+        await store_key(
+            connection,
+            order.key_id,
+            merchant_id,
+            livemode=order.livemode,
+            kind=order.kind,
+            hashed=hashed,
+            pepper_id=order.pepper_id,
+            last4=order.last4,
+        )
     log.event(KeyEvent.CREATED, key_id=order.key_id, merchant_id=merchant_id)
     return 0
 

@@ -16,12 +16,11 @@ from payments.cli.aws.storage_tasks import StorageTasks
 from payments.cli.data_directory import UsageError
 from payments.cli.keys import show_key, show_keys
 from payments.domain.principal import KeyKind
+from payments.runtime.keyring import KeyRing, KeyRingError
 from payments.runtime.topology import API_KEY_PEPPER_VARIABLE
 from payments.storage.key_tasks import CreateKey, KeyEvent, KeyTask, RevokeKey
 from payments.storage.keys import KeyRecord, MerchantError, check_choice, key_hash, make_key
 from payments.wire.auth import REMEMBERED_SECONDS
-
-_PEPPER_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +40,16 @@ class Keys:
             raise UsageError(str(mistake)) from None
         kind = KeyKind.PUBLISHABLE if publishable else KeyKind.SECRET
         key = make_key(livemode=live, kind=kind)
-        tasks, hashed = self._tasks(), key_hash(key.plaintext, self._pepper()).hex()
+        tasks, pepper = self._tasks(), self._pepper()
         order = CreateKey(
-            key_id=key.id, hashed=hashed, last4=key.last4, livemode=live, kind=kind, merchant=merchant, new_merchant=new_merchant
+            key_id=key.id,
+            hashed=key_hash(key.plaintext, pepper).hex(),
+            pepper_id=pepper.in_use,
+            last4=key.last4,
+            livemode=live,
+            kind=kind,
+            merchant=merchant,
+            new_merchant=new_merchant,
         )
         done = tasks.run(KeyTask.CREATE, order)
         created = next((event for event in done if event["event"] == KeyEvent.CREATED), None)
@@ -81,14 +87,11 @@ class Keys:
     def _tasks(self) -> StorageTasks:
         return StorageTasks.of(self.deployed, self.poll_seconds)
 
-    def _pepper(self) -> bytes:
+    def _pepper(self) -> KeyRing:
         try:
-            pepper = bytes.fromhex(self.deployed.injected_secret(API_KEY_PEPPER_VARIABLE))
-        except ValueError:
-            pepper = b""
-        if len(pepper) != _PEPPER_BYTES:
-            raise UsageError(f"The secret that tasks are given as {API_KEY_PEPPER_VARIABLE} isn't {_PEPPER_BYTES} bytes in hexadecimal.")
-        return pepper
+            return KeyRing.parse(self.deployed.injected_secret(API_KEY_PEPPER_VARIABLE))
+        except KeyRingError as mistake:
+            raise UsageError(f"The secret that tasks are given as {API_KEY_PEPPER_VARIABLE} {mistake}.") from None
 
 
 def _minute(timestamp: str) -> str:
