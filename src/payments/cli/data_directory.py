@@ -104,7 +104,8 @@ class DataDirectory:
         return self.path / "gateway"
 
     @property
-    def _secrets(self) -> Path:
+    def secrets_file(self) -> Path:
+        """Keys and passwords of this run."""
         return self.path / "secrets.json"
 
     @property
@@ -123,7 +124,7 @@ class DataDirectory:
             make_private_directory(self.logs)
             if not self.envelope_key.exists():
                 write_private(self.envelope_key, secrets.token_hex(32).encode())
-            if not self._secrets.exists():
+            if not self.secrets_file.exists():
                 self.save_secrets(Secrets(api_key_pepper=secrets.token_hex(32), internal_api_key=secrets.token_urlsafe(32)))
         except OSError as failure:
             raise UsageError(
@@ -178,11 +179,11 @@ class DataDirectory:
 
     def secrets(self) -> Secrets:
         """Read the secrets; raises `UsageError` when they can't be read, or aren't any."""
-        return _decode(self._secrets, Secrets)
+        return _decode(self.secrets_file, Secrets)
 
     def save_secrets(self, kept: Secrets) -> None:
         """Write the secrets."""
-        write_private(self._secrets, msgjson.encode(kept))
+        write_private(self.secrets_file, msgjson.encode(kept))
 
     def run(self) -> Run:
         """Return what is running; raises `UsageError` when nothing is."""

@@ -8,6 +8,7 @@ from rich.console import Console
 from payments.cli.aws.clients import connect, one_line_errors
 from payments.cli.aws.deploy import Deploy, Options
 from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.aws.key_rings import AwsPlace
 from payments.cli.aws.keys import Keys
 from payments.cli.aws.logins import rotate_logins
 from payments.cli.aws.merchant_settings import run_settings
@@ -63,6 +64,14 @@ def logins(console: Console, environment: str, region: str | None, poll_seconds:
     """Give services' logins new passwords."""
     with one_line_errors():
         rotate_logins(console, DeployedEnvironment(connect(region), Names(environment)), services, poll_seconds)
+
+
+@contextmanager
+def key_place(environment: str, region: str | None, poll_seconds: float) -> Generator[AwsPlace]:
+    """Lend where an environment keeps the keys that secrets are sealed and hashed with."""
+    with one_line_errors():
+        deployed = DeployedEnvironment(connect(region), Names(environment))
+        yield AwsPlace(deployed, StorageTasks.of(deployed, poll_seconds))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from botocore.exceptions import ClientError
@@ -245,6 +246,10 @@ class DeployedEnvironment:
         """Return what Secrets Manager has now for a variable of the newest migration task; raises `UsageError` when there is no such value."""
         arn, field = self._secret_source(variable)
         return str(self._secret(arn, field)[field])
+
+    def secret_changed_at(self, variable: str) -> datetime:
+        """Return since when Secrets Manager has what it has for a variable."""
+        return self.aws.secrets.get_secret_value(SecretId=self._secret_source(variable)[0])["CreatedDate"]
 
     def replace_secret(self, variable: str, value: str) -> None:
         """Make `value` what the next tasks are given as a variable; what else the secret has stays, and so does its last version as the previous one."""
