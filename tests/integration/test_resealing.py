@@ -20,6 +20,7 @@ from payments.storage.changes import insert_payment_method
 from payments.storage.claims import Claim
 from payments.storage.database import Connection, connect
 from payments.storage.resealing import DIGESTS, KeyUse, envelope_uses, reseal
+from tests.integration.test_maintenance import run
 
 NUMBER = "4242424242424242"
 BEFORE = EnvelopeKeys.of(b"o" * 32)
@@ -228,3 +229,21 @@ async def test_what_no_key_opens_stays_and_stops_nothing(connection: Connection,
     assert (done.done, done.unreadable, done.left) == (40, 1, 1)
     assert await connection.fetchval("SELECT sealed_number FROM payments.payment_methods WHERE id = $1", victim.id) == damaged
     await check_opens(connection, kept, DROPPED)
+
+
+async def test_the_task_seals_anew_and_another_says_what_is_under_each_key(database_url: str, connection: Connection) -> None:
+    kept = await fill(connection, BEFORE)
+    status, (line,), errors = run(database_url, "reseal", TAP_ENVELOPE_KEY=AFTER.text())
+    assert (status, errors, line["event"]) == (0, "", "resealed")
+    assert (line["done"], line["unreadable"], line["left"]) == (41, 0, 0)
+    await check_opens(connection, kept, DROPPED)
+    status, (*uses, last), errors = run(database_url, "key-uses")
+    assert (status, errors, last["event"], last["count"]) == (0, "", "key uses", 5)
+    assert ("key use", "card numbers", 2, 25) in [(use["event"], use["what"], use["key_id"], use["count"]) for use in uses]
+
+
+def test_nothing_is_sealed_anew_without_a_key(database_url: str) -> None:
+    status, (line,), _ = run(database_url, "reseal")
+    assert (status, line["message"]) == (1, "TAP_ENVELOPE_KEY is not set")
+    status, (line,), _ = run(database_url, "reseal", TAP_ENVELOPE_KEY="2:" + "ab" * 32)
+    assert (status, line["message"]) == (1, "TAP_ENVELOPE_KEY has no fingerprint:KEY behind its keys")

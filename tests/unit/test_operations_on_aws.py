@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Generator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,16 +11,21 @@ import pytest
 from rich.console import Console
 
 from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.aws.key_rings import AwsPlace
 from payments.cli.aws.logins import rotate_logins
 from payments.cli.aws.merchant_settings import run_settings
 from payments.cli.aws.storage_tasks import StorageTasks
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import SERVICES, Names, Service
+from payments.cli.key_rings import Purpose
+from payments.runtime.topology import ENVELOPE_KEY_VARIABLE, SERVICES, Names, Service
 from payments.storage.merchant_tasks import SettingsOrder
+from payments.storage.resealing import KeyUse, Resealed
 from payments.wire.auth import REMEMBERED_SECONDS
 from tests.support.stubbed_aws import StubbedAws, stubbed_aws
 
 TASK_ARN = "arn:aws:ecs:eu-west-1:1:task/tap-dev/0123"
+ENVELOPE_ARN = "arn:aws:secretsmanager:eu-west-1:1:secret:Envelope-abc123"
+CHANGED_AT = datetime(2026, 3, 4, tzinfo=UTC)
 ACCOUNT = {"id": "acct_1", "name": "Shoes", "created": 1_700_000_000, "api_version": "2026-10-28.endive"}
 
 
@@ -32,8 +38,11 @@ DEFINITION: Mapping[str, Any] = {
         {
             "name": "payment-api",
             "secrets": [
-                {"name": spec.login_password_variable, "valueFrom": f"{secret_arn(service)}:password::"}
-                for service, spec in SERVICES.items()
+                {"name": ENVELOPE_KEY_VARIABLE, "valueFrom": f"{ENVELOPE_ARN}:envelope_key::"},
+                *(
+                    {"name": spec.login_password_variable, "valueFrom": f"{secret_arn(service)}:password::"}
+                    for service, spec in SERVICES.items()
+                ),
             ],
             "logConfiguration": {
                 "logDriver": "awslogs",
@@ -135,3 +144,69 @@ def test_no_secret_is_touched_where_the_database_can_not_follow(stubbed: Stubbed
     with pytest.raises(UsageError, match="can't be reached"):
         rotate(stubbed, written, Service.PAYMENT_API)
     assert stubbed.asked("PutSecretValue") == []
+
+
+@pytest.fixture
+def place(stubbed: StubbedAws) -> AwsPlace:
+    return AwsPlace(environment(stubbed), StorageTasks.of(environment(stubbed), 0))
+
+
+def read_envelope_key(stubbed: StubbedAws) -> None:
+    stubbed.answer("ecs", "describe_task_definition", {"taskDefinition": DEFINITION})
+    fields = {"key_id": "1", "envelope_key": "ab" * 32}
+    stubbed.answer(
+        "secrets", "get_secret_value", {"SecretString": json.dumps(fields), "CreatedDate": CHANGED_AT}, {"SecretId": ENVELOPE_ARN}
+    )
+
+
+def test_a_ring_is_kept_where_tasks_are_given_it(stubbed: StubbedAws, place: AwsPlace) -> None:
+    read_envelope_key(stubbed)
+    assert place.read(Purpose.ENVELOPE) == "ab" * 32
+    read_envelope_key(stubbed)
+    stubbed.answer("secrets", "put_secret_value", {})
+    place.write(Purpose.ENVELOPE, "2:…")
+    (put,) = stubbed.asked("PutSecretValue")
+    assert (put["SecretId"], json.loads(put["SecretString"])) == (ENVELOPE_ARN, {"key_id": "1", "envelope_key": "2:…"})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "named"),
+    [
+        (1, "RUNNING", False),
+        (0, "RUNNING", True),
+        (-1, "RUNNING", True),
+        (-1, "PENDING", True),
+        (-1, "STOPPING", True),
+        (-1, "STOPPED", False),
+    ],
+)
+def test_tasks_that_were_made_before_the_ring_changed_are_named(
+    stubbed: StubbedAws, place: AwsPlace, seconds: int, status: str, named: bool
+) -> None:
+    """Old tasks that a release keeps for going back, and those that are ending, can still write."""
+    read_envelope_key(stubbed)
+    stubbed.answer("ecs", "list_tasks", {"taskArns": [TASK_ARN]})
+    tasks = [{"taskArn": TASK_ARN, "lastStatus": status, "createdAt": CHANGED_AT + timedelta(seconds=seconds)}]
+    stubbed.answer("ecs", "describe_tasks", {"tasks": tasks})
+    for _ in range(5):
+        stubbed.answer("ecs", "list_tasks", {"taskArns": []})
+    assert place.outdated(Purpose.ENVELOPE) == (["A task of notification-service"] if named else [])
+    asked = [(each["family"], each["desiredStatus"]) for each in stubbed.asked("ListTasks")]
+    assert sorted(asked) == sorted((f"tap-dev-{service}", desired) for service in Service for desired in ("RUNNING", "STOPPED"))
+
+
+def test_the_uses_of_keys_are_asked_for_by_a_task(stubbed: StubbedAws, place: AwsPlace) -> None:
+    use = {"event": "key use", "what": "card numbers", "key_id": 1, "count": 7}
+    run_task(stubbed, 0, use, {"event": "key uses", "count": 1})
+    assert place.uses() == [KeyUse("card numbers", 1, 7)]
+    run_task(stubbed, 0, use, {"event": "key uses", "count": 2})
+    with pytest.raises(UsageError, match="Not all"):
+        place.uses()
+    assert commands(stubbed) == [["key-uses"]] * 2
+
+
+def test_values_are_sealed_anew_by_a_task(stubbed: StubbedAws, place: AwsPlace) -> None:
+    run_task(stubbed, 0, {"event": "resealed", "done": 5, "unreadable": 0, "left": 1})
+    assert place.reseal() == Resealed(done=5, unreadable=0, left=1)
+    assert commands(stubbed) == [["reseal"]]
+    assert place.command("keys", "envelope", "drop", 1) == "tap keys envelope drop 1 --environment dev"
