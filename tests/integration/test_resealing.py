@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -21,6 +22,7 @@ from payments.storage.claims import Claim
 from payments.storage.database import Connection, connect
 from payments.storage.resealing import DIGESTS, KeyUse, envelope_uses, reseal
 from tests.integration.test_maintenance import run
+from tests.support.explained import Explained
 
 NUMBER = "4242424242424242"
 BEFORE = EnvelopeKeys.of(b"o" * 32)
@@ -229,6 +231,24 @@ async def test_what_no_key_opens_stays_and_stops_nothing(connection: Connection,
     assert (done.done, done.unreadable, done.left) == (40, 1, 1)
     assert await connection.fetchval("SELECT sealed_number FROM payments.payment_methods WHERE id = $1", victim.id) == damaged
     await check_opens(connection, kept, DROPPED)
+
+
+class ExplainedTransactions(Explained):
+    """The job's connection, whose statements are looked into."""
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        return self._connection.transaction()
+
+
+async def test_a_table_is_read_once_however_many_batches_that_takes(connection: Connection) -> None:
+    rows = 1500
+    async with connection.transaction():
+        for _ in range(rows):
+            await card(connection, BEFORE)
+    await connection.execute("ANALYZE payments.payment_methods")
+    explained = ExplainedTransactions(connection)
+    assert (await reseal(explained, sealer(AFTER), batch_rows=50)).left == 0
+    assert explained.rows_read < 5 * rows, "once to seal, and once for each count; not once for each batch"
 
 
 async def test_the_task_seals_anew_and_another_says_what_is_under_each_key(database_url: str, connection: Connection) -> None:

@@ -71,6 +71,7 @@ async def envelope_uses(connection: Queries) -> list[KeyUse]:
 async def reseal(connection: Connection, sealer: Sealer, *, batch_rows: int = BATCH_ROWS) -> Resealed:
     """Seal everything anew that isn't under the key in use, until nothing is left that can be."""
     total = Resealed()
+    await connection.execute(_SQL["plan_each_batch"])
     for _ in range(_ROUNDS_MAX):
         done = total.unreadable = 0
         for kind in SEALED_KINDS:

@@ -1,3 +1,6 @@
+-- plan_each_batch: a plan that knows how small a batch is follows the index; one for any size may read and sort the whole table for each
+SET plan_cache_mode = force_custom_plan;
+
 -- card_numbers: the next ones, in the table's order, that aren't under the key in use, without those that somebody else has in hand just now
 SELECT merchant_id, livemode, id AS key, id AS bound_to, sealed_number AS sealed FROM payments.payment_methods
 WHERE (merchant_id, livemode, id) > ($1, $2, $3) AND payments.sealed_by(sealed_number) <> $4
