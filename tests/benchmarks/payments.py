@@ -1,99 +1,105 @@
-"""Card payments per second through the API, against pgbench's TPC-B on the same server in the same run: `make bench`."""
+"""What operations of the API cost, beside pgbench's TPC-B on the same server in the same rounds: `make bench`."""
 
 import argparse
 import json
-import multiprocessing
 import os
 import platform
-import re
-import subprocess
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from payments.cli.data_directory import DataDirectory
-from payments.cli.postgres import EmbeddedPostgres
-from tests.benchmarks.load import Result, pay
+from tests.benchmarks.flows import FLOWS
+from tests.benchmarks.machine import flush_ms, memory_mb
+from tests.benchmarks.measuring import Bench, Measured
 from tests.support.running_tap import RunningTap, running_tap
 
-CLIENTS = (1, 8, 32, 128, 256)
 RESULTS = Path("bench-results")
+PLAN = [("payment", 1), ("payment", 8), ("payment", 32), ("payment", 128), ("hold + capture", 8)]
+PLAN += [(flow, 8 if flow == "list of 10" else 128) for flow in FLOWS if flow != "payment"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8, help="how long each number of clients is measured")
-    parser.add_argument("--clients", type=int, nargs="*", default=CLIENTS)
+    parser.add_argument("--seconds", type=float, default=4, help="how long each measurement takes")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is repeated; what is told is the median")
+    parser.add_argument("--flows", nargs="*", default=list(FLOWS), help="operations that are measured")
+    parser.add_argument("--clients", type=int, nargs="*", help="numbers of clients that are measured")
     options = parser.parse_args()
+    plan = [(flow, clients) for flow, clients in PLAN if flow in options.flows and (not options.clients or clients in options.clients)]
     with running_tap() as tap:
-        report = measure(tap, options.clients, options.seconds)
+        report = measure(tap, plan, options.rounds, options.seconds)
         books = tap.tap("verify")
-    print(books.stdout.strip().splitlines()[-1])
+    print("\n" + books.stdout.strip().splitlines()[-1])
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "payments.json").write_text(json.dumps(report, indent=2))
     print(f"written: {RESULTS / 'payments.json'}")
 
 
-def measure(tap: RunningTap, clients: list[int], seconds: float) -> dict[str, Any]:
-    status = tap.status()
-    memory = {name: _resident_mb(service["pid"]) for name, service in status["services"].items()}
-    print("idle memory, MB: " + ", ".join(f"{name} {value}" for name, value in memory.items()))
-    directory = DataDirectory(tap.data_dir)
-    postgres = EmbeddedPostgres(directory.postgres, password=directory.secrets().database_password)
-    reference = tpc_b(postgres, seconds)
-    print(f"pgbench TPC-B, scale 10, 8 clients, prepared: {reference:.0f} transactions/s\n")
-    print(f"{'clients':>8} {'payments/s':>11} {'p50 ms':>8} {'p99 ms':>8} {'errors':>7} {'of TPC-B':>9}")
-    rows: list[dict[str, Any]] = []
-    url = status["services"]["payment-api"]["url"]
-    for count in clients:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            result: Result = pool.apply(pay, (url, status["secret_key"], count, seconds, 2.0))
-        rate = result.payments / result.seconds
-        row = {
-            "clients": count,
-            "payments_per_second": round(rate, 1),
-            "p50_ms": round(result.percentile(0.50), 2),
-            "p99_ms": round(result.percentile(0.99), 2),
-            "errors": result.errors,
-            "ratio": round(rate / reference, 3),
-        }
-        rows.append(row)
-        print(f"{count:>8} {rate:>11.0f} {row['p50_ms']:>8.1f} {row['p99_ms']:>8.1f} {result.errors:>7} {row['ratio']:>9.2f}", flush=True)
-        if result.first_error:
-            print(f"         first error: {result.first_error}")
+def measure(tap: RunningTap, plan: Sequence[tuple[str, int]], rounds: int, seconds: float) -> dict[str, Any]:
+    bench = Bench(tap)
+    memory = {name: memory_mb(pid) for name, pid in bench.processes.items()}
+    idle = bench.idle_cpu_ms(seconds)
+    flush = flush_ms(tap.data_dir)
+    print(f"idle: {_listed(memory, 'MB')}; {_listed(idle, 'ms of CPU a second')}; a flush to the disk: {flush:.2f} ms")
+    references: list[Measured] = []
+    measured: dict[tuple[str, int], list[Measured]] = {each: [] for each in plan}
+    for number in range(rounds):
+        references.append(bench.reference(seconds))
+        for (flow, clients), results in measured.items():
+            results.append(bench.operations(flow, clients, seconds))
+        print(f"round {number + 1} of {rounds}", flush=True)
     return {
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": platform.python_version(),
-        "idle_memory_mb": memory,
-        "tpc_b_per_second": round(reference, 1),
-        "runs": rows,
+        "flush_ms": flush,
+        "idle": {"memory_mb": memory, "cpu_ms_per_second": idle},
+        "tpc_b": _row(references, references),
+        "operations": [{"operation": flow, "clients": clients, **_row(results, references)} for (flow, clients), results in measured.items()],
+        "table": _print(measured, references),
     }
 
 
-def tpc_b(postgres: EmbeddedPostgres, seconds: float) -> float:
-    """Return pgbench's transactions per second."""
-    subprocess.run([postgres.binaries / "psql", "-q", postgres.url("postgres"), "-c", "CREATE DATABASE bench"], check=True)
-    pgbench = str(postgres.binaries / "pgbench")
-    subprocess.run([pgbench, "-i", "-q", "-s", "10", postgres.url("bench")], check=True, capture_output=True)
-    output = subprocess.run(
-        [pgbench, "-c", "8", "-j", "2", "-M", "prepared", "-T", str(max(1, round(seconds))), "-n", postgres.url("bench")],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    # Its tables are gone before the payments start, so that their vacuum doesn't run beside them.
-    for statement in ("DROP DATABASE bench", "CHECKPOINT"):
-        subprocess.run([postgres.binaries / "psql", "-q", postgres.url("postgres"), "-c", statement], check=True)
-    found = re.search(r"tps = ([\d.]+)", output)
-    assert found is not None, output
-    return float(found[1])
+def _print(measured: dict[tuple[str, int], list[Measured]], references: Sequence[Measured]) -> list[str]:
+    lines = [
+        f"{'operation':<18}{'clients':>8}{'CPU ms':>8}{'of it:':>7}{'api':>7}{'tp':>7}{'pg':>7}{'TPC-B':>8}{'/s':>7}{'TPC-B/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'errors':>7}"
+    ]
+    reference = _row(references, references)
+    lines.append(f"{'TPC-B':<18}{8:>8}{reference['cpu_ms']:>8.3f}{'':>28}{1:>8.2f}{reference['per_second']:>7.0f}{1:>9.2f}")
+    for (flow, clients), results in measured.items():
+        row = _row(results, references)
+        parts = "".join(f"{row['cpu_ms_by_process'][name]:>7.3f}" for name in ("payment-api", "transaction-processor", "postgresql"))
+        lines.append(
+            f"{flow:<18}{clients:>8}{row['cpu_ms']:>8.3f}{'':>7}{parts}{row['cpu_ratio']:>8.2f}{row['per_second']:>7.0f}{row['ratio']:>9.2f}"
+            f"{row['p50_ms']:>8.1f}{row['p99_ms']:>8.1f}{row['errors']:>7}"
+        )
+        lines += [f"    {each.first_error}" for each in results if each.first_error]
+    print("\n" + "\n".join(lines))
+    return lines
 
 
-def _resident_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        return 0.0
-    found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text())
-    return round(int(found[1]) / 1024, 1) if found else 0.0
+def _row(results: Sequence[Measured], references: Sequence[Measured]) -> dict[str, Any]:
+    """Medians over the rounds; the ratios are those of each round to the reference in it."""
+
+    def median(values: Sequence[float]) -> float:
+        return round(statistics.median(values), 3)
+
+    pairs = list(zip(results, references, strict=True))
+    return {
+        "cpu_ms": median([each.cpu_ms_sum for each in results]),
+        "cpu_ms_by_process": {name: median([each.cpu_ms[name] for each in results]) for name in results[0].cpu_ms},
+        "cpu_ratio": median([reference.cpu_ms_sum / each.cpu_ms_sum for each, reference in pairs]),
+        "per_second": median([each.rate for each in results]),
+        "ratio": median([each.rate / reference.rate for each, reference in pairs]),
+        "p50_ms": median([each.p50_ms for each in results]),
+        "p99_ms": median([each.p99_ms for each in results]),
+        "errors": sum(each.errors for each in results),
+        "rounds": [{"cpu_ms": each.cpu_ms_sum, "per_second": each.rate} for each in results],
+    }
+
+
+def _listed(figures: Any, unit: str) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in figures.items()) + f" {unit}"
 
 
 if __name__ == "__main__":
