@@ -81,7 +81,19 @@ class Bench:
         for table in ("branches", "tellers"):
             self._psql(f"VACUUM pgbench_{table}", url)
         before = cpu_seconds(postmaster)
-        command = [str(self.postgres.binaries / "pgbench"), "-c", "8", "-j", "2", "-M", "prepared", "-T", str(max(1, round(seconds))), "-n", url]
+        command = [
+            str(self.postgres.binaries / "pgbench"),
+            "-c",
+            "8",
+            "-j",
+            "2",
+            "-M",
+            "prepared",
+            "-T",
+            str(max(1, round(seconds))),
+            "-n",
+            url,
+        ]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         cpu = cpu_seconds(postmaster) - before
         rate, transactions = re.search(r"tps = ([\d.]+)", output), re.search(r"actually processed: (\d+)", output)

@@ -15,8 +15,11 @@ from tests.benchmarks.measuring import Bench, Measured
 from tests.support.running_tap import RunningTap, running_tap
 
 RESULTS = Path("bench-results")
-PLAN = [("payment", 1), ("payment", 8), ("payment", 32), ("payment", 128), ("hold + capture", 8)]
-PLAN += [(flow, 8 if flow == "list of 10" else 128) for flow in FLOWS if flow != "payment"]
+PLAN = [
+    *(("payment", clients) for clients in (1, 8, 32, 128)),
+    ("hold + capture", 8),
+    *((flow, 8 if flow == "list of 10" else 128) for flow in FLOWS if flow != "payment"),
+]
 
 
 def main() -> None:
@@ -55,7 +58,9 @@ def measure(tap: RunningTap, plan: Sequence[tuple[str, int]], rounds: int, secon
         "flush_ms": flush,
         "idle": {"memory_mb": memory, "cpu_ms_per_second": idle},
         "tpc_b": _row(references, references),
-        "operations": [{"operation": flow, "clients": clients, **_row(results, references)} for (flow, clients), results in measured.items()],
+        "operations": [
+            {"operation": flow, "clients": clients, **_row(results, references)} for (flow, clients), results in measured.items()
+        ],
         "table": _print(measured, references),
     }
 

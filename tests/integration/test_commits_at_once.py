@@ -13,8 +13,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from payments.domain.charge import Charge
 from payments.storage import versions
 from payments.storage.books import find_faults
-from payments.storage.database import Connection, connect
-from payments.storage.versions import Compared
+from payments.storage.database import connect
+from payments.storage.versions import Compared, Comparison
 from tests.support.at_once import World, bounded, machine
 from tests.support.in_process import InProcess, in_process
 
@@ -50,12 +50,12 @@ def test_were_charges_not_compared_the_machine_would_find_more_refunded_than_cap
     database_url: str, monkeypatch: pytest.MonkeyPatch, bounded: bool
 ) -> None:
     """With the database's bounds such a refund is refused as a failure of ours; without them it succeeds, and the model finds it."""
-    lock_unmoved = versions.lock_unmoved
+    comparison_of = versions.comparison_of
 
-    async def compare_no_charge(connection: Connection, compared: Iterable[Compared]) -> set[str]:
-        return await lock_unmoved(connection, [each for each in compared if each.kind is not Charge])
+    def compare_no_charge(compared: Iterable[Compared]) -> Comparison:
+        return comparison_of([each for each in compared if each.kind is not Charge])
 
-    monkeypatch.setattr(versions, "lock_unmoved", compare_no_charge)
+    monkeypatch.setattr(versions, "comparison_of", compare_no_charge)
     if not bounded:
         with psycopg.connect(database_url) as owner:
             owner.execute("DROP FUNCTION payments.check_refunds CASCADE")

@@ -27,7 +27,7 @@ async def pool(database_url: str) -> AsyncGenerator[Pool]:
 
 @pytest.fixture
 def store(pool: Pool) -> PaymentStore:
-    return PaymentStore(pool, lease_seconds=15)
+    return PaymentStore(pool)
 
 
 async def counts(connection: Connection) -> dict[str, int]:
@@ -36,7 +36,7 @@ async def counts(connection: Connection) -> dict[str, int]:
 
 async def test_a_payment_is_recorded_whole(store: PaymentStore, connection: Connection) -> None:
     begin, _ = payment(key="k")
-    assert await store.begin([begin.encoded()]) == [Begun.WON]
+    assert await store.begin([begin.encoded(lease_seconds=15)]) == [Begun.WON]
     assert await counts(connection) == {
         "payment_intents": 1,
         "payment_methods": 1,
@@ -50,30 +50,33 @@ async def test_a_payment_is_recorded_whole(store: PaymentStore, connection: Conn
 
 async def test_a_taken_key_writes_nothing(store: PaymentStore, connection: Connection) -> None:
     first, second, third = payment(key="k")[0], payment(key="k")[0], payment(key="other")[0]
-    assert await store.begin([first.encoded()]) == [Begun.WON]
+    assert await store.begin([first.encoded(lease_seconds=15)]) == [Begun.WON]
     before = await counts(connection)
-    assert await store.begin([second.encoded()]) == [Begun.KEY_TAKEN]
+    assert await store.begin([second.encoded(lease_seconds=15)]) == [Begun.KEY_TAKEN]
     assert await counts(connection) == before
-    assert await store.begin([second.encoded(), third.encoded()]) == [Begun.KEY_TAKEN, Begun.WON]
+    assert await store.begin([second.encoded(lease_seconds=15), third.encoded(lease_seconds=15)]) == [Begun.KEY_TAKEN, Begun.WON]
 
 
 async def test_one_of_two_with_the_same_key_in_one_batch_wins(store: PaymentStore, connection: Connection) -> None:
-    results = await store.begin([payment(key="k")[0].encoded(), payment(key="k")[0].encoded()])
+    results = await store.begin([payment(key="k")[0].encoded(lease_seconds=15), payment(key="k")[0].encoded(lease_seconds=15)])
     assert sorted(results) == [Begun.KEY_TAKEN, Begun.WON]
     assert (await counts(connection))["payment_intents"] == 1
 
 
 async def test_a_key_belongs_to_one_merchant(store: PaymentStore) -> None:
-    assert await store.begin([payment(1, key="k")[0].encoded(), payment(2, key="k")[0].encoded()]) == [Begun.WON, Begun.WON]
+    assert await store.begin([payment(1, key="k")[0].encoded(lease_seconds=15), payment(2, key="k")[0].encoded(lease_seconds=15)]) == [
+        Begun.WON,
+        Begun.WON,
+    ]
 
 
 async def test_an_intent_that_is_with_the_acquirer_is_locked_and_frees_the_key(store: PaymentStore, connection: Connection) -> None:
     begin, work = payment()
-    await store.begin([begin.encoded()])
+    await store.begin([begin.encoded(lease_seconds=15)])
     change = replace(payment(key="k")[0], creates=(), attempt=None, events=(), changes=(replace(work.intent, version=2),))
     before = await counts(connection)
     other = payment(key="unrelated")[0]
-    assert await store.begin([change.encoded(), other.encoded()]) == [Begun.LOCKED, Begun.WON]
+    assert await store.begin([change.encoded(lease_seconds=15), other.encoded(lease_seconds=15)]) == [Begun.LOCKED, Begun.WON]
     assert (await counts(connection))["events"] == before["events"] + 1
     assert await connection.fetchval("SELECT count(*) FROM payments.idempotency_claims WHERE key = 'k'") == 0
     assert await connection.fetchval("SELECT count(*) FROM payments.idempotency_claims WHERE key = 'unrelated'") == 1
@@ -81,7 +84,7 @@ async def test_an_intent_that_is_with_the_acquirer_is_locked_and_frees_the_key(s
 
 async def test_an_outcome_is_recorded_once(store: PaymentStore, pool: Pool, connection: Connection) -> None:
     begin, work = payment()
-    await store.begin([begin.encoded()])
+    await store.begin([begin.encoded(lease_seconds=15)])
     approved = await encode_settlement(settlement(work, APPROVED), Accounts(pool))
     declined = await encode_settlement(settlement(work, Declined(code="card_declined", message="No.")), Accounts(pool))
     assert await store.settle([approved]) == [True]
@@ -97,7 +100,7 @@ async def test_of_two_outcomes_at_once_one_is_recorded(store: PaymentStore, pool
     accounts = Accounts(pool)
     for _ in range(10):
         begin, work = payment()
-        await store.begin([begin.encoded()])
+        await store.begin([begin.encoded(lease_seconds=15)])
         both = [await encode_settlement(settlement(work, APPROVED), accounts) for _ in range(2)]
         results = await asyncio.gather(*(store.settle([each]) for each in both))
         assert sorted(results) == [[False], [True]]
@@ -111,7 +114,7 @@ async def test_the_books_balance_whatever_runs_at_once(store: PaymentStore, pool
 
     async def pay(number: int) -> None:
         begin, work = payment(number % 3, amount=1000 + number, manual=number % 5 == 0)
-        assert await begins.submit(begin.encoded()) is Begun.WON
+        assert await begins.submit(begin.encoded(lease_seconds=15)) is Begun.WON
         outcome = Declined(code="card_declined", message="No.") if number % 7 == 0 else APPROVED
         assert await settles.submit(await encode_settlement(settlement(work, outcome), accounts))
 
@@ -125,7 +128,7 @@ async def test_a_bad_row_fails_alone(store: PaymentStore, connection: Connection
     units = [payment(key=f"k{number}")[0] for number in range(20)]
     bad = replace(units[7], creates=[replace(each, amount=-1) for each in units[7].creates if isinstance(each, PaymentIntent)])
     units[7] = bad
-    results = await asyncio.gather(*(begins.submit(unit.encoded()) for unit in units), return_exceptions=True)
+    results = await asyncio.gather(*(begins.submit(unit.encoded(lease_seconds=15)) for unit in units), return_exceptions=True)
     assert [isinstance(result, Exception) for result in results] == [number == 7 for number in range(20)]
     assert (await counts(connection))["payment_intents"] == 19
     assert await connection.fetchval("SELECT count(*) FROM payments.idempotency_claims WHERE key = 'k7'") == 0

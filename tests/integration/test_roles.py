@@ -75,7 +75,7 @@ async def test_nobody_changes_history(connection: Connection, table: str, statem
 async def test_each_role_can_do_its_work(database_url: str) -> None:
     begin, work = payment(key="k")
     async with open_pool(database_url, role=SERVICES[Service.PAYMENT_API].database_role, name="api") as pool:
-        await PaymentStore(pool, lease_seconds=15).begin([begin.encoded()])
+        await PaymentStore(pool).begin([begin.encoded(lease_seconds=15)])
     async with open_pool(database_url, role=SERVICES[Service.TRANSACTION_PROCESSOR].database_role, name="processor") as pool:
-        store = PaymentStore(pool, lease_seconds=15)
+        store = PaymentStore(pool)
         assert await store.settle([await encode_settlement(settlement(work, APPROVED), Accounts(pool))]) == [True]

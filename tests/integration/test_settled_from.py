@@ -11,8 +11,9 @@ from payments.domain.event import Event
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
 from payments.storage.attempts import OpenAttempt
 from payments.storage.books import find_faults
+from payments.storage.commit import EncodedUnit
 from payments.storage.database import Connection
-from payments.storage.payments import EncodedSettlement, encode_settlement
+from payments.storage.payments import encode_settlement
 from payments.transaction_processor.settlement import Terms, settlement_of
 from payments.transaction_processor.sweeper import refund_failure_attempt
 from tests.integration.use_cases import Act, cancel_a_hold, capture, capture_in_part, intent, refund_by_charge
@@ -125,7 +126,7 @@ class Held(Exception):
     """The attempt was recorded, and is kept back."""
 
 
-async def encoded(tap: InProcess, work: OpenAttempt, outcome: Outcome) -> EncodedSettlement:
+async def encoded(tap: InProcess, work: OpenAttempt, outcome: Outcome) -> EncodedUnit:
     processor = tap.copies[0].processor
     settlement = settlement_of(work, outcome, Terms(int(tap.clock.now()), await processor.fees.of(1), "simulator", "http://tap"))
     assert settlement is not None

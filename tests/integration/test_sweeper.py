@@ -17,17 +17,18 @@ from payments.runtime.background import Background
 from payments.runtime.logging import Logger
 from payments.storage.attempts import OpenAttempt
 from payments.storage.books import find_faults
+from payments.storage.commit import EncodedUnit
 from payments.storage.database import Connection, Pool, open_pool
 from payments.storage.group_commit import GroupCommit
 from payments.storage.keys import create_merchant
 from payments.storage.nouns import PAYMENT_INTENTS
-from payments.storage.payments import EncodedSettlement, PaymentStore
+from payments.storage.payments import PaymentStore
 from payments.transaction_processor import processor
 from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, LeaseOver, NeverStill, Processor
 from payments.transaction_processor.settlement import AVAILABILITY_SECONDS, CAPTURE_WINDOW_SECONDS
 from payments.transaction_processor.sweeper import Sweeper
 from tests.integration.builders import FakeClock, payment
-from tests.support.in_process import LEASE_SECONDS, processor_copy
+from tests.support.in_process import processor_copy
 from tests.support.waiting import eventually
 
 
@@ -46,7 +47,7 @@ class Copy:
         begin, work = payment(manual=manual, created=created)
         sealed = self.processor.sealer.seal_number(1, False, work.payment_method.id, Pan(number))
         begin, work = replace(begin, sealed_number=sealed), replace(work, sealed_number=sealed)
-        await self.store.begin([begin.encoded()])
+        await self.store.begin([begin.encoded(lease_seconds=15)])
         await self.pool.execute("UPDATE payments.attempts SET lease_until = now() - interval '1 second' WHERE id = $1", work.attempt.id)
         return work
 
@@ -63,7 +64,7 @@ async def copy_of_the_service(database_url: str, clock: FakeClock) -> AsyncGener
         open_pool(database_url, role="tap_payment_api", name="api") as api,
     ):
         processor = made.processor
-        yield Copy(made.sweeper, processor, PaymentStore(api, lease_seconds=LEASE_SECONDS), clock, processor.pool)
+        yield Copy(made.sweeper, processor, PaymentStore(api), clock, processor.pool)
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ async def test_an_outcome_whose_objects_are_never_still_is_left_to_whoever_comes
     monkeypatch.setattr(processor, "MOVED_TRIES_MAX", 3)
     asked: list[int] = []
 
-    async def always_moved(batch: Sequence[EncodedSettlement]) -> list[bool]:
+    async def always_moved(batch: Sequence[EncodedUnit]) -> list[bool]:
         asked.append(len(batch))
         return [False] * len(batch)
 

@@ -188,7 +188,7 @@ async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer
         open_pool(database_url, role="tap_transaction_processor", name="bank", server_settings=SESSION_SETTINGS) as bank,
     ):
         log = Logger("test", io.BytesIO())
-        attempts, store = Attempts(pool, lease_seconds=LEASE_SECONDS), PaymentStore(pool, lease_seconds=LEASE_SECONDS)
+        attempts, store = Attempts(pool, lease_seconds=LEASE_SECONDS), PaymentStore(pool)
         processor = Processor(
             acquirer=acquirer or Simulator(PostgresJournal(bank), clock),
             sealer=CardSealer(Sealer(Key())),
@@ -232,7 +232,7 @@ async def in_process(
         reader, idempotency, waker = Reader(pool, Lists(pool), clock), Idempotency(pool, sealer, clock), SilentWaker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
-        begins = GroupCommit(PaymentStore(pool, lease_seconds=LEASE_SECONDS).begin, name="begin", batch_rows_max=32, writers_max=3)
+        begins = GroupCommit(PaymentStore(pool).begin, name="begin", batch_rows_max=32, writers_max=3)
         steps = Steps(
             begins=begins,
             handover=cast("HandoverClient", handover),

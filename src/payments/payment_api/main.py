@@ -75,9 +75,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
         )
         # Three batches at a time, none large: one large batch makes all clients march in step, and each service idle while another works.
-        begins = GroupCommit(
-            PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).begin, name="begin", batch_rows_max=32, writers_max=3
-        )
+        begins = GroupCommit(PaymentStore(pool).begin, name="begin", batch_rows_max=32, writers_max=3)
         steps = Steps(
             begins=begins,
             handover=handover,

@@ -13,10 +13,11 @@ from payments.domain.payment_intent import PaymentIntent
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.clock import Clock
 from payments.storage.attempts import OpenAttempt
+from payments.storage.commit import EncodedUnit
 from payments.storage.database import Pool
 from payments.storage.events import find_event
 from payments.storage.group_commit import GroupCommit
-from payments.storage.payments import Begin, Begun, EncodedBegin
+from payments.storage.payments import Begin, Begun
 from payments.storage.wakeup import Waker
 from payments.wire.api import Call, Reply
 from payments.wire.expansion import check_expandable
@@ -31,7 +32,7 @@ OUTCOME_WAIT_SECONDS = 25.0
 class Steps:
     """Carries out steps of payments."""
 
-    begins: GroupCommit[EncodedBegin, Begun]
+    begins: GroupCommit[EncodedUnit, Begun]
     handover: HandoverClient
     trial: HandoverClient
     """To the copies that a release is tried out with."""
@@ -53,7 +54,7 @@ class Steps:
 
     async def begin(self, unit: Begin) -> bool:
         """Commit 1. False when another request owns the idempotency key; raises `ObjectLocked` when something moved on or is moving."""
-        begun = await self.begins.submit(unit.encoded())
+        begun = await self.begins.submit(unit.encoded(lease_seconds=self.lease_seconds))
         if begun is Begun.LOCKED:
             raise ObjectLocked
         if begun is Begun.WON and unit.events:

@@ -1,9 +1,9 @@
 """Ledger accounts and their balances."""
 
-import msgspec
-
 from payments.ledger.chart import Account, AccountKind
 from payments.ledger.transfer import Transfer
+from payments.storage import rows
+from payments.storage.columns import Row
 from payments.storage.database import Pool
 from payments.storage.sql import queries
 
@@ -35,21 +35,9 @@ class Accounts:
                 return account_id
         raise LookupError(f"account {account} can't be opened")
 
-    async def transfer_row(self, unit: str, transfer: Transfer) -> bytes:
-        """Encode a row of `transfers`."""
-        return msgspec.json.encode(
-            {
-                "unit": unit,
-                "posting": transfer.posting,
-                "kind": transfer.kind,
-                "phase": transfer.phase,
-                "debit_account": await self.id_of(transfer.debit),
-                "credit_account": await self.id_of(transfer.credit),
-                "amount": transfer.amount,
-                "currency": transfer.debit.currency,
-                "occurred_at": transfer.occurred_at,
-            }
-        )
+    async def transfer_row(self, unit: str, transfer: Transfer) -> Row:
+        """Make a row of `rows.TRANSFERS`."""
+        return rows.transfer_row(unit, transfer, await self.id_of(transfer.debit), await self.id_of(transfer.credit))
 
     async def imbalance(self) -> float:
         """Return by how much debits and credits differ, over all currencies: 0 when the books balance."""

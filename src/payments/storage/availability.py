@@ -5,8 +5,8 @@ import msgspec
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.ledger import postings
 from payments.storage.accounts import Accounts
+from payments.storage.commit import write_alone
 from payments.storage.database import Pool
-from payments.storage.rows import json_array
 from payments.storage.sql import queries
 
 _SQL = queries("availability.sql")
@@ -26,6 +26,5 @@ async def release_available_funds(pool: Pool, now: int, accounts: Accounts, *, a
             )
         ]
         if transfers:
-            rows = [await accounts.transfer_row("", transfer) for transfer in transfers]
-            await connection.execute(_SQL["post"], json_array(rows))
+            await write_alone(connection, "transfers", [await accounts.transfer_row("-", transfer) for transfer in transfers])
     return len(changes)

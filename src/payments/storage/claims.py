@@ -5,7 +5,6 @@ Source: Stripe, "Idempotent requests": a key is scoped to merchant and mode and 
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from payments.storage.database import Connection, Queries
@@ -36,23 +35,6 @@ class Claim(Struct, frozen=True, kw_only=True):
     status: int | None = None
     sealed_body: bytes | None = None
     """The response itself, for mutations without an event."""
-
-
-def claim_row(unit: str, claim: Claim | None, *, merchant_id: int, livemode: bool) -> bytes:
-    """Encode a unit of commit 1 with its claim, or without one."""
-    return msgspec.json.encode(
-        {
-            "unit": unit,
-            "merchant_id": merchant_id,
-            "livemode": livemode,
-            "key": claim.key if claim else None,
-            "path": claim.path if claim else None,
-            "fingerprint": claim.fingerprint if claim else None,
-            "created": claim.created if claim else None,
-            "api_version": claim.api_version if claim else None,
-            "response_event": claim.response_event if claim else None,
-        }
-    )
 
 
 async def insert(connection: Connection, claim: Claim) -> bool:

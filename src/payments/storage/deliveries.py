@@ -13,7 +13,6 @@ from payments.domain.event import Event
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.database import Pool, Queries, Row
 from payments.storage.events import ENDPOINTS, event_from_row
-from payments.storage.rows import json_array
 from payments.storage.sql import queries
 
 _SQL = queries("deliveries.sql")
@@ -141,7 +140,7 @@ class Deliveries:
 
     async def record(self, batch: Sequence[AttemptResult]) -> list[None]:
         """Record results; made to be the `write` of a `GroupCommit`."""
-        await self._pool.execute(_SQL["record"], json_array(msgspec.json.encode(result) for result in batch))
+        await self._pool.execute(_SQL["record"], msgspec.json.encode(batch).decode())
         return [None] * len(batch)
 
     async def pending_of(self, connection: Queries, merchant_id: int, livemode: bool, event_ids: Sequence[str]) -> dict[str, int]:

@@ -8,9 +8,10 @@ import msgspec
 
 from payments.domain.event import Event, ObjectType, Origin
 from payments.runtime.ids import ID_CHARACTERS_MAX
+from payments.storage.commit import write_alone
 from payments.storage.database import Connection, Queries
 from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
-from payments.storage.rows import event_row, json_array
+from payments.storage.rows import event_row
 from payments.storage.sql import queries
 
 _SQL = queries("events.sql")
@@ -23,7 +24,7 @@ ENDPOINTS = queries("deliveries.sql")["endpoints"]
 
 async def append_events(connection: Connection, events: Sequence[Event]) -> None:
     """Write events, and the outbox rows that get them delivered, in the transaction of what they tell of."""
-    await connection.execute(_SQL["append"], json_array(event_row("", event) for event in events))
+    await write_alone(connection, "events", [event_row("-", event) for event in events])
 
 
 async def page_of_events(

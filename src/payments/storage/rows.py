@@ -1,9 +1,7 @@
-"""Rows as the set-based statements take them: the columns that SQL needs, with the object's document beside them.
+"""Rows as the commits' statements take them: the columns that SQL needs, with the object's document beside them.
 
-Rows are encoded when they are handed in, so that a batch is joined, not encoded, while others wait for it.
+Each belongs to a unit of a commit, whose id comes last. They are made when they are handed in, so that a batch is joined, not encoded, while others wait.
 """
-
-from collections.abc import Iterable
 
 import msgspec
 
@@ -11,179 +9,79 @@ from payments.domain.attempt import Attempt
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.charge import Charge
 from payments.domain.event import Event
-from payments.domain.outcome import Outcome
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
+from payments.ledger.transfer import Transfer
+from payments.storage.columns import Columns, Row
 
 _encode = msgspec.json.Encoder().encode
+_KEY = "merchant_id bigint, livemode boolean, id text, created bigint"
+_DOCUMENT = "document json, unit text"
+
+INTENTS = Columns(
+    f"{_KEY}, version integer, status text, open_attempt text, amount bigint, amount_capturable bigint, amount_received bigint, "
+    "currency text, customer text, capture_before bigint",
+    _DOCUMENT,
+)
+PAYMENT_METHODS = Columns(f"{_KEY}, version integer, customer text", f"sealed_number text, {_DOCUMENT}")
+ATTEMPTS = Columns(f"{_KEY}, payment_intent text", f"lease_seconds float8, {_DOCUMENT}")
+CHARGES = Columns(
+    f"{_KEY}, version integer, status text, payment_intent text, customer text, amount bigint, amount_captured bigint, amount_refunded bigint, "
+    "currency text",
+    _DOCUMENT,
+)
+REFUNDS = Columns(f"{_KEY}, version integer, status text, charge text, payment_intent text, amount bigint, currency text", _DOCUMENT)
+BALANCE_TRANSACTIONS = Columns(
+    f"{_KEY}, type text, source text, amount bigint, fee bigint, currency text, available_on bigint", f"released boolean, {_DOCUMENT}"
+)
+TRANSFERS = Columns(
+    "posting text, kind text, phase text, amount bigint, occurred_at bigint, debit.currency text",
+    "debit_account bigint, credit_account bigint, unit text",
+)
+EVENTS = Columns(
+    f"{_KEY}, type text, object_type text, object_id text, object_version integer, snapshot json, origin.request_id text, "
+    "origin.idempotency_key text",
+    "previous_attributes json, unit text",
+)
 
 
-def intent_row(unit: str, intent: PaymentIntent) -> bytes:
-    """Encode a row of `payment_intents`."""
-    return _encode(
-        {
-            "unit": unit,
-            "merchant_id": intent.merchant_id,
-            "livemode": intent.livemode,
-            "id": intent.id,
-            "created": intent.created,
-            "version": intent.version,
-            "status": intent.status,
-            "open_attempt": intent.open_attempt,
-            "amount": intent.amount,
-            "amount_capturable": intent.amount_capturable,
-            "amount_received": intent.amount_received,
-            "currency": intent.currency,
-            "customer": intent.customer,
-            "capture_before": intent.capture_before,
-            "document": intent,
-        }
-    )
+def intent_row(unit: str, intent: PaymentIntent) -> Row:
+    """Make a row of `INTENTS`."""
+    return (*INTENTS.values_of(intent), _encode(intent), unit)
 
 
-def settled_row(attempt: Attempt, intent: PaymentIntent | None, *, outcome: Outcome, closes: bool) -> bytes:
-    """Encode an attempt with its outcome, and the intent that it advances, if any."""
-    row: dict[str, object] = {
-        "unit": attempt.id,
-        "merchant_id": attempt.merchant_id,
-        "livemode": attempt.livemode,
-        "outcome": outcome,
-        "closes": closes,
-    }
-    if intent is not None:
-        row |= {
-            "id": intent.id,
-            "version": intent.version,
-            "status": intent.status,
-            "open_attempt": intent.open_attempt,
-            "amount_capturable": intent.amount_capturable,
-            "amount_received": intent.amount_received,
-            "capture_before": intent.capture_before,
-            "document": intent,
-        }
-    return _encode(row)
+def payment_method_row(unit: str, method: PaymentMethod, sealed_number: str | None = None) -> Row:
+    """Make a row of `PAYMENT_METHODS`; only a new one comes with its sealed number."""
+    return (*PAYMENT_METHODS.values_of(method), sealed_number, _encode(method), unit)
 
 
-def payment_method_row(unit: str, method: PaymentMethod, sealed_number: str | None = None) -> bytes:
-    """Encode a row of `payment_methods`; only a new one comes with its sealed number."""
-    return _encode(
-        {
-            "unit": unit,
-            "merchant_id": method.merchant_id,
-            "livemode": method.livemode,
-            "id": method.id,
-            "created": method.created,
-            "version": method.version,
-            "customer": method.customer,
-            "sealed_number": sealed_number,
-            "document": method,
-        }
-    )
+def attempt_row(unit: str, attempt: Attempt, lease_seconds: float) -> Row:
+    """Make a row of `ATTEMPTS`; `lease_seconds`: how long whoever begins it may work on it."""
+    return (*ATTEMPTS.values_of(attempt), lease_seconds, _encode(attempt), unit)
 
 
-def attempt_row(unit: str, attempt: Attempt) -> bytes:
-    """Encode a row of `attempts`."""
-    return _encode(
-        {
-            "unit": unit,
-            "merchant_id": attempt.merchant_id,
-            "livemode": attempt.livemode,
-            "id": attempt.id,
-            "payment_intent": attempt.payment_intent,
-            "created": attempt.created,
-            "document": attempt,
-        }
-    )
+def charge_row(unit: str, charge: Charge) -> Row:
+    """Make a row of `CHARGES`."""
+    return (*CHARGES.values_of(charge), _encode(charge), unit)
 
 
-def charge_row(unit: str, charge: Charge) -> bytes:
-    """Encode a row of `charges`."""
-    return _encode(
-        {
-            "unit": unit,
-            "merchant_id": charge.merchant_id,
-            "livemode": charge.livemode,
-            "id": charge.id,
-            "created": charge.created,
-            "version": charge.version,
-            "status": charge.status,
-            "payment_intent": charge.payment_intent,
-            "customer": charge.customer,
-            "amount": charge.amount,
-            "amount_captured": charge.amount_captured,
-            "amount_refunded": charge.amount_refunded,
-            "currency": charge.currency,
-            "document": charge,
-        }
-    )
+def refund_row(unit: str, refund: Refund) -> Row:
+    """Make a row of `REFUNDS`."""
+    return (*REFUNDS.values_of(refund), _encode(refund), unit)
 
 
-def refund_row(unit: str, refund: Refund) -> bytes:
-    """Encode a row of `refunds`."""
-    return _encode(
-        {
-            "unit": unit,
-            "merchant_id": refund.merchant_id,
-            "livemode": refund.livemode,
-            "id": refund.id,
-            "created": refund.created,
-            "version": refund.version,
-            "status": refund.status,
-            "charge": refund.charge,
-            "payment_intent": refund.payment_intent,
-            "amount": refund.amount,
-            "currency": refund.currency,
-            "document": refund,
-        }
-    )
+def balance_transaction_row(unit: str, change: BalanceTransaction, *, released: bool) -> Row:
+    """Make a row of `BALANCE_TRANSACTIONS`; `released`: the ledger has made its net amount available already."""
+    return (*BALANCE_TRANSACTIONS.values_of(change), released, _encode(change), unit)
 
 
-def balance_transaction_row(unit: str, change: BalanceTransaction, *, released: bool) -> bytes:
-    """Encode a row of `balance_transactions`; `released`: the ledger has made its net amount available already."""
-    return _encode(
-        {
-            "unit": unit,
-            "merchant_id": change.merchant_id,
-            "livemode": change.livemode,
-            "id": change.id,
-            "created": change.created,
-            "type": change.type,
-            "source": change.source,
-            "amount": change.amount,
-            "fee": change.fee,
-            "currency": change.currency,
-            "available_on": change.available_on,
-            "released": released,
-            "document": change,
-        }
-    )
+def event_row(unit: str, event: Event) -> Row:
+    """Make a row of `EVENTS`; the snapshot was encoded once, when the event was built."""
+    previous = event.previous_attributes
+    return (*EVENTS.values_of(event), None if previous is None else _encode(previous), unit)
 
 
-def event_row(unit: str, event: Event) -> bytes:
-    """Encode a row of `events`; the snapshot was encoded once, when the event was built."""
-    return _encode(
-        {
-            "unit": unit,
-            "merchant_id": event.merchant_id,
-            "livemode": event.livemode,
-            "id": event.id,
-            "created": event.created,
-            "type": event.type,
-            "object_type": event.object_type,
-            "object_id": event.object_id,
-            "object_version": event.object_version,
-            "snapshot": event.snapshot,
-            "previous_attributes": event.previous_attributes,
-            "request_id": event.origin.request_id,
-            "idempotency_key": event.origin.idempotency_key,
-        }
-    )
-
-
-NO_ROWS = "[]"
-
-
-def json_array(rows: Iterable[bytes]) -> str:
-    """Join encoded rows to the JSON array that a statement takes."""
-    return "[" + b",".join(rows).decode() + "]"
+def transfer_row(unit: str, transfer: Transfer, debit_account: int, credit_account: int) -> Row:
+    """Make a row of `TRANSFERS`."""
+    return (*TRANSFERS.values_of(transfer), debit_account, credit_account, unit)

@@ -5,10 +5,11 @@ which any has moved on writes nothing. So a stale charge can't be refunded, whic
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
 from msgspec import Struct
 
 from payments.domain.attempt import Attempt
@@ -18,6 +19,7 @@ from payments.domain.errors import ObjectLocked
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
+from payments.storage.columns import Columns, Row
 from payments.storage.database import Connection
 from payments.storage.sql import queries
 
@@ -27,12 +29,12 @@ Versioned = Customer | PaymentMethod | PaymentIntent | Charge | Refund
 """What changes version by version."""
 
 _TABLES: dict[type[Versioned | Attempt], tuple[str, str]] = {
-    Customer: ("payments.customers", "o.version = c.version"),
-    PaymentMethod: ("payments.payment_methods", "o.version = c.version"),
-    PaymentIntent: ("payments.payment_intents", "o.version = c.version AND o.open_attempt IS NOT DISTINCT FROM c.open_attempt"),
-    Charge: ("payments.charges", "o.version = c.version"),
-    Refund: ("payments.refunds", "o.version = c.version"),
-    Attempt: ("payments.attempts", "o.closed_at IS NULL AND o.answered = c.answered"),
+    Customer: ("payments.customers", "o.version = n.version"),
+    PaymentMethod: ("payments.payment_methods", "o.version = n.version"),
+    PaymentIntent: ("payments.payment_intents", "o.version = n.version AND o.open_attempt IS NOT DISTINCT FROM n.open_attempt"),
+    Charge: ("payments.charges", "o.version = n.version"),
+    Refund: ("payments.refunds", "o.version = n.version"),
+    Attempt: ("payments.attempts", "o.closed_at IS NULL AND o.answered = n.answered"),
 }
 """Where each kind is stored, and what it means that it hasn't moved on."""
 
@@ -46,8 +48,9 @@ class Strength(StrEnum):
     """This commit changes it."""
 
 
-class _Row(Struct, frozen=True):
-    unit: str
+class _State(Struct, frozen=True):
+    """What an object was read as."""
+
     merchant_id: int
     livemode: bool
     id: str
@@ -56,18 +59,32 @@ class _Row(Struct, frozen=True):
     answered: bool | None = None
 
 
+COLUMNS = Columns("merchant_id bigint, livemode boolean, id text, version integer, open_attempt text, answered boolean", "unit text")
+"""Of rows that are compared."""
+
+Target = tuple[type[Versioned | Attempt], Strength]
+"""Rows of one table, locked with one strength: what one lock is about."""
+
+LOCKS: dict[Target, str] = {
+    (kind, strength): _SQL["lock"].format(rows="{rows}", table=table, unmoved=unmoved, strength=strength)
+    for kind, (table, unmoved) in _TABLES.items()
+    for strength in Strength
+}
+"""What returns the units of the rows that it locked; in the order in which a commit locks."""
+
+
 class Compared(Struct, frozen=True):
     """One object that a unit of a commit was decided from."""
 
     unit: str
     kind: type[Versioned | Attempt]
     strength: Strength
-    row: _Row
+    state: _State
 
     @property
     def identity(self) -> tuple[type[Versioned | Attempt], int, bool, str]:
         """Which object it is."""
-        return self.kind, self.row.merchant_id, self.row.livemode, self.row.id
+        return self.kind, self.state.merchant_id, self.state.livemode, self.state.id
 
 
 def relied_on(unit: str, subject: Versioned) -> Compared:
@@ -83,32 +100,45 @@ def changing(unit: str, subject: Versioned, *, open_attempt: str | None = None) 
 
 def still_open(unit: str, attempt: Attempt, *, answered: bool) -> Compared:
     """Compare an attempt, which must have no outcome yet; `answered`: whether the merchant was told so, by the event that answers the request."""
-    row = _Row(unit, attempt.merchant_id, attempt.livemode, attempt.id, answered=answered)
-    return Compared(unit, Attempt, Strength.UPDATE, row)
+    state = _State(attempt.merchant_id, attempt.livemode, attempt.id, answered=answered)
+    return Compared(unit, Attempt, Strength.UPDATE, state)
 
 
 def _compared(unit: str, subject: Versioned, strength: Strength, version: int, open_attempt: str | None) -> Compared:
-    return Compared(unit, type(subject), strength, _Row(unit, subject.merchant_id, subject.livemode, subject.id, version, open_attempt))
+    return Compared(unit, type(subject), strength, _State(subject.merchant_id, subject.livemode, subject.id, version, open_attempt))
 
 
-async def lock_unmoved(connection: Connection, compared: Iterable[Compared]) -> set[str]:
-    """Lock what is as it was read, and return the units of which something is not, or is changed by a unit before them."""
-    candidates, moved = _without_conflicts(compared)
-    found: Counter[str] = Counter()
-    for kind, (table, unmoved) in _TABLES.items():
-        for strength in Strength:
-            rows = [each.row for each in candidates if each.kind is kind and each.strength is strength]
-            if rows:
-                query = _SQL["lock"].format(table=table, unmoved=unmoved, strength=strength)
-                found.update(row["unit"] for row in await connection.fetch(query, msgspec.json.encode(rows).decode()))
-    wanted = Counter(each.unit for each in candidates)
-    return moved | {unit for unit, count in wanted.items() if found[unit] != count}
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a batch locks, and how many locks each unit needs."""
+
+    rows: dict[Target, list[Row]]
+    wanted: Mapping[str, int]
+    conflicting: AbstractSet[str]
+    """Units that act on what a unit before them changes."""
+
+    def compares(self, unit: str) -> int:
+        """Return how many rows of a unit must be locked; what no number of them is, when it can't be committed."""
+        return -1 if unit in self.conflicting else self.wanted.get(unit, 0)
+
+
+def comparison_of(compared: Iterable[Compared]) -> Comparison:
+    """Return what a batch compares."""
+    candidates, conflicting = _without_conflicts(compared)
+    found: dict[Target, list[Row]] = {}
+    for each in candidates:
+        found.setdefault((each.kind, each.strength), []).append((*COLUMNS.values_of(each.state), each.unit))
+    in_order = {target: found[target] for target in LOCKS if target in found}
+    return Comparison(in_order, Counter(each.unit for each in candidates), conflicting)
 
 
 async def require_unmoved(connection: Connection, *subjects: Versioned) -> None:
     """Lock what a single change relies on; raises `ObjectLocked` when any of it isn't as it was read."""
-    if await lock_unmoved(connection, [relied_on("", subject) for subject in subjects]):
-        raise ObjectLocked
+    comparison = comparison_of(relied_on("-", subject) for subject in subjects)
+    for target, rows in comparison.rows.items():
+        locked = await connection.fetch(LOCKS[target].format(rows=COLUMNS.source(1)), *COLUMNS.packed(rows))
+        if len(locked) != len(rows):
+            raise ObjectLocked
 
 
 def _without_conflicts(compared: Iterable[Compared]) -> tuple[list[Compared], set[str]]:

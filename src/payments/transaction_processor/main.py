@@ -55,7 +55,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         attempts = Attempts(pool, lease_seconds=settings.attempt_lease_seconds)
         accounts = Accounts(pool)
-        settlements = GroupCommit(PaymentStore(pool, lease_seconds=settings.attempt_lease_seconds).settle, name="settle")
+        settlements = GroupCommit(PaymentStore(pool).settle, name="settle")
         processor = Processor(
             acquirer=Simulator(PostgresJournal(journal_pool), clock),
             sealer=CardSealer(sealer),

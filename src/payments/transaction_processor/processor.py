@@ -19,11 +19,12 @@ from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.storage.accounts import Accounts
 from payments.storage.attempts import Attempts, OpenAttempt
+from payments.storage.commit import EncodedUnit
 from payments.storage.database import CONNECTION_FAILURES, Pool
 from payments.storage.events import find_event
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
-from payments.storage.payments import EncodedSettlement, Settlement, encode_settlement
+from payments.storage.payments import Settlement, encode_settlement
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.settlement import Terms, settlement_of
 
@@ -68,7 +69,7 @@ class Processor:
     attempts: Attempts
     accounts: Accounts
     fees: FeeSchedules
-    settlements: GroupCommit[EncodedSettlement, bool]
+    settlements: GroupCommit[EncodedUnit, bool]
     pool: Pool
     waker: Waker
     clock: Clock
