@@ -1,7 +1,7 @@
 """The machine that calls at once, over the handlers and two copies of transaction-processor; and that it is awake: without the comparison it finds the loss."""
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,10 +11,10 @@ import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from payments.domain.charge import Charge
-from payments.storage import versions
 from payments.storage.books import find_faults
 from payments.storage.database import connect
-from payments.storage.versions import Compared, Comparison
+from payments.storage.payments import Begin, Settlement
+from payments.storage.versions import Compared
 from tests.support.at_once import World, bounded, machine
 from tests.support.in_process import InProcess, in_process
 
@@ -50,12 +50,8 @@ def test_were_charges_not_compared_the_machine_would_find_more_refunded_than_cap
     database_url: str, monkeypatch: pytest.MonkeyPatch, bounded: bool
 ) -> None:
     """With the database's bounds such a refund is refused as a failure of ours; without them it succeeds, and the model finds it."""
-    comparison_of = versions.comparison_of
-
-    def compare_no_charge(compared: Iterable[Compared]) -> Comparison:
-        return comparison_of([each for each in compared if each.kind is not Charge])
-
-    monkeypatch.setattr(versions, "comparison_of", compare_no_charge)
+    for unit in (Begin, Settlement):
+        monkeypatch.setattr(unit, "compared", _but_charges(unit.compared))
     if not bounded:
         with psycopg.connect(database_url) as owner:
             owner.execute("DROP FUNCTION payments.check_refunds CASCADE")
@@ -63,3 +59,7 @@ def test_were_charges_not_compared_the_machine_would_find_more_refunded_than_cap
     found = asyncpg.CheckViolationError if bounded else AssertionError
     with world(database_url) as made, pytest.raises(found):
         run_state_machine_as_test(machine(made), settings=BOUNDED)
+
+
+def _but_charges(compared: Callable[[Any], list[Compared]]) -> Callable[[Any], list[Compared]]:
+    return lambda unit: [each for each in compared(unit) if each.kind is not Charge]

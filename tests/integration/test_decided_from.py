@@ -9,6 +9,7 @@ import pytest
 from payments.storage import versions
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
+from payments.storage.payments import Begin, Settlement
 from tests.integration.use_cases import CARD_ON_FILE, CHARGE, CUSTOMER, INTENT, USE_CASES, Act, paid
 from tests.support.in_process import Answer, InProcess, in_process
 from tests.support.rival import Read, content, in_hand, touch, watched_reads
@@ -173,10 +174,9 @@ async def still_touched(connection: Connection, read: Read) -> bool:
 async def test_without_the_comparison_the_test_above_would_fail(
     tap: InProcess, connection: Connection, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
-    async def compare_nothing(*_: object) -> set[str]:
-        return set()
-
-    monkeypatch.setattr(versions, "lock_unmoved", compare_nothing)
+    for unit in (Begin, Settlement):
+        monkeypatch.setattr(unit, "compared", lambda _: [])
+    monkeypatch.setattr(versions, "locks_of", lambda _: {})
     raced = await race(tap, connection, monkeypatch, name, kind, touched)
     assert raced.answer.status == 200
     assert raced.wrote

@@ -1,9 +1,6 @@
 """Ledger accounts and their balances."""
 
 from payments.ledger.chart import Account, AccountKind
-from payments.ledger.transfer import Transfer
-from payments.storage import rows
-from payments.storage.columns import Row
 from payments.storage.database import Pool
 from payments.storage.sql import queries
 
@@ -34,10 +31,6 @@ class Accounts:
             if account_id is not None:
                 return account_id
         raise LookupError(f"account {account} can't be opened")
-
-    async def transfer_row(self, unit: str, transfer: Transfer) -> Row:
-        """Make a row of `rows.TRANSFERS`."""
-        return rows.transfer_row(unit, transfer, await self.id_of(transfer.debit), await self.id_of(transfer.credit))
 
     async def imbalance(self) -> float:
         """Return by how much debits and credits differ, over all currencies: 0 when the books balance."""

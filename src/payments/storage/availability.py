@@ -7,6 +7,7 @@ from payments.ledger import postings
 from payments.storage.accounts import Accounts
 from payments.storage.commit import write_alone
 from payments.storage.database import Pool
+from payments.storage.rows import TRANSFERS
 from payments.storage.sql import queries
 
 _SQL = queries("availability.sql")
@@ -26,5 +27,9 @@ async def release_available_funds(pool: Pool, now: int, accounts: Accounts, *, a
             )
         ]
         if transfers:
-            await write_alone(connection, "transfers", [await accounts.transfer_row("-", transfer) for transfer in transfers])
+            await write_alone(
+                connection,
+                "transfers",
+                [TRANSFERS.row(each, await accounts.id_of(each.debit), await accounts.id_of(each.credit), "") for each in transfers],
+            )
     return len(changes)

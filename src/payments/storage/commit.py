@@ -4,25 +4,21 @@ It is made of a part for each table that the batch has rows for, so that what is
 are correlated by a unit's id; a unit takes effect as a whole or not at all. Its statement is that of commit 1 (`BEGIN`) or of commit 2 (`SETTLE`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import msgspec
 from msgspec import Struct
 
 from payments.storage import rows, versions
-from payments.storage.columns import Columns, Row
+from payments.storage.columns import Columns, Row, array
 from payments.storage.database import Connection, Pool
 from payments.storage.database import Row as Record
 from payments.storage.sql import queries
 from payments.storage.versions import Compared
 
 _SQL = queries("commit.sql")
-
-_CLAIM = "key text, path text, fingerprint text, created bigint, api_version text, response_event text"
-CLAIM = Columns(_CLAIM)
-"""What a unit of commit 1 says of the idempotency key that it claims, if any."""
-_UNIT = "compares integer, unit text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +30,11 @@ class Statement:
     """Of the rows that stand for the units themselves."""
 
 
-BEGIN = Statement("begin", Columns(f"merchant_id bigint, livemode boolean, {_CLAIM}", _UNIT))
-SETTLE = Statement("settle", Columns("merchant_id bigint, livemode boolean, closes boolean", f"advances boolean, outcome json, {_UNIT}"))
+BEGIN = Statement("begin", rows.BEGINNINGS)
+SETTLE = Statement("settle", rows.OUTCOMES)
+
 PARTS = {
+    "claims": rows.CLAIMS,
     "advanced": rows.INTENTS,
     "created_intents": rows.INTENTS,
     "changed_intents": rows.INTENTS,
@@ -52,64 +50,49 @@ PARTS = {
     "transfers": rows.TRANSFERS,
     "events": rows.EVENTS,
 }
-"""The parts of both statements, and the rows that each takes."""
+"""What a statement may be made of, and the rows that each part takes."""
 
 
 class EncodedUnit(Struct, frozen=True, kw_only=True):
     """A unit of a commit as rows, by the part of its statement that takes them."""
 
-    unit: str
-    head: Row
-    """What its row of units says, but for the id and what is compared."""
-    compared: list[Compared]
-    rows: dict[str, list[Row]] = {}
+    id: str
+    itself: Row
+    compared: Sequence[Compared]
+    """What must be as it was read."""
+    parts: dict[str, list[Row]] = msgspec.field(default_factory=dict[str, list[Row]])
 
-    def add(self, part: str, row: Row) -> None:
-        """Give a part of the statement another row."""
-        self.rows.setdefault(part, []).append(row)
+    def add(self, part: str, subject: object, *others: object) -> None:
+        """Give a part of the statement another row: of `subject`, with what else the part's columns say."""
+        self.parts.setdefault(part, []).append(PARTS[part].row(subject, *others, self.id))
 
 
 async def write(pool: Pool, statement: Statement, batch: Sequence[EncodedUnit]) -> list[Record]:
     """Commit a batch; returns the statement's rows."""
-    comparison = versions.comparison_of(each for unit in batch for each in unit.compared)
-    written: dict[str, list[Row]] = {}
-    for unit in batch:
-        for part, its_rows in unit.rows.items():
-            written.setdefault(part, []).extend(its_rows)
-    parts = tuple(part for part in PARTS if part in written)
-    arguments = statement.units.packed((*unit.head, comparison.compares(unit.unit), unit.unit) for unit in batch)
-    for locked in comparison.rows.values():
-        arguments += versions.COLUMNS.packed(locked)
-    for part in parts:
-        arguments += PARTS[part].packed(written[part])
-    return await pool.fetch(_text(statement, tuple(comparison.rows), parts), *arguments)
+    locks = versions.locks_of(each for unit in batch for each in unit.compared)
+    parts = {name: taken for name in PARTS if (taken := [row for unit in batch for row in unit.parts.get(name, ())])}
+    arguments = map(array, ([unit.itself for unit in batch], *locks.values(), *parts.values()))
+    return await pool.fetch(_text(statement, tuple(locks), tuple(parts)), *arguments)
 
 
 async def write_alone(connection: Connection, part: str, its_rows: Iterable[Row]) -> None:
-    """Write rows of one part in a transaction that is open already; there are some."""
-    columns = PARTS[part]
-    text = _SQL["alone"].format(parts=f", {_SQL[part].format(rows=columns.source(1))}")
-    await connection.execute(text, *columns.packed(its_rows))
+    """Write rows of one part, of whatever unit, in a transaction that is open already."""
+    text = _SQL["alone"].format(parts=f", {_SQL[part].format(rows=PARTS[part].source(1))}")
+    await connection.execute(text, array(its_rows))
 
 
 @cache
 def _text(statement: Statement, locks: tuple[versions.Target, ...], parts: tuple[str, ...]) -> str:
-    """Return a statement with these parts, whose parameters are numbered in this order."""
-    sources = _sources(statement.units, *(versions.COLUMNS for _ in locks), *(PARTS[part] for part in parts))
+    """Return a statement with these parts; each takes its rows from a parameter of its own, in this order."""
+    taken = [statement.units, *(versions.COMPARED for _ in locks), *(PARTS[part] for part in parts)]
+    sources = iter([columns.source(parameter) for parameter, columns in enumerate(taken, 1)])
     units = next(sources)
     locked = [versions.LOCKS[target].format(rows=next(sources)) for target in locks]
     written = {part: _SQL[part].format(rows=next(sources)) for part in parts}
-    advanced = written.pop("advanced", _SQL["nothing"])
     return _SQL[statement.name].format(
         units=units,
         locked="\nUNION ALL\n".join(locked) or _SQL["nothing"],
-        advanced=advanced,
+        claimed=written.pop("claims", _SQL["nothing"]),
+        advanced=written.pop("advanced", _SQL["nothing"]),
         parts="".join(f", {part}" for part in written.values()),
     )
-
-
-def _sources(*columns: Columns) -> Iterator[str]:
-    number = 1
-    for each in columns:
-        yield each.source(number)
-        number += len(each)

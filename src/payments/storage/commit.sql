@@ -6,14 +6,10 @@ WITH units AS MATERIALIZED (
 ), moved AS MATERIALIZED (
     SELECT ARRAY(SELECT unit FROM units u WHERE compares <> (SELECT count(*) FROM locked l WHERE l.unit = u.unit)) AS units
 ), claimed AS (
-    INSERT INTO payments.idempotency_claims AS c (merchant_id, livemode, key, request_id, path, fingerprint, created, api_version, response_event)
-    SELECT merchant_id, livemode, key, unit, path, fingerprint, created, api_version, response_event FROM units
-    WHERE key IS NOT NULL AND unit <> ALL ((SELECT units FROM moved)::text[])
-    ON CONFLICT DO NOTHING
-    RETURNING c.request_id::text AS unit
+    {claimed}
 ), lost AS MATERIALIZED (
-    SELECT (SELECT units FROM moved) || ARRAY(
-        SELECT unit FROM units WHERE key IS NOT NULL AND unit <> ALL ((SELECT units FROM moved)::text[]) AND unit <> ALL (ARRAY(SELECT unit FROM claimed))
+    SELECT ARRAY(
+        SELECT unit FROM units WHERE unit = ANY ((SELECT units FROM moved)::text[]) OR (key IS NOT NULL AND unit <> ALL (ARRAY(SELECT unit FROM claimed)))
     ) AS units
 ){parts}
 SELECT u.unit, CASE
@@ -26,7 +22,7 @@ FROM units u;
 -- settle: commit 2 - outcome, intent, charge, ledger and events at once; a unit that advances an intent does so only while it is on its attempt, so whoever comes
 -- second writes nothing; one that advances none has locked its attempt before
 WITH units AS MATERIALIZED (
-    SELECT * FROM {units}
+    SELECT n.id AS unit, n.* FROM {units}
 ), locked AS MATERIALIZED (
     {locked}
 ), moved AS MATERIALIZED (
@@ -40,7 +36,7 @@ WITH units AS MATERIALIZED (
 ), closed AS (
     UPDATE payments.attempts AS a SET answered = true, closed_at = CASE WHEN u.closes THEN now() END, outcome = u.outcome
     FROM units u
-    WHERE u.unit <> ALL ((SELECT units FROM lost)::text[]) AND a.merchant_id = u.merchant_id AND a.livemode = u.livemode AND a.id = u.unit
+    WHERE u.unit <> ALL ((SELECT units FROM lost)::text[]) AND a.merchant_id = u.merchant_id AND a.livemode = u.livemode AND a.id = u.id
 ){parts}
 SELECT unit FROM units WHERE unit <> ALL ((SELECT units FROM lost)::text[]);
 
@@ -50,6 +46,13 @@ SELECT;
 
 -- nothing: in place of rows that a batch has none of
 SELECT NULL::text AS unit WHERE false;
+
+-- claims: the keys that are free, or will be when who is writing one doesn't
+INSERT INTO payments.idempotency_claims AS c (merchant_id, livemode, key, request_id, path, fingerprint, created, api_version, response_event)
+SELECT merchant_id, livemode, key, unit, path, fingerprint, created, api_version, response_event FROM {rows}
+WHERE unit <> ALL ((SELECT units FROM moved)::text[])
+ON CONFLICT DO NOTHING
+RETURNING c.request_id::text AS unit;
 
 -- advanced: intents that are on the attempt of their unit, one version on
 UPDATE payments.payment_intents AS i

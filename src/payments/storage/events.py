@@ -11,7 +11,7 @@ from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.commit import write_alone
 from payments.storage.database import Connection, Queries
 from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
-from payments.storage.rows import event_row
+from payments.storage.rows import EVENTS
 from payments.storage.sql import queries
 
 _SQL = queries("events.sql")
@@ -24,7 +24,7 @@ ENDPOINTS = queries("deliveries.sql")["endpoints"]
 
 async def append_events(connection: Connection, events: Sequence[Event]) -> None:
     """Write events, and the outbox rows that get them delivered, in the transaction of what they tell of."""
-    await write_alone(connection, "events", [event_row("-", event) for event in events])
+    await write_alone(connection, "events", [EVENTS.row(event, "") for event in events])
 
 
 async def page_of_events(

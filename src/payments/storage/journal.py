@@ -6,7 +6,10 @@ was logged before it is. So no outcome is ever acknowledged whose journal entry 
 
 from collections.abc import Sequence
 
-from payments.storage.columns import Columns, Row
+import msgspec
+from msgspec import Struct
+
+from payments.storage.columns import array
 from payments.storage.database import Pool
 from payments.storage.group_commit import GroupCommit
 from payments.storage.sql import queries
@@ -17,8 +20,14 @@ SESSION_SETTINGS = {"synchronous_commit": "off"}
 """For the journal's own pool."""
 
 
-_ENTRIES = Columns("reference text", "kind text, amount bigint, currency text, approvals integer, answer json, fails_at bigint")
-_RECORD = _SQL["record"].format(rows=_ENTRIES.source(1))
+class _Row(Struct, frozen=True):
+    reference: str
+    kind: str
+    amount: int
+    currency: str
+    approvals: int
+    answer: msgspec.Raw
+    fails_at: int | None
 
 
 class PostgresJournal:
@@ -27,13 +36,13 @@ class PostgresJournal:
     def __init__(self, pool: Pool) -> None:
         """`pool` has sessions of its own, opened with `SESSION_SETTINGS`."""
         self._pool = pool
-        self._rows: GroupCommit[Row, str] = GroupCommit(self._write, name="journal")
+        self._rows: GroupCommit[_Row, str] = GroupCommit(self._write, name="journal")
 
     async def record(
         self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes, fails_at: int | None
     ) -> str | bytes:
         """Write an answer and return it; for a reference known already, return the first answer instead."""
-        return await self._rows.submit((reference, kind, amount, currency, approvals, answer, fails_at))
+        return await self._rows.submit(_Row(reference, kind, amount, currency, approvals, msgspec.Raw(answer), fails_at))
 
     async def find(self, reference: str) -> str | bytes | None:
         """Return the answer recorded for a reference."""
@@ -48,8 +57,8 @@ class PostgresJournal:
         """Report a failure no more."""
         await self._pool.execute(_SQL["acknowledge"], reference)
 
-    async def _write(self, batch: Sequence[Row]) -> list[str]:
-        unique = {row[0]: row for row in batch}
-        found = await self._pool.fetch(_RECORD, *_ENTRIES.packed(unique.values()))
+    async def _write(self, batch: Sequence[_Row]) -> list[str]:
+        unique = {row.reference: row for row in batch}
+        found = await self._pool.fetch(_SQL["record"], array(msgspec.json.encode(row) for row in unique.values()))
         recorded: dict[str, str] = {row["reference"]: row["answer"] for row in found}
-        return [recorded[row[0]] for row in batch]
+        return [recorded[row.reference] for row in batch]

@@ -9,7 +9,6 @@ Where a unit acts on objects that exist already, all that it was decided from is
 from collections.abc import Sequence
 from enum import StrEnum
 
-import msgspec
 from msgspec import Struct
 
 from payments.domain.attempt import Attempt
@@ -27,8 +26,6 @@ from payments.storage.claims import Claim
 from payments.storage.commit import EncodedUnit
 from payments.storage.database import Pool
 from payments.storage.versions import Compared, Versioned
-
-_CLAIMED = commit.CLAIM.values_of
 
 
 class Begun(StrEnum):
@@ -59,38 +56,37 @@ class Begin(Struct, frozen=True, kw_only=True):
     attempt: Attempt | None = None
     events: Sequence[Event] = ()
 
+    def compared(self) -> list[Compared]:
+        """Return what must be as it was read."""
+        relied_on = [versions.relied_on(self.unit, each) for each in self.relies_on]
+        return [*relied_on, *(versions.changing(self.unit, each) for each in self.changes)]
+
     def encoded(self, *, lease_seconds: float) -> EncodedUnit:
         """Make the rows, in the caller's time rather than the batch's; `lease_seconds`: how long the first process may work on the attempt."""
-        unit, claim = self.unit, self.claim
-        claimed = (None,) * 6 if claim is None else _CLAIMED(claim)
-        made = EncodedUnit(
-            unit=unit,
-            head=(self.merchant_id, self.livemode, *claimed),
-            compared=[
-                *(versions.relied_on(unit, each) for each in self.relies_on),
-                *(versions.changing(unit, each) for each in self.changes),
-            ],
-        )
+        compared = self.compared()
+        made = EncodedUnit(id=self.unit, itself=rows.BEGINNINGS.row(self, self.claim and self.claim.key, len(compared)), compared=compared)
+        if self.claim is not None:
+            made.add("claims", self.claim)
         for each in self.creates:
             match each:
                 case PaymentMethod():
-                    made.add("created_payment_methods", rows.payment_method_row(unit, each, self.sealed_number))
+                    made.add("created_payment_methods", each, self.sealed_number)
                 case PaymentIntent():
-                    made.add("created_intents", rows.intent_row(unit, each))
+                    made.add("created_intents", each)
                 case Refund():
-                    made.add("created_refunds", rows.refund_row(unit, each))
+                    made.add("created_refunds", each)
         for each in self.changes:
             match each:
                 case PaymentMethod():
-                    made.add("changed_payment_methods", rows.payment_method_row(unit, each))
+                    made.add("changed_payment_methods", each, None)
                 case PaymentIntent():
-                    made.add("changed_intents", rows.intent_row(unit, each))
+                    made.add("changed_intents", each)
                 case Charge():
-                    made.add("counted_refunds", rows.charge_row(unit, each))
+                    made.add("counted_refunds", each)
         if self.attempt is not None:
-            made.add("attempts", rows.attempt_row(unit, self.attempt, lease_seconds))
+            made.add("attempts", self.attempt, lease_seconds)
         for event in self.events:
-            made.add("events", rows.event_row(unit, event))
+            made.add("events", event)
         return made
 
 
@@ -137,31 +133,23 @@ class Settlement(Struct, frozen=True, kw_only=True):
 
 async def encode_settlement(settlement: Settlement, accounts: Accounts) -> EncodedUnit:
     """Make the rows; opens the ledger accounts that don't exist yet."""
-    attempt, unit, new_charge = settlement.attempt, settlement.attempt.id, settlement.new_charge
-    made = EncodedUnit(
-        unit=unit,
-        head=(
-            attempt.merchant_id,
-            attempt.livemode,
-            settlement.closes,
-            settlement.intent is not None,
-            msgspec.json.encode(settlement.outcome),
-        ),
-        compared=settlement.compared(),
-    )
+    unit, new_charge = settlement.attempt.id, settlement.new_charge
+    compared = settlement.compared()
+    itself = rows.OUTCOMES.row(settlement, settlement.intent is not None, len(compared))
+    made = EncodedUnit(id=unit, itself=itself, compared=compared)
     if settlement.intent is not None:
-        made.add("advanced", rows.intent_row(unit, settlement.intent))
+        made.add("advanced", settlement.intent)
     if settlement.charge is not None:
-        made.add("changed_charges" if new_charge is None else "created_charges", rows.charge_row(unit, settlement.charge))
+        made.add("changed_charges" if new_charge is None else "created_charges", settlement.charge)
     if settlement.refund is not None:
-        made.add("changed_refunds", rows.refund_row(unit, settlement.refund))
+        made.add("changed_refunds", settlement.refund)
     for change in settlement.balance_transactions:
         released = settlement.available_at_once or change.type != "charge"
-        made.add("balance_transactions", rows.balance_transaction_row(unit, change, released=released))
+        made.add("balance_transactions", change, released)
     for transfer in settlement.transfers:
-        made.add("transfers", await accounts.transfer_row(unit, transfer))
+        made.add("transfers", transfer, await accounts.id_of(transfer.debit), await accounts.id_of(transfer.credit))
     for event in settlement.events:
-        made.add("events", rows.event_row(unit, event))
+        made.add("events", event)
     return made
 
 
@@ -175,13 +163,13 @@ class PaymentStore:
     async def begin(self, batch: Sequence[EncodedUnit]) -> list[Begun]:
         """Commit 1 for a batch; returns what became of each unit."""
         results = {row["unit"]: Begun(row["result"]) for row in await commit.write(self._pool, commit.BEGIN, batch)}
-        return [results[unit.unit] for unit in batch]
+        return [results[unit.id] for unit in batch]
 
     async def settle(self, batch: Sequence[EncodedUnit]) -> list[bool]:
         """Commit 2 for a batch; False for a unit whose attempt was settled, or of which something changed, in the meantime: it wrote nothing."""
         # Whoever carried an attempt out and whoever took it over may both have come to its end: the first of them is it.
         # In one order, so that two copies of the service that settle the same attempts wait for each other in one direction.
-        firsts = sorted({unit.unit: unit for unit in reversed(batch)}.values(), key=lambda unit: unit.unit)
+        firsts = sorted({unit.id: unit for unit in reversed(batch)}.values(), key=lambda unit: unit.id)
         won = {row["unit"] for row in await commit.write(self._pool, commit.SETTLE, firsts)}
-        winners = {id(unit) for unit in firsts if unit.unit in won}
+        winners = {id(unit) for unit in firsts if unit.id in won}
         return [id(unit) in winners for unit in batch]

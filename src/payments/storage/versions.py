@@ -4,10 +4,7 @@ A commit that acts on objects names each of them as it was read. They are locked
 which any has moved on writes nothing. So a stale charge can't be refunded, whichever object the request named.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from collections.abc import Iterable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -19,7 +16,7 @@ from payments.domain.errors import ObjectLocked
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
-from payments.storage.columns import Columns, Row
+from payments.storage.columns import Columns, Row, array
 from payments.storage.database import Connection
 from payments.storage.sql import queries
 
@@ -48,18 +45,7 @@ class Strength(StrEnum):
     """This commit changes it."""
 
 
-class _State(Struct, frozen=True):
-    """What an object was read as."""
-
-    merchant_id: int
-    livemode: bool
-    id: str
-    version: int | None = None
-    open_attempt: str | None = None
-    answered: bool | None = None
-
-
-COLUMNS = Columns("merchant_id bigint, livemode boolean, id text, version integer, open_attempt text, answered boolean", "unit text")
+COMPARED = Columns("unit text, merchant_id bigint, livemode boolean, id text, version integer, open_attempt text, answered boolean")
 """Of rows that are compared."""
 
 Target = tuple[type[Versioned | Attempt], Strength]
@@ -74,17 +60,22 @@ LOCKS: dict[Target, str] = {
 
 
 class Compared(Struct, frozen=True):
-    """One object that a unit of a commit was decided from."""
+    """One object that a unit of a commit was decided from, and as what it was read."""
 
     unit: str
     kind: type[Versioned | Attempt]
     strength: Strength
-    state: _State
+    merchant_id: int
+    livemode: bool
+    id: str
+    version: int | None = None
+    open_attempt: str | None = None
+    answered: bool | None = None
 
     @property
     def identity(self) -> tuple[type[Versioned | Attempt], int, bool, str]:
         """Which object it is."""
-        return self.kind, self.state.merchant_id, self.state.livemode, self.state.id
+        return self.kind, self.merchant_id, self.livemode, self.id
 
 
 def relied_on(unit: str, subject: Versioned) -> Compared:
@@ -100,59 +91,39 @@ def changing(unit: str, subject: Versioned, *, open_attempt: str | None = None) 
 
 def still_open(unit: str, attempt: Attempt, *, answered: bool) -> Compared:
     """Compare an attempt, which must have no outcome yet; `answered`: whether the merchant was told so, by the event that answers the request."""
-    state = _State(attempt.merchant_id, attempt.livemode, attempt.id, answered=answered)
-    return Compared(unit, Attempt, Strength.UPDATE, state)
+    return Compared(unit, Attempt, Strength.UPDATE, attempt.merchant_id, attempt.livemode, attempt.id, answered=answered)
 
 
 def _compared(unit: str, subject: Versioned, strength: Strength, version: int, open_attempt: str | None) -> Compared:
-    return Compared(unit, type(subject), strength, _State(subject.merchant_id, subject.livemode, subject.id, version, open_attempt))
+    return Compared(unit, type(subject), strength, subject.merchant_id, subject.livemode, subject.id, version, open_attempt)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What a batch locks, and how many locks each unit needs."""
-
-    rows: dict[Target, list[Row]]
-    wanted: Mapping[str, int]
-    conflicting: AbstractSet[str]
-    """Units that act on what a unit before them changes."""
-
-    def compares(self, unit: str) -> int:
-        """Return how many rows of a unit must be locked; what no number of them is, when it can't be committed."""
-        return -1 if unit in self.conflicting else self.wanted.get(unit, 0)
-
-
-def comparison_of(compared: Iterable[Compared]) -> Comparison:
-    """Return what a batch compares."""
-    candidates, conflicting = _without_conflicts(compared)
+def locks_of(compared: Iterable[Compared]) -> dict[Target, list[Row]]:
+    """Return what a batch locks, in the order in which it does. A unit that can't be committed together with those before it locks nothing, so it is found moved."""
     found: dict[Target, list[Row]] = {}
-    for each in candidates:
-        found.setdefault((each.kind, each.strength), []).append((*COLUMNS.values_of(each.state), each.unit))
-    in_order = {target: found[target] for target in LOCKS if target in found}
-    return Comparison(in_order, Counter(each.unit for each in candidates), conflicting)
+    for each in _without_conflicts(compared):
+        found.setdefault((each.kind, each.strength), []).append(COMPARED.row(each))
+    return {target: found[target] for target in LOCKS if target in found}
 
 
 async def require_unmoved(connection: Connection, *subjects: Versioned) -> None:
     """Lock what a single change relies on; raises `ObjectLocked` when any of it isn't as it was read."""
-    comparison = comparison_of(relied_on("-", subject) for subject in subjects)
-    for target, rows in comparison.rows.items():
-        locked = await connection.fetch(LOCKS[target].format(rows=COLUMNS.source(1)), *COLUMNS.packed(rows))
+    for target, rows in locks_of(relied_on("", subject) for subject in subjects).items():
+        locked = await connection.fetch(LOCKS[target].format(rows=COMPARED.source(1)), array(rows))
         if len(locked) != len(rows):
             raise ObjectLocked
 
 
-def _without_conflicts(compared: Iterable[Compared]) -> tuple[list[Compared], set[str]]:
-    """Set aside the units that can't be committed together with those before them: they would act on what those change."""
+def _without_conflicts(compared: Iterable[Compared]) -> list[Compared]:
+    """Leave out the units that can't be committed together with those before them: they would act on what those change."""
     units: dict[str, list[Compared]] = {}
     for each in compared:
         units.setdefault(each.unit, []).append(each)
     kept: list[Compared] = []
-    moved: set[str] = set()
     strengths: dict[object, Strength] = {}
-    for unit, wanted in units.items():
+    for wanted in units.values():
         if any(Strength.UPDATE in (each.strength, strengths[each.identity]) for each in wanted if each.identity in strengths):
-            moved.add(unit)
             continue
         strengths.update((each.identity, each.strength) for each in wanted)
         kept += wanted
-    return kept, moved
+    return kept
