@@ -46,6 +46,10 @@ from payments.wire.serve import Binding, serve
 
 _SPEC = SERVICES[Service.PAYMENT_API]
 
+_WRITERS_MAX = 3
+"""Batches of commit 1 at a time, none large: one large batch makes all clients march in step, and each service idle while another works. Their connections
+are their own: a payment waits for none that a read has."""
+
 
 @asynccontextmanager
 async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
@@ -74,8 +78,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             trial_url=settings.transaction_processor_trial_url,
             log=log,
         )
-        # Three batches at a time, none large: one large batch makes all clients march in step, and each service idle while another works.
-        begins = GroupCommit(PaymentStore(pool).begin, name="begin", batch_rows_max=32, writers_max=3)
+        commits = await stack.enter_async_context(database.open_pool("commits", size_max=_WRITERS_MAX))
+        begins = GroupCommit(PaymentStore(commits).begin, name="begin", batch_rows_max=32, writers_max=_WRITERS_MAX)
         steps = Steps(
             begins=begins,
             handover=handover,

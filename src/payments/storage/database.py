@@ -67,8 +67,13 @@ CONNECTION_FAILURES = (
 """The server went away, and whether the statement under way took effect is not known; or it doesn't let us in, as for a moment of a rotation; or it isn't
 the one that takes writes, as for a while of a failover."""
 
+BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "plan_cache_mode": "force_generic_plan"}
+"""Session settings: each table is entered by an index, whatever the statistics said when a plan was made, which is kept for as long as the connection lives.
+A plan for a table of 300 rows reads all of them; kept, it reads all of a million."""
+
 HEALTH_SECONDS_MAX = 2.0
 _CLOSE_SECONDS = 5
+_REPLANNED_GROWTH = 4
 _SQL = queries("database.sql")
 
 
@@ -79,14 +84,14 @@ async def open_pool(
     role: str | None,
     name: str,
     size_max: int = 10,
-    server_settings: Mapping[str, str] | None = None,
+    server_settings: Mapping[str, str] = BY_KEY,
     sessions: Sessions | None = None,
 ) -> AsyncGenerator[Pool]:
     """Open a pool whose connections work as `role`, and are called `name` in pg_stat_activity; they are some of `sessions`."""
     settings = {"application_name": str(name), "timezone": "UTC", "lock_timeout": "5s", "statement_timeout": "30s"}
     if role is not None:
         settings["role"] = role
-    settings |= server_settings or {}
+    settings |= server_settings
     # Sessions that are for reading say so themselves; they too are the writer's, since a standby doesn't know yet what was just committed.
     reads_only = settings.get("default_transaction_read_only") == "on"
     pool = await _asyncpg.create_pool(
@@ -114,6 +119,11 @@ async def _reset(connection: Any) -> None:
     """Make a connection fit for its next user. No session state is ever changed here, so the driver's reset, a round trip each time, isn't needed."""
     if connection.is_in_transaction():
         await connection.execute("ROLLBACK")
+    connection.uses += 1
+    if connection.uses == connection.replans_at:
+        # To the planner, all indexes of a table of a few rows are equal. Whatever it chose is kept, so it is asked again as tables may have grown.
+        connection.replans_at *= _REPLANNED_GROWTH
+        await connection.execute("DISCARD PLANS")
 
 
 @asynccontextmanager

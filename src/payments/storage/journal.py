@@ -10,13 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from payments.storage.columns import array
-from payments.storage.database import Pool
+from payments.storage.database import BY_KEY, Pool
 from payments.storage.group_commit import GroupCommit
 from payments.storage.sql import queries
 
 _SQL = queries("journal.sql")
 
-SESSION_SETTINGS = {"synchronous_commit": "off"}
+SESSION_SETTINGS = {**BY_KEY, "synchronous_commit": "off"}
 """For the journal's own pool."""
 
 

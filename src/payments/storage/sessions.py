@@ -44,6 +44,11 @@ class DatabaseSilentError(ConnectionError):
 class ServiceConnection(_asyncpg.Connection):
     """A connection that is given up when a command of its can't be cancelled at once. The driver waits half a minute for that."""
 
+    uses = 0
+    """How often a pool lent it."""
+    replans_at = 4
+    """The use after which its statements are planned anew."""
+
     async def _cancel(self, waiter: Any, cancel_waiter: Any = None) -> None:
         try:
             async with asyncio.timeout(_CANCEL_SECONDS_MAX):

@@ -10,7 +10,7 @@ import asyncpg
 
 from payments.runtime.background import Beat
 from payments.storage.credentials import Credentials
-from payments.storage.database import Connection, Pool, connect, is_healthy, open_pool
+from payments.storage.database import BY_KEY, Connection, Pool, connect, is_healthy, open_pool
 from payments.storage.database_clock import DatabaseClock
 from payments.storage.sessions import DatabaseSilentError, Sessions
 from payments.storage.sql import queries
@@ -39,7 +39,7 @@ class WatchedDatabase:
     clock: DatabaseClock
 
     def open_pool(
-        self, purpose: str, *, size_max: int = 10, server_settings: Mapping[str, str] | None = None
+        self, purpose: str, *, size_max: int = 10, server_settings: Mapping[str, str] = BY_KEY
     ) -> AbstractAsyncContextManager[Pool]:
         """Open another pool, for one purpose."""
         return open_pool(

@@ -55,7 +55,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         attempts = Attempts(pool, lease_seconds=settings.attempt_lease_seconds)
         accounts = Accounts(pool)
-        settlements = GroupCommit(PaymentStore(pool).settle, name="settle")
+        commits = await stack.enter_async_context(database.open_pool("commits", size_max=1))
+        settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
         processor = Processor(
             acquirer=Simulator(PostgresJournal(journal_pool), clock),
             sealer=CardSealer(sealer),
