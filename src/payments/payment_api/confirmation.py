@@ -30,7 +30,7 @@ class Cards:
 
     def __init__(self, vault: CardVault, pool: Pool) -> None:
         self._vault = vault
-        self._pool = pool
+        self._gathered = nouns.Gathered(pool)
 
     async def given(
         self, principal: Principal, params: Payer, *, customer: str | None, intent: PaymentIntent | None = None
@@ -51,7 +51,7 @@ class Cards:
         """Return the payment method that an intent names, whatever has become of it."""
         if intent.payment_method is None:
             return None
-        return await nouns.PAYMENT_METHODS.get(self._pool, intent.merchant_id, intent.livemode, intent.payment_method)
+        return await nouns.PAYMENT_METHODS.get(self._gathered, intent.merchant_id, intent.livemode, intent.payment_method)
 
     async def of_intent(self, intent: PaymentIntent) -> PaymentMethod | None:
         """Return the payment method that an intent names; raises `InvalidRequest` when it may not be used any more."""
@@ -62,7 +62,7 @@ class Cards:
 
     async def on_file(self, principal: Principal, method_id: str, *, customer: str | None, intent: PaymentIntent | None) -> PaymentMethod:
         """Return a payment method that may pay for `intent`, or for a new one, of `customer`; raises `NotFound`, `InvalidRequest`."""
-        method = await nouns.PAYMENT_METHODS.get(self._pool, principal.merchant_id, principal.livemode, method_id)
+        method = await nouns.PAYMENT_METHODS.get(self._gathered, principal.merchant_id, principal.livemode, method_id)
         if method is None:
             raise NotFound("PaymentMethod", method_id[:100], param="payment_method")
         check_usable(method, customer, intent)
@@ -72,7 +72,7 @@ class Cards:
         """Return the customer of a payment, who must not have been deleted; raises `NotFound`."""
         if not customer_id:
             return None
-        customer = await nouns.CUSTOMERS.get(self._pool, merchant_id, livemode, customer_id)
+        customer = await nouns.CUSTOMERS.get(self._gathered, merchant_id, livemode, customer_id)
         if customer is None or customer.deleted:
             raise NotFound("customer", customer_id[:100], param="customer")
         return customer

@@ -37,6 +37,7 @@ class PostgresJournal:
         """`pool` has sessions of its own, opened with `SESSION_SETTINGS`."""
         self._pool = pool
         self._rows: GroupCommit[_Row, str] = GroupCommit(self._write, name="journal")
+        self._finds: GroupCommit[str, str | None] = GroupCommit(self._find, name="journal's entries")
 
     async def record(
         self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes, fails_at: int | None
@@ -46,8 +47,7 @@ class PostgresJournal:
 
     async def find(self, reference: str) -> str | bytes | None:
         """Return the answer recorded for a reference."""
-        answer: str | None = await self._pool.fetchval(_SQL["find"], reference)
-        return answer
+        return await self._finds.submit(reference)
 
     async def failed(self, now: int) -> list[str]:
         """Return the entries that failed until `now` and aren't acknowledged."""
@@ -62,3 +62,7 @@ class PostgresJournal:
         found = await self._pool.fetch(_SQL["record"], array(msgspec.json.encode(row) for row in unique.values()))
         recorded: dict[str, str] = {row["reference"]: row["answer"] for row in found}
         return [recorded[row.reference] for row in batch]
+
+    async def _find(self, batch: Sequence[str]) -> list[str | None]:
+        found: dict[str, str] = {row["reference"]: row["answer"] for row in await self._pool.fetch(_SQL["find"], list(batch))}
+        return [found.get(reference) for reference in batch]

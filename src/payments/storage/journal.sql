@@ -5,8 +5,8 @@ SELECT reference, kind, amount, currency, approvals, answer, fails_at FROM json_
 ON CONFLICT (reference) DO UPDATE SET repetitions = j.repetitions + 1
 RETURNING reference, answer;
 
--- find: the entry of a reference
-SELECT answer FROM simulator.journal WHERE reference = $1;
+-- find: the entries of references
+SELECT reference, answer FROM simulator.journal WHERE reference = ANY ($1::text[]);
 
 -- failed: refunds that were approved and failed after all
 SELECT answer FROM simulator.journal WHERE fails_at <= $1 ORDER BY fails_at LIMIT 100;

@@ -1,6 +1,14 @@
 -- get: one object
 SELECT document FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id = $3;
 
+-- get_each: the object of each key, in their order
+SELECT o.document
+FROM ROWS FROM (json_to_recordset($1::json) AS (merchant_id bigint, livemode boolean, id text)) WITH ORDINALITY AS n (merchant_id, livemode, id, place)
+LEFT JOIN LATERAL (
+    SELECT document FROM {table} WHERE merchant_id = n.merchant_id AND livemode = n.livemode AND id = n.id
+) o ON true
+ORDER BY n.place;
+
 -- get_many: several objects, in no order
 SELECT id, document FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id = ANY($3);
 

@@ -14,6 +14,7 @@ from payments.domain.errors import InvalidRequest, NotFound
 from payments.runtime.clock import Clock
 from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Pool, Queries
+from payments.storage.nouns import Gathered
 from payments.storage.paging import CREATED_MAX, PageRequest
 from payments.wire.api import Call, Reply, reply
 from payments.wire.expansion import KINDS, Expansion, Tree, tree_of
@@ -83,12 +84,13 @@ class Reader:
     def __init__(self, pool: Pool, lists: Lists, clock: Clock) -> None:
         """Read single objects through `pool`, pages of them through `lists`."""
         self._pool = pool
+        self._gathered = Gathered(pool)
         self._lists = lists
         self._clock = clock
 
     async def find(self, call: Call, kind_name: str, object_id: str) -> Any:
         """Return one object of the caller's, or None."""
-        return await KINDS[kind_name].noun.get(self._pool, call.principal.merchant_id, call.principal.livemode, object_id)
+        return await KINDS[kind_name].noun.get(self._gathered, call.principal.merchant_id, call.principal.livemode, object_id)
 
     async def get(self, call: Call, kind_name: str, object_id: str, *, param: str = "id") -> Any:
         """Return one object of the caller's; raises `NotFound`."""
