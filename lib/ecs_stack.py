@@ -28,11 +28,13 @@ from payments.runtime.topology import (
     DATABASE_NAME,
     DATABASE_PORT,
     DATABASE_SECRET_VARIABLE,
+    INTERNAL_NAME_VARIABLE,
     INTERNAL_PATH_PREFIX,
     MIGRATION_MODULE,
     PUBLIC_PATHS,
     SANDBOX_KEY_VARIABLE,
     SECRET_VARIABLES,
+    SERVE_TLS_VARIABLE,
     SERVICES,
     TRIAL_PORT,
     WEBHOOK_PORTS,
@@ -157,6 +159,7 @@ class EcsStack(cdk.NestedStack):
             vpc=self.props.vpc,
             security_group=group("InternalSecurityGroup", security.internal_security_group),
             protected=self._size.protected,
+            certificate_arn=self.options.certificate_arn,
         )
         logs_kept.keep(front_door.alb, "alb")
         logs_kept.keep(between.alb, "internal")
@@ -233,23 +236,30 @@ class EcsStack(cdk.NestedStack):
 
     def _variables(self, role: str) -> dict[str, str]:
         props = self.props
-        processor = f"http://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}"
+        processor = f"{self.options.scheme}://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}"
         private = {"TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true"} if self.options.private_webhooks else {}
-        return private | {
-            "TAP_ENVIRONMENT": props.environment_suffix,
-            "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
-            "TAP_PORT": str(CONTAINER_PORT),
-            WEBHOOK_PORTS_VARIABLE: ",".join(map(str, WEBHOOK_PORTS)),
-            "TAP_LINGER_SECONDS": str(LINGER_SECONDS),
-            "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",
-            "TAP_TRANSACTION_PROCESSOR_URL": f"{processor}:{CONTAINER_PORT}",
-            "TAP_TRANSACTION_PROCESSOR_TRIAL_URL": f"{processor}:{TRIAL_PORT}",
-            "TAP_DATABASE_PORT": str(DATABASE_PORT),
-            "TAP_DATABASE_NAME": DATABASE_NAME,
-            "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
-            DATABASE_SECRET_VARIABLE: props.db_secret.secret_arn,
-            "TAP_DATABASE_ROLE": role,
-        }
+        # The load balancer between the services has no name that a certificate could be had for: it shows that of the customers' name.
+        shown = {INTERNAL_NAME_VARIABLE: self.options.server_name} if self.options.server_name else {}
+        return (
+            private
+            | shown
+            | {
+                "TAP_ENVIRONMENT": props.environment_suffix,
+                "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
+                "TAP_PORT": str(CONTAINER_PORT),
+                SERVE_TLS_VARIABLE: "true",
+                WEBHOOK_PORTS_VARIABLE: ",".join(map(str, WEBHOOK_PORTS)),
+                "TAP_LINGER_SECONDS": str(LINGER_SECONDS),
+                "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",
+                "TAP_TRANSACTION_PROCESSOR_URL": f"{processor}:{CONTAINER_PORT}",
+                "TAP_TRANSACTION_PROCESSOR_TRIAL_URL": f"{processor}:{TRIAL_PORT}",
+                "TAP_DATABASE_PORT": str(DATABASE_PORT),
+                "TAP_DATABASE_NAME": DATABASE_NAME,
+                "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
+                DATABASE_SECRET_VARIABLE: props.db_secret.secret_arn,
+                "TAP_DATABASE_ROLE": role,
+            }
+        )
 
     def _service_props(self, number: int, service: Service) -> FargateServiceProps:
         props, spec = self.props, SERVICES[service]

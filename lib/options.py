@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from constructs import IConstruct
 
@@ -46,6 +47,11 @@ class Options:
     def scheme(self) -> str:
         """How the load balancer is spoken to."""
         return "http" if self.certificate_arn is None else "https"
+
+    @property
+    def server_name(self) -> str | None:
+        """Whose certificate the load balancers show; None without one."""
+        return urlsplit(self.public_url).hostname if self.certificate_arn is not None and self.public_url is not None else None
 
     def mistake(self, environment_suffix: str, *, protected: bool) -> str | None:
         """Return what must be mended before a deployment, in one line."""

@@ -184,6 +184,8 @@ def test_load_balancer(synthesised: Synthesised) -> None:
         properties = group["Properties"]
         assert (properties["HealthCheckPath"], properties["HealthCheckIntervalSeconds"], properties["TargetType"]) == ("/health", 15, "ip")
         assert len(properties["Name"]) <= 32
+        # CloudFormation takes HTTP for a health check that says nothing, whatever the group speaks.
+        assert (properties["Protocol"], properties["HealthCheckProtocol"], properties["Port"]) == ("HTTPS", "HTTPS", 8080)
     listeners = {
         each["Properties"]["Port"]: each["Properties"]
         for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener").values()
@@ -191,7 +193,7 @@ def test_load_balancer(synthesised: Synthesised) -> None:
     statuses = {port: each["DefaultActions"][0]["FixedResponseConfig"]["StatusCode"] for port, each in listeners.items()}
     if synthesised.environment == "prod":
         assert statuses == {80: "403", 443: "404", 8443: "404", 8080: "404", 8081: "404"}
-        assert all("TLS13" in listeners[port]["SslPolicy"] and listeners[port]["Certificates"] for port in (443, 8443))
+        assert all("TLS13" in listeners[port]["SslPolicy"] and listeners[port]["Certificates"] for port in (443, 8443, 8080, 8081))
     else:
         assert statuses == {80: "404", 8443: "404", 8080: "404", 8081: "404"}
     balancers = [each["Properties"] for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::LoadBalancer").values()]

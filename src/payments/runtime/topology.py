@@ -142,6 +142,13 @@ SANDBOX_KEY_PREFIX = "sk_test_"
 MIGRATION_MODULE = "payments.storage"
 """`python -m MODULE` brings the schema up to the code's; `python -m MODULE verify` proves the books; other subcommands make and revoke API keys."""
 
+SERVE_TLS_VARIABLE = "TAP_SERVE_TLS"
+"""With `true` a service speaks TLS on its port, with a certificate of its own making: what load balancers want of tasks."""
+ALIVE_MODULE = "payments.runtime.alive"
+"""`python -m MODULE` is a container's own health check."""
+INTERNAL_NAME_VARIABLE = "TAP_TRANSACTION_PROCESSOR_SERVER_NAME"
+"""Whose certificate the load balancer between the services shows, where it speaks TLS."""
+
 WEBHOOK_PORTS = (80, 443, 8443)
 """Where webhooks may go on AWS: what the tasks' security group lets out, and what an endpoint's URL may name there."""
 WEBHOOK_PORTS_VARIABLE = "TAP_WEBHOOK_PORTS"
