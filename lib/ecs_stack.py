@@ -196,6 +196,14 @@ class EcsStack(cdk.NestedStack):
         }
         return database, own
 
+    @property
+    def secret_arns(self) -> list[str]:
+        """Of all secrets of the environment."""
+        props = self.props
+        security = enclosing(SecurityStack, props.db_secret)
+        made = (each for each in security.node.find_all() if isinstance(each, secretsmanager.Secret)) if security else ()
+        return list(dict.fromkeys(each.secret_arn for each in (*made, props.db_secret, props.api_secret)))
+
     def _injected(self, variables: dict[str, ApiSecretField | DatabaseSecretField]) -> dict[str, ecs.Secret]:
         return {
             variable: ecs.Secret.from_secrets_manager(

@@ -239,11 +239,40 @@ def test_monitoring(synthesised: Synthesised) -> None:
     alarms = synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
     assert len(alarms) == 3 * 5 + 2 + 3 + 6
     assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
-    assert "KmsMasterKeyId" in synthesised.only("Monitoring", "AWS::SNS::Topic")
-    said = synthesised.only("Monitoring", "AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
-    (allowed,) = [each for each in said if each["Effect"] == "Allow"]
-    assert (allowed["Action"], allowed["Principal"]) == ("sns:Publish", {"Service": "cloudwatch.amazonaws.com"})
+    topics = synthesised.resources("Monitoring", "AWS::SNS::Topic")
+    encrypted = {name for name, each in topics.items() if "KmsMasterKeyId" in each["Properties"]}
+    actions = {action["Ref"] for each in alarms for action in each["Properties"]["AlarmActions"]}
+    assert actions == encrypted
+    publishers: dict[str, Any] = {}
+    for policy in synthesised.resources("Monitoring", "AWS::SNS::TopicPolicy").values():
+        (topic,) = policy["Properties"]["Topics"]
+        (allowed,) = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+        assert allowed["Action"] == "sns:Publish"
+        publishers[topic["Ref"]] = allowed["Principal"]["Service"]
+    assert publishers == {name: "cloudwatch.amazonaws.com" if name in encrypted else "events.amazonaws.com" for name in topics}
     assert synthesised.only("Monitoring", "AWS::CloudWatch::Dashboard")["DashboardName"] == f"tap-{synthesised.environment}"
+
+
+def test_the_end_of_the_key_is_told_by_what_does_not_depend_on_it(synthesised: Synthesised) -> None:
+    """A topic that is encrypted under a key takes no message once that key is disabled or waits for its deletion."""
+    rules = {
+        each["Properties"]["Description"]: each["Properties"] for each in synthesised.resources("Monitoring", "AWS::Events::Rule").values()
+    }
+    topics = synthesised.resources("Monitoring", "AWS::SNS::Topic")
+    for rule in rules.values():
+        (target,) = rule["Targets"]
+        assert "KmsMasterKeyId" not in topics[target["Arn"]["Ref"]]["Properties"]
+        assert "RoleArn" not in target
+        assert "docs/runbook.md#a-message-about-a-secret-or-the-key" in json.dumps(target["InputTransformer"])
+    rotation = rules["A secret's rotation failed"]["EventPattern"]
+    assert (rotation["detail-type"], rotation["detail"]["eventName"]) == (["AWS Service Event via CloudTrail"], ["RotationFailed"])
+    assert len(rotation["detail"]["additionalEventData"]["SecretId"]) >= len(
+        synthesised.resources("Security", "AWS::SecretsManager::Secret")
+    )
+    key = rules["The key was disabled, or is going to be deleted"]["EventPattern"]["detail"]
+    assert set(key["eventName"]) == {"DisableKey", "ScheduleKeyDeletion"}
+    assert key["errorCode"] == [{"exists": False}], "a call that was refused has done nothing"
+    assert len(key["resources"]["ARN"]) == 1
 
 
 def test_what_the_final_snapshot_was_sealed_with_outlives_the_stack_too(synthesised: Synthesised) -> None:

@@ -207,8 +207,9 @@ def test_ids_that_must_never_change(prod: Synthesised) -> None:
 
 
 def test_whoever_is_named_is_told_of_alarms(environments: dict[str, Synthesised], with_options: Synthesised) -> None:
-    subscribed = with_options.only("Monitoring", "AWS::SNS::Subscription")
-    assert (subscribed["Protocol"], subscribed["Endpoint"]) == ("email", "oncall@example.com")
+    subscribed = [each["Properties"] for each in with_options.resources("Monitoring", "AWS::SNS::Subscription").values()]
+    assert {(each["Protocol"], each["Endpoint"]) for each in subscribed} == {("email", "oncall@example.com")}
+    assert {each["TopicArn"]["Ref"] for each in subscribed} == set(with_options.resources("Monitoring", "AWS::SNS::Topic"))
     assert not environments["dev"].resources("Monitoring", "AWS::SNS::Subscription")
 
 
