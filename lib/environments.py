@@ -110,6 +110,8 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
 }
 
 
+ZONES = 3
+"""Of every network: the database's copies and the tasks outlive the loss of one."""
 TWO_ZONE_REGIONS = frozenset({"us-west-1", "cn-north-1"})
 """Regions that offer an ordinary account two availability zones only."""
 

@@ -8,10 +8,10 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import size_of
+from lib.environments import ZONES, size_of
+from lib.options import Options
 
 NETWORK = "10.0.0.0/16"
-_ZONES = 3
 _INTERFACE_ENDPOINTS = {
     "EcrApi": ec2.InterfaceVpcEndpointAwsService.ECR,
     "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
@@ -41,8 +41,8 @@ class NetworkingStack(cdk.NestedStack):
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
         size = size_of(props.environment_suffix)
-        # `max_azs=3` gives two zones while the region isn't known; naming the first three gives three, wherever it is deployed.
-        zones = [cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(_ZONES)]
+        # Those that are said (`tap deploy` looks for zones that have the database). Else: `max_azs=3` gives two zones while the region isn't known; naming the first three gives three, wherever it is deployed.
+        zones = list(Options.of(self).zones) or [cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(ZONES)]
         self.vpc = ec2.Vpc(
             self,
             "Vpc",

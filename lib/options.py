@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from constructs import IConstruct
 
-from lib.environments import ConfigurationError
+from lib.environments import ZONES, ConfigurationError
 from payments.runtime.topology import Colour, Service
 
 
@@ -26,6 +26,8 @@ class Options:
     """The target group of each service that serves now, where it isn't blue."""
     alarm_email: str | None
     """Who is told of alarms; others subscribe to the topic by themselves."""
+    zones: tuple[str, ...]
+    """The three availability zones; none: the region's first three. Fixed once the network is made."""
     private_webhooks: bool
     """Webhooks may go to private addresses: for merchants' systems inside of the network."""
 
@@ -40,6 +42,7 @@ class Options:
             image_tag=said("imageTag") or "latest",
             serving=_serving(said("serving")),
             alarm_email=said("alarmEmail"),
+            zones=_zones(said("availabilityZones")),
             private_webhooks=_true(said("privateWebhooks")),
         )
 
@@ -64,6 +67,20 @@ class Options:
 
 def _true(said: object) -> bool:
     return str(said).lower() == "true"
+
+
+def _zones(said: object) -> tuple[str, ...]:
+    """By commas, as on a command line, or a list, as in cdk.json."""
+    names = (
+        tuple(str(each) for each in cast("list[object]", said))
+        if isinstance(said, list | tuple)
+        else tuple(filter(None, str(said or "").split(",")))
+    )
+    if names and (len(names), len(set(names))) != (ZONES, ZONES):
+        raise ConfigurationError(
+            f"The context's `availabilityZones` must be three different zones, like eu-west-1a,eu-west-1b,eu-west-1c, and not {said}."
+        )
+    return names
 
 
 def _serving(said: object) -> dict[Service, Colour]:

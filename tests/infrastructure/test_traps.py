@@ -213,6 +213,19 @@ def test_whoever_is_named_is_told_of_alarms(environments: dict[str, Synthesised]
     assert not environments["dev"].resources("Monitoring", "AWS::SNS::Subscription")
 
 
+def test_the_network_is_in_the_zones_that_are_said_and_else_in_the_regions_first(
+    environments: dict[str, Synthesised], with_options: Synthesised
+) -> None:
+    def zones(synthesised: Synthesised) -> set[str]:
+        subnets = synthesised.resources("Networking", "AWS::EC2::Subnet").values()
+        assert len(subnets) == 9
+        return {json.dumps(each["Properties"]["AvailabilityZone"]) for each in subnets}
+
+    assert zones(with_options) == {'"eu-west-1b"', '"eu-west-1c"', '"eu-west-1d"'}
+    for synthesised in environments.values():
+        assert zones(synthesised) == {json.dumps({"Fn::Select": [number, {"Fn::GetAZs": ""}]}) for number in range(3)}
+
+
 def test_webhooks_may_go_to_private_addresses_only_when_that_is_said(
     environments: dict[str, Synthesised], with_options: Synthesised
 ) -> None:
@@ -237,6 +250,8 @@ def app() -> Generator[WarmApp]:
         ({"environmentSuffix": "dev", "serving": '{"payment-api": "red"}'}, "The context's `serving` must be like"),
         ({"environmentSuffix": "dev", "region": "xx-new-1"}, "xx-new-1 has no certificate authority in rds-global-bundle.pem"),
         ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
+        ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b"}, "must be three different zones"),
+        ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b,eu-west-1b"}, "must be three different zones"),
     ],
 )
 def test_a_mistake_is_one_line_before_synthesis(app: WarmApp, tmp_path: Path, context: dict[str, str], message: str) -> None:

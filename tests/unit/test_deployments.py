@@ -135,6 +135,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     monkeypatch.setattr(deploy, "synthesise", lambda directory, *_, **__: Assembly(directory))
     monkeypatch.setattr(deploy, "deployed_templates", lambda _: {})
     monkeypatch.setattr(deploy, "deployed_colours", lambda *_: {})
+    monkeypatch.setattr(deploy, "choose_zones", lambda *_: "eu-west-1a,eu-west-1b,eu-west-1c")
     monkeypatch.setattr(deploy, "fargate_tasks", lambda _: [_Tasks(service) for service in SERVICES])
     monkeypatch.setattr(deploy, "sandbox_key", lambda _: "sk_test_1")
     monkeypatch.setattr(deploy, "pay", lambda *_, **__: "pi_1")

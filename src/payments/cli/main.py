@@ -191,6 +191,9 @@ def deploy(
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Webhooks may go to private addresses: merchants' systems inside of the network.")
     ] = False,
+    zones: Annotated[
+        str | None, typer.Option(help="Three availability zones for a new environment; else the first that have the database.")
+    ] = None,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Make CDK's own stack first; once per account and region.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
     new: Annotated[bool, typer.Option("--new", help="Make the environment, if there is none of that name, without being asked.")] = False,
@@ -207,6 +210,7 @@ def deploy(
         allow_http=allow_http,
         private_webhooks=private_webhooks,
         alarm_email=alarm_email,
+        zones=zones,
         bootstrap=bootstrap,
         dry_run=dry_run,
         new=new,

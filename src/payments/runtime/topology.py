@@ -119,6 +119,8 @@ class ApiSecretField(StrEnum):
 DATABASE_NAME = "tap"
 DATABASE_USER = "tap"
 DATABASE_PORT = 5432
+DATABASE_ENGINE_VERSION = "17.7"
+"""Of Aurora PostgreSQL."""
 
 API_KEY_PEPPER_VARIABLE = "TAP_API_KEY_PEPPER"
 """Where API keys are hashed: in the services, and in the command line that makes keys for them."""

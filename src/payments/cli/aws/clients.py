@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the types are a development tool: they aren't there where t
     from mypy_boto3_elbv2.client import ElasticLoadBalancingv2Client
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
+    from mypy_boto3_rds.client import RDSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
     from mypy_boto3_service_quotas.client import ServiceQuotasClient
     from mypy_boto3_ssm.client import SSMClient
@@ -57,6 +58,7 @@ class Aws:
     iam: "IAMClient"
     logs: "CloudWatchLogsClient"
     quotas: "ServiceQuotasClient"
+    rds: "RDSClient"
     secrets: "SecretsManagerClient"
     ssm: "SSMClient"
     sts: "STSClient"
@@ -88,6 +90,7 @@ def connect(region: str | None) -> Aws:
         iam=client("iam"),
         logs=client("logs"),
         quotas=client("service-quotas"),
+        rds=client("rds"),
         secrets=client("secretsmanager"),
         ssm=client("ssm"),
         sts=client("sts"),

@@ -26,6 +26,7 @@ from payments.cli.aws.plan import deployed_colours, deployed_templates, make_pla
 from payments.cli.aws.preflight import check_account, check_quotas, make_service_roles
 from payments.cli.aws.release import Releases
 from payments.cli.aws.smoke import pay, sandbox_key
+from payments.cli.aws.zones import choose_zones, kept_zones
 from payments.cli.data_directory import UsageError
 from payments.runtime.topology import SERVICES, Colour, Names, Service
 
@@ -43,6 +44,8 @@ class Options:
     public_url: str | None = None
     allow_http: bool = False
     private_webhooks: bool = False
+    zones: str | None = None
+    """Three availability zones, with commas between them; else they are chosen when the environment is made."""
     alarm_email: str | None = None
     bootstrap: bool = False
     dry_run: bool = False
@@ -50,12 +53,13 @@ class Options:
     """The environment is meant, though there is none of its name yet."""
     poll_seconds: float = 5.0
 
-    def context(self, environment: str, image: str, serving: Mapping[Service, Colour]) -> dict[str, str]:
+    def context(self, environment: str, image: str, serving: Mapping[Service, Colour], zones: str) -> dict[str, str]:
         """Return what the CDK app is told; what isn't said here may stand in cdk.json."""
         said = {
             "environmentSuffix": environment,
             "imageTag": image,
             "serving": json.dumps(serving),
+            "availabilityZones": zones,
             "certificateArn": self.certificate_arn,
             "publicUrl": self.public_url,
             "allowHttp": "true" if self.allow_http else None,
@@ -159,15 +163,16 @@ class Deploy:
     def _assembly(self, directory: Path, tag: str, environment: DeployedEnvironment, *, first: bool) -> Assembly:
         """Synthesise so that rules stay as CloudFormation knows them; raises `UsageError` for a plan that would fail or cause an outage."""
         if first:
-            return self._synthesised(directory, tag, {})
+            return self._synthesised(directory, tag, {}, choose_zones(self.aws, self.options.zones))
         live = self._live(environment, tag)
         deployed = deployed_templates(environment)
+        zones = kept_zones(deployed, self.options.zones)
         colours = deployed_colours(self.names, deployed)
-        assembly = self._synthesised(directory, tag, colours)
+        assembly = self._synthesised(directory, tag, colours, zones)
         plan = make_plan(assembly, self.names, deployed, live)
         if plan.moved:  # their rules change otherwise: then they must name what serves
             colours |= {service: serving for service in plan.moved if (serving := live[service].serving) is not None}
-            assembly = self._synthesised(directory, tag, colours)
+            assembly = self._synthesised(directory, tag, colours, zones)
             plan = make_plan(assembly, self.names, deployed, live)
         self.console.print("Resources: " + ", ".join(f"{count} {how}" for how, count in plan.changes.items()))
         for refusal in plan.refusals:
@@ -176,9 +181,9 @@ class Deploy:
             raise UsageError(f"Not deployed: {len(plan.refusals)} of the changes would fail or cause an outage.")
         return assembly
 
-    def _synthesised(self, directory: Path, tag: str, colours: Mapping[Service, Colour]) -> Assembly:
+    def _synthesised(self, directory: Path, tag: str, colours: Mapping[Service, Colour], zones: str) -> Assembly:
         """Synthesise with these colours in the rules, unless that has been done."""
-        context = self.options.context(self.names.environment, tag, colours)
+        context = self.options.context(self.names.environment, tag, colours, zones)
         own = directory / "-".join(("assembly", *(colours.get(service, Colour.BLUE) for service in SERVICES)))
         return Assembly(own) if own.exists() else synthesise(own, context, region=self.aws.region)
 
