@@ -151,6 +151,7 @@ class EcsStack(cdk.NestedStack):
             security_group=group("AlbSecurityGroup", security.alb_security_group),
             protected=self._size.protected,
             certificate_arn=self.options.certificate_arn,
+            dual_stack=self.options.dual_stack,
         )
         between = InternalLoadBalancer(
             self,
@@ -295,6 +296,7 @@ class EcsStack(cdk.NestedStack):
             log_group=log_group(self, f"{service}Logs", name=self._names.log_group(service), key=self._key, size=self._size, outlives=True),
             execution_role=self._execution_role(service),
             task_role=self._task_role(service),
+            architecture=self.options.architecture or self._size.architecture,
             variables=self._variables(spec.database_role),
             secrets=self._injected(SECRET_VARIABLES),
             serving=self.options.serving.get(service, Colour.BLUE),

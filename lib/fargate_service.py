@@ -21,6 +21,7 @@ from payments.runtime.topology import (
     CONTAINER_PORT,
     HEALTH_PATH,
     METRIC_NAMESPACE,
+    Architecture,
     Colour,
     Metric,
     Names,
@@ -69,6 +70,7 @@ class FargateServiceProps:
     log_group: logs.ILogGroup
     execution_role: iam.IRole
     task_role: iam.IRole
+    architecture: Architecture
     variables: dict[str, str]
     secrets: dict[str, ecs.Secret] = field(repr=False)
     serving: Colour
@@ -204,7 +206,7 @@ def task_definition(
         task_role=props.task_role,
         volumes=[ecs.Volume(name="tmp")],
         runtime_platform=ecs.RuntimePlatform(
-            cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+            cpu_architecture=ecs.CpuArchitecture.of(props.architecture.ecs), operating_system_family=ecs.OperatingSystemFamily.LINUX
         ),
     )
     # The revisions that run, or may be gone back to, outlive the stack's idea of the current one.

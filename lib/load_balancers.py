@@ -79,10 +79,11 @@ class FrontDoor(Construct):
         security_group: ec2.ISecurityGroup,
         protected: bool,
         certificate_arn: str | None,
+        dual_stack: bool,
     ) -> None:
-        """Without a certificate it speaks plain HTTP."""
+        """Without a certificate it speaks plain HTTP; `dual_stack`: by IPv6, too."""
         super().__init__(scope, construct_id)
-        self.alb = _load_balancer(self, name, vpc, security_group, ec2.SubnetType.PUBLIC, protected=protected)
+        self.alb = _load_balancer(self, name, vpc, security_group, ec2.SubnetType.PUBLIC, protected=protected, dual_stack=dual_stack)
         if certificate_arn is None:
             reason = "Plain HTTP was asked for with allow_http; with a certificate this listener is HTTPS."
             self.listener = _plain_listener(self.alb, "Listener", 80, reason)
@@ -140,7 +141,14 @@ class InternalLoadBalancer(Construct):
 
 
 def _load_balancer(
-    scope: Construct, name: str, vpc: ec2.IVpc, security_group: ec2.ISecurityGroup, subnets: ec2.SubnetType, *, protected: bool
+    scope: Construct,
+    name: str,
+    vpc: ec2.IVpc,
+    security_group: ec2.ISecurityGroup,
+    subnets: ec2.SubnetType,
+    *,
+    protected: bool,
+    dual_stack: bool = False,
 ) -> elbv2.ApplicationLoadBalancer:
     return elbv2.ApplicationLoadBalancer(
         scope,
@@ -152,6 +160,7 @@ def _load_balancer(
         vpc_subnets=ec2.SubnetSelection(subnet_type=subnets),
         drop_invalid_header_fields=True,
         deletion_protection=protected,
+        ip_address_type=elbv2.IpAddressType.DUAL_STACK if dual_stack else None,
         idle_timeout=cdk.Duration.seconds(60),
     )
 

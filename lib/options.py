@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from constructs import IConstruct
 
 from lib.environments import ZONES, ConfigurationError
-from payments.runtime.topology import Colour, Service
+from payments.runtime.topology import Architecture, Colour, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,10 @@ class Options:
     """Who is told of alarms; others subscribe to the topic by themselves."""
     zones: tuple[str, ...]
     """The three availability zones; none: the region's first three. Fixed once the network is made."""
+    architecture: Architecture | None
+    """Of the tasks' processors; None: the environment's."""
+    dual_stack: bool
+    """Clients may come by IPv6, too. Fixed once the network is made."""
     private_webhooks: bool
     """Webhooks may go to private addresses: for merchants' systems inside of the network."""
 
@@ -43,6 +47,8 @@ class Options:
             serving=_serving(said("serving")),
             alarm_email=said("alarmEmail"),
             zones=_zones(said("availabilityZones")),
+            architecture=_architecture(said("architecture")),
+            dual_stack=_true(said("dualStack")),
             private_webhooks=_true(said("privateWebhooks")),
         )
 
@@ -67,6 +73,13 @@ class Options:
 
 def _true(said: object) -> bool:
     return str(said).lower() == "true"
+
+
+def _architecture(said: object) -> Architecture | None:
+    try:
+        return Architecture(str(said)) if said else None
+    except ValueError:
+        raise ConfigurationError(f"The context's `architecture` must be {' or '.join(Architecture)}, and not {said}.") from None
 
 
 def _zones(said: object) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class TapStackProps(cdk.StackProps):
         alarm_email: str | None = None,
         private_webhooks: bool | None = None,
         availability_zones: Sequence[str] | None = None,
+        architecture: str | None = None,
+        dual_stack: bool | None = None,
         **stack: Any,
     ) -> None:
         """`environment_suffix`: else the context's `environmentSuffix`, else `dev`."""
@@ -43,6 +45,8 @@ class TapStackProps(cdk.StackProps):
             "imageTag": image_tag,
             "alarmEmail": alarm_email,
             "privateWebhooks": private_webhooks,
+            "architecture": architecture,
+            "dualStack": dual_stack,
             "availabilityZones": None if availability_zones is None else ",".join(availability_zones),
         }
         self.options = {name: value for name, value in said.items() if value is not None}

@@ -16,7 +16,7 @@ from rich.console import Console
 from payments.cli.data_directory import DataDirectory, Run, UsageError
 from payments.cli.private_files import open_private
 from payments.cli.typed import same_program
-from payments.runtime.topology import Service
+from payments.runtime.topology import Architecture, Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
 keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
@@ -194,6 +194,8 @@ def deploy(
     zones: Annotated[
         str | None, typer.Option(help="Three availability zones for a new environment; else the first that have the database.")
     ] = None,
+    architecture: Annotated[Architecture | None, typer.Option(help="The tasks' processors; else what they are.")] = None,
+    dual_stack: Annotated[bool, typer.Option("--dual-stack", help="Let clients come by IPv6, too: for a new environment.")] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Make CDK's own stack first; once per account and region.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
     new: Annotated[bool, typer.Option("--new", help="Make the environment, if there is none of that name, without being asked.")] = False,
@@ -211,6 +213,8 @@ def deploy(
         private_webhooks=private_webhooks,
         alarm_email=alarm_email,
         zones=zones,
+        architecture=architecture,
+        dual_stack=dual_stack,
         bootstrap=bootstrap,
         dry_run=dry_run,
         new=new,

@@ -24,6 +24,28 @@ class Colour(StrEnum):
     GREEN = "green"
 
 
+class Architecture(StrEnum):
+    """What processors the tasks run on, and images are built for; the value is what options say."""
+
+    X86_64 = "x86-64"
+    ARM64 = "arm64"
+
+    @property
+    def image(self) -> str:
+        """What container engines call it."""
+        return {Architecture.X86_64: "amd64", Architecture.ARM64: "arm64"}[self]
+
+    @property
+    def ecs(self) -> str:
+        """What ECS calls it."""
+        return {Architecture.X86_64: "X86_64", Architecture.ARM64: "ARM64"}[self]
+
+    @classmethod
+    def from_ecs(cls, name: str | None) -> "Architecture":
+        """Read what a task definition says; nothing means x86-64. Raises `ValueError`."""
+        return next((each for each in cls if each.ecs == name), cls.X86_64 if name is None else cls(name))
+
+
 class Metric(StrEnum):
     """What the services report of themselves, and what alarms and auto scaling watch."""
 

@@ -175,7 +175,7 @@ class Releases:
 
     def _digest(self, service: Service, tag: str, *, build: bool) -> str:
         if build:
-            self._images.provide([service], tag)
+            self._images.provide([service], tag, self.environment.architecture(service))
         digest = self._images.digest(service, tag)
         if digest is None:
             raise UsageError(
