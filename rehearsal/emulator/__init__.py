@@ -14,7 +14,7 @@ security groups, flow logs, WAF's associations, rotation schedules in CloudForma
 obey it; DB clusters are real PostgreSQL behind a verified certificate; ECR tells of images that it lacks, and tasks start by digest;
 alarms on metric math.
 
-Not emulated: IAM and key policies, security groups (nothing is refused), scaling by metrics, rotation of secrets, rds.force_ssl, the math
+Not emulated: EventBridge's events of CodeDeploy, KMS and Secrets Manager, IAM and key policies, security groups (nothing is refused), scaling by metrics, rotation of secrets, rds.force_ssl, the math
 of alarms (they are set by hand), TLS on listeners, access logs, WAF. It proves wiring, not AWS.
 
 The load balancer `tap-dev` is reached from outside as `http://localhost:<port>/_alb/tap-dev/<path>` on its production listener, and as

@@ -275,6 +275,21 @@ def test_the_end_of_the_key_is_told_by_what_does_not_depend_on_it(synthesised: S
     assert len(key["resources"]["ARN"]) == 1
 
 
+def test_services_scale_again_when_their_deployment_has_ended_whoever_began_it(synthesised: Synthesised) -> None:
+    (rule,) = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::Events::Rule").values()]
+    families = {f"tap-{synthesised.environment}-{service}" for service in Service}
+    assert set(rule["EventPattern"]["detail"]["application"]) == families
+    assert set(rule["EventPattern"]["detail"]["state"]) == {"SUCCESS", "FAILURE", "STOP"}
+    (target,) = rule["Targets"]
+    function = synthesised.resources("Deployment", "AWS::Lambda::Function")[target["Arn"]["Fn::GetAtt"][0]]["Properties"]
+    assert function["Handler"] == "resume_scaling.handler"
+    assert all(family in json.dumps(function["Environment"]["Variables"]["TARGETS"]) for family in families)
+    (permission,) = synthesised.resources("Deployment", "AWS::Lambda::Permission").values()
+    assert permission["Properties"]["Principal"] == "events.amazonaws.com"
+    targets = synthesised.resources("Ecs", "AWS::ApplicationAutoScaling::ScalableTarget").values()
+    assert not any("SuspendedState" in each["Properties"] for each in targets), "an update of the stack leaves it as it is"
+
+
 def test_what_the_final_snapshot_was_sealed_with_outlives_the_stack_too(synthesised: Synthesised) -> None:
     kept = {each["DeletionPolicy"] for each in synthesised.resources("Security", "AWS::SecretsManager::Secret").values()}
     assert kept == {"Retain" if size_of(synthesised.environment).protected else "Delete"}

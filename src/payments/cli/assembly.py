@@ -90,8 +90,8 @@ def architecture(templates: Iterable[Template]) -> Architecture:
     tasks = (
         each for template in templates for each in template.get("Resources", {}).values() if each["Type"] == "AWS::ECS::TaskDefinition"
     )
-    first = next(tasks, {})
-    return Architecture.from_ecs(first.get("Properties", {}).get("RuntimePlatform", {}).get("CpuArchitecture"))
+    asked: set[str | None] = {each["Properties"].get("RuntimePlatform", {}).get("CpuArchitecture") for each in tasks}
+    return Architecture.from_ecs(next(iter(asked), None))
 
 
 def synthesise(directory: Path, context: Mapping[str, str], *, region: str | None = None) -> Assembly:

@@ -75,6 +75,7 @@ FREE = frozenset(
         "AWS::IAM::Policy",
         "AWS::IAM::Role",
         "AWS::Lambda::Function",
+        "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::RDS::DBClusterParameterGroup",
         "AWS::RDS::DBSubnetGroup",

@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from payments.cli.data_directory import UsageError
 
 if TYPE_CHECKING:  # the types are a development tool: they aren't there where the command runs
+    from mypy_boto3_application_autoscaling.client import ApplicationAutoScalingClient
     from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_codedeploy.client import CodeDeployClient
@@ -59,6 +60,7 @@ class Aws:
     logs: "CloudWatchLogsClient"
     quotas: "ServiceQuotasClient"
     rds: "RDSClient"
+    scaling: "ApplicationAutoScalingClient"
     secrets: "SecretsManagerClient"
     ssm: "SSMClient"
     sts: "STSClient"
@@ -91,6 +93,7 @@ def connect(region: str | None) -> Aws:
         logs=client("logs"),
         quotas=client("service-quotas"),
         rds=client("rds"),
+        scaling=client("application-autoscaling"),
         secrets=client("secretsmanager"),
         ssm=client("ssm"),
         sts=client("sts"),
