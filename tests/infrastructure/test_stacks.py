@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.environments import size_of
-from payments.runtime.topology import SERVICES, WEBHOOK_PORTS
+from payments.runtime.topology import SERVICES, WEBHOOK_PORTS, Service
 from payments.wire.request import BODY_BYTES_MAX
 from payments.wire.serve import CONNECTIONS_WAITING_MAX, DRAIN_SECONDS
 from tests.infrastructure.conftest import ROOT, Synthesised

@@ -42,8 +42,8 @@ class Architecture(StrEnum):
 
     @classmethod
     def from_ecs(cls, name: str | None) -> "Architecture":
-        """Read what a task definition says; nothing means x86-64. Raises `ValueError`."""
-        return next((each for each in cls if each.ecs == name), cls.X86_64 if name is None else cls(name))
+        """Read what a task definition says; nothing means x86-64. Raises `KeyError`."""
+        return {None: cls.X86_64, **{each.ecs: each for each in cls}}[name]
 
 
 class Metric(StrEnum):
