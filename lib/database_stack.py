@@ -13,11 +13,17 @@ from constructs import Construct
 from lib.acknowledgements import acknowledge
 from lib.environments import size_of
 from lib.log_group import log_group
-from lib.wiring import Key, Secret
+from lib.security_stack import SecurityStack
+from lib.wiring import Key, Secret, first_made_by
 from payments.runtime.topology import DATABASE_ENGINE_VERSION, DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField, Names
 
 _ENGINE = rds.DatabaseClusterEngine.aurora_postgres(version=rds.AuroraPostgresEngineVersion.of(DATABASE_ENGINE_VERSION, "17"))
 _ROTATION_DAYS = 30
+_PARAMETERS = {
+    "rds.force_ssl": "1",
+    # Else whoever gets into a service could give its login a password of his own, and come back.
+    "rds.restrict_password_commands": "1",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,7 @@ class DatabaseStack(cdk.NestedStack):
             storage_encryption_key=key,
             iam_authentication=True,
             # No statements in the log: with them come their parameters, which are customers' data. Database Insights shows slow ones without.
-            parameter_group=rds.ParameterGroup(self, "Parameters", engine=_ENGINE, parameters={"rds.force_ssl": "1"}),
+            parameter_group=rds.ParameterGroup(self, "Parameters", engine=_ENGINE, parameters=_PARAMETERS),
             backup=rds.BackupProps(retention=cdk.Duration.days(size.backup_days), preferred_window="03:00-04:00"),
             cloudwatch_logs_exports=["postgresql"],
             copy_tags_to_snapshot=True,
@@ -98,7 +104,20 @@ class DatabaseStack(cdk.NestedStack):
             target_id=self.cluster.cluster_identifier,
             target_type="AWS::RDS::DBCluster",
         )
+        self._attach_logins(props)
         self._rotate(props, attachment)
+
+    def _attach_logins(self, props: DatabaseStackProps) -> None:
+        """Write the database's address beside each service's own password: a service knows no secret but that one."""
+        security = first_made_by(SecurityStack, props.db_secret, props.database_security_group)
+        for service, secret in security.database_secrets.items() if security else ():
+            secretsmanager.CfnSecretTargetAttachment(
+                self,
+                f"{service}SecretAttachment",
+                secret_id=secret.secret_arn,
+                target_id=self.cluster.cluster_identifier,
+                target_type="AWS::RDS::DBCluster",
+            )
 
     def _rotate(self, props: DatabaseStackProps, attachment: secretsmanager.CfnSecretTargetAttachment) -> None:
         self.add_transform("AWS::SecretsManager-2024-09-16")

@@ -59,7 +59,7 @@ class EcsStackProps:
     ecs_security_group: ec2.ISecurityGroup
     kms_key: Key
     db_secret: Secret
-    """With the database's address beside its password, as the database's stack attaches it."""
+    """The owner's, for the migration task alone, with the database's address beside its password, as the database's stack attaches it."""
     api_secret: Secret
     """Of a `SecurityStack`, which has a secret for each field; else it has all of `ApiSecretField`."""
     payment_api_repo: ecr.IRepository
@@ -116,7 +116,7 @@ class EcsStack(cdk.NestedStack):
         for service, spec in SERVICES.items():
             if spec.is_called_by_services:
                 self._register(service)
-        self._database_secret, self.api_secrets = self._import_secrets()
+        self._owner, self._logins, self.api_secrets = self._import_secrets(security)
         services = {service: self._service(number, service) for number, service in enumerate(SERVICES)}
         self.migration_task = self._migration(services[Service.PAYMENT_API])
         for name in (*SERVICES, _MIGRATION):
@@ -184,18 +184,21 @@ class EcsStack(cdk.NestedStack):
             instance_attributes={"AWS_ALIAS_DNS_NAME": self._between.alb.load_balancer_dns_name},
         )
 
-    def _import_secrets(self) -> tuple[secretsmanager.ISecret, dict[ApiSecretField, secretsmanager.ISecret]]:
+    def _import_secrets(
+        self, security: SecurityStack
+    ) -> tuple[secretsmanager.ISecret, dict[Service, secretsmanager.ISecret], dict[ApiSecretField, secretsmanager.ISecret]]:
         """By ARN: a grant on the construct itself would write into the key's policy, in a stack that must not know this one."""
         props = self.props
-        database = secretsmanager.Secret.from_secret_complete_arn(self, "DatabaseSecret", props.db_secret.secret_arn)
-        security = enclosing(SecurityStack, props.api_secret)  # else one secret has all fields
+
+        def imported(name: str, made: Secret) -> secretsmanager.ISecret:
+            return secretsmanager.Secret.from_secret_complete_arn(self, name, made.secret_arn)
+
+        logins = {service: imported(f"{service}DatabaseSecret", made) for service, made in security.database_secrets.items()}
+        several = enclosing(SecurityStack, props.api_secret)  # else one secret has all fields
         own = {
-            field: secretsmanager.Secret.from_secret_complete_arn(
-                self, f"Secret{field.value}", (security.api_secrets[field] if security else props.api_secret).secret_arn
-            )
-            for field in ApiSecretField
+            field: imported(f"Secret{field.value}", several.api_secrets[field] if several else props.api_secret) for field in ApiSecretField
         }
-        return database, own
+        return imported("DatabaseSecret", props.db_secret), logins, own
 
     @property
     def secret_arns(self) -> list[str]:
@@ -205,12 +208,13 @@ class EcsStack(cdk.NestedStack):
         made = (each for each in security.node.find_all() if isinstance(each, secretsmanager.Secret)) if security else ()
         return list(dict.fromkeys(each.secret_arn for each in (*made, props.db_secret, props.api_secret)))
 
-    def _injected(self, variables: dict[str, ApiSecretField | DatabaseSecretField]) -> dict[str, ecs.Secret]:
+    def _injected(self, database: secretsmanager.ISecret) -> dict[str, ecs.Secret]:
+        """Inject what every process has, and whoever it is for the database."""
         return {
             variable: ecs.Secret.from_secrets_manager(
-                self.api_secrets[field] if isinstance(field, ApiSecretField) else self._database_secret, field.value
+                self.api_secrets[field] if isinstance(field, ApiSecretField) else database, field.value
             )
-            for variable, field in variables.items()
+            for variable, field in SECRET_VARIABLES.items()
         }
 
     def _execution_role(self, name: str) -> iam.IRole:
@@ -230,20 +234,20 @@ class EcsStack(cdk.NestedStack):
             conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{self.region}.amazonaws.com"}},
         )
 
-    def _task_role(self, name: str) -> iam.IRole:
-        """What the code itself may do: read the database's secret again when it was rotated, and nothing else."""
+    def _task_role(self, name: str, database: secretsmanager.ISecret) -> iam.IRole:
+        """What the code itself may do: read its secret of the database again when it was rotated, and nothing else."""
         role = iam.Role(
             self,
             f"{name}TaskRole",
             assumed_by=cast("iam.IPrincipal", iam.ServicePrincipal("ecs-tasks.amazonaws.com")),
-            description=f"{name}: reads the database's secret when it was rotated",
+            description=f"{name}: reads its secret of the database when it was rotated",
         )
-        role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[self.props.db_secret.secret_arn]))
+        role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[database.secret_arn]))
         role.add_to_policy(self._decrypt_secrets())
         acknowledge(role.node.find_child("DefaultPolicy"), {INLINE_POLICY: INLINE_REASON})
         return cast("iam.IRole", role)
 
-    def _variables(self, role: str) -> dict[str, str]:
+    def _variables(self, database: secretsmanager.ISecret) -> dict[str, str]:
         props = self.props
         processor = f"{self.options.scheme}://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}"
         private = {"TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true"} if self.options.private_webhooks else {}
@@ -265,8 +269,7 @@ class EcsStack(cdk.NestedStack):
                 "TAP_DATABASE_PORT": str(DATABASE_PORT),
                 "TAP_DATABASE_NAME": DATABASE_NAME,
                 "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
-                DATABASE_SECRET_VARIABLE: props.db_secret.secret_arn,
-                "TAP_DATABASE_ROLE": role,
+                DATABASE_SECRET_VARIABLE: database.secret_arn,
             }
         )
 
@@ -295,10 +298,10 @@ class EcsStack(cdk.NestedStack):
             image_tag=self.options.image_tag,
             log_group=log_group(self, f"{service}Logs", name=self._names.log_group(service), key=self._key, size=self._size, outlives=True),
             execution_role=self._execution_role(service),
-            task_role=self._task_role(service),
+            task_role=self._task_role(service, self._logins[service]),
             architecture=self.options.architecture or self._size.architecture,
-            variables=self._variables(spec.database_role),
-            secrets=self._injected(SECRET_VARIABLES),
+            variables=self._variables(self._logins[service]),
+            secrets=self._injected(self._logins[service]),
             serving=self.options.serving.get(service, Colour.BLUE),
         )
 
@@ -309,14 +312,20 @@ class EcsStack(cdk.NestedStack):
         return made
 
     def _migration(self, api: FargateService) -> ecs.FargateTaskDefinition:
-        """A task that is run once before new code: the image of payment-api with another command."""
+        """A task that is run once before new code, as the database's owner: the image of payment-api with another command."""
+        passwords = {
+            spec.login_password_variable: ecs.Secret.from_secrets_manager(self._logins[service], DatabaseSecretField.PASSWORD)
+            for service, spec in SERVICES.items()
+        }
+        sandbox = ecs.Secret.from_secrets_manager(self.api_secrets[ApiSecretField.SANDBOX_KEY], ApiSecretField.SANDBOX_KEY)
         return task_definition(
             Construct(self, _MIGRATION),
             replace(
                 api.props,
                 execution_role=self._execution_role(_MIGRATION),
-                task_role=self._task_role(_MIGRATION),
-                secrets=self._injected({**SECRET_VARIABLES, SANDBOX_KEY_VARIABLE: ApiSecretField.SANDBOX_KEY}),
+                task_role=self._task_role(_MIGRATION, self._owner),
+                variables=self._variables(self._owner),
+                secrets={**self._injected(self._owner), SANDBOX_KEY_VARIABLE: sandbox, **passwords},
             ),
             family=self._names.migration_family,
             command=["python", "-m", MIGRATION_MODULE],

@@ -24,6 +24,7 @@ from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_PORT,
     DATABASE_USER,
+    SERVICES,
     TRIAL_PORT,
     WEBHOOK_PORTS,
     ApiSecretField,
@@ -63,8 +64,8 @@ class SecurityStackProps:
 class SecurityStack(cdk.NestedStack):
     """Exposes `kms_key`, `db_secret`, `api_secret`, `alb_security_group`, `ecs_security_group`, `database_security_group`.
 
-    For the stacks that come after it also `api_secrets`, of which `api_secret` is the one that the services sign their calls to each other with,
-    `internal_security_group`, of the load balancer between the services, and `web_acl_arn`.
+    For the stacks that come after it also `database_secrets`, the login of each service, `api_secrets`, of which `api_secret` is the one that the
+    services sign their calls to each other with, `internal_security_group`, of the load balancer between the services, and `web_acl_arn`.
     """
 
     def __init__(
@@ -80,19 +81,13 @@ class SecurityStack(cdk.NestedStack):
         self._shared_key = cast("kms.IKey", self.kms_key)
         # What the final snapshot holds can't be read without what it was sealed with.
         self._kept = cdk.RemovalPolicy.RETAIN if self._size.protected else cdk.RemovalPolicy.DESTROY
-        self.db_secret = secretsmanager.Secret(
-            self,
-            "DatabaseSecret",
-            description="Owner of Tap's database",
-            encryption_key=self._shared_key,
-            generate_secret_string=secretsmanager.SecretStringGenerator(
-                secret_string_template=json.dumps({DatabaseSecretField.USERNAME: DATABASE_USER}),
-                generate_string_key=DatabaseSecretField.PASSWORD,
-                password_length=40,
-                exclude_punctuation=True,
-            ),
-            removal_policy=self._kept,
-        )
+        self.db_secret = self._login("DatabaseSecret", DATABASE_USER, "Owner of Tap's database")
+        self.database_secrets = {
+            service: self._login(
+                f"{service.name.title().replace('_', '')}DatabaseSecret", spec.database_login, f"Tap's database: {service}"
+            )
+            for service, spec in SERVICES.items()
+        }
         self.api_secrets = {
             field: secretsmanager.Secret(
                 self,
@@ -112,6 +107,10 @@ class SecurityStack(cdk.NestedStack):
             for field in ApiSecretField
         }
         acknowledge(self.db_secret, {_NOT_ROTATED: "It is rotated every 30 days by the schedule in the database stack."})
+        for secret in self.database_secrets.values():
+            acknowledge(
+                secret, {_NOT_ROTATED: "`tap logins rotate` does it: AWS's function knows the owner of a database, or clones of a user."}
+            )
         for secret in self.api_secrets.values():
             acknowledge(
                 secret,
@@ -124,6 +123,21 @@ class SecurityStack(cdk.NestedStack):
         self.alb_security_group, self.ecs_security_group, self.database_security_group = self._groups()
         self._flow_log()
         self.web_acl_arn = self._firewall()
+
+    def _login(self, name: str, user: str, description: str) -> secretsmanager.Secret:
+        return secretsmanager.Secret(
+            self,
+            name,
+            description=description,
+            encryption_key=self._shared_key,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps({DatabaseSecretField.USERNAME: user}),
+                generate_string_key=DatabaseSecretField.PASSWORD,
+                password_length=40,
+                exclude_punctuation=True,
+            ),
+            removal_policy=self._kept,
+        )
 
     def _key(self) -> kms.Key:
         key = kms.Key(

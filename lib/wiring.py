@@ -32,6 +32,11 @@ def made_by(kind: type[_Kind], construct: IConstruct) -> _Kind:
     return found
 
 
+def first_made_by(kind: type[_Kind], *constructs: IConstruct) -> _Kind | None:
+    """Return the stack that made one of `constructs`; None where all were made otherwise."""
+    return next((found for each in constructs if (found := enclosing(kind, each)) is not None), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicesProps:
     """What a stack that comes after the services depends on."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from payments.runtime.topology import SERVICES, Service
+from payments.runtime.topology import DATABASE_USER, SERVICES, Service
 from tests.support.emulated_aws import DEV, Aws, Cdk, changed, put_image, scale, service_arn, task_sets
 from tests.support.waiting import wait_until
 
@@ -66,8 +66,10 @@ def test_database_has_the_secrets_password_and_the_secret_its_address(aws: Aws) 
         json.loads(aws.secrets.get_secret_value(SecretId=each.get("ARN", ""))["SecretString"])
         for each in aws.secrets.list_secrets()["SecretList"]
     ]
-    (database,) = [each for each in values if "username" in each]
-    assert database["host"] == cluster.get("Endpoint")
+    logins = {each["username"]: each for each in values if "username" in each}
+    assert logins.keys() == {DATABASE_USER, *(spec.database_login for spec in SERVICES.values())}
+    assert {each["host"] for each in logins.values()} == {cluster.get("Endpoint")}
+    assert len({each["password"] for each in logins.values()}) == len(logins)
     assert "resolve:" not in json.dumps(values)
 
 

@@ -35,18 +35,32 @@ DIGITS = {
 }
 
 
+def _in_names(name: str) -> str:
+    return name.replace("-", "_").title().replace("_", "")
+
+
+def login_arn(service: Service) -> str:
+    return f"arn:aws:secretsmanager:eu-west-1:111111111111:secret:{service}-login"
+
+
 def surroundings(
     listener_port: int, internal_port: int, database_port: int, ca_file: Path, secrets_manager: FakeSecretsManager
 ) -> Surroundings:
     own = {field: f"arn:aws:secretsmanager:eu-west-1:111111111111:secret:{field}" for field in DIGITS}
-    in_names = {field: field.title().replace("_", "") for field in DIGITS}
     return Surroundings(
         tokens={
-            r"Ref referenceto\w+SecurityStackprodDatabaseSecret\w+Ref": ARN,
-            **{rf"Ref referenceto\w+SecurityStackprodApiSecret{in_names[field]}[0-9A-F]{{8}}Ref": arn for field, arn in own.items()},
+            r"Ref referenceto\w+SecurityStackprodDatabaseSecret[0-9A-F]{8}Ref": ARN,
+            **{
+                rf"Ref referenceto\w+SecurityStackprod{_in_names(each)}DatabaseSecret[0-9A-F]{{8}}Ref": login_arn(each) for each in SERVICES
+            },
+            **{rf"Ref referenceto\w+SecurityStackprodApiSecret{_in_names(field)}[0-9A-F]{{8}}Ref": arn for field, arn in own.items()},
         },
         secrets={
             ARN: {"host": DATABASE_HOST, "username": "tap", "password": PASSWORD},
+            **{
+                login_arn(each): {"host": DATABASE_HOST, "username": spec.database_login, "password": f"{PASSWORD}-{each}"}
+                for each, spec in SERVICES.items()
+            },
             **{arn: {field: DIGITS[field], "key_id": "1"} for field, arn in own.items()},
         },
         replaced={
@@ -168,6 +182,14 @@ def system(prod: Synthesised) -> Generator[System]:
 def test_the_migration_makes_the_schema_and_the_sandbox(system: System) -> None:
     events = [line["event"] for line in system.lines(system.migration)]
     assert events[:2] == ["migrated", "sandbox"]
+    assert system.lines(system.migration)[0]["logins"] == [spec.database_login for spec in SERVICES.values()]
+
+
+def test_each_service_is_somebody_else_for_the_database(system: System) -> None:
+    with system.server.admin("tap") as admin:
+        rows = admin.execute("SELECT DISTINCT application_name, usename FROM pg_stat_activity WHERE datname = 'tap'").fetchall()
+    users = {service: {user for name, user in rows if name.startswith(service)} for service in SERVICES}
+    assert users == {service: {spec.database_login} for service, spec in SERVICES.items()}
     assert DIGITS["sandbox_key"] not in system.migration.log.read_text()
 
 
@@ -193,19 +215,38 @@ def test_a_payment_goes_through_the_listener_and_the_books_are_right(system: Sys
     assert books["counts"]["charges"] >= 1
 
 
-def test_a_rotated_password_stops_nothing(system: System) -> None:
-    """The sessions end as well, so every connection has to be opened anew; no task is restarted."""
+def test_rotated_logins_stop_nothing(system: System) -> None:
+    """At first the secrets have new passwords and the database has old ones, which is when tasks may start; then it has the new ones, and all sessions end."""
     started = {service: task.process for service, task in system.tasks.items()}
-    system.secrets_manager.passwords = {"AWSCURRENT": NEXT_PASSWORD}  # first: a login that is refused reads it at once
-    system.server.set_password("tap", NEXT_PASSWORD)
-    system.server.end_sessions("tap")
+    for service, spec in SERVICES.items():
+        system.secrets_manager.others[login_arn(service)] = {"AWSCURRENT": f"new-{service}", "AWSPREVIOUS": f"{PASSWORD}-{service}"}
+        system.migration.environment[spec.login_password_variable] = f"new-{service}"
+    for spec in SERVICES.values():
+        system.server.end_sessions(spec.database_login)
+    system.wait_until_healthy()
+    assert system.secrets_manager.reads == [], "they have what the database takes"
+    assert system.migration.run("logins") == 0, system.migration.log.read_text()
+    assert system.pay().status == "succeeded"
+    for spec in SERVICES.values():
+        system.server.end_sessions(spec.database_login)
     system.wait_until_healthy()
     assert system.pay().status == "succeeded"
     assert {service: task.process for service, task in system.tasks.items()} == started
     assert set(system.secrets_manager.reads) == {"AWSCURRENT"}
-    # Once in each process; again where an answer came too late on a busy machine, and never once for each of its connections.
-    assert len(SERVICES) <= len(system.secrets_manager.reads) <= 2 * len(SERVICES)
+    assert len(SERVICES) <= len(system.secrets_manager.reads) <= 2 * len(SERVICES), (
+        "once in each process; again where an answer came too late"
+    )
     assert system.secrets_manager.forged == []
+
+
+def test_the_owners_rotated_password_is_no_services_business(system: System) -> None:
+    """No service has it."""
+    system.secrets_manager.reads.clear()
+    system.secrets_manager.passwords = {"AWSCURRENT": NEXT_PASSWORD}
+    system.server.set_password("tap", NEXT_PASSWORD)
+    assert system.server.end_sessions("tap") == set()
+    assert system.pay().status == "succeeded"
+    assert system.secrets_manager.reads == []
     assert system.migration.run("verify") == 0, "a one-off task that was injected the old one reads it too"
 
 

@@ -31,7 +31,7 @@ def test_security(synthesised: Synthesised) -> None:
     key = synthesised.only("Security", "AWS::KMS::Key")
     assert key["EnableKeyRotation"]
     assert "kms:EncryptionContext:aws:logs:arn" in json.dumps(key["KeyPolicy"])
-    assert len(synthesised.resources("Security", "AWS::SecretsManager::Secret")) == 5
+    assert len(synthesised.resources("Security", "AWS::SecretsManager::Secret")) == 5 + len(SERVICES)
     for group in synthesised.resources("Security", "AWS::EC2::SecurityGroup").values():
         (rule,) = group["Properties"]["SecurityGroupEgress"]
         assert rule["CidrIp"] == "255.255.255.255/32", "a group without a rule of its own lets everything out"
@@ -111,7 +111,10 @@ def test_database(synthesised: Synthesised) -> None:
     instances = synthesised.resources("Database", "AWS::RDS::DBInstance").values()
     assert len(instances) == 1 + size.database_readers
     assert all(each["Properties"]["DBInstanceClass"] == "db.serverless" for each in instances)
-    assert synthesised.only("Database", "AWS::RDS::DBClusterParameterGroup")["Parameters"]["rds.force_ssl"] == "1"
+    assert synthesised.only("Database", "AWS::RDS::DBClusterParameterGroup")["Parameters"] == {
+        "rds.force_ssl": "1",
+        "rds.restrict_password_commands": "1",
+    }
     assert synthesised.only("Database", "AWS::SecretsManager::RotationSchedule")["RotationRules"] == {"AutomaticallyAfterDays": 30}
 
 

@@ -10,6 +10,7 @@ from payments.domain.outcome import Outcome
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.runtime.ids import new_id
+from payments.runtime.seal import EnvelopeKeys
 from payments.storage.attempts import OpenAttempt
 from payments.storage.claims import Claim
 from payments.storage.payments import Begin, Settlement
@@ -32,8 +33,8 @@ class Key:
     def __init__(self, key: bytes = b"k" * 32) -> None:
         self._key = key
 
-    def envelope_key(self) -> bytes:
-        return self._key
+    def envelope_keys(self) -> EnvelopeKeys:
+        return EnvelopeKeys.of(self._key)
 
 
 def payment(

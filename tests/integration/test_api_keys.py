@@ -10,12 +10,13 @@ import pytest
 
 from payments.domain.errors import AuthenticationFailed, Overloaded
 from payments.domain.principal import KeyKind, Principal
+from payments.runtime.keyring import KeyRing
 from payments.storage.database import Connection, Pool, open_pool
 from payments.storage.keys import UnknownKeyError, create_key, create_merchant, list_keys, revoke_key
 from payments.wire.auth import REMEMBERED_SECONDS, Authenticator
 from tests.integration.builders import FakeClock
 
-PEPPER = b"p" * 32
+PEPPER = KeyRing.of(b"p" * 32)
 
 
 async def test_a_key_opens_its_merchant_and_mode_until_it_is_revoked(database_url: str, connection: Connection) -> None:
@@ -34,7 +35,7 @@ async def test_a_key_opens_its_merchant_and_mode_until_it_is_revoked(database_ur
             with pytest.raises(AuthenticationFailed):
                 await authenticator.authenticate(header)
         with pytest.raises(AuthenticationFailed):
-            await Authenticator(pool, b"x" * 32, clock).authenticate(f"Bearer {key.plaintext}")
+            await Authenticator(pool, KeyRing.of(b"x" * 32), clock).authenticate(f"Bearer {key.plaintext}")
         revoked_at = await revoke_key(connection, key.id)
         clock.time += REMEMBERED_SECONDS
         with pytest.raises(AuthenticationFailed):

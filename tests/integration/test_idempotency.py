@@ -1,6 +1,7 @@
 """A repeated request gets the first one's answer, and does nothing again."""
 
 import asyncio
+import dataclasses
 import hashlib
 from collections.abc import AsyncGenerator
 
@@ -11,7 +12,7 @@ from payments.domain.api_version import NEWEST
 from payments.domain.errors import IdempotencyMismatch
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.ids import new_id
-from payments.runtime.seal import Sealer
+from payments.runtime.seal import EnvelopeKeys, GivenKeyProvider, Sealer
 from payments.storage.claims import KEPT_SECONDS, purge_expired
 from payments.storage.database import Connection, Pool, open_pool
 from payments.wire.api import Call, Reply
@@ -128,6 +129,37 @@ async def test_a_stored_response_is_sealed(idempotency: Idempotency, connection:
     await idempotency.once(call(), Mutation())
     stored = await connection.fetchval("SELECT sealed_body FROM payments.idempotency_claims")
     assert b"whsec" not in stored
+
+
+def rotated(pool: Pool, keys: EnvelopeKeys, *, a: str) -> tuple[Idempotency, Call]:
+    """A process that knows these keys, and a call to it."""
+    sealer = Sealer(GivenKeyProvider(keys))
+    return Idempotency(pool, sealer, FakeClock()), dataclasses.replace(call(a=a), digest=sealer.digest)
+
+
+async def test_a_repetition_is_one_across_a_replaced_envelope_key(pool: Pool, idempotency: Idempotency) -> None:
+    before = EnvelopeKeys.of(b"k" * 32)
+    after = EnvelopeKeys(before.ring.with_key(b"n" * 32).using(2), before.fingerprint_key)
+    mutation = Mutation()
+    first = await idempotency.once(call(a="1"), mutation)
+    later, again = rotated(pool, after, a="1")
+    assert (await later.once(again, mutation)).body == first.body
+    with pytest.raises(IdempotencyMismatch):
+        await later.once(rotated(pool, after, a="2")[1], mutation)
+    assert mutation.runs == 1
+
+
+async def test_a_repetition_that_can_not_be_compared_any_more_is_not_carried_out(pool: Pool, connection: Connection) -> None:
+    before = EnvelopeKeys.of(b"k" * 32)
+    both = EnvelopeKeys(before.ring.with_key(b"n" * 32).using(2), before.fingerprint_key)
+    dropped = EnvelopeKeys(both.ring.without(1), both.fingerprint_key)
+    mutation = Mutation()
+    now, asked = rotated(pool, both, a="1")
+    first = await now.once(asked, mutation)
+    await connection.execute("UPDATE payments.idempotency_claims SET fingerprint = 'h1:' || substring(fingerprint FROM 4)")
+    later, again = rotated(pool, dropped, a="1")
+    assert (await later.once(again, mutation)).body == first.body
+    assert mutation.runs == 1
 
 
 async def test_no_digest_is_kept_that_could_be_searched_for(idempotency: Idempotency, connection: Connection) -> None:

@@ -12,12 +12,13 @@ import pytest
 from payments.domain.api_version import NEWEST
 from payments.domain.principal import KeyKind
 from payments.runtime.ids import new_id
+from payments.runtime.keyring import KeyRing
 from payments.storage.database import Connection
 from payments.storage.key_tasks import CreateKey, RevokeKey
 from payments.storage.keys import ApiKey, create_key, create_merchant, find_principal, key_hash, list_keys, make_key
 from tests.integration.test_maintenance import run
 
-PEPPER = b"p" * 32
+PEPPER = KeyRing.of(b"p" * 32)
 
 
 def order_for(key: ApiKey, **choice: Any) -> CreateKey:

@@ -71,6 +71,21 @@ ESCAPES = [
     *(f"ALTER ROLE {{other_{number}}}_one PASSWORD 'mine'" for number in (1, 2)),
     "ALTER ROLE CURRENT_USER SUPERUSER",
     "ALTER ROLE CURRENT_USER CREATEROLE",
+    "ALTER ROLE CURRENT_USER BYPASSRLS",
+    "ALTER ROLE CURRENT_USER CONNECTION LIMIT -1",
+    "ALTER ROLE CURRENT_USER VALID UNTIL 'infinity'",
+    "ALTER ROLE {own} RENAME TO mine",
+    "ALTER ROLE {own} SET statement_timeout = 0",
+    "ALTER ROLE {own} LOGIN",
+    "ALTER ROLE {other_1}_one SET statement_timeout = 1",
+    "ALTER ROLE ALL SET statement_timeout = 0",
+    "ALTER DATABASE one SET statement_timeout = 0",
+    "ALTER DATABASE one OWNER TO CURRENT_USER",
+    "ALTER TABLE payments.events OWNER TO CURRENT_USER",
+    "DROP OWNED BY {other_1}",
+    "REASSIGN OWNED BY one TO CURRENT_USER",
+    "GRANT {own} TO {other_1}_one",
+    "CREATE DATABASE mine",
     "ALTER ROLE one PASSWORD 'mine'",
     "CREATE ROLE mine LOGIN IN ROLE one",
     "CREATE SCHEMA mine",
@@ -91,7 +106,7 @@ async def test_a_service_doesnt_leave_its_login(server: PasswordServer, service:
     others = [SERVICES[each].database_role for each in THREE if each is not service]
     async with connect(url(server, service)) as connection:
         with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError)):
-            await connection.execute(escape.format(other_1=others[0], other_2=others[1]))
+            await connection.execute(escape.format(own=SERVICES[service].database_role, other_1=others[0], other_2=others[1]))
         # Whatever was tried before: what it may never do it may not do now.
         for back in ("RESET ROLE", "SET ROLE NONE", "RESET ALL", "DISCARD ALL", f"SET ROLE {SERVICES[service].database_role}"):
             await connection.execute(back)
@@ -138,6 +153,41 @@ async def test_two_taps_on_one_server_have_logins_apart(server: PasswordServer) 
     provide_logins(owner_url(server, "two"), logins("two").values())
     async with connect(url(server, Service.PAYMENT_API, "two")):
         pass
+
+
+async def test_a_session_outlives_its_logins_password_and_the_next_one_needs_the_new_one(server: PasswordServer) -> None:
+    async with connect(url(server, Service.TRANSACTION_PROCESSOR, "two")) as open_before:
+        provide_logins(owner_url(server, "two"), logins("two", "another").values())
+        assert await open_before.fetchval("SELECT count(*) FROM ledger.transfers") == 0
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            async with connect(url(server, Service.TRANSACTION_PROCESSOR, "two")):
+                pass
+        provide_logins(owner_url(server, "two"), logins("two").values())
+
+
+async def test_logins_may_be_provided_by_several_at_once(server: PasswordServer) -> None:
+    several = [asyncio.to_thread(provide_logins, owner_url(server, "one"), logins("one").values()) for _ in range(6)]
+    await asyncio.gather(*several)
+    async with connect(url(server, Service.PAYMENT_API)) as connection:
+        assert await connection.fetchval("SELECT session_user") == "tap_payment_api_one"
+
+
+async def test_what_a_process_sets_for_its_next_sessions_is_taken_back(server: PasswordServer) -> None:
+    """The server lets anybody do that to himself."""
+    async with connect(url(server, Service.NOTIFICATION_SERVICE)) as connection:
+        await connection.execute("ALTER ROLE CURRENT_USER SET search_path = pg_temp")
+    provide_logins(owner_url(server, "one"), logins("one").values())
+    async with connect(url(server, Service.NOTIFICATION_SERVICE)) as connection:
+        assert await connection.fetchval("SHOW search_path") != "pg_temp"
+
+
+async def test_a_login_that_lost_its_role_has_it_again(server: PasswordServer) -> None:
+    login = logins("one")[Service.PAYMENT_API]
+    async with connect(owner_url(server, "one")) as connection:
+        await connection.execute(f"REVOKE {login.role} FROM {login.user}")
+    provide_logins(owner_url(server, "one"), logins("one").values())
+    async with connect(url(server, Service.PAYMENT_API)) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM payments.merchants") == 0
 
 
 async def test_a_login_gets_into_a_database_that_isnt_everybodys(server: PasswordServer) -> None:

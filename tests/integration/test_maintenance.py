@@ -14,6 +14,7 @@ import pytest
 
 from payments.cli.postgres import EmbeddedPostgres
 from payments.domain.principal import KeyKind
+from payments.runtime.keyring import KeyRing
 from payments.runtime.settings import MaintenanceSettings
 from payments.storage.books import CHECKS
 from payments.storage.database import Connection, connect
@@ -58,10 +59,10 @@ def test_without_a_sandbox_key_there_is_no_sandbox(empty_database_url: str) -> N
 async def test_a_key_that_is_provided_by_several_at_once_gets_one_merchant(database_url: str, connection: Connection) -> None:
     async def provide() -> bool:
         async with connect(database_url) as own:
-            return await provide_test_key(own, f"sk_test_{DIGITS}", merchant_name="Sandbox", pepper=bytes.fromhex(PEPPER))
+            return await provide_test_key(own, f"sk_test_{DIGITS}", merchant_name="Sandbox", pepper=KeyRing.parse(PEPPER))
 
     assert sorted(await asyncio.gather(*(provide() for _ in range(6)))) == [False] * 5 + [True]
-    principal = await find_principal(connection, key_hash(f"sk_test_{DIGITS}", bytes.fromhex(PEPPER)))
+    principal = await find_principal(connection, key_hash(f"sk_test_{DIGITS}", KeyRing.parse(PEPPER)))
     assert principal is not None
     assert (principal.livemode, principal.kind) == (False, KeyKind.SECRET)
     assert await connection.fetchval("SELECT count(*) FROM payments.merchants") == 1
@@ -69,13 +70,13 @@ async def test_a_key_that_is_provided_by_several_at_once_gets_one_merchant(datab
 
 async def test_a_revoked_sandbox_key_stays_revoked(connection: Connection) -> None:
     async def provide() -> bool:
-        return await provide_test_key(connection, f"sk_test_{DIGITS}", merchant_name="Sandbox", pepper=bytes.fromhex(PEPPER))
+        return await provide_test_key(connection, f"sk_test_{DIGITS}", merchant_name="Sandbox", pepper=KeyRing.parse(PEPPER))
 
     assert await provide()
     (key,) = await list_keys(connection)
     await revoke_key(connection, key.id)
     assert not await provide()
-    assert await find_principal(connection, key_hash(f"sk_test_{DIGITS}", bytes.fromhex(PEPPER))) is None
+    assert await find_principal(connection, key_hash(f"sk_test_{DIGITS}", KeyRing.parse(PEPPER))) is None
 
 
 def test_books_in_order_are_proven_check_by_check(database_url: str) -> None:
@@ -103,7 +104,7 @@ def test_books_that_are_wrong_are_shown_and_fail_the_task(database_url: str) -> 
 
 
 def test_a_mistake_is_one_line_and_says_what_is_wrong(postgres: EmbeddedPostgres, empty_database_url: str) -> None:
-    tasks = "migrate, verify, list-keys, create-key ORDER, revoke-key ORDER"
+    tasks = "migrate, logins, verify, list-keys, create-key ORDER, revoke-key ORDER, settings ORDER, key-uses, reseal"
     for arguments in (("vacuum",), ("migrate", "verify"), ("list-keys", "{}"), ("revoke-key",)):
         status, lines, errors = run(empty_database_url, *arguments)
         assert (status, lines) == (2, [])

@@ -123,6 +123,21 @@ async def test_the_pending_password_serves_until_the_rotation_is_complete(databa
     assert database.secrets.reads == ["AWSCURRENT", "AWSPENDING"]
 
 
+async def test_the_previous_password_serves_until_the_database_has_the_new_one(database: Database) -> None:
+    """A task that starts meanwhile was injected the new one; whoever runs already goes on with the old one."""
+    database.secrets.passwords = {"AWSCURRENT": NEW, "AWSPREVIOUS": OLD}
+    starting = Database(database.server, database.secrets)
+    starting.url = database.server.url("tap", NEW, "postgres")
+    starting.credentials = Credentials(database.secrets.location(), starting.url, starting.clock, starting.log)
+    async with database.pool() as running, starting.pool() as started:
+        assert await queries(running) == await queries(started) == [1] * CONNECTIONS
+        database.server.set_password("tap", NEW)
+        for each, pool in ((database, running), (starting, started)):
+            await each.end_sessions(pool)
+            each.clock.time += PAUSE_SECONDS
+            assert await queries(pool) == [1] * CONNECTIONS
+
+
 async def test_a_login_that_stays_refused_is_an_error_and_no_hot_loop(database: Database) -> None:
     async with database.pool() as pool:
         assert await queries(pool) == [1] * CONNECTIONS

@@ -1,4 +1,4 @@
-"""A Secrets Manager with one secret, and the endpoint that hands out a task role's keys. Signatures are checked by AWS's own library."""
+"""A Secrets Manager with logins of the database, and the endpoint that hands out a task role's keys. Signatures are checked by AWS's own library."""
 
 import json
 import time
@@ -23,7 +23,9 @@ _KEYS_PATH = "/v2/credentials/5d8f"
 class FakeSecretsManager:
     url: str = ""
     passwords: dict[str, str] = field(default_factory=dict)
-    """The secret's versions, by stage."""
+    """The versions of the secret `ARN`, by stage."""
+    others: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Those of other secrets, by ARN."""
     reads: list[str] = field(default_factory=list)
     """The stages that were asked for."""
     forged: list[str] = field(default_factory=list)
@@ -37,7 +39,6 @@ class FakeSecretsManager:
     def variables(self) -> dict[str, str]:
         """How a process finds it."""
         return {
-            "TAP_DATABASE_SECRET_ARN": ARN,
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.url,
             "AWS_ACCESS_KEY_ID": KEYS["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": KEYS["SecretAccessKey"],
@@ -53,10 +54,16 @@ class FakeSecretsManager:
         time.sleep(self.delay_seconds)
         if self.status != 200:
             return self.status, {"__type": "com.amazonaws.secretsmanager#InternalServiceError"}
-        if asked["SecretId"] != ARN or asked["VersionStage"] not in self.passwords:
+        versions = {ARN: self.passwords, **self.others}.get(asked["SecretId"], {})
+        if asked["VersionStage"] not in versions:
             return 400, {"__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find the specified secret value"}
-        secret = {"username": "tap", "password": self.passwords[asked["VersionStage"]]}
-        return 200, {"ARN": ARN, "Name": "DatabaseSecret", "SecretString": json.dumps(secret), "VersionStages": [asked["VersionStage"]]}
+        secret = {"username": "tap", "password": versions[asked["VersionStage"]]}
+        return 200, {
+            "ARN": asked["SecretId"],
+            "Name": "DatabaseSecret",
+            "SecretString": json.dumps(secret),
+            "VersionStages": [asked["VersionStage"]],
+        }
 
 
 def _is_signed(url: str, headers: dict[str, str], body: bytes) -> bool:

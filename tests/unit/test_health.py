@@ -12,8 +12,10 @@ from starlette.types import Message
 from payments.runtime.background import QUIET_SECONDS_MAX, Background, Beat
 from payments.runtime.health import Health
 from payments.runtime.logging import Logger
+from payments.runtime.seal import Sealer
 from payments.runtime.topology import HEALTH_PATH, LIVE_PATH
 from payments.wire.api import build_api
+from tests.integration.builders import Key
 
 
 class Service:
@@ -83,7 +85,7 @@ async def test_a_change_is_logged_and_no_more_than_that(service: Service) -> Non
 async def test_each_question_has_a_path_of_its_own(service: Service) -> None:
     service.database = False
     authenticator: Any = None  # nobody is asked who they are
-    app = build_api([], authenticator=authenticator, digest=str, log=service.log, health=service.health)
+    app = build_api([], authenticator=authenticator, digest=Sealer(Key()).digest, log=service.log, health=service.health)
 
     async def get(path: str) -> tuple[int, dict[str, Any]]:
         sent: list[Message] = []

@@ -17,6 +17,7 @@ from payments.cli.aws.keys import Keys
 from payments.cli.data_directory import UsageError
 from payments.cli.main import app
 from payments.domain.principal import KeyKind
+from payments.runtime.keyring import KeyRing
 from payments.runtime.topology import Names
 from payments.storage.key_tasks import CreateKey, RevokeKey
 from payments.storage.keys import key_hash
@@ -131,7 +132,7 @@ def test_the_key_itself_is_shown_and_never_sent(
     task, said = override(stubbed)
     order = msgspec.json.decode(said, type=CreateKey)
     assert task == "create-key"
-    assert order.hashed == key_hash(plaintext, bytes.fromhex(PEPPER)).hex()
+    assert order.hashed == key_hash(plaintext, KeyRing.parse(PEPPER)).hex()
     assert (order.last4, order.livemode, order.new_merchant, order.merchant) == (plaintext[-4:], live, "Shoes & Söhne", None)
     assert order.kind is (KeyKind.PUBLISHABLE if publishable else KeyKind.SECRET)
     assert operator.written.getvalue() == f"Merchant 3, key {order.key_id}. It is shown this once:\n"
@@ -238,7 +239,7 @@ def test_a_task_that_fails_says_why(
     [
         ("{}", "isn't JSON with the field api_key_pepper"),
         ("x" * 64, "isn't JSON with the field"),
-        (json.dumps({"api_key_pepper": "xyz" * 9}), "isn't 32 bytes in hexadecimal"),
+        (json.dumps({"api_key_pepper": "xyz" * 9}), "is not hexadecimal"),
     ],
 )
 def test_a_pepper_that_is_none_is_told_but_not_shown(stubbed: StubbedAws, operator: Operator, secret: str, message: str) -> None:

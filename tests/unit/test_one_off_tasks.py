@@ -51,7 +51,9 @@ def test_a_task_that_is_not_seen_yet_is_waited_for(stubbed: StubbedAws) -> None:
     assert run(stubbed).exit_code == 0
 
 
-@pytest.mark.parametrize("end", [{"event": "error", "message": "no"}, {"event": "books", "ok": True}, {"event": "sandbox"}])
+@pytest.mark.parametrize(
+    "end", [{"event": "error", "message": "no"}, {"event": "books", "ok": True}, {"event": "sandbox"}, {"event": "logins"}]
+)
 def test_the_log_is_read_until_its_last_line_has_come(stubbed: StubbedAws, end: dict[str, Any]) -> None:
     stops(stubbed, 1)
     stubbed.refuse("logs", "get_log_events", "ResourceNotFoundException")

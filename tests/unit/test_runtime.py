@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from payments.runtime.ids import IdGenerator
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter
-from payments.runtime.seal import FileKeyProvider, Sealer, SealError
+from payments.runtime.seal import EnvelopeKeys, FileKeyProvider, Sealer, SealError
 from payments.runtime.settings import MaintenanceSettings, Settings, SettingsError
 from payments.runtime.topology import METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
 from payments.wire.serve import Binding
@@ -92,13 +92,13 @@ def test_the_key_file_is_for_its_owner_only(tmp_path: Path) -> None:
     path.write_text("ab" * 32)
     path.chmod(0o644)
     with pytest.raises(SealError, match="chmod 600"):
-        FileKeyProvider(path).envelope_key()
+        FileKeyProvider(path).envelope_keys()
     path.chmod(0o600)
-    assert FileKeyProvider(path).envelope_key() == b"\xab" * 32
+    assert FileKeyProvider(path).envelope_keys() == EnvelopeKeys.of(b"\xab" * 32)
     for content in ("ab", "not hex", ""):
         path.write_text(content)
         with pytest.raises(SealError):
-            FileKeyProvider(path).envelope_key()
+            FileKeyProvider(path).envelope_keys()
 
 
 def test_settings_are_read_once_and_keep_their_secrets() -> None:
@@ -177,9 +177,18 @@ def test_a_sandbox_needs_the_pepper_and_a_key_that_is_one() -> None:
         assert wrong not in str(refused.value)
 
 
+def test_the_services_passwords_are_read_where_they_are_given_and_never_shown() -> None:
+    url = {"TAP_DATABASE_URL": "postgresql://tap:hunter2@db/tap"}
+    assert MaintenanceSettings.from_environment(url).login_passwords == {}
+    passwords = {spec.login_password_variable: f"secret of {service}" for service, spec in SERVICES.items()}
+    settings = MaintenanceSettings.from_environment(url | passwords)
+    assert settings.login_passwords == {service: f"secret of {service}" for service in SERVICES}
+    assert "secret of" not in repr(settings)
+
+
 def test_the_envelope_key_may_be_injected() -> None:
     environment = {name: value for name, value in ENVIRONMENT.items() if name != "TAP_ENVELOPE_KEY_FILE"}
-    assert Settings.from_environment({**environment, "TAP_ENVELOPE_KEY": "cd" * 32}).envelope_key == b"\xcd" * 32
+    assert Settings.from_environment({**environment, "TAP_ENVELOPE_KEY": "cd" * 32}).envelope_key == EnvelopeKeys.of(b"\xcd" * 32)
 
 
 def test_metrics_are_lines_in_the_embedded_metric_format() -> None:

@@ -10,9 +10,10 @@ from payments.domain.principal import KeyKind, Principal
 from payments.runtime.background import Background
 from payments.runtime.health import Health
 from payments.runtime.logging import Logger
+from payments.runtime.seal import Sealer
 from payments.wire.api import Call, Endpoint, Reply, build_api, reply
 from payments.wire.auth import Authenticator
-from tests.integration.builders import FakeClock
+from tests.integration.builders import FakeClock, Key
 
 
 class Everybody:
@@ -55,7 +56,7 @@ async def test_the_header_counts_in_test_mode(*, livemode: bool, fields: list[tu
     app = build_api(
         [Endpoint("POST", "/v1/things", handler)],
         authenticator=cast("Authenticator", Everybody(livemode=livemode)),
-        digest=lambda _: "",
+        digest=Sealer(Key()).digest,
         log=log,
         health=Health(Background(log), is_database_well=well, log=log),
     )

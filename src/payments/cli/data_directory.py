@@ -13,9 +13,10 @@ from msgspec import json as msgjson
 
 from payments.cli.private_files import make_private_directory, tighten, write_private
 from payments.cli.typed import typed
+from payments.runtime.keyring import KeyRing
 
 _Kept = TypeVar("_Kept", bound=Struct)
-_Key = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+_KeyRing = Annotated[str, Meta(pattern="^([0-9a-f]{64}|[0-9]{1,3}:[0-9a-f]{64}(,[0-9]{1,3}:[0-9a-f]{64})*)$")]
 _ENTRIES = {"envelope.key", "gateway", "lock", "logs", "postgres", "run.json", "secrets.json"}
 """What a data directory may hold before it has an envelope key, since a run was stopped while it made it."""
 
@@ -37,7 +38,7 @@ class Login(Struct, kw_only=True, frozen=True):
 class Secrets(Struct, kw_only=True):
     """The secrets of a local run, kept in a file that only its owner may read."""
 
-    api_key_pepper: _Key
+    api_key_pepper: _KeyRing
     internal_api_key: str
     secret_key: str = ""
     publishable_key: str = ""
@@ -45,6 +46,11 @@ class Secrets(Struct, kw_only=True):
     """Of the embedded server's owner."""
     logins: dict[str, Login] = {}
     """What each service logs in to the database with."""
+
+    @property
+    def pepper(self) -> KeyRing:
+        """The keys of the hashes under which API keys are stored."""
+        return KeyRing.parse(self.api_key_pepper)
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -98,7 +104,8 @@ class DataDirectory:
         return self.path / "gateway"
 
     @property
-    def _secrets(self) -> Path:
+    def secrets_file(self) -> Path:
+        """Keys and passwords of this run."""
         return self.path / "secrets.json"
 
     @property
@@ -117,7 +124,7 @@ class DataDirectory:
             make_private_directory(self.logs)
             if not self.envelope_key.exists():
                 write_private(self.envelope_key, secrets.token_hex(32).encode())
-            if not self._secrets.exists():
+            if not self.secrets_file.exists():
                 self.save_secrets(Secrets(api_key_pepper=secrets.token_hex(32), internal_api_key=secrets.token_urlsafe(32)))
         except OSError as failure:
             raise UsageError(
@@ -172,11 +179,11 @@ class DataDirectory:
 
     def secrets(self) -> Secrets:
         """Read the secrets; raises `UsageError` when they can't be read, or aren't any."""
-        return _decode(self._secrets, Secrets)
+        return _decode(self.secrets_file, Secrets)
 
     def save_secrets(self, kept: Secrets) -> None:
         """Write the secrets."""
-        write_private(self._secrets, msgjson.encode(kept))
+        write_private(self.secrets_file, msgjson.encode(kept))
 
     def run(self) -> Run:
         """Return what is running; raises `UsageError` when nothing is."""

@@ -26,7 +26,7 @@ async def create(
     console: Console, directory: DataDirectory, *, merchant: int | None, new_merchant: str | None, live: bool, publishable: bool
 ) -> None:
     """Create a key and print it, for the only time."""
-    run, pepper = directory.run(), bytes.fromhex(directory.secrets().api_key_pepper)
+    run, pepper = directory.run(), directory.secrets().pepper
     kind = KeyKind.PUBLISHABLE if publishable else KeyKind.SECRET
     async with connect(run.database_url) as connection, connection.transaction():
         try:

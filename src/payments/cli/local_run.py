@@ -21,7 +21,7 @@ from payments.cli.supervisor import Program, Supervisor
 from payments.domain.principal import KeyKind
 from payments.runtime.topology import SERVICES, Service
 from payments.storage.database import Queries, connect
-from payments.storage.keys import create_key, create_merchant, list_keys
+from payments.storage.keys import create_key, create_merchant, hash_anew, list_keys
 from payments.storage.logins import ServiceLogin, login_url, provide_logins
 from payments.storage.migrate import DatabaseNewerError, migrate
 
@@ -163,10 +163,12 @@ class LocalRun:
         """Make a test merchant with keys on first start; the keys stay readable in the directory's secrets."""
         kept = self.directory.secrets()
         async with connect(self._database_url) as connection, connection.transaction():
+            pepper = kept.pepper
             if kept.secret_key and await _has_keys(connection):
+                for key in (kept.secret_key, kept.publishable_key):
+                    await hash_anew(connection, key, pepper)
                 return
             merchant = await create_merchant(connection, "Sandbox")
-            pepper = bytes.fromhex(kept.api_key_pepper)
             secret = await create_key(connection, merchant, livemode=False, kind=KeyKind.SECRET, pepper=pepper)
             publishable = await create_key(connection, merchant, livemode=False, kind=KeyKind.PUBLISHABLE, pepper=pepper)
             kept.secret_key, kept.publishable_key = secret.plaintext, publishable.plaintext

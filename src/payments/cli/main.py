@@ -6,40 +6,39 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import psutil
 import typer
 from rich.console import Console
 
+from payments.cli.arguments import DATA_DIR, DataDir, Environment, OnAws, PollSeconds, Region
 from payments.cli.data_directory import DataDirectory, Run, UsageError
+from payments.cli.key_ring_commands import key_ring_app
 from payments.cli.private_files import open_private
 from payments.cli.typed import same_program
 from payments.runtime.topology import Architecture, Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
-keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
+keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys; replace the keys that secrets are kept with.")
 app.add_typer(keys_app, name="keys")
+logins_app = typer.Typer(no_args_is_help=True, help="The services' logins to the database.")
+app.add_typer(logins_app, name="logins")
 
-DataDir = Annotated[Path, typer.Option("--data-dir", help="Where the database, the secrets and the logs are.")]
-_DEFAULT = Path(".tap")
 _DETACH_SECONDS_MAX = 90
 _DOWN_SECONDS_MAX = 90
 
-Environment = Annotated[str, typer.Option("--environment", "-e", help="dev, staging or prod; pr… for a preview.")]
-Region = Annotated[str | None, typer.Option("--region", help="Of AWS; else AWS_REGION, or the profile's.")]
-PollSeconds = Annotated[float, typer.Option(hidden=True, help="How often AWS is asked.", min=0.05)]
-OnAws = Annotated[str | None, typer.Option("--environment", "-e", help="Of AWS, instead of what runs here.")]
 ServiceName = Annotated[Service, typer.Argument(help="Which service.")]
 
 console = Console(highlight=False)
+keys_app.add_typer(key_ring_app(console, "envelope", "the key that seals card numbers and webhook secrets", reseals=True), name="envelope")
+keys_app.add_typer(key_ring_app(console, "pepper", "the key in the hashes of API keys", reseals=False), name="pepper")
 
 
 @app.command()
 def up(
     port: Annotated[int, typer.Option(help="The port of the front door, on 127.0.0.1.", min=1, max=65_535)] = 8080,
-    data_dir: DataDir = _DEFAULT,
+    data_dir: DataDir = DATA_DIR,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is healthy, and leave it running.")] = False,
     https: Annotated[bool, typer.Option("--https", help="By a certificate authority of the data directory's own.")] = False,
 ) -> None:
@@ -103,7 +102,7 @@ def _welcome(directory: DataDirectory, run: Run) -> None:
 
 
 @app.command()
-def down(data_dir: DataDir = _DEFAULT) -> None:
+def down(data_dir: DataDir = DATA_DIR) -> None:
     """Stop what `tap up` started; the data stays."""
     directory = DataDirectory(data_dir)
     while not _terminate((run := directory.run()).supervisor_pid):
@@ -134,7 +133,7 @@ def _is_alive(pid: int) -> bool:
 
 @app.command()
 def status(
-    data_dir: DataDir = _DEFAULT,
+    data_dir: DataDir = DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     environment: OnAws = None,
     region: Region = None,
@@ -153,7 +152,7 @@ def status(
 
 @app.command()
 def demo(
-    data_dir: DataDir = _DEFAULT,
+    data_dir: DataDir = DATA_DIR,
     payments: Annotated[int, typer.Option(help="How many payments to make.", min=1, max=100_000)] = 100,
 ) -> None:
     """Make payments of many kinds with the official Stripe SDK, and receive their webhooks."""
@@ -164,7 +163,7 @@ def demo(
 
 @app.command()
 def verify(
-    data_dir: DataDir = _DEFAULT,
+    data_dir: DataDir = DATA_DIR,
     environment: OnAws = None,
     region: Region = None,
     poll_seconds: PollSeconds = 5.0,
@@ -260,19 +259,43 @@ def cost(environment: Annotated[str, typer.Option(help="dev, staging or prod.")]
 
 @app.command()
 def settings(
-    data_dir: DataDir = _DEFAULT,
+    data_dir: DataDir = DATA_DIR,
     merchant: Annotated[int | None, typer.Option(help="Of which merchant; the first one's when it is left out.")] = None,
     api_version: Annotated[str | None, typer.Option(help="Set the API version of requests and webhook endpoints that name none.")] = None,
+    environment: OnAws = None,
+    region: Region = None,
+    poll_seconds: PollSeconds = 5.0,
 ) -> None:
-    """Show what is set for a merchant, or set it."""
+    """Show what is set for a merchant, here or on AWS, or set it."""
+    from payments.storage.merchant_tasks import SettingsOrder
+
+    order = SettingsOrder(merchant=merchant, api_version=api_version)
+    if environment is not None:
+        from payments.cli.aws import commands
+
+        commands.settings(console, environment, region, poll_seconds, order)
+        return
     from payments.cli.merchant_settings import run_settings
 
-    asyncio.run(run_settings(console, DataDirectory(data_dir), merchant=merchant, api_version=api_version))
+    asyncio.run(run_settings(console, DataDirectory(data_dir), order))
+
+
+@logins_app.command("rotate")
+def logins_rotate(
+    environment: Environment,
+    service: Annotated[list[Service] | None, typer.Option(help="Of this service only; can be given several times.")] = None,
+    region: Region = None,
+    poll_seconds: PollSeconds = 5.0,
+) -> None:
+    """Give the services' logins to the database new passwords on AWS. Nothing is restarted, and no payment is held up."""
+    from payments.cli.aws import commands
+
+    commands.logins(console, environment, region, poll_seconds, service or list(Service))
 
 
 @keys_app.command("create")
 def keys_create(
-    data_dir: DataDir = _DEFAULT,
+    data_dir: DataDir = DATA_DIR,
     merchant: Annotated[
         int | None, typer.Option(help="For which merchant; a new one is made when it is left out with --new-merchant.")
     ] = None,
@@ -296,7 +319,7 @@ def keys_create(
 
 
 @keys_app.command("list")
-def keys_list(data_dir: DataDir = _DEFAULT, environment: OnAws = None, region: Region = None, poll_seconds: PollSeconds = 5.0) -> None:
+def keys_list(data_dir: DataDir = DATA_DIR, environment: OnAws = None, region: Region = None, poll_seconds: PollSeconds = 5.0) -> None:
     """List the API keys; the keys themselves are not kept."""
     if environment is not None:
         from payments.cli.aws import commands
@@ -312,7 +335,7 @@ def keys_list(data_dir: DataDir = _DEFAULT, environment: OnAws = None, region: R
 @keys_app.command("revoke")
 def keys_revoke(
     key_id: Annotated[str, typer.Argument(help="Its id, from `tap keys list`.")],
-    data_dir: DataDir = _DEFAULT,
+    data_dir: DataDir = DATA_DIR,
     environment: OnAws = None,
     region: Region = None,
     poll_seconds: PollSeconds = 5.0,

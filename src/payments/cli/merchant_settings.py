@@ -7,29 +7,26 @@ from rich.table import Table
 
 from payments.cli.data_directory import DataDirectory, UsageError
 from payments.domain.account import Account
-from payments.domain.api_version import check_version
-from payments.domain.errors import InvalidRequest
 from payments.storage.database import connect
-from payments.storage.keys import MerchantError, choose_merchant, find_account, set_api_version
+from payments.storage.keys import MerchantError
+from payments.storage.merchant_tasks import SettingsOrder, change_settings
 from payments.wire.auth import REMEMBERED_SECONDS
 
 
-async def run_settings(console: Console, directory: DataDirectory, *, merchant: int | None, api_version: str | None) -> None:
+async def run_settings(console: Console, directory: DataDirectory, order: SettingsOrder) -> None:
     """Set what is given, wait until every service knows it, and print what is set now."""
-    async with connect(directory.run().database_url) as connection, connection.transaction():
+    async with connect(directory.run().database_url) as connection:
         try:
-            merchant_id = await choose_merchant(connection, merchant, None)
-            if api_version is not None:
-                await set_api_version(connection, merchant_id, check_version(api_version))
-        except (MerchantError, InvalidRequest) as mistake:
+            merchant_id, account = await change_settings(connection, order)
+        except MerchantError as mistake:
             raise UsageError(str(mistake)) from None
-        account = await find_account(connection, merchant_id)
-    if api_version is not None:
+    if order.api_version is not None:
         await asyncio.sleep(REMEMBERED_SECONDS)
-    _show(console, merchant_id, account)
+    show_settings(console, merchant_id, account)
 
 
-def _show(console: Console, merchant_id: int, account: Account) -> None:
+def show_settings(console: Console, merchant_id: int, account: Account) -> None:
+    """Print what is set for a merchant."""
     table = Table.grid(padding=(0, 2))
     table.add_row("Merchant", f"{merchant_id} ({account.name})")
     table.add_row("Account", account.id)

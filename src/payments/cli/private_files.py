@@ -27,6 +27,8 @@ def write_private(path: Path, content: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, _FILE)
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a key that was lost with the power would leave nothing that it sealed to be read
     Path(name).replace(path)
 
 

@@ -19,6 +19,7 @@ from payments.notification_service.retries import after_attempt, parse_retry_aft
 from payments.notification_service.sender import SEND_SECONDS_MAX
 from payments.notification_service.shares import Shares
 from payments.notification_service.signing import signature_headers
+from payments.runtime import seal_contexts
 from payments.runtime.background import Beat
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
@@ -207,7 +208,7 @@ def _result(sent: Sent, now: float) -> AttemptResult:
 
 def secret_context(endpoint: WebhookEndpoint) -> bytes:
     """What an endpoint's sealed secret is bound to."""
-    return f"webhook secret {endpoint.merchant_id} {endpoint.livemode} {endpoint.id}".encode()
+    return seal_contexts.secret_context(endpoint.merchant_id, endpoint.livemode, endpoint.id)
 
 
 def _headers(event: Event, attempt: int) -> dict[str, str]:

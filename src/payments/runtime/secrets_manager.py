@@ -28,6 +28,8 @@ class Stage(StrEnum):
     CURRENT = "AWSCURRENT"
     PENDING = "AWSPENDING"
     """A rotation's new version, until the rotation is complete."""
+    PREVIOUS = "AWSPREVIOUS"
+    """The one before the current one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from payments.runtime.keyring import KeyRing, KeyRingError
+from payments.runtime.seal import EnvelopeKeys
 from payments.runtime.secrets_manager import SecretLocation
 from payments.runtime.topology import (
     API_KEY_PEPPER_VARIABLE,
     CONTAINER_PORT,
     DATABASE_SECRET_VARIABLE,
+    ENVELOPE_KEY_VARIABLE,
     INTERNAL_NAME_VARIABLE,
     SANDBOX_KEY_VARIABLE,
     SERVE_TLS_VARIABLE,
+    SERVICES,
     WEBHOOK_PORTS_VARIABLE,
+    Service,
 )
 
 
@@ -52,14 +57,15 @@ class Settings:
     """`TAP_TRANSACTION_PROCESSOR_TRIAL_URL`: where it finds the copies that a release is tried out with; unset: there as well."""
     transaction_processor_name: str | None
     """`TAP_TRANSACTION_PROCESSOR_SERVER_NAME`: the name that the certificate there must be for, where these are `https`; unset: that of the URL."""
-    api_key_pepper: bytes = field(repr=False)
-    """`TAP_API_KEY_PEPPER`: key of the keyed hash under which API keys are stored, 64 hex digits."""
+    api_key_pepper: KeyRing = field(repr=False)
+    """`TAP_API_KEY_PEPPER`: key of the keyed hash under which API keys are stored, 64 hex digits; or several with their numbers (`runtime/keyring.py`)."""
     internal_api_key: str = field(repr=False)
     """`TAP_INTERNAL_API_KEY`: bearer token between the services."""
     envelope_key_file: Path | None
-    """`TAP_ENVELOPE_KEY_FILE`: file (mode 0600) with the key that seals card numbers and webhook secrets, 64 hex digits."""
-    envelope_key: bytes | None = field(repr=False)
-    """`TAP_ENVELOPE_KEY`: the key itself, where it is injected instead of mounted. One of the two is needed."""
+    """`TAP_ENVELOPE_KEY_FILE`: file (mode 0600) with the key that seals card numbers and webhook secrets, 64 hex digits;
+    or several (`runtime/seal.py`)."""
+    envelope_key: EnvelopeKeys | None = field(repr=False)
+    """`TAP_ENVELOPE_KEY`: what would stand in the file, where it is injected instead of mounted. One of the two is needed."""
     environment: str
     """`TAP_ENVIRONMENT`: `local`, `dev`, `prod`, …: a dimension of the metrics."""
     attempt_lease_seconds: float
@@ -89,10 +95,10 @@ class Settings:
                 "TAP_TRANSACTION_PROCESSOR_TRIAL_URL", read.text("TAP_TRANSACTION_PROCESSOR_URL")
             ).rstrip("/"),
             transaction_processor_name=read.text(INTERNAL_NAME_VARIABLE, "") or None,
-            api_key_pepper=read.key(API_KEY_PEPPER_VARIABLE),
+            api_key_pepper=read.key_ring(API_KEY_PEPPER_VARIABLE),
             internal_api_key=read.text("TAP_INTERNAL_API_KEY"),
-            envelope_key_file=Path(read.text("TAP_ENVELOPE_KEY_FILE")) if "TAP_ENVELOPE_KEY" not in environment else None,
-            envelope_key=read.key("TAP_ENVELOPE_KEY") if "TAP_ENVELOPE_KEY" in environment else None,
+            envelope_key_file=Path(read.text("TAP_ENVELOPE_KEY_FILE")) if ENVELOPE_KEY_VARIABLE not in environment else None,
+            envelope_key=read.envelope_keys(ENVELOPE_KEY_VARIABLE) if ENVELOPE_KEY_VARIABLE in environment else None,
             environment=read.text("TAP_ENVIRONMENT", "local"),
             attempt_lease_seconds=read.number("TAP_ATTEMPT_LEASE_SECONDS", 15.0),
             acquirer_timeout_seconds=read.number("TAP_ACQUIRER_TIMEOUT_SECONDS", 10.0),
@@ -112,8 +118,12 @@ class MaintenanceSettings:
     database_secret: SecretLocation | None
     sandbox_key: str | None = field(repr=False)
     """`TAP_SANDBOX_KEY`: 64 hexadecimal digits; unset: no sandbox."""
-    api_key_pepper: bytes | None = field(repr=False)
+    api_key_pepper: KeyRing | None = field(repr=False)
     """`TAP_API_KEY_PEPPER`: needed for a sandbox."""
+    envelope_key: EnvelopeKeys | None = field(repr=False)
+    """`TAP_ENVELOPE_KEY`: needed to seal anew."""
+    login_passwords: Mapping[Service, str] = field(repr=False)
+    """`TAP_SERVICE_LOGIN_PASSWORD`: what each service logs in to the database with; one that is unset has no login of its own."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "MaintenanceSettings":
@@ -124,7 +134,13 @@ class MaintenanceSettings:
             database_url=read.database_url(),
             database_secret=read.database_secret(),
             sandbox_key=read.digits(SANDBOX_KEY_VARIABLE) if sandbox else None,
-            api_key_pepper=read.key(API_KEY_PEPPER_VARIABLE) if sandbox else None,
+            api_key_pepper=read.key_ring(API_KEY_PEPPER_VARIABLE) if sandbox else None,
+            envelope_key=read.envelope_keys(ENVELOPE_KEY_VARIABLE) if ENVELOPE_KEY_VARIABLE in environment else None,
+            login_passwords={
+                service: read.text(spec.login_password_variable)
+                for service, spec in SERVICES.items()
+                if spec.login_password_variable in environment
+            },
         )
 
 
@@ -174,13 +190,19 @@ class _Reader:
             raise SettingsError(f"{name} is no list of ports") from None
 
     def key(self, name: str) -> bytes:
+        return self.key_ring(name).key
+
+    def key_ring(self, name: str) -> KeyRing:
         try:
-            value = bytes.fromhex(self.text(name))
-        except ValueError:
-            raise SettingsError(f"{name} is not hexadecimal") from None
-        if len(value) != 32:
-            raise SettingsError(f"{name} is not 32 bytes in hexadecimal")
-        return value
+            return KeyRing.parse(self.text(name))
+        except KeyRingError as mistake:
+            raise SettingsError(f"{name} {mistake}") from None
+
+    def envelope_keys(self, name: str) -> EnvelopeKeys:
+        try:
+            return EnvelopeKeys.parse(self.text(name))
+        except KeyRingError as mistake:
+            raise SettingsError(f"{name} {mistake}") from None
 
     def digits(self, name: str) -> str:
         """A key whose very characters count."""

@@ -87,6 +87,16 @@ class ServiceSpec:
     """Other services call it, so that what guards a release must stand between them and it: on AWS it has a load balancer of its own, inside of the
     network, and no service can be behind two. No front door leads to it, and payment-api passes its public paths on."""
 
+    @property
+    def database_login(self) -> str:
+        """Who it is for the database on AWS, where an environment has a server of its own: a member of its role, and of no other."""
+        return f"{self.database_role}_login"
+
+    @property
+    def login_password_variable(self) -> str:
+        """Injected into the migration task alone, which makes that login."""
+        return f"TAP_{self.service.name}_LOGIN_PASSWORD"
+
 
 SERVICES: dict[Service, ServiceSpec] = {
     spec.service: spec
@@ -120,7 +130,7 @@ SERVICES: dict[Service, ServiceSpec] = {
 
 
 class DatabaseSecretField(StrEnum):
-    """JSON fields of the database owner's secret."""
+    """JSON fields of a secret that somebody logs in to the database with: its owner, or a service."""
 
     HOST = "host"
     """Of the writer's endpoint; whoever attaches the secret to its database writes it there."""
@@ -129,7 +139,7 @@ class DatabaseSecretField(StrEnum):
 
 
 class ApiSecretField(StrEnum):
-    """JSON fields of the services' own secrets, each 64 hexadecimal digits in a secret of its own, so that each rotates by itself."""
+    """JSON fields of the services' own secrets, each 64 hexadecimal digits at first, in a secret of its own, so that each rotates by itself."""
 
     API_KEY_PEPPER = "api_key_pepper"
     INTERNAL_API_KEY = "internal_api_key"
@@ -146,6 +156,8 @@ DATABASE_ENGINE_VERSION = "17.7"
 
 API_KEY_PEPPER_VARIABLE = "TAP_API_KEY_PEPPER"
 """Where API keys are hashed: in the services, and in the command line that makes keys for them."""
+ENVELOPE_KEY_VARIABLE = "TAP_ENVELOPE_KEY"
+"""Where card numbers and secrets are sealed: in the services, and in the task that seals them anew."""
 
 SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
     "TAP_DATABASE_HOST": DatabaseSecretField.HOST,
@@ -153,18 +165,18 @@ SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
     "TAP_DATABASE_PASSWORD": DatabaseSecretField.PASSWORD,
     API_KEY_PEPPER_VARIABLE: ApiSecretField.API_KEY_PEPPER,
     "TAP_INTERNAL_API_KEY": ApiSecretField.INTERNAL_API_KEY,
-    "TAP_ENVELOPE_KEY": ApiSecretField.ENVELOPE_KEY,
+    ENVELOPE_KEY_VARIABLE: ApiSecretField.ENVELOPE_KEY,
 }
 """Environment variables that are injected from secrets when a task starts."""
 
 DATABASE_SECRET_VARIABLE = "TAP_DATABASE_SECRET_ARN"  # noqa: S105 - the name of a variable
-"""Where a service reads the database's password again when it was rotated."""
+"""Where a process reads its password of the database again when it was rotated."""
 SANDBOX_KEY_VARIABLE = "TAP_SANDBOX_KEY"
 """Injected into the migration task alone, which makes the sandbox's merchant know that key."""
 SANDBOX_KEY_PREFIX = "sk_test_"
 
 MIGRATION_MODULE = "payments.storage"
-"""`python -m MODULE` brings the schema up to the code's; `python -m MODULE verify` proves the books; other subcommands make and revoke API keys."""
+"""`python -m MODULE` brings the schema up to the code's; its other subcommands, such as `verify`, are one-off tasks, too."""
 
 SERVE_TLS_VARIABLE = "TAP_SERVE_TLS"
 """With `true` a service speaks TLS on its port, with a certificate of its own making: what load balancers want of tasks."""

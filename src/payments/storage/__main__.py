@@ -1,6 +1,7 @@
-"""Runs a one-off task on the database: `python -m payments.storage [migrate | verify | list-keys | create-key ORDER | revoke-key ORDER]`.
+"""Runs a one-off task on the database: `python -m payments.storage [migrate | logins | verify | list-keys | create-key ORDER | revoke-key ORDER |
+settings ORDER | key-uses | reseal]`.
 
-An order is the JSON of `CreateKey` or `RevokeKey`.
+An order is the JSON of `CreateKey`, `RevokeKey` or `SettingsOrder`.
 """
 
 import asyncio
@@ -14,14 +15,26 @@ import msgspec
 
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
+from payments.storage.envelope_tasks import EnvelopeTask, run_reseal, run_uses
 from payments.storage.key_tasks import CreateKey, KeyTask, RevokeKey, run_create_key, run_list_keys, run_revoke_key
 from payments.storage.keys import MerchantError, UnknownKeyError
-from payments.storage.maintenance import EXPLAINED, run_migrate, run_verify
+from payments.storage.maintenance import EXPLAINED, run_logins, run_migrate, run_verify
+from payments.storage.merchant_tasks import SETTINGS, SettingsOrder, run_settings
 
 Task = Callable[[MaintenanceSettings, Logger], Awaitable[int]]
 
 _Order = TypeVar("_Order", bound=msgspec.Struct)
-_TASKS = ("migrate", "verify", KeyTask.LIST, f"{KeyTask.CREATE} ORDER", f"{KeyTask.REVOKE} ORDER")
+_TASKS = (
+    "migrate",
+    "logins",
+    "verify",
+    KeyTask.LIST,
+    f"{KeyTask.CREATE} ORDER",
+    f"{KeyTask.REVOKE} ORDER",
+    f"{SETTINGS} ORDER",
+    EnvelopeTask.USES,
+    EnvelopeTask.RESEAL,
+)
 _EXPLAINED = (*EXPLAINED, MerchantError, UnknownKeyError)
 
 
@@ -51,6 +64,8 @@ def _task(command: str, orders: list[str]) -> Task:
     match command, orders:
         case "migrate", []:
             return run_migrate
+        case "logins", []:
+            return run_logins
         case "verify", []:
             return run_verify
         case KeyTask.LIST, []:
@@ -59,6 +74,12 @@ def _task(command: str, orders: list[str]) -> Task:
             return partial(run_create_key, order=_read(order, CreateKey))
         case KeyTask.REVOKE, [order]:
             return partial(run_revoke_key, order=_read(order, RevokeKey))
+        case "settings", [order]:
+            return partial(run_settings, order=_read(order, SettingsOrder))
+        case EnvelopeTask.USES, []:
+            return run_uses
+        case EnvelopeTask.RESEAL, []:
+            return run_reseal
         case _:
             raise ArgumentsError(f"There is no task {' '.join([command, *orders])!r}. There are: {', '.join(_TASKS)}")
 

@@ -83,9 +83,12 @@ class Credentials:
         return await asyncio.shield(self._reading)
 
     async def _read(self, refused: str) -> bool:
-        """A rotation changes the database first, and makes its version the current one a few seconds later: until then it is pending."""
+        """Rotation by AWS changes the database first, and makes its version the current one a few seconds later: until then it is pending.
+
+        Ours makes it the current one first: until the database has it, the previous one is right.
+        """
         try:
-            for stage in (Stage.CURRENT, Stage.PENDING):
+            for stage in (Stage.CURRENT, Stage.PENDING, Stage.PREVIOUS):
                 secret = await read_secret(self._location, stage, self._clock)
                 password = None if secret is None else secret.get(DatabaseSecretField.PASSWORD)
                 if isinstance(password, str) and password != refused:

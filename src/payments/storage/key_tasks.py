@@ -4,8 +4,6 @@ What a task is told stands in its command, which AWS records: a key's hash and i
 orders, and reads the lines that the tasks log.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
@@ -13,13 +11,11 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from payments.domain.principal import KeyKind
-from payments.runtime.clock import SystemClock
+from payments.runtime.keyring import KEY_ID_MAX
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
-from payments.storage.credentials import credentials_of
-from payments.storage.database import Connection, connect
 from payments.storage.keys import check_choice, choose_merchant, list_keys, revoke_key, store_key
-from payments.storage.maintenance import reach
+from payments.storage.maintenance import maintenance_connection
 
 KeyId = Annotated[str, Meta(pattern=r"\Akey_[0-9A-Za-z]{24}\Z")]
 
@@ -41,12 +37,14 @@ class KeyEvent(StrEnum):
     REVOKED = "key revoked"
 
 
-class CreateKey(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CreateKey(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Make a key known that was made elsewhere."""
 
     key_id: KeyId
     hashed: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     """Its keyed hash, in hexadecimal."""
+    pepper_id: Annotated[int, Meta(ge=1, le=KEY_ID_MAX)] = 1
+    """The number of the pepper in it."""
     last4: Annotated[str, Meta(pattern=r"\A[0-9a-f]{4}\Z")]
     livemode: bool
     kind: KeyKind
@@ -67,17 +65,26 @@ class RevokeKey(Struct, frozen=True, forbid_unknown_fields=True):
 
 async def run_create_key(settings: MaintenanceSettings, log: Logger, order: CreateKey) -> int:
     """Make a key known and log whose it is; returns the exit status. Raises `MerchantError`."""
-    async with _database(settings, log) as connection, connection.transaction():
+    async with maintenance_connection(settings, log) as connection, connection.transaction():
         merchant_id = await choose_merchant(connection, order.merchant, order.new_merchant)
         hashed = bytes.fromhex(order.hashed)
-        await store_key(connection, order.key_id, merchant_id, livemode=order.livemode, kind=order.kind, hashed=hashed, last4=order.last4)
+        await store_key(
+            connection,
+            order.key_id,
+            merchant_id,
+            livemode=order.livemode,
+            kind=order.kind,
+            hashed=hashed,
+            pepper_id=order.pepper_id,
+            last4=order.last4,
+        )
     log.event(KeyEvent.CREATED, key_id=order.key_id, merchant_id=merchant_id)
     return 0
 
 
 async def run_list_keys(settings: MaintenanceSettings, log: Logger) -> int:
     """Log what is kept of each key, a line each since long lines are cut apart on their way, and how many there are; returns the exit status."""
-    async with _database(settings, log) as connection:
+    async with maintenance_connection(settings, log) as connection:
         keys = await list_keys(connection)
     for key in keys:
         log.event(KeyEvent.KEY, **asdict(key))
@@ -87,14 +94,7 @@ async def run_list_keys(settings: MaintenanceSettings, log: Logger) -> int:
 
 async def run_revoke_key(settings: MaintenanceSettings, log: Logger, order: RevokeKey) -> int:
     """Revoke a key and log since when it is; returns the exit status. Raises `UnknownKeyError`."""
-    async with _database(settings, log) as connection:
+    async with maintenance_connection(settings, log) as connection:
         revoked_at = await revoke_key(connection, order.key_id)
     log.event(KeyEvent.REVOKED, key_id=order.key_id, revoked_at=revoked_at)
     return 0
-
-
-@asynccontextmanager
-async def _database(settings: MaintenanceSettings, log: Logger) -> AsyncGenerator[Connection]:
-    credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
-    async with connect(await reach(settings, credentials)) as connection:
-        yield connection

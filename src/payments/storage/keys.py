@@ -10,6 +10,7 @@ from payments.domain.api_version import NEWEST
 from payments.domain.fees import FeeSchedule
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.ids import new_id
+from payments.runtime.keyring import KeyRing
 from payments.storage.database import Connection, Queries
 from payments.storage.sql import queries
 
@@ -56,9 +57,14 @@ class KeyRecord:
     revoked_at: datetime | None
 
 
-def key_hash(plaintext: str, pepper: bytes) -> bytes:
+def key_hash(plaintext: str, pepper: KeyRing) -> bytes:
     """Return the HMAC-SHA256 under which a key is stored: without the pepper a stolen table can't be searched for keys."""
-    return hmac.digest(pepper, plaintext.encode(errors="replace"), "sha256")
+    return key_hashes(plaintext, pepper)[0]
+
+
+def key_hashes(plaintext: str, pepper: KeyRing) -> tuple[bytes, ...]:
+    """Return what a key may be stored under: its hash with the pepper in use, and those with older ones."""
+    return tuple(hmac.digest(each, plaintext.encode(errors="replace"), "sha256") for each in pepper.keys.values())
 
 
 async def create_merchant(connection: Connection, name: str) -> int:
@@ -120,21 +126,21 @@ def make_key(*, livemode: bool, kind: KeyKind) -> ApiKey:
 
 
 async def store_key(
-    connection: Connection, key_id: str, merchant_id: int, *, livemode: bool, kind: KeyKind, hashed: bytes, last4: str
+    connection: Connection, key_id: str, merchant_id: int, *, livemode: bool, kind: KeyKind, hashed: bytes, pepper_id: int, last4: str
 ) -> None:
-    """Make a key known by its hash."""
-    await connection.execute(_SQL["create_key"], key_id, merchant_id, livemode, kind, hashed, last4)
+    """Make a key known by its hash, with the pepper of that number."""
+    await connection.execute(_SQL["create_key"], key_id, merchant_id, livemode, kind, hashed, last4, pepper_id)
 
 
-async def create_key(connection: Connection, merchant_id: int, *, livemode: bool, kind: KeyKind, pepper: bytes) -> ApiKey:
+async def create_key(connection: Connection, merchant_id: int, *, livemode: bool, kind: KeyKind, pepper: KeyRing) -> ApiKey:
     """Make a key and make it known."""
     key = make_key(livemode=livemode, kind=kind)
     hashed = key_hash(key.plaintext, pepper)
-    await store_key(connection, key.id, merchant_id, livemode=livemode, kind=kind, hashed=hashed, last4=key.last4)
+    await store_key(connection, key.id, merchant_id, livemode=livemode, kind=kind, hashed=hashed, pepper_id=pepper.in_use, last4=key.last4)
     return key
 
 
-async def provide_test_key(connection: Connection, plaintext: str, *, merchant_name: str, pepper: bytes) -> bool:
+async def provide_test_key(connection: Connection, plaintext: str, *, merchant_name: str, pepper: KeyRing) -> bool:
     """Make a secret test-mode key known that was made elsewhere, with a merchant of its own; False when it is known already.
 
     Any number of processes may do it at once. A key that was revoked stays revoked.
@@ -142,12 +148,27 @@ async def provide_test_key(connection: Connection, plaintext: str, *, merchant_n
     hashed = key_hash(plaintext, pepper)
     async with connection.transaction():
         await connection.execute(_SQL["provide_one_at_a_time"])
-        if await connection.fetchval(_SQL["is_known"], hashed):
+        if await hash_anew(connection, plaintext, pepper):
             return False
         merchant_id = await create_merchant(connection, merchant_name)
         key = ApiKey(new_id("key"), plaintext)
-        await store_key(connection, key.id, merchant_id, livemode=False, kind=KeyKind.SECRET, hashed=hashed, last4=key.last4)
+        await store_key(
+            connection, key.id, merchant_id, livemode=False, kind=KeyKind.SECRET, hashed=hashed, pepper_id=pepper.in_use, last4=key.last4
+        )
     return True
+
+
+async def hash_anew(connection: Queries, plaintext: str, pepper: KeyRing) -> bool:
+    """Store a key under its hash with the pepper in use, whichever it was stored with, since it is at hand here; False when it isn't known at all."""
+    known: bool = await connection.fetchval(
+        _SQL["hash_anew"], list(key_hashes(plaintext, pepper)), key_hash(plaintext, pepper), pepper.in_use
+    )
+    return known
+
+
+async def pepper_uses(connection: Queries) -> dict[int, int]:
+    """Return how many keys that aren't revoked are stored with each pepper, by its number."""
+    return {row["pepper"]: row["count"] for row in await connection.fetch(_SQL["pepper_uses"])}
 
 
 async def list_keys(connection: Queries, merchant_id: int | None = None) -> list[KeyRecord]:
@@ -175,9 +196,9 @@ async def revoke_key(connection: Queries, key_id: str) -> datetime:
     return revoked_at
 
 
-async def find_principal(connection: Queries, hashed_key: bytes) -> Principal | None:
-    """Return whom a key stands for; None for an unknown or revoked one."""
-    row = await connection.fetchrow(_SQL["find_principal"], hashed_key)
+async def find_principal(connection: Queries, *hashes: bytes) -> Principal | None:
+    """Return whom the key stands for that has one of these hashes; None for an unknown or revoked one."""
+    row = await connection.fetchrow(_SQL["find_principal"], hashes)
     if row is None:
         return None
     return Principal(

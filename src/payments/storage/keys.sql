@@ -14,13 +14,17 @@ UPDATE payments.merchants SET api_version = $2 WHERE id = $1 RETURNING true;
 SELECT id FROM payments.merchants ORDER BY id;
 
 -- create_key: only the keyed hash and the last four characters are kept
-INSERT INTO payments.api_keys (id, merchant_id, livemode, kind, key_hash, last4) VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO payments.api_keys (id, merchant_id, livemode, kind, key_hash, last4, pepper) VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- provide_one_at_a_time: until the transaction's end, so that a key that is provided twice at once gets one merchant
 SELECT pg_advisory_xact_lock(hashtext('payments.provide_test_key'));
 
--- is_known: whether there is such a key, revoked or not
-SELECT EXISTS (SELECT FROM payments.api_keys WHERE key_hash = $1);
+-- hash_anew: store a key, revoked or not, under another hash; tells whether there is one of these hashes
+WITH changed AS (UPDATE payments.api_keys SET key_hash = $2, pepper = $3 WHERE key_hash = ANY ($1) AND pepper <> $3)
+SELECT EXISTS (SELECT FROM payments.api_keys WHERE key_hash = ANY ($1));
+
+-- pepper_uses: how many keys would be lost without each pepper
+SELECT pepper, count(*) FROM payments.api_keys WHERE revoked_at IS NULL GROUP BY pepper ORDER BY pepper;
 
 -- list_keys: all keys, or those of one merchant
 SELECT id, merchant_id, livemode, kind, last4, created_at, revoked_at FROM payments.api_keys
@@ -32,4 +36,4 @@ UPDATE payments.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id =
 -- find_principal: whom a key stands for, unless it is revoked
 SELECT k.merchant_id, k.livemode, k.kind, m.account_id, m.api_version
 FROM payments.api_keys k JOIN payments.merchants m ON m.id = k.merchant_id
-WHERE k.key_hash = $1 AND k.revoked_at IS NULL;
+WHERE k.key_hash = ANY ($1) AND k.revoked_at IS NULL;

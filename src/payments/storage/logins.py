@@ -5,10 +5,12 @@ Whoever logs in as the owner and takes a role may leave it again. A login of one
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 
+from payments.storage.sessions import LIBPQ_SETTINGS
 from payments.storage.sql import queries
 
 _SQL = queries("logins.sql")
@@ -27,16 +29,23 @@ class ServiceLogin:
 
 
 def provide_logins(database_url: str, logins: Iterable[ServiceLogin]) -> None:
-    """Make each login, or set its password, as the owner; raises `psycopg.Error`, above all `InsufficientPrivilege`. The roles are there already."""
-    with psycopg.connect(database_url, cursor_factory=psycopg.RawCursor) as connection:
+    """Make each login, or set its password, as the owner; raises `psycopg.Error`, above all `InsufficientPrivilege`. The roles are there already.
+
+    Sessions of a login outlive its password.
+    """
+    settings: Any = LIBPQ_SETTINGS
+    with psycopg.connect(database_url, cursor_factory=psycopg.RawCursor, **settings) as connection:
+        connection.execute(_SQL["one_at_a_time"].encode())
         for login in logins:
             # The server, and its log, see what the password is checked by, and not the password.
             verifier = connection.pgconn.encrypt_password(login.password.encode(), login.user.encode(), b"scram-sha-256").decode()
-            if _value(connection, "has_login", login.user):
-                statements = [_value(connection, "alter_login", login.user, verifier)]
-            else:
-                statements = [_value(connection, "create_login", login.user, verifier, login.role)]
-            for statement in (*statements, _value(connection, "let_in", login.user)):
+            set_password = "alter_login" if _value(connection, "has_login", login.user) else "create_login"
+            for statement in (
+                _value(connection, set_password, login.user, verifier),
+                _value(connection, "forget_settings", login.user),
+                _value(connection, "join_role", login.user, login.role),
+                _value(connection, "let_in", login.user),
+            ):
                 connection.execute(str(statement).encode())
 
 

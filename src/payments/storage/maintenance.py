@@ -1,6 +1,8 @@
 """What one-off tasks do to the database: bring its schema up to date before new code runs, and prove the books."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -8,11 +10,12 @@ import asyncpg
 from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings, SettingsError
-from payments.runtime.topology import SANDBOX_KEY_PREFIX
+from payments.runtime.topology import SANDBOX_KEY_PREFIX, SERVICES, Service
 from payments.storage.books import examine
 from payments.storage.credentials import LOGIN_REFUSALS, Credentials, credentials_of
-from payments.storage.database import CONNECTION_FAILURES, connect
+from payments.storage.database import CONNECTION_FAILURES, Connection, connect
 from payments.storage.keys import provide_test_key
+from payments.storage.logins import ServiceLogin, provide_logins
 from payments.storage.migrate import DatabaseNewerError, migrate
 from payments.storage.sessions import Sessions
 
@@ -34,9 +37,10 @@ EXPLAINED = (DatabaseNewerError, DatabaseUnreachableError, SettingsError)
 
 
 async def run_migrate(settings: MaintenanceSettings, log: Logger) -> int:
-    """Apply the migrations, and make the sandbox's key known if there is one; returns the exit status."""
+    """Apply the migrations, let the services log in, and make the sandbox's key known if there is one; returns the exit status."""
     url = await reach(settings, credentials_of(settings.database_secret, settings.database_url, SystemClock(), log))
-    log.event("migrated", applied=await asyncio.to_thread(migrate, url))
+    applied = await asyncio.to_thread(migrate, url)
+    log.event("migrated", applied=applied, logins=await _provide_logins(url, settings.login_passwords))
     if settings.sandbox_key is not None and settings.api_key_pepper is not None:
         key = SANDBOX_KEY_PREFIX + settings.sandbox_key
         async with connect(url) as connection:
@@ -45,10 +49,31 @@ async def run_migrate(settings: MaintenanceSettings, log: Logger) -> int:
     return 0
 
 
+async def run_logins(settings: MaintenanceSettings, log: Logger) -> int:
+    """Give the services' logins the passwords that their secrets have now; returns the exit status."""
+    url = await reach(settings, credentials_of(settings.database_secret, settings.database_url, SystemClock(), log))
+    log.event("logins", logins=await _provide_logins(url, settings.login_passwords))
+    return 0
+
+
+async def _provide_logins(url: str, passwords: Mapping[Service, str]) -> list[str]:
+    logins = [ServiceLogin(SERVICES[service].database_login, each, SERVICES[service].database_role) for service, each in passwords.items()]
+    if logins:
+        await asyncio.to_thread(provide_logins, url, logins)
+    return [login.user for login in logins]
+
+
+@asynccontextmanager
+async def maintenance_connection(settings: MaintenanceSettings, log: Logger) -> AsyncGenerator[Connection]:
+    """Open the owner's connection; raises `DatabaseUnreachableError`."""
+    credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
+    async with connect(await reach(settings, credentials)) as connection:
+        yield connection
+
+
 async def run_verify(settings: MaintenanceSettings, log: Logger) -> int:
     """Log each check of the books, and their sum; returns the exit status."""
-    url = await reach(settings, credentials_of(settings.database_secret, settings.database_url, SystemClock(), log))
-    async with connect(url) as connection:
+    async with maintenance_connection(settings, log) as connection:
         books = await examine(connection)
     for check in books.checks:
         log.event("check", check=check.name, means=check.sentence, ok=not check.findings, findings=check.findings)

@@ -21,6 +21,7 @@ from payments.domain.principal import KeyKind, Principal
 from payments.runtime.health import Health
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
+from payments.runtime.seal import Digest
 from payments.runtime.topology import HEALTH_PATH, LIVE_PATH
 from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
@@ -61,7 +62,7 @@ class Call:
     api_version: str
     received_at: int
     """Unix seconds."""
-    digest: Callable[[bytes], str] = field(repr=False)
+    digest: Digest = field(repr=False)
     """A keyed digest: what a call gives may be guessed, a card number above all, so nothing of it is kept that could be searched for."""
     on_trial: bool = False
     """In test mode, and to be carried out by the copies that a release is tried out with."""
@@ -77,7 +78,16 @@ class Call:
     @property
     def fingerprint(self) -> str:
         """Return a digest over the endpoint and the parameters: equal requests have equal ones."""
-        return self.digest(self.endpoint.encode() + b"\n" + _canonical(self.params))
+        return self.digest(self._parameters)
+
+    def repeats(self, fingerprint: str) -> bool:
+        """Tell whether the call that has this fingerprint was equal to this one, as far as that can be told: one that was made without a key, or with a
+        key that isn't known any more, can't be compared, and what it asked for must not be done twice."""
+        return self.digest(self._parameters, like=fingerprint) in ("", fingerprint)
+
+    @property
+    def _parameters(self) -> bytes:
+        return self.endpoint.encode() + b"\n" + _canonical(self.params)
 
     @property
     def claimed_key(self) -> str | None:
@@ -139,7 +149,7 @@ def build_api(
     endpoints: Sequence[Endpoint],
     *,
     authenticator: Authenticator,
-    digest: Callable[[bytes], str],
+    digest: Digest,
     log: Logger,
     health: Health,
     replay: Replay = never_replayed,
@@ -215,7 +225,7 @@ class _Unknown:
 class _Front:
     """What every call has in common."""
 
-    def __init__(self, authenticator: Authenticator, digest: Callable[[bytes], str], replay: Replay, log: Logger) -> None:
+    def __init__(self, authenticator: Authenticator, digest: Digest, replay: Replay, log: Logger) -> None:
         self._authenticator = authenticator
         self._digest = digest
         self._replay = replay

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from payments.domain.errors import AuthenticationFailed, Overloaded
 from payments.domain.principal import Principal
 from payments.runtime.clock import Clock
+from payments.runtime.keyring import KeyRing
 from payments.storage.database import Pool
-from payments.storage.keys import find_principal, key_hash
+from payments.storage.keys import find_principal, key_hashes
 
 REMEMBERED_SECONDS = 1.0
 """How long a revoked key may still be accepted."""
@@ -35,7 +36,7 @@ _NO_KEY = (
 class _Known:
     """A key that was found."""
 
-    hashed: bytes = field(repr=False)
+    hashes: tuple[bytes, ...] = field(repr=False)
     until: float
     lookup: "asyncio.Future[Principal | None]"
 
@@ -43,14 +44,14 @@ class _Known:
 class Authenticator:
     """Finds the principal of an `Authorization` header."""
 
-    def __init__(self, pool: Pool, pepper: bytes, clock: Clock) -> None:
-        """`pepper` is the key of the keyed hash under which API keys are stored."""
+    def __init__(self, pool: Pool, pepper: KeyRing, clock: Clock) -> None:
+        """`pepper` has the keys of the keyed hashes under which API keys are stored."""
         self.clock = clock
         self._pool = pool
         self._pepper = pepper
         self._in_use: dict[str, _Known] = {}
-        self._wrong: dict[bytes, float] = {}
-        self._lookups: dict[bytes, asyncio.Future[Principal | None]] = {}
+        self._wrong: dict[tuple[bytes, ...], float] = {}
+        self._lookups: dict[tuple[bytes, ...], asyncio.Future[Principal | None]] = {}
         self._lookup_turns = asyncio.Semaphore(_LOOKUPS_AT_ONCE_MAX)
 
     async def authenticate(self, authorization: str | None) -> Principal:
@@ -66,7 +67,7 @@ class Authenticator:
         """Look a key up again that was found before; concurrent callers with one key share one look-up."""
         if self.clock.now() >= known.until:
             known.until = self.clock.now() + REMEMBERED_SECONDS
-            known.lookup = asyncio.ensure_future(find_principal(self._pool, known.hashed))
+            known.lookup = asyncio.ensure_future(find_principal(self._pool, *known.hashes))
         try:
             principal = known.lookup.result() if known.lookup.done() else await asyncio.shield(known.lookup)
         except BaseException:
@@ -80,32 +81,32 @@ class Authenticator:
         """Look up a key that wasn't found before; a wrong one isn't remembered but by its hash, for a second."""
         if len(key) > KEY_CHARACTERS_MAX:
             return None
-        hashed = key_hash(key, self._pepper)
-        if self.clock.now() < self._wrong.get(hashed, 0):
+        hashes = key_hashes(key, self._pepper)
+        if self.clock.now() < self._wrong.get(hashes, 0):
             return None
-        lookup = self._lookups.get(hashed)
+        lookup = self._lookups.get(hashes)
         if lookup is None:
             if len(self._lookups) >= _UNKNOWN_LOOKUPS_MAX:
                 raise Overloaded
-            lookup = self._lookups[hashed] = asyncio.ensure_future(self._look_up(hashed))
-            lookup.add_done_callback(lambda _: self._lookups.pop(hashed))
+            lookup = self._lookups[hashes] = asyncio.ensure_future(self._look_up(hashes))
+            lookup.add_done_callback(lambda _: self._lookups.pop(hashes))
         principal = await asyncio.shield(lookup)
         until = self.clock.now() + REMEMBERED_SECONDS
         if principal is None:
             if len(self._wrong) >= _WRONG_KEYS_MAX:
                 self._wrong.clear()
-            self._wrong[hashed] = until
+            self._wrong[hashes] = until
             return None
         if len(self._in_use) >= _KEYS_IN_USE_MAX:
             self._in_use.clear()
         found: asyncio.Future[Principal | None] = asyncio.get_running_loop().create_future()
         found.set_result(principal)
-        self._in_use[key] = _Known(hashed, until, found)
+        self._in_use[key] = _Known(hashes, until, found)
         return principal
 
-    async def _look_up(self, hashed: bytes) -> Principal | None:
+    async def _look_up(self, hashes: tuple[bytes, ...]) -> Principal | None:
         async with self._lookup_turns:
-            return await find_principal(self._pool, hashed)
+            return await find_principal(self._pool, *hashes)
 
 
 def _masked(key: str) -> str:

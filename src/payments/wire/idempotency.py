@@ -11,7 +11,8 @@ from payments.domain.event import Event
 from payments.domain.payment_intent import PaymentIntent
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
-from payments.runtime.seal import DIGEST_PREFIX, Sealer
+from payments.runtime.seal import Sealer
+from payments.runtime.seal_contexts import response_context
 from payments.storage import claims
 from payments.storage.claims import Claim
 from payments.storage.database import Connection, Pool
@@ -102,8 +103,7 @@ class Idempotency:
         key = call.idempotency_key or ""
         if claim.path != call.endpoint:
             raise IdempotencyMismatch(key, paths=(_path(call.endpoint), _path(claim.path)))
-        # A claim without a keyed digest was made by the previous version's code: its parameters can't be compared, and it must not be made twice.
-        if claim.fingerprint.startswith(DIGEST_PREFIX) and claim.fingerprint != call.fingerprint:
+        if not call.repeats(claim.fingerprint):
             raise IdempotencyMismatch(key)
         if claim.status is not None and claim.sealed_body is not None:
             body = self._sealer.open(claim.sealed_body, _context(claim))
@@ -125,4 +125,4 @@ def _path(endpoint: str) -> str:
 
 
 def _context(claim: Claim) -> bytes:
-    return f"response {claim.merchant_id} {claim.livemode} {claim.request_id}".encode()
+    return response_context(claim.merchant_id, claim.livemode, claim.request_id)

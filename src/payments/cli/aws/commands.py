@@ -1,6 +1,6 @@
 """What the `tap` command's arguments lead to on AWS: clients, names, and one line for whatever goes wrong."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -8,11 +8,16 @@ from rich.console import Console
 from payments.cli.aws.clients import connect, one_line_errors
 from payments.cli.aws.deploy import Deploy, Options
 from payments.cli.aws.environment import DeployedEnvironment
+from payments.cli.aws.key_rings import AwsPlace
 from payments.cli.aws.keys import Keys
+from payments.cli.aws.logins import rotate_logins
+from payments.cli.aws.merchant_settings import run_settings
 from payments.cli.aws.one_off import run_one_off
 from payments.cli.aws.release import Releases
 from payments.cli.aws.status import read_status, show_status
+from payments.cli.aws.storage_tasks import StorageTasks
 from payments.runtime.topology import MIGRATION_MODULE, Names, Service
+from payments.storage.merchant_tasks import SettingsOrder
 
 
 def deploy(console: Console, environment: str, region: str | None, options: Options) -> None:
@@ -47,6 +52,26 @@ def verify(console: Console, environment: str, region: str | None, poll_seconds:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print("The books are in order." if done.exit_code == 0 else "The books are not in order, or could not be read.")
     return done.exit_code
+
+
+def settings(console: Console, environment: str, region: str | None, poll_seconds: float, order: SettingsOrder) -> None:
+    """Show what is set for a merchant, or set it."""
+    with one_line_errors():
+        run_settings(console, StorageTasks.of(DeployedEnvironment(connect(region), Names(environment)), poll_seconds), order)
+
+
+def logins(console: Console, environment: str, region: str | None, poll_seconds: float, services: Sequence[Service]) -> None:
+    """Give services' logins new passwords."""
+    with one_line_errors():
+        rotate_logins(console, DeployedEnvironment(connect(region), Names(environment)), services, poll_seconds)
+
+
+@contextmanager
+def key_place(environment: str, region: str | None, poll_seconds: float) -> Generator[AwsPlace]:
+    """Lend where an environment keeps the keys that secrets are sealed and hashed with."""
+    with one_line_errors():
+        deployed = DeployedEnvironment(connect(region), Names(environment))
+        yield AwsPlace(deployed, StorageTasks.of(deployed, poll_seconds))
 
 
 @contextmanager

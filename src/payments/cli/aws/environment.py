@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from botocore.exceptions import ClientError
@@ -243,16 +244,34 @@ class DeployedEnvironment:
 
     def injected_secret(self, variable: str) -> str:
         """Return what Secrets Manager has now for a variable of the newest migration task; raises `UsageError` when there is no such value."""
+        arn, field = self._secret_source(variable)
+        return str(self._secret(arn, field)[field])
+
+    def secret_changed_at(self, variable: str) -> datetime:
+        """Return since when Secrets Manager has what it has for a variable."""
+        return self.aws.secrets.get_secret_value(SecretId=self._secret_source(variable)[0])["CreatedDate"]
+
+    def replace_secret(self, variable: str, value: str) -> None:
+        """Make `value` what the next tasks are given as a variable; what else the secret has stays, and so does its last version as the previous one."""
+        arn, field = self._secret_source(variable)
+        replaced = json.dumps({**self._secret(arn, field), field: value})
+        self.aws.secrets.put_secret_value(SecretId=arn, SecretString=replaced)
+
+    def _secret_source(self, variable: str) -> tuple[str, str]:
         family = self.names.migration_family
         sources: dict[str, str] = {each["name"]: each["valueFrom"] for each in self._container(family).get("secrets", [])}
         if variable not in sources:
             raise UsageError(f"{family} is given no secret as {variable}.")
         parts = sources[variable].split(":")  # arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME:FIELD::
-        arn, field = ":".join(parts[:7]), parts[7]
+        return ":".join(parts[:7]), parts[7]
+
+    def _secret(self, arn: str, field: str) -> dict[str, Any]:
         try:
-            return str(json.loads(self.aws.secrets.get_secret_value(SecretId=arn)["SecretString"])[field])
+            fields: dict[str, Any] = json.loads(self.aws.secrets.get_secret_value(SecretId=arn)["SecretString"])
+            fields[field]
         except (ValueError, TypeError, KeyError):
             raise UsageError(f"The secret {arn} isn't JSON with the field {field}.") from None
+        return fields
 
     def replaced_revision(self, task_definition: str) -> str | None:
         """Return the revision that a release's revision replaced, as its tag says."""

@@ -13,13 +13,28 @@ from botocore.exceptions import ClientError
 from payments.cli.aws.clients import Aws, error_code, one_line_errors
 from payments.cli.data_directory import UsageError
 from payments.runtime.topology import Names
+from payments.storage.envelope_tasks import EnvelopeEvent
 from payments.storage.key_tasks import KeyEvent
+from payments.storage.merchant_tasks import SETTINGS
 
 _SECONDS_MAX = 900.0
 _LOG_SECONDS_MAX = 30.0
 """A task's last lines may arrive after it has stopped."""
 _STARTED_BY = "tap"
-_ENDS = frozenset({KeyEvent.CREATED, KeyEvent.LISTED, KeyEvent.REVOKED, "sandbox", "books", "error"})
+_ENDS = frozenset(
+    {
+        KeyEvent.CREATED,
+        KeyEvent.LISTED,
+        KeyEvent.REVOKED,
+        EnvelopeEvent.USES,
+        EnvelopeEvent.RESEALED,
+        SETTINGS,
+        "logins",
+        "sandbox",
+        "books",
+        "error",
+    }
+)
 """What a task logs last: its result, or its failure."""
 
 

@@ -1,0 +1,44 @@
+"""The one-off task behind `tap settings`, where nobody but tasks reaches the database."""
+
+from msgspec import Struct, structs
+
+from payments.domain.account import Account
+from payments.domain.api_version import check_version
+from payments.domain.errors import InvalidRequest
+from payments.runtime.logging import Logger
+from payments.runtime.settings import MaintenanceSettings
+from payments.storage.database import Connection
+from payments.storage.keys import MerchantError, choose_merchant, find_account, set_api_version
+from payments.storage.maintenance import maintenance_connection
+
+SETTINGS = "settings"
+"""What the task is called, and the line that it logs."""
+
+
+class SettingsOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Show what is set for a merchant, and set it before where something is given."""
+
+    merchant: int | None = None
+    """Whose settings; the first merchant's when nothing is said."""
+    api_version: str | None = None
+
+
+async def change_settings(connection: Connection, order: SettingsOrder) -> tuple[int, Account]:
+    """Set what is given, and return the merchant with what is set then; raises `MerchantError`."""
+    async with connection.transaction():
+        merchant_id = await choose_merchant(connection, order.merchant, None)
+        if order.api_version is not None:
+            try:
+                version = check_version(order.api_version)
+            except InvalidRequest as mistake:
+                raise MerchantError(str(mistake)) from None
+            await set_api_version(connection, merchant_id, version)
+        return merchant_id, await find_account(connection, merchant_id)
+
+
+async def run_settings(settings: MaintenanceSettings, log: Logger, order: SettingsOrder) -> int:
+    """Carry an order out and log what is set then; returns the exit status. Raises `MerchantError`."""
+    async with maintenance_connection(settings, log) as connection:
+        merchant_id, account = await change_settings(connection, order)
+    log.event(SETTINGS, merchant_id=merchant_id, account=structs.asdict(account))
+    return 0
