@@ -65,7 +65,7 @@ VOLUME ["/tmp"]
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health/live', timeout=4)"]
+    CMD ["python", "-m", "payments.runtime.alive"]
 ARG BASE
 ARG CREATED
 ARG REVISION

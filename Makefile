@@ -111,11 +111,13 @@ synth: $(INSTALLED) ## Synthesise dev, staging and prod into cdk.out/ (no AWS ac
 ENGINE ?= docker
 TAG ?= $(shell commit=$$(git rev-parse --short=12 HEAD 2>/dev/null) && echo "$$commit$$(test -z "$$(git status --porcelain)" || echo -dirty)" || echo local)
 BASE ?=
+# What the tasks run on; on another processor the engine emulates it (binfmt_misc with QEMU).
+PLATFORM ?= linux/amd64
 
-images: ## Build the services' images tap/SERVICE:TAG (ENGINE=podman TAG=... BASE=...)
+images: ## Build the services' images tap/SERVICE:TAG (ENGINE=podman TAG=... BASE=... PLATFORM=linux/arm64)
 	@$(ENGINE) ps >/dev/null 2>&1 || { echo "No container engine answers to '$(ENGINE) ps': start it, or name another one, as in make images ENGINE=podman" >&2; exit 1; }
 	@for service in payment-api transaction-processor notification-service; do \
-		DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 BUILDAH_FORMAT=docker $(ENGINE) build --quiet --platform linux/amd64 --target $$service --tag tap/$$service:$(TAG) \
+		DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 BUILDAH_FORMAT=docker $(ENGINE) build --quiet --platform $(PLATFORM) --target $$service --tag tap/$$service:$(TAG) \
 			$(if $(BASE),--build-arg BASE=$(BASE)) --build-arg REVISION="$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)" \
 			--build-arg CREATED="$$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)" . >/dev/null || exit 1; \
 		$(ENGINE) image inspect --format '{{.Size}}' tap/$$service:$(TAG) | awk -v name=tap/$$service:$(TAG) '{ printf "%s  %.0f MB\n", name, $$1 / 1e6 }'; \

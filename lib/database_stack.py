@@ -15,9 +15,9 @@ from lib.environments import size_of
 from lib.log_group import log_group
 from lib.security_stack import SecurityStack
 from lib.wiring import Key, Secret, first_made_by
-from payments.runtime.topology import DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField, Names
+from payments.runtime.topology import DATABASE_ENGINE_VERSION, DATABASE_NAME, DATABASE_PORT, DATABASE_USER, DatabaseSecretField, Names
 
-_ENGINE = rds.DatabaseClusterEngine.aurora_postgres(version=rds.AuroraPostgresEngineVersion.of("17.7", "17"))
+_ENGINE = rds.DatabaseClusterEngine.aurora_postgres(version=rds.AuroraPostgresEngineVersion.of(DATABASE_ENGINE_VERSION, "17"))
 _ROTATION_DAYS = 30
 _PARAMETERS = {
     "rds.force_ssl": "1",

@@ -16,6 +16,7 @@ from lib.ecs_stack import EcsStack
 from lib.environments import size_of
 from lib.monitoring_stack import MonitoringStack
 from lib.release_check import ReleaseCheck, ReleaseCheckProps
+from lib.scaling_resumption import ScalingResumption
 from lib.security_stack import TEST_LISTENER_PORT
 from lib.wiring import ServicesProps, by_service, made_by
 from payments.runtime.topology import ApiSecretField, Colour, Names, Service
@@ -36,7 +37,8 @@ class DeploymentStackProps(ServicesProps):
 
 
 class DeploymentStack(cdk.NestedStack):
-    """Exposes `deployment_groups`, one a service, and `release_check`, the function that tries a release out."""
+    """Exposes `deployment_groups`, one a service, and `release_check`, the function that tries a release out,
+    and `scaling_resumption`, the one that lets services scale again."""
 
     def __init__(
         self,
@@ -59,6 +61,15 @@ class DeploymentStack(cdk.NestedStack):
                 test_url=f"{options.scheme}://{self._services.alb.load_balancer_dns_name}:{TEST_LISTENER_PORT}",
                 public_url=options.public_url,
             ),
+        )
+        self.scaling_resumption = ScalingResumption(
+            self,
+            "ScalingResumption",
+            environment_suffix=props.environment_suffix,
+            vpc=self._services.props.vpc,
+            kms_key_arn=self._services.props.kms_key.key_arn,
+            services=props.services,
+            check=self.release_check,
         )
         groups, alarms = by_service(props.target_groups), by_service(props.alarms)
         self.deployment_groups = {

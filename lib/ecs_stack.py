@@ -28,11 +28,13 @@ from payments.runtime.topology import (
     DATABASE_NAME,
     DATABASE_PORT,
     DATABASE_SECRET_VARIABLE,
+    INTERNAL_NAME_VARIABLE,
     INTERNAL_PATH_PREFIX,
     MIGRATION_MODULE,
     PUBLIC_PATHS,
     SANDBOX_KEY_VARIABLE,
     SECRET_VARIABLES,
+    SERVE_TLS_VARIABLE,
     SERVICES,
     TRIAL_PORT,
     WEBHOOK_PORTS,
@@ -149,6 +151,7 @@ class EcsStack(cdk.NestedStack):
             security_group=group("AlbSecurityGroup", security.alb_security_group),
             protected=self._size.protected,
             certificate_arn=self.options.certificate_arn,
+            dual_stack=self.options.dual_stack,
         )
         between = InternalLoadBalancer(
             self,
@@ -157,6 +160,7 @@ class EcsStack(cdk.NestedStack):
             vpc=self.props.vpc,
             security_group=group("InternalSecurityGroup", security.internal_security_group),
             protected=self._size.protected,
+            certificate_arn=self.options.certificate_arn,
         )
         logs_kept.keep(front_door.alb, "alb")
         logs_kept.keep(between.alb, "internal")
@@ -195,6 +199,14 @@ class EcsStack(cdk.NestedStack):
             field: imported(f"Secret{field.value}", several.api_secrets[field] if several else props.api_secret) for field in ApiSecretField
         }
         return imported("DatabaseSecret", props.db_secret), logins, own
+
+    @property
+    def secret_arns(self) -> list[str]:
+        """Of all secrets of the environment."""
+        props = self.props
+        security = enclosing(SecurityStack, props.db_secret)
+        made = (each for each in security.node.find_all() if isinstance(each, secretsmanager.Secret)) if security else ()
+        return list(dict.fromkeys(each.secret_arn for each in (*made, props.db_secret, props.api_secret)))
 
     def _injected(self, database: secretsmanager.ISecret) -> dict[str, ecs.Secret]:
         """Inject what every process has, and whoever it is for the database."""
@@ -237,22 +249,29 @@ class EcsStack(cdk.NestedStack):
 
     def _variables(self, database: secretsmanager.ISecret) -> dict[str, str]:
         props = self.props
-        processor = f"http://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}"
+        processor = f"{self.options.scheme}://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}"
         private = {"TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true"} if self.options.private_webhooks else {}
-        return private | {
-            "TAP_ENVIRONMENT": props.environment_suffix,
-            "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
-            "TAP_PORT": str(CONTAINER_PORT),
-            WEBHOOK_PORTS_VARIABLE: ",".join(map(str, WEBHOOK_PORTS)),
-            "TAP_LINGER_SECONDS": str(LINGER_SECONDS),
-            "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",
-            "TAP_TRANSACTION_PROCESSOR_URL": f"{processor}:{CONTAINER_PORT}",
-            "TAP_TRANSACTION_PROCESSOR_TRIAL_URL": f"{processor}:{TRIAL_PORT}",
-            "TAP_DATABASE_PORT": str(DATABASE_PORT),
-            "TAP_DATABASE_NAME": DATABASE_NAME,
-            "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
-            DATABASE_SECRET_VARIABLE: database.secret_arn,
-        }
+        # The load balancer between the services has no name that a certificate could be had for: it shows that of the customers' name.
+        shown = {INTERNAL_NAME_VARIABLE: self.options.server_name} if self.options.server_name else {}
+        return (
+            private
+            | shown
+            | {
+                "TAP_ENVIRONMENT": props.environment_suffix,
+                "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
+                "TAP_PORT": str(CONTAINER_PORT),
+                SERVE_TLS_VARIABLE: "true",
+                WEBHOOK_PORTS_VARIABLE: ",".join(map(str, WEBHOOK_PORTS)),
+                "TAP_LINGER_SECONDS": str(LINGER_SECONDS),
+                "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",
+                "TAP_TRANSACTION_PROCESSOR_URL": f"{processor}:{CONTAINER_PORT}",
+                "TAP_TRANSACTION_PROCESSOR_TRIAL_URL": f"{processor}:{TRIAL_PORT}",
+                "TAP_DATABASE_PORT": str(DATABASE_PORT),
+                "TAP_DATABASE_NAME": DATABASE_NAME,
+                "TAP_DATABASE_CA_FILE": DATABASE_CA_FILE,
+                DATABASE_SECRET_VARIABLE: database.secret_arn,
+            }
+        )
 
     def _service_props(self, number: int, service: Service) -> FargateServiceProps:
         props, spec = self.props, SERVICES[service]
@@ -280,6 +299,7 @@ class EcsStack(cdk.NestedStack):
             log_group=log_group(self, f"{service}Logs", name=self._names.log_group(service), key=self._key, size=self._size, outlives=True),
             execution_role=self._execution_role(service),
             task_role=self._task_role(service, self._logins[service]),
+            architecture=self.options.architecture or self._size.architecture,
             variables=self._variables(self._logins[service]),
             secrets=self._injected(self._logins[service]),
             serving=self.options.serving.get(service, Colour.BLUE),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from payments.runtime.topology import DATABASE_CA_SOURCE, Colour, Names, Service
+from payments.runtime.topology import DATABASE_CA_SOURCE, Architecture, Colour, Names, Service
 
 SUFFIX_CHARACTERS_MAX = 32 - max(len(Names("").target_group(service, colour)) for service in Service for colour in Colour)
 """Load balancers and target groups have names of at most 32 characters, and the suffix ends them."""
@@ -43,6 +43,8 @@ class EnvironmentSize:
     protected: bool
     """Data outlives the stack: deletion protection, final snapshot, retained repositories."""
     log_days: int
+    architecture: Architecture
+    """Of the tasks' processors, unless the context says another one. Images are built for it."""
     canary: bool
     """Traffic shifts by a canary; else all at once."""
     requests_per_five_minutes: int
@@ -71,6 +73,7 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
         backup_days=14,
         protected=False,
         log_days=30,
+        architecture=Architecture.X86_64,
         canary=False,
         requests_per_five_minutes=20_000,
         payment_api=ServiceSize(cpu=512, memory_mb=1024, tasks_min=1, tasks_max=4, spot_weight=2),
@@ -86,6 +89,7 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
         backup_days=14,
         protected=False,
         log_days=90,
+        architecture=Architecture.X86_64,
         canary=True,
         requests_per_five_minutes=100_000,
         payment_api=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=2, tasks_max=8, spot_weight=2),
@@ -101,6 +105,7 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
         backup_days=35,
         protected=True,
         log_days=365,
+        architecture=Architecture.X86_64,
         canary=True,
         requests_per_five_minutes=600_000,
         payment_api=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=3, tasks_max=30, spot_weight=2),
@@ -110,6 +115,8 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
 }
 
 
+ZONES = 3
+"""Of every network: the database's copies and the tasks outlive the loss of one."""
 TWO_ZONE_REGIONS = frozenset({"us-west-1", "cn-north-1"})
 """Regions that offer an ordinary account two availability zones only."""
 

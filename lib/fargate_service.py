@@ -16,7 +16,18 @@ from constructs import Construct
 from lib.acknowledgements import acknowledge
 from lib.environments import ServiceSize
 from lib.load_balancers import FrontDoor, InternalLoadBalancer
-from payments.runtime.topology import CONTAINER_PORT, HEALTH_PATH, LIVE_PATH, METRIC_NAMESPACE, Colour, Metric, Names, Service, ServiceSpec
+from payments.runtime.topology import (
+    ALIVE_MODULE,
+    CONTAINER_PORT,
+    HEALTH_PATH,
+    METRIC_NAMESPACE,
+    Architecture,
+    Colour,
+    Metric,
+    Names,
+    Service,
+    ServiceSpec,
+)
 
 USER = "10001:10001"
 STOP_SECONDS = 60
@@ -59,6 +70,7 @@ class FargateServiceProps:
     log_group: logs.ILogGroup
     execution_role: iam.IRole
     task_role: iam.IRole
+    architecture: Architecture
     variables: dict[str, str]
     secrets: dict[str, ecs.Secret] = field(repr=False)
     serving: Colour
@@ -93,11 +105,13 @@ class FargateService(Construct):
             target_group_name=Names(self.props.environment_suffix).target_group(self.props.spec.service, colour),
             vpc=self.props.vpc,
             port=CONTAINER_PORT,
-            protocol=elbv2.ApplicationProtocol.HTTP,
+            # With the certificate that each task makes for itself, and which a load balancer doesn't verify. For ever: another protocol is another group.
+            protocol=elbv2.ApplicationProtocol.HTTPS,
             target_type=elbv2.TargetType.IP,
             deregistration_delay=cdk.Duration.seconds(_DEREGISTRATION_SECONDS),
             health_check=elbv2.HealthCheck(
                 path=HEALTH_PATH,
+                protocol=elbv2.Protocol.HTTPS,
                 interval=cdk.Duration.seconds(_HEALTH_INTERVAL_SECONDS),
                 timeout=cdk.Duration.seconds(5),
                 healthy_threshold_count=2,
@@ -192,7 +206,7 @@ def task_definition(
         task_role=props.task_role,
         volumes=[ecs.Volume(name="tmp")],
         runtime_platform=ecs.RuntimePlatform(
-            cpu_architecture=ecs.CpuArchitecture.X86_64, operating_system_family=ecs.OperatingSystemFamily.LINUX
+            cpu_architecture=ecs.CpuArchitecture.of(props.architecture.ecs), operating_system_family=ecs.OperatingSystemFamily.LINUX
         ),
     )
     # The revisions that run, or may be gone back to, outlive the stack's idea of the current one.
@@ -201,7 +215,6 @@ def task_definition(
         definition,
         {"AwsSolutions::AwsSolutions-ECS2": "Addresses and names; every secret is injected from Secrets Manager, which a test holds."},
     )
-    check = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{CONTAINER_PORT}{LIVE_PATH}', timeout=4)"
     container = definition.add_container(
         "app",
         container_name=props.spec.service.value,
@@ -216,7 +229,7 @@ def task_definition(
         port_mappings=[ecs.PortMapping(container_port=CONTAINER_PORT)] if serves else [],
         stop_timeout=cdk.Duration.seconds(STOP_SECONDS),
         health_check=ecs.HealthCheck(
-            command=["CMD", "python", "-c", check],
+            command=["CMD", "python", "-m", ALIVE_MODULE],
             interval=cdk.Duration.seconds(_HEALTH_INTERVAL_SECONDS),
             timeout=cdk.Duration.seconds(5),
             retries=3,

@@ -79,31 +79,20 @@ class FrontDoor(Construct):
         security_group: ec2.ISecurityGroup,
         protected: bool,
         certificate_arn: str | None,
+        dual_stack: bool,
     ) -> None:
-        """Without a certificate it speaks plain HTTP."""
+        """Without a certificate it speaks plain HTTP; `dual_stack`: by IPv6, too."""
         super().__init__(scope, construct_id)
-        self.alb = _load_balancer(self, name, vpc, security_group, ec2.SubnetType.PUBLIC, protected=protected)
+        self.alb = _load_balancer(self, name, vpc, security_group, ec2.SubnetType.PUBLIC, protected=protected, dual_stack=dual_stack)
         if certificate_arn is None:
             reason = "Plain HTTP was asked for with allow_http; with a certificate this listener is HTTPS."
             self.listener = _plain_listener(self.alb, "Listener", 80, reason)
             self.test_listener = _plain_listener(self.alb, "TestListener", TEST_LISTENER_PORT, reason)
             return
-        certificate = elbv2.ListenerCertificate.from_arn(certificate_arn)
-        self.listener = self._tls_listener("Listener", 443, certificate)
-        self.test_listener = self._tls_listener("TestListener", TEST_LISTENER_PORT, certificate)
+        self.listener = _tls_listener(self.alb, "Listener", 443, certificate_arn)
+        self.test_listener = _tls_listener(self.alb, "TestListener", TEST_LISTENER_PORT, certificate_arn)
         # Where the environment had no certificate before, this one has port 80 until it moves.
         self._plain_port().node.add_dependency(self.listener)
-
-    def _tls_listener(self, construct_id: str, port: int, certificate: elbv2.IListenerCertificate) -> elbv2.ApplicationListener:
-        return self.alb.add_listener(
-            construct_id,
-            port=port,
-            protocol=elbv2.ApplicationProtocol.HTTPS,
-            certificates=[certificate],
-            ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
-            default_action=_NOTHING_HERE,
-            open=False,
-        )
 
     def _plain_port(self) -> elbv2.ApplicationListener:
         """Port 80, beside HTTPS: it leads browsers to the pages, and refuses everything else. Who was led on would send a key in the open every time."""
@@ -125,21 +114,41 @@ class InternalLoadBalancer(Construct):
     """What stands between the services, so that a release shifts their calls too. Exposes `alb`, `listener`, `test_listener`."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, name: str, vpc: ec2.IVpc, security_group: ec2.ISecurityGroup, protected: bool
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        vpc: ec2.IVpc,
+        security_group: ec2.ISecurityGroup,
+        protected: bool,
+        certificate_arn: str | None,
     ) -> None:
+        """With the certificate of the customers' name, which callers ask for; without one it speaks plain HTTP."""
         super().__init__(scope, construct_id)
         self.alb = _load_balancer(self, name, vpc, security_group, ec2.SubnetType.PRIVATE_WITH_EGRESS, protected=protected)
         acknowledge(
             self.alb,
             {"PCI.DSS.321::PCI.DSS.321-ALBWAFEnabled": "Only our own tasks reach it; what strangers send has passed the firewall."},
         )
-        reason = "It is reached from our own tasks alone, in private subnets."
+        if certificate_arn is not None:
+            self.listener = _tls_listener(self.alb, "Listener", CONTAINER_PORT, certificate_arn)
+            self.test_listener = _tls_listener(self.alb, "TestListener", TRIAL_PORT, certificate_arn)
+            return
+        reason = "Plain HTTP was asked for with allow_http, and it is reached from our own tasks alone, in private subnets."
         self.listener = _plain_listener(self.alb, "Listener", CONTAINER_PORT, reason)
         self.test_listener = _plain_listener(self.alb, "TestListener", TRIAL_PORT, reason)
 
 
 def _load_balancer(
-    scope: Construct, name: str, vpc: ec2.IVpc, security_group: ec2.ISecurityGroup, subnets: ec2.SubnetType, *, protected: bool
+    scope: Construct,
+    name: str,
+    vpc: ec2.IVpc,
+    security_group: ec2.ISecurityGroup,
+    subnets: ec2.SubnetType,
+    *,
+    protected: bool,
+    dual_stack: bool = False,
 ) -> elbv2.ApplicationLoadBalancer:
     return elbv2.ApplicationLoadBalancer(
         scope,
@@ -151,7 +160,20 @@ def _load_balancer(
         vpc_subnets=ec2.SubnetSelection(subnet_type=subnets),
         drop_invalid_header_fields=True,
         deletion_protection=protected,
+        ip_address_type=elbv2.IpAddressType.DUAL_STACK if dual_stack else None,
         idle_timeout=cdk.Duration.seconds(60),
+    )
+
+
+def _tls_listener(alb: elbv2.ApplicationLoadBalancer, construct_id: str, port: int, certificate_arn: str) -> elbv2.ApplicationListener:
+    return alb.add_listener(
+        construct_id,
+        port=port,
+        protocol=elbv2.ApplicationProtocol.HTTPS,
+        certificates=[elbv2.ListenerCertificate.from_arn(certificate_arn)],
+        ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS,
+        default_action=_NOTHING_HERE,
+        open=False,
     )
 
 

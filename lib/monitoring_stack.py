@@ -18,6 +18,7 @@ from constructs import Construct
 from lib.ecs_stack import EcsStack
 from lib.environments import size_of
 from lib.fargate_service import FargateService, own_metric
+from lib.key_events import KeyEvents
 from lib.options import Options
 from lib.wiring import ServicesProps, by_service, enclosing, made_by
 from payments.runtime.topology import Metric, Names, Service
@@ -57,8 +58,8 @@ class _Watched:
 
 
 class MonitoringStack(cdk.NestedStack):
-    """Exposes `payment_api_alarm`, `transaction_processor_alarm`, `notification_service_alarm`, `dashboard`, `topic`; and `release_alarms`, which undo
-    the release of any service."""
+    """Exposes `payment_api_alarm`, `transaction_processor_alarm`, `notification_service_alarm`, `dashboard`, `topic`; `release_alarms`, which undo
+    the release of any service; and `key_events`, with a topic of its own."""
 
     def __init__(
         self,
@@ -87,8 +88,17 @@ class MonitoringStack(cdk.NestedStack):
                 conditions={"StringEquals": {"aws:SourceAccount": self.account}},
             )
         )
-        if email := Options.of(self).alarm_email:
+        email, services = Options.of(self).alarm_email, made_by(EcsStack, props.alb)
+        if email:
             self.topic.add_subscription(cast("sns.ITopicSubscription", subscriptions.EmailSubscription(email)))
+        self.key_events = KeyEvents(
+            self,
+            "KeyEvents",
+            environment_suffix=props.environment_suffix,
+            key_arn=services.props.kms_key.key_arn,
+            secret_arns=services.secret_arns,
+            email=email,
+        )
         failing = {service: self._service_alarms(service, watched) for service, watched in self._watched.items()}
         self.payment_api_alarm = failing[Service.PAYMENT_API]
         self.transaction_processor_alarm = failing[Service.TRANSACTION_PROCESSOR]

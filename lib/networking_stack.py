@@ -8,10 +8,12 @@ from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from lib.acknowledgements import acknowledge
-from lib.environments import size_of
+from lib.environments import ZONES, size_of
+from lib.options import Options
 
 NETWORK = "10.0.0.0/16"
-_ZONES = 3
+_TO_THE_INTERNET = "PCI.DSS.321::PCI.DSS.321-VPCNoUnrestrictedRouteToIGW"
+_TO_THE_INTERNET_REASON = "The load balancer and the NAT gateways face the internet; nothing else is in the public subnets."
 _INTERFACE_ENDPOINTS = {
     "EcrApi": ec2.InterfaceVpcEndpointAwsService.ECR,
     "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
@@ -41,8 +43,8 @@ class NetworkingStack(cdk.NestedStack):
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
         size = size_of(props.environment_suffix)
-        # `max_azs=3` gives two zones while the region isn't known; naming the first three gives three, wherever it is deployed.
-        zones = [cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(_ZONES)]
+        # Those that are said (`tap deploy` looks for zones that have the database). Else: `max_azs=3` gives two zones while the region isn't known; naming the first three gives three, wherever it is deployed.
+        zones = list(Options.of(self).zones) or [cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(ZONES)]
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
@@ -65,16 +67,33 @@ class NetworkingStack(cdk.NestedStack):
                 "PCI.DSS.321::PCI.DSS.321-VPCDefaultSecurityGroupClosed": "A custom resource closes it; the rule can't see that.",
             },
         )
+        if Options.of(self).dual_stack:
+            self._add_ipv6()
         for subnet in self.vpc.public_subnets:
             acknowledge(
                 subnet.node.find_child("DefaultRoute"),
-                {
-                    "PCI.DSS.321::PCI.DSS.321-VPCNoUnrestrictedRouteToIGW": "The load balancer and the NAT gateways face the internet; nothing "
-                    "else is in the public subnets."
-                },
+                {_TO_THE_INTERNET: _TO_THE_INTERNET_REASON},
             )
         if size.interface_endpoints:
             self._add_interface_endpoints()
+
+    def _add_ipv6(self) -> None:
+        """In the public subnets alone, where the load balancer is: tasks that had such addresses would try them first, and no way leads out from there."""
+        block = ec2.CfnVPCCidrBlock(self, "Ipv6", vpc_id=self.vpc.vpc_id, amazon_provided_ipv6_cidr_block=True)
+        ranges = cdk.Fn.cidr(cdk.Fn.select(0, self.vpc.vpc_ipv6_cidr_blocks), len(self.vpc.public_subnets), "64")
+        for number, subnet in enumerate(cast("list[ec2.PublicSubnet]", self.vpc.public_subnets)):
+            made = cast("ec2.CfnSubnet", subnet.node.default_child)
+            made.ipv6_cidr_block = cdk.Fn.select(number, ranges)
+            made.add_resource_dependency(block)
+            route = ec2.CfnRoute(
+                subnet,
+                "Ipv6Route",
+                route_table_id=subnet.route_table.route_table_id,
+                destination_ipv6_cidr_block="::/0",
+                gateway_id=self.vpc.internet_gateway_id,
+            )
+            route.node.add_dependency(self.vpc.internet_connectivity_established)
+            acknowledge(route, {_TO_THE_INTERNET: _TO_THE_INTERNET_REASON})
 
     def _add_interface_endpoints(self) -> None:
         """Keep the tasks' calls to AWS inside the network."""

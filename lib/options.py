@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from constructs import IConstruct
 
-from lib.environments import ConfigurationError
-from payments.runtime.topology import Colour, Service
+from lib.environments import ZONES, ConfigurationError
+from payments.runtime.topology import Architecture, Colour, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,12 @@ class Options:
     """The target group of each service that serves now, where it isn't blue."""
     alarm_email: str | None
     """Who is told of alarms; others subscribe to the topic by themselves."""
+    zones: tuple[str, ...]
+    """The three availability zones; none: the region's first three. Fixed once the network is made."""
+    architecture: Architecture | None
+    """Of the tasks' processors; None: the environment's."""
+    dual_stack: bool
+    """Clients may come by IPv6, too. Fixed once the network is made."""
     private_webhooks: bool
     """Webhooks may go to private addresses: for merchants' systems inside of the network."""
 
@@ -39,6 +46,9 @@ class Options:
             image_tag=said("imageTag") or "latest",
             serving=_serving(said("serving")),
             alarm_email=said("alarmEmail"),
+            zones=_zones(said("availabilityZones")),
+            architecture=_architecture(said("architecture")),
+            dual_stack=_true(said("dualStack")),
             private_webhooks=_true(said("privateWebhooks")),
         )
 
@@ -46,6 +56,11 @@ class Options:
     def scheme(self) -> str:
         """How the load balancer is spoken to."""
         return "http" if self.certificate_arn is None else "https"
+
+    @property
+    def server_name(self) -> str | None:
+        """Whose certificate the load balancers show; None without one."""
+        return urlsplit(self.public_url).hostname if self.certificate_arn is not None and self.public_url is not None else None
 
     def mistake(self, environment_suffix: str, *, protected: bool) -> str | None:
         """Return what must be mended before a deployment, in one line."""
@@ -58,6 +73,27 @@ class Options:
 
 def _true(said: object) -> bool:
     return str(said).lower() == "true"
+
+
+def _architecture(said: object) -> Architecture | None:
+    try:
+        return Architecture(str(said)) if said else None
+    except ValueError:
+        raise ConfigurationError(f"The context's `architecture` must be {' or '.join(Architecture)}, and not {said}.") from None
+
+
+def _zones(said: object) -> tuple[str, ...]:
+    """By commas, as on a command line, or a list, as in cdk.json."""
+    names = (
+        tuple(str(each) for each in cast("list[object]", said))
+        if isinstance(said, list | tuple)
+        else tuple(filter(None, str(said or "").split(",")))
+    )
+    if names and (len(names), len(set(names))) != (ZONES, ZONES):
+        raise ConfigurationError(
+            f"The context's `availabilityZones` must be three different zones, like eu-west-1a,eu-west-1b,eu-west-1c, and not {said}."
+        )
+    return names
 
 
 def _serving(said: object) -> dict[Service, Colour]:

@@ -38,7 +38,7 @@ class ReleaseCheckProps:
 
 
 class ReleaseCheck(Construct):
-    """Exposes `function`."""
+    """Exposes `function`, and the `security_group` that lets out to AWS."""
 
     def __init__(self, scope: Construct, construct_id: str, *, props: ReleaseCheckProps) -> None:
         super().__init__(scope, construct_id)
@@ -59,6 +59,7 @@ class ReleaseCheck(Construct):
         }
         if props.public_url is not None:
             environment["SERVER_NAME"] = urlsplit(props.public_url).hostname or ""
+        self.security_group = self._security_group(props.vpc)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -75,7 +76,7 @@ class ReleaseCheck(Construct):
             role=self._role(props, written),
             vpc=props.vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
-            security_groups=[self._security_group(props.vpc)],
+            security_groups=[self.security_group],
         )
 
     def _security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:

@@ -19,6 +19,7 @@ from lib.acknowledgements import acknowledge
 from lib.environments import size_of
 from lib.log_group import log_group
 from lib.networking_stack import nat_addresses
+from lib.options import Options
 from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_PORT,
@@ -171,8 +172,9 @@ class SecurityStack(cdk.NestedStack):
         alb = closed_group(self, self._props.vpc, "AlbSecurityGroup", "Load balancer: HTTPS and HTTP from the internet")
         tasks = closed_group(self, self._props.vpc, "EcsSecurityGroup", "Tasks: from the load balancer and from each other")
         database = closed_group(self, self._props.vpc, "DatabaseSecurityGroup", "Database: from the tasks")
-        for port in (443, 80):
-            alb.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "From the internet")
+        for peer in (ec2.Peer.any_ipv4(), ec2.Peer.any_ipv6()) if Options.of(self).dual_stack else (ec2.Peer.any_ipv4(),):
+            for port in (443, 80):
+                alb.add_ingress_rule(peer, ec2.Port.tcp(port), "From the internet")
         for number, address in enumerate(nat_addresses(self._props.vpc)):
             # A load balancer that faces the internet has public addresses inside of the network too: our own calls reach it from these.
             rule = ec2.CfnSecurityGroupIngress(
@@ -193,7 +195,7 @@ class SecurityStack(cdk.NestedStack):
             )
             acknowledge(rule, dict.fromkeys(unseeing, reason))
         for rule in alb.node.children:
-            if rule.node.id.startswith("from 0.0.0.0_0"):
+            if rule.node.id.startswith(("from 0.0.0.0_0", "from ::_0")):
                 acknowledge(rule, {"AwsSolutions::AwsSolutions-EC23": "The front door of a public API, behind the firewall."})
         alb.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To the tasks")
         tasks.add_ingress_rule(alb, ec2.Port.tcp(CONTAINER_PORT), "From the load balancer")

@@ -1,5 +1,6 @@
 """TapStack puts the seven nested stacks together. It defines no resource of its own."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -28,6 +29,9 @@ class TapStackProps(cdk.StackProps):
         image_tag: str | None = None,
         alarm_email: str | None = None,
         private_webhooks: bool | None = None,
+        availability_zones: Sequence[str] | None = None,
+        architecture: str | None = None,
+        dual_stack: bool | None = None,
         **stack: Any,
     ) -> None:
         """`environment_suffix`: else the context's `environmentSuffix`, else `dev`."""
@@ -41,6 +45,9 @@ class TapStackProps(cdk.StackProps):
             "imageTag": image_tag,
             "alarmEmail": alarm_email,
             "privateWebhooks": private_webhooks,
+            "architecture": architecture,
+            "dualStack": dual_stack,
+            "availabilityZones": None if availability_zones is None else ",".join(availability_zones),
         }
         self.options = {name: value for name, value in said.items() if value is not None}
 

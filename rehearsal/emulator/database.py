@@ -14,6 +14,8 @@ from rehearsal.emulator.upstream import Record
 
 ENDPOINT_LABEL = "cluster-rehearsal"
 """`<cluster>.cluster-rehearsal.<region>.rds.amazonaws.com`: one wildcard certificate covers it."""
+SERVERLESS_ZONES = "bcd"
+"""Letters of the zones that have Aurora Serverless."""
 _START_SECONDS_MAX = 120
 _CLUSTER_TEXTS = (
     "Engine",
@@ -33,8 +35,29 @@ def _rds() -> Any:
     return upstream.module("services.rds")
 
 
+def _serverless_zones() -> None:
+    """Have Aurora Serverless, which ministack doesn't list, in all zones but the first: who takes the first three zones that there are is found out."""
+    original: Any = None
+
+    def describe(params: Record) -> Any:
+        rds = _rds()
+        if rds._p(params, "DBInstanceClass") != "db.serverless":
+            return original(params)
+        zones = "".join(f"<AvailabilityZone><Name>{upstream.region()}{letter}</Name></AvailabilityZone>" for letter in SERVERLESS_ZONES)
+        told = "".join(f"<{name}>{rds._p(params, name)}</{name}>" for name in ("Engine", "EngineVersion", "DBInstanceClass"))
+        option = (
+            f"<OrderableDBInstanceOption>{told}<AvailabilityZones>{zones}</AvailabilityZones><Vpc>true</Vpc></OrderableDBInstanceOption>"
+        )
+        body = f"<OrderableDBInstanceOptions>{option}</OrderableDBInstanceOptions>"
+        result = f"<DescribeOrderableDBInstanceOptionsResult>{body}</DescribeOrderableDBInstanceOptionsResult>"
+        return rds._xml(200, "DescribeOrderableDBInstanceOptionsResponse", result)
+
+    original = upstream.replace(_rds(), "_describe_orderable_options", describe)
+
+
 def install() -> None:
     """Let CloudFormation start databases, if there is an engine."""
+    _serverless_zones()
     if SETTINGS.database_certificate and SETTINGS.database_key:
         material = SETTINGS.database_certificate.read_text(), SETTINGS.database_key.read_text()
         upstream.replace(_rds(), "_pg_server_material", lambda _names, _addresses: material)

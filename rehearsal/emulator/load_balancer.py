@@ -1,18 +1,21 @@
 """Load balancers: weighted forwarding to healthy targets.
 
-A rule forwards to several target groups by weight. A target group without a healthy target answers 503, a target that can't be reached
+A rule forwards to several target groups by weight, and each is spoken to in its own protocol. A target group without a healthy target answers 503, a target that can't be reached
 502. Stricter than ALB in one thing: with unhealthy targets only, ALB sends requests to all of them; here that is a 503, so that a
 rehearsal sees it.
 
 Without an engine there is nobody to forward to: the load balancer itself answers 200 and says who would have got the request.
 """
 
+import http.client
 import json
 import random
 import re
+from email.utils import formatdate
 from typing import Any
+from urllib.parse import urlencode
 
-from rehearsal.emulator import cloudformation, upstream
+from rehearsal.emulator import cloudformation, forwarding, upstream
 from rehearsal.emulator.targets import HEALTH
 from rehearsal.emulator.upstream import Answer, Record
 
@@ -142,18 +145,23 @@ def _install_traffic() -> None:
         target = random.choice(targets)  # noqa: S311 - it spreads load
         if not upstream.has_engine():
             return _say_who(arn, target.host)
-        answer = await alb._proxy_http_target(
-            {"Id": target.host, "Port": target.port}, group, method, raw_path or path, headers, body, query, raw_query
-        )
-        # ministack says in JSON of its own what went wrong; ALB doesn't.
-        return _html(502, "Bad Gateway") if answer[0] == 502 and b"connect error" in _bytes(answer[2]) else answer
+        asked = urlencode(query or {}, doseq=True) if raw_query is None else raw_query
+        connection = forwarding.connect(target.host, target.port, group["Protocol"])
+        try:
+            status, fields, runner = await forwarding.forward(
+                connection, method, (raw_path or path) + (f"?{asked}" if asked else ""), headers, _bytes(body)
+            )
+        except (OSError, http.client.HTTPException):
+            return _html(502, "Bad Gateway")
+        # The load balancer writes its own date in place of the target's.
+        return status, {**fields, "date": formatdate(usegmt=True)}, upstream.module("core.responses").StreamingResponse(runner)
 
     original_execute = upstream.replace(alb, "_execute_actions", execute_actions)
     upstream.replace(alb, "_forward_to_tg", forward_to_group)
 
 
-def _bytes(body: Any) -> bytes:
-    return body if isinstance(body, bytes) else b""
+def _bytes(body: Any) -> bytes | None:
+    return body.encode() if isinstance(body, str) else bytes(body) if body else None
 
 
 def _chosen(action: Record) -> Record:

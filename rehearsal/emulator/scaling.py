@@ -55,13 +55,21 @@ def _put_target(request: Record) -> Record:
     arn = f"arn:aws:application-autoscaling:{upstream.region()}:{upstream.account()}:scalable-target/{uuid.uuid4().hex[:20]}"
     target = {"ScalableTargetARN": arn, **known, "MinCapacity": smallest, "MaxCapacity": largest}
     if "SuspendedState" in request:
-        target["SuspendedState"] = request["SuspendedState"]
+        target["SuspendedState"] = suspended_state(known.get("SuspendedState"), request["SuspendedState"])
     _targets[_key(request)] = target
     # A service at 0 is left alone: ECS takes that for a wish, until an alarm or somebody raises it.
     inside = min(max(service["desiredCount"], smallest), largest) if service["desiredCount"] else 0
     if inside != service["desiredCount"]:
         upstream.module("services.ecs")._update_service({"cluster": cluster, "service": name, "desiredCount": inside})
     return target
+
+
+def suspended_state(known: Record | None, said: Record) -> Record:
+    """Return what is suspended: of what isn't said, as it was."""
+    parts = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+    if unknown := said.keys() - set(parts):
+        raise ValueError(f"Unknown parameter in SuspendedState: {', '.join(sorted(unknown))}")
+    return {part: bool(said.get(part, (known or {}).get(part, False))) for part in parts}
 
 
 def _put_policy(request: Record) -> Record:

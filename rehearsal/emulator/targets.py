@@ -1,6 +1,6 @@
 """Targets of target groups: who is registered, and who is healthy.
 
-Each target is checked as its group says: path, port, codes, thresholds; the interval is scaled as minutes are, the time-out isn't. A new
+Each target is checked as its group says: protocol, path, port, codes, thresholds; the interval is scaled as minutes are, the time-out isn't. A new
 target is healthy after one good answer, as on AWS. A target that leaves is `draining` until its group's deregistration delay is over, and
 gets no new request. Without an engine a registered target is healthy: only tasks that run are registered.
 """
@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 from xml.sax.saxutils import escape
 
-from rehearsal.emulator import loops, upstream
+from rehearsal.emulator import forwarding, loops, upstream
 from rehearsal.emulator.settings import SETTINGS
 from rehearsal.emulator.upstream import Answer, Record
 
@@ -160,7 +160,9 @@ def drain_seconds(group: str) -> float:
 def _probe(address: Address, group: Record) -> str:
     """Return what is wrong with a target; nothing if it is well."""
     port = address.port if group["HealthCheckPort"] == "traffic-port" else int(group["HealthCheckPort"])
-    connection = http.client.HTTPConnection(address.host, port, timeout=float(group["HealthCheckTimeoutSeconds"]))
+    connection = forwarding.connect(
+        address.host, port, group["HealthCheckProtocol"], timeout_seconds=float(group["HealthCheckTimeoutSeconds"])
+    )
     try:
         connection.request("GET", group["HealthCheckPath"], headers={"User-Agent": "ELB-HealthChecker/2.0"})
         status = connection.getresponse().status

@@ -18,7 +18,9 @@ from payments.cli.assembly import Assembly, synthesise
 from payments.cli.aws.clients import connect
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
+from payments.cli.aws.zones import kept_zones
 from payments.runtime.topology import RELEASED_IMAGE_PREFIX, SERVICES, Colour, Service
+from rehearsal.emulator.database import SERVERLESS_ZONES
 from tests.support.emulated_aws import REGION, ROOT, clients, running_emulator
 from tests.support.front_door import front_door
 from tests.support.operator import API, ENVIRONMENT, NAMES, Operator
@@ -81,6 +83,8 @@ def test_an_environment_comes_from_nothing_in_one_command(operator: Operator, fi
         assert state["traffic"] == {"blue": 100, "green": 0}
         assert state["image"] == f"{NAMES.repository(service)}:one"
         assert is_kept(operator, service, "one")
+    zones = ",".join(f"{REGION}{letter}" for letter in SERVERLESS_ZONES)
+    assert kept_zones(deployed_templates(operator.environment), None) == zones, "and not the region's first three"
     assert "The database's schema is up to date." in first
     assert f"pi_1 succeeded through {operator.door.url}" in first
     assert f"ClusterName{ENVIRONMENT} = tap-{ENVIRONMENT}" in first
@@ -245,8 +249,13 @@ def test_traffic_that_somebody_split_by_hand_is_not_moved(deployed: Operator) ->
 def synthesised(operator: Operator, first: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the next deployment would be, with nothing changed."""
     assert first
-    colours = deployed_colours(NAMES, deployed_templates(operator.environment))
-    context = {"environmentSuffix": ENVIRONMENT, "imageTag": "two", "serving": json.dumps(colours)}
+    before = deployed_templates(operator.environment)
+    context = {
+        "environmentSuffix": ENVIRONMENT,
+        "imageTag": "two",
+        "serving": json.dumps(deployed_colours(NAMES, before)),
+        "availabilityZones": kept_zones(before, None),
+    }
     return synthesise(tmp_path_factory.mktemp("plan"), context, region=REGION).directory
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib.fargate_service import USER
-from payments.runtime.topology import CONTAINER_PORT, DATABASE_CA_FILE, LIVE_PATH, SERVICES, Service
+from payments.runtime.topology import ALIVE_MODULE, CONTAINER_PORT, DATABASE_CA_FILE, SERVICES, Service
 from tests.infrastructure.conftest import Synthesised
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def test_a_container_runs_as_a_task_does(prod: Synthesised) -> None:
         assert instructions("runtime", "USER") == [container["User"]] == [USER]
         assert [[mount["ContainerPath"]] for mount in container["MountPoints"]] == [json.loads(instructions("runtime", "VOLUME")[0])]
         assert instructions("runtime", "EXPOSE") == [str(container["PortMappings"][0]["ContainerPort"])] == [str(CONTAINER_PORT)]
-    assert f":{CONTAINER_PORT}{LIVE_PATH}'" in check
+    assert json.loads(command) == ["python", "-m", ALIVE_MODULE]
     assert instructions("runtime", "STOPSIGNAL") == ["SIGTERM"]
 
 

@@ -6,7 +6,7 @@ PostgreSQL is real, behind TLS and a password, and its owner is no superuser, as
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from payments.runtime.topology import SERVICES, Service
 from rehearsal.authority import Authority
 from tests.infrastructure.conftest import Synthesised
 from tests.support.assemblies import PUBLIC_URL
-from tests.support.listener import route_by, running_listener
+from tests.support.listener import route_by, running_listener, unverified
 from tests.support.postgres import PasswordServer, password_server
 from tests.support.running_tap import free_port
 from tests.support.secrets_manager import ARN, FakeSecretsManager, fake_secrets_manager
@@ -44,7 +44,7 @@ def login_arn(service: Service) -> str:
 
 
 def surroundings(
-    ports: dict[Service, int], listener_port: int, database_port: int, ca_file: Path, secrets_manager: FakeSecretsManager
+    listener_port: int, internal_port: int, database_port: int, ca_file: Path, secrets_manager: FakeSecretsManager
 ) -> Surroundings:
     own = {field: f"arn:aws:secretsmanager:eu-west-1:111111111111:secret:{field}" for field in DIGITS}
     return Surroundings(
@@ -65,11 +65,9 @@ def surroundings(
         },
         replaced={
             ("TAP_HOST", "0.0.0.0"): "127.0.0.1",  # a test listens for nobody else
-            ("TAP_TRANSACTION_PROCESSOR_URL", "http://transaction-processor.tap-prod.internal:8080"): (
-                f"http://127.0.0.1:{ports[Service.TRANSACTION_PROCESSOR]}"
-            ),
-            ("TAP_TRANSACTION_PROCESSOR_TRIAL_URL", "http://transaction-processor.tap-prod.internal:8081"): (
-                f"http://127.0.0.1:{ports[Service.TRANSACTION_PROCESSOR]}"
+            ("TAP_TRANSACTION_PROCESSOR_URL", "https://transaction-processor.tap-prod.internal:8080"): f"https://127.0.0.1:{internal_port}",
+            ("TAP_TRANSACTION_PROCESSOR_TRIAL_URL", "https://transaction-processor.tap-prod.internal:8081"): (
+                f"https://127.0.0.1:{internal_port}"
             ),
             ("TAP_LINGER_SECONDS", "20"): "0",  # no load balancer goes on sending
             ("TAP_WEBHOOK_PORTS", "80,443,8443"): "",  # a receiver has the port that was free
@@ -78,7 +76,7 @@ def surroundings(
             ("TAP_DATABASE_CA_FILE", "/app/rds-global-bundle.pem"): str(ca_file),
         },
         # The keys are the task role's, which tasks fetch from an address that isn't here.
-        provided={"AWS_REGION": "eu-west-1", **secrets_manager.variables()},
+        provided={"AWS_REGION": "eu-west-1", "SSL_CERT_FILE": str(ca_file), **secrets_manager.variables()},
     )
 
 
@@ -100,8 +98,8 @@ class System:
         )
 
     def wait_until_healthy(self) -> None:
-        for service, task in self.tasks.items():
-            task.wait_until_healthy(self.ports[service])
+        for task in self.tasks.values():
+            task.wait_until_healthy()
 
     def lines(self, task: Task) -> list[dict[str, Any]]:
         """All that a task has written to its output, which is nothing but JSON."""
@@ -118,27 +116,35 @@ def definitions(synthesised: Synthesised) -> dict[str, dict[str, Any]]:
 @contextmanager
 def running(synthesised: Synthesised) -> Generator[System]:
     containers = definitions(synthesised)
-    listener_port, ports = free_port(), {service: free_port() for service in SERVICES}
+    listener_port, internal_port, ports = free_port(), free_port(), {service: free_port() for service in SERVICES}
     resources = synthesised.resources("Ecs")
     groups = {f"{service.value.replace('-', '')}Blue": port for service, port in ports.items()}
-    (listener,) = [name for name, each in resources.items() if each["Type"].endswith("::Listener") and each["Properties"]["Port"] == 443]
-    route = route_by(resources, listener)
 
-    def port_of(path: str) -> int | None:
-        group = route(path)
-        return None if group is None else groups[group[:-8]]
+    def target_by(listener_at: int) -> Callable[[str], int | None]:
+        """Return how a listener's port leads paths to ports."""
+        (listener,) = [
+            name for name, each in resources.items() if each["Type"].endswith("::Listener") and each["Properties"]["Port"] == listener_at
+        ]
+        route = route_by(resources, listener)
+
+        def port_of(path: str) -> int | None:
+            group = route(path)
+            return None if group is None else groups[group[:-8]]
+
+        return port_of
 
     with ExitStack() as stack:
         directory = stack.enter_context(open_directory())
-        authority = Authority.create(directory, DATABASE_HOST)
+        authority = Authority.create(directory, DATABASE_HOST, PUBLIC_URL.removeprefix("https://"))
         server = stack.enter_context(password_server())
         with server.admin() as admin:
             admin.execute(f"CREATE ROLE tap LOGIN CREATEROLE CREATEDB PASSWORD '{PASSWORD}'")
             admin.execute("CREATE DATABASE tap OWNER tap TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'")
         database_port = stack.enter_context(tls_front(authority, server.port))
         secrets_manager = stack.enter_context(fake_secrets_manager())
-        stack.enter_context(running_listener(port_of, listener_port))
-        around = surroundings(ports, listener_port, database_port, authority.ca_file, secrets_manager)
+        stack.enter_context(running_listener(target_by(443), listener_port))
+        stack.enter_context(running_listener(target_by(8080), internal_port, authority.server_context()))
+        around = surroundings(listener_port, internal_port, database_port, authority.ca_file, secrets_manager)
         empty = directory / "empty"
         empty.mkdir(mode=0o555)
 
@@ -250,7 +256,8 @@ def test_each_request_is_one_line_with_its_ids(system: System) -> None:
     request_id = answer.headers["request-id"]
 
     def found() -> list[dict[str, Any]]:
-        urllib.request.urlopen(f"http://127.0.0.1:{system.ports[Service.PAYMENT_API]}/health", timeout=30).close()
+        url = f"https://127.0.0.1:{system.ports[Service.PAYMENT_API]}/health"
+        urllib.request.urlopen(url, timeout=30, context=unverified()).close()
         system.client().v1.payment_intents.list({"limit": 1})
         return [line for line in system.lines(system.tasks[Service.PAYMENT_API]) if line.get("request_id") == request_id]
 

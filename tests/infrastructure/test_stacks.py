@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.environments import size_of
-from payments.runtime.topology import SERVICES, WEBHOOK_PORTS
+from payments.runtime.topology import SERVICES, WEBHOOK_PORTS, Service
 from payments.wire.request import BODY_BYTES_MAX
 from payments.wire.serve import CONNECTIONS_WAITING_MAX, DRAIN_SECONDS
 from tests.infrastructure.conftest import ROOT, Synthesised
@@ -187,6 +187,8 @@ def test_load_balancer(synthesised: Synthesised) -> None:
         properties = group["Properties"]
         assert (properties["HealthCheckPath"], properties["HealthCheckIntervalSeconds"], properties["TargetType"]) == ("/health", 15, "ip")
         assert len(properties["Name"]) <= 32
+        # CloudFormation takes HTTP for a health check that says nothing, whatever the group speaks.
+        assert (properties["Protocol"], properties["HealthCheckProtocol"], properties["Port"]) == ("HTTPS", "HTTPS", 8080)
     listeners = {
         each["Properties"]["Port"]: each["Properties"]
         for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener").values()
@@ -194,7 +196,7 @@ def test_load_balancer(synthesised: Synthesised) -> None:
     statuses = {port: each["DefaultActions"][0]["FixedResponseConfig"]["StatusCode"] for port, each in listeners.items()}
     if synthesised.environment == "prod":
         assert statuses == {80: "403", 443: "404", 8443: "404", 8080: "404", 8081: "404"}
-        assert all("TLS13" in listeners[port]["SslPolicy"] and listeners[port]["Certificates"] for port in (443, 8443))
+        assert all("TLS13" in listeners[port]["SslPolicy"] and listeners[port]["Certificates"] for port in (443, 8443, 8080, 8081))
     else:
         assert statuses == {80: "404", 8443: "404", 8080: "404", 8081: "404"}
     balancers = [each["Properties"] for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::LoadBalancer").values()]
@@ -240,11 +242,55 @@ def test_monitoring(synthesised: Synthesised) -> None:
     alarms = synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
     assert len(alarms) == 3 * 5 + 2 + 3 + 6
     assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
-    assert "KmsMasterKeyId" in synthesised.only("Monitoring", "AWS::SNS::Topic")
-    said = synthesised.only("Monitoring", "AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
-    (allowed,) = [each for each in said if each["Effect"] == "Allow"]
-    assert (allowed["Action"], allowed["Principal"]) == ("sns:Publish", {"Service": "cloudwatch.amazonaws.com"})
+    topics = synthesised.resources("Monitoring", "AWS::SNS::Topic")
+    encrypted = {name for name, each in topics.items() if "KmsMasterKeyId" in each["Properties"]}
+    actions = {action["Ref"] for each in alarms for action in each["Properties"]["AlarmActions"]}
+    assert actions == encrypted
+    publishers: dict[str, Any] = {}
+    for policy in synthesised.resources("Monitoring", "AWS::SNS::TopicPolicy").values():
+        (topic,) = policy["Properties"]["Topics"]
+        (allowed,) = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+        assert allowed["Action"] == "sns:Publish"
+        publishers[topic["Ref"]] = allowed["Principal"]["Service"]
+    assert publishers == {name: "cloudwatch.amazonaws.com" if name in encrypted else "events.amazonaws.com" for name in topics}
     assert synthesised.only("Monitoring", "AWS::CloudWatch::Dashboard")["DashboardName"] == f"tap-{synthesised.environment}"
+
+
+def test_the_end_of_the_key_is_told_by_what_does_not_depend_on_it(synthesised: Synthesised) -> None:
+    """A topic that is encrypted under a key takes no message once that key is disabled or waits for its deletion."""
+    rules = {
+        each["Properties"]["Description"]: each["Properties"] for each in synthesised.resources("Monitoring", "AWS::Events::Rule").values()
+    }
+    topics = synthesised.resources("Monitoring", "AWS::SNS::Topic")
+    for rule in rules.values():
+        (target,) = rule["Targets"]
+        assert "KmsMasterKeyId" not in topics[target["Arn"]["Ref"]]["Properties"]
+        assert "RoleArn" not in target
+        assert "docs/runbook.md#a-message-about-a-secret-or-the-key" in json.dumps(target["InputTransformer"])
+    rotation = rules["A secret's rotation failed"]["EventPattern"]
+    assert (rotation["detail-type"], rotation["detail"]["eventName"]) == (["AWS Service Event via CloudTrail"], ["RotationFailed"])
+    assert len(rotation["detail"]["additionalEventData"]["SecretId"]) >= len(
+        synthesised.resources("Security", "AWS::SecretsManager::Secret")
+    )
+    key = rules["The key was disabled, or is going to be deleted"]["EventPattern"]["detail"]
+    assert set(key["eventName"]) == {"DisableKey", "ScheduleKeyDeletion"}
+    assert key["errorCode"] == [{"exists": False}], "a call that was refused has done nothing"
+    assert len(key["resources"]["ARN"]) == 1
+
+
+def test_services_scale_again_when_their_deployment_has_ended_whoever_began_it(synthesised: Synthesised) -> None:
+    (rule,) = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::Events::Rule").values()]
+    families = {f"tap-{synthesised.environment}-{service}" for service in Service}
+    assert set(rule["EventPattern"]["detail"]["application"]) == families
+    assert set(rule["EventPattern"]["detail"]["state"]) == {"SUCCESS", "FAILURE", "STOP"}
+    (target,) = rule["Targets"]
+    function = synthesised.resources("Deployment", "AWS::Lambda::Function")[target["Arn"]["Fn::GetAtt"][0]]["Properties"]
+    assert function["Handler"] == "resume_scaling.handler"
+    assert all(family in json.dumps(function["Environment"]["Variables"]["TARGETS"]) for family in families)
+    (permission,) = synthesised.resources("Deployment", "AWS::Lambda::Permission").values()
+    assert permission["Properties"]["Principal"] == "events.amazonaws.com"
+    targets = synthesised.resources("Ecs", "AWS::ApplicationAutoScaling::ScalableTarget").values()
+    assert not any("SuspendedState" in each["Properties"] for each in targets), "an update of the stack leaves it as it is"
 
 
 def test_what_the_final_snapshot_was_sealed_with_outlives_the_stack_too(synthesised: Synthesised) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lib.environments import ENVIRONMENTS
+from payments.cli.assembly import architecture
 from payments.runtime.settings import Settings
 from payments.runtime.topology import (
     DATABASE_SECRET_VARIABLE,
@@ -17,6 +18,7 @@ from payments.runtime.topology import (
     METRIC_NAMESPACE,
     SERVICES,
     WEBHOOK_PORTS,
+    Architecture,
     Metric,
     Service,
 )
@@ -87,7 +89,8 @@ def test_services_are_taken_away_before_the_capacity_that_they_use(synthesised: 
 def test_traffic_stays_where_it_is_when_green_serves(environments: dict[str, Synthesised], with_options: Synthesised) -> None:
     """The rules are synthesised as a release left them, and nothing else changes for that: least of all the services."""
     now, before = with_options.resources("Ecs"), environments["dev"].resources("Ecs")
-    changed = {name for name, each in now.items() if each != before[name] and each["Type"] != "AWS::ECS::TaskDefinition"}
+    by_other_options = {"AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::LoadBalancer"}
+    changed = {name for name, each in now.items() if each != before[name] and each["Type"] not in by_other_options}
     assert {now[name]["Type"] for name in changed} == {"AWS::ElasticLoadBalancingV2::ListenerRule"}
     assert len(changed) == 2, "production and test"
     assert all("paymentapiGreen" in json.dumps(now[name]["Properties"]["Actions"]) for name in changed)
@@ -206,9 +209,59 @@ def test_ids_that_must_never_change(prod: Synthesised) -> None:
 
 
 def test_whoever_is_named_is_told_of_alarms(environments: dict[str, Synthesised], with_options: Synthesised) -> None:
-    subscribed = with_options.only("Monitoring", "AWS::SNS::Subscription")
-    assert (subscribed["Protocol"], subscribed["Endpoint"]) == ("email", "oncall@example.com")
+    subscribed = [each["Properties"] for each in with_options.resources("Monitoring", "AWS::SNS::Subscription").values()]
+    assert {(each["Protocol"], each["Endpoint"]) for each in subscribed} == {("email", "oncall@example.com")}
+    assert {each["TopicArn"]["Ref"] for each in subscribed} == set(with_options.resources("Monitoring", "AWS::SNS::Topic"))
     assert not environments["dev"].resources("Monitoring", "AWS::SNS::Subscription")
+
+
+def test_the_network_is_in_the_zones_that_are_said_and_else_in_the_regions_first(
+    environments: dict[str, Synthesised], with_options: Synthesised
+) -> None:
+    def zones(synthesised: Synthesised) -> set[str]:
+        subnets = synthesised.resources("Networking", "AWS::EC2::Subnet").values()
+        assert len(subnets) == 9
+        return {json.dumps(each["Properties"]["AvailabilityZone"]) for each in subnets}
+
+    assert zones(with_options) == {'"eu-west-1b"', '"eu-west-1c"', '"eu-west-1d"'}
+    for synthesised in environments.values():
+        assert zones(synthesised) == {json.dumps({"Fn::Select": [number, {"Fn::GetAZs": ""}]}) for number in range(3)}
+
+
+def test_the_processors_are_those_that_are_said(environments: dict[str, Synthesised], with_options: Synthesised) -> None:
+    def asked_for(synthesised: Synthesised) -> set[str]:
+        tasks = synthesised.resources("Ecs", "AWS::ECS::TaskDefinition").values()
+        return {each["Properties"]["RuntimePlatform"]["CpuArchitecture"] for each in tasks}
+
+    assert asked_for(with_options) == {"ARM64"}
+    assert architecture(with_options.templates.values()) is Architecture.ARM64, "what images are built for"
+    for synthesised in environments.values():
+        assert asked_for(synthesised) == {"X86_64"}
+        assert architecture(synthesised.templates.values()) is Architecture.X86_64
+
+
+def test_clients_come_by_ipv6_when_that_is_said_and_nothing_else_has_such_an_address(
+    environments: dict[str, Synthesised], with_options: Synthesised
+) -> None:
+    balancers = [each["Properties"] for each in with_options.resources("Ecs", "AWS::ElasticLoadBalancingV2::LoadBalancer").values()]
+    assert {each["Scheme"]: each.get("IpAddressType") for each in balancers} == {"internet-facing": "dualstack", "internal": None}
+    network = with_options.resources("Networking")
+    blocks = [name for name, each in network.items() if each["Type"] == "AWS::EC2::VPCCidrBlock"]
+    having = {name: each for name, each in network.items() if "Ipv6CidrBlock" in each["Properties"] and each["Type"] == "AWS::EC2::Subnet"}
+    assert {"public" in name for name in having} == {True}
+    assert len(having) == 3
+    assert all(each["DependsOn"] == blocks for each in having.values())
+    assert len({json.dumps(each["Properties"]["Ipv6CidrBlock"]) for each in having.values()}) == 3
+    routes = [each["Properties"] for each in network.values() if each["Properties"].get("DestinationIpv6CidrBlock") == "::/0"]
+    assert len(routes) == 3
+    open_to_all = [
+        each["Properties"]["FromPort"]
+        for each in with_options.all("AWS::EC2::SecurityGroupIngress").values()
+        if each["Properties"].get("CidrIpv6") == "::/0"
+    ]
+    assert sorted(open_to_all) == [80, 443]
+    for synthesised in environments.values():
+        assert "pv6" not in json.dumps([synthesised.templates["Networking"], synthesised.templates["Security"]])
 
 
 def test_webhooks_may_go_to_private_addresses_only_when_that_is_said(
@@ -235,6 +288,9 @@ def app() -> Generator[WarmApp]:
         ({"environmentSuffix": "dev", "serving": '{"payment-api": "red"}'}, "The context's `serving` must be like"),
         ({"environmentSuffix": "dev", "region": "xx-new-1"}, "xx-new-1 has no certificate authority in rds-global-bundle.pem"),
         ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
+        ({"environmentSuffix": "dev", "architecture": "sparc"}, "must be x86-64 or arm64, and not sparc"),
+        ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b"}, "must be three different zones"),
+        ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b,eu-west-1b"}, "must be three different zones"),
     ],
 )
 def test_a_mistake_is_one_line_before_synthesis(app: WarmApp, tmp_path: Path, context: dict[str, str], message: str) -> None:

@@ -24,6 +24,9 @@ ASSEMBLIES: dict[str, dict[str, str]] = {
         "serving": json.dumps({"payment-api": "green", "notification-service": "blue"}),
         "alarmEmail": "oncall@example.com",
         "privateWebhooks": "true",
+        "architecture": "arm64",
+        "dualStack": "true",
+        "availabilityZones": "eu-west-1b,eu-west-1c,eu-west-1d",
     },
     "deployed": {"environmentSuffix": "dev", "allowHttp": "true", "imageTag": "one"},
 }

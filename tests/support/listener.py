@@ -3,6 +3,7 @@
 import http.client
 import re
 import secrets
+import ssl
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -36,8 +37,9 @@ def route_by(resources: dict[str, dict[str, Any]], listener: str) -> Route:
 
 
 @contextmanager
-def running_listener(route: Callable[[str], int | None], port: int) -> Generator[None]:
-    """Listen on 127.0.0.1, and pass requests on to the port there that `route` names, each with a trace id as a load balancer adds it."""
+def running_listener(route: Callable[[str], int | None], port: int, tls: ssl.SSLContext | None = None) -> Generator[None]:
+    """Listen on 127.0.0.1, and pass requests on with TLS to the port there that `route` names, each with a trace id as a load balancer adds it."""
+    to_targets = unverified()
 
     class Listener(Handler):
         def take(self) -> None:
@@ -46,7 +48,7 @@ def running_listener(route: Callable[[str], int | None], port: int) -> Generator
             if target is None:
                 self.answer(404, b'{"error": {"type": "invalid_request_error"}}', {"Content-Type": "application/json"})
                 return
-            upstream = http.client.HTTPConnection("127.0.0.1", target, timeout=30)
+            upstream = http.client.HTTPSConnection("127.0.0.1", target, timeout=30, context=to_targets)
             headers = {**dict(self.headers.items()), "X-Amzn-Trace-Id": f"Root=1-67891233-{secrets.token_hex(12)}"}
             upstream.request(self.command, self.path, body, headers)
             response = upstream.getresponse()
@@ -54,5 +56,12 @@ def running_listener(route: Callable[[str], int | None], port: int) -> Generator
             self.answer(response.status, response.read(), kept)
             upstream.close()
 
-    with serving(Listener, port):
+    with serving(Listener, port, tls):
         yield
+
+
+def unverified() -> ssl.SSLContext:
+    """As a load balancer speaks to its targets: whatever certificate they show."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context

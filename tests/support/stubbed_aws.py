@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from payments.cli.aws.clients import Aws
 
-_NAMES = {"quotas": "service-quotas", "secrets": "secretsmanager"}
+_NAMES = {"quotas": "service-quotas", "scaling": "application-autoscaling", "secrets": "secretsmanager"}
 _EVERY_CALL = "provide-client-params"
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """When each deployment was."""
@@ -121,6 +121,12 @@ class StubbedAws:
             self.answer("ecs", "list_tasks", {"taskArns": [each["taskArn"] for each in stopped]})
             if stopped:
                 self.answer("ecs", "describe_tasks", {"tasks": list(stopped)})
+
+    def scales(self, *, suspended: bool) -> None:
+        """payment-api of dev is told to scale, or not to."""
+        state = {"DynamicScalingInSuspended": suspended, "DynamicScalingOutSuspended": suspended}
+        target = {"ServiceNamespace": "ecs", "ResourceId": "service/tap-dev/Service", "ScalableDimension": "ecs:service:DesiredCount"}
+        self.answer("scaling", "register_scalable_target", {}, target | {"SuspendedState": state})
 
     def _answer_targets(self, event: str, weights: dict[str, float]) -> None:
         self.answer("codedeploy", "list_deployment_targets", {"targetIds": ["t"]})

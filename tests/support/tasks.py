@@ -112,14 +112,11 @@ class Task:
         assert self.process is not None
         return Path(f"/proc/{self.process.pid}").stat().st_uid
 
-    def wait_until_healthy(self, port: int) -> None:
+    def wait_until_healthy(self) -> None:
         """Run the container's health check until it succeeds, as long as ECS would give it."""
         check = self.container["HealthCheck"]
         kind, *command = check["Command"]
-        (container_port,) = [each["ContainerPort"] for each in self.container["PortMappings"]]
         assert kind == "CMD"
-        assert any(f":{container_port}/" in argument for argument in command)
-        command = [argument.replace(f":{container_port}/", f":{port}/") for argument in command]
         deadline = time.monotonic() + check["StartPeriod"] + check["Interval"] * check["Retries"]
         while subprocess.run(
             self._command(command),

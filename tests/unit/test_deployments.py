@@ -19,7 +19,7 @@ from payments.cli.aws.deploy import Deploy, Options
 from payments.cli.aws.plan import Plan
 from payments.cli.aws.preflight import check_quotas, make_service_roles
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import SERVICES, Colour, Names, Service
+from payments.runtime.topology import SERVICES, Architecture, Colour, Names, Service
 from tests.support.stubbed_aws import StubbedAws, stubbed_aws
 
 DEV = Names("dev")
@@ -76,13 +76,13 @@ class World:
     def missing(self, services: Sequence[Service], _tag: str) -> list[Service]:
         return list(services) if self.lacks_images else []
 
-    def check(self, services: Sequence[Service], _tag: str) -> None:
+    def check(self, services: Sequence[Service], _tag: str, _architecture: Architecture) -> None:
         self.done.append("check images")
         assert services
         if self.engine_refuses:
             raise UsageError("docker ps: Cannot connect to the Docker daemon.")
 
-    def build(self, _tag: str) -> None:
+    def build(self, _tag: str, _architecture: Architecture) -> None:
         self.done.append("build")
 
     def push(self, services: Sequence[Service], _tag: str) -> None:
@@ -135,6 +135,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     monkeypatch.setattr(deploy, "synthesise", lambda directory, *_, **__: Assembly(directory))
     monkeypatch.setattr(deploy, "deployed_templates", lambda _: {})
     monkeypatch.setattr(deploy, "deployed_colours", lambda *_: {})
+    monkeypatch.setattr(deploy, "choose_zones", lambda *_: "eu-west-1a,eu-west-1b,eu-west-1c")
     monkeypatch.setattr(deploy, "fargate_tasks", lambda _: [_Tasks(service) for service in SERVICES])
     monkeypatch.setattr(deploy, "sandbox_key", lambda _: "sk_test_1")
     monkeypatch.setattr(deploy, "pay", lambda *_, **__: "pi_1")

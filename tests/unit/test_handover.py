@@ -2,6 +2,8 @@
 
 import io
 import json
+import ssl
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from payments.domain.attempt import AttemptKind
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.logging import Logger
+from rehearsal.authority import Authority
 from tests.integration.builders import FakeClock
 from tests.support.serving import Handler, serving
 from tests.unit.test_settlement import intent, work
@@ -57,3 +60,25 @@ async def test_nobody_is_asked_after_the_lease_has_run_out() -> None:
             client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()))
             assert await client.carry_out(work(AttemptKind.AUTHORIZE, intent(), 2000), clock.now() + 6) is None
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("server_name", "calls"), [("payments.example.com", 1), ("other.example.com", 0), (None, 0)])
+async def test_the_certificate_between_services_must_be_for_the_name_that_is_said(
+    tmp_path: Path, server_name: str | None, calls: int
+) -> None:
+    """The load balancer between the services has none of its own: it shows that of the customers' name."""
+    authority = Authority.create(tmp_path, "payments.example.com")
+    asked: list[str] = []
+    clock = FakeClock()
+
+    class Between(Handler):
+        def take(self) -> None:
+            asked.extend(each["attempt"]["id"] for each in json.loads(self.body())["attempts"])
+            self.answer(200, b'{"attempt":"att_1"}\n')
+
+    trusted = ssl.create_default_context(cafile=authority.ca_file)
+    with serving(Between, tls=authority.server_context()) as url:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted)) as session:
+            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()), server_name=server_name)
+            assert await client.carry_out(work(AttemptKind.AUTHORIZE, intent(), 2000), clock.now() + 0.1) is None
+    assert len(asked) == calls

@@ -17,7 +17,7 @@ from payments.cli.assembly import synthesise
 from payments.cli.aws import images
 from payments.cli.aws.images import Images, current_tag, local_image
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import Names, Service
+from payments.runtime.topology import Architecture, Names, Service
 from tests.support.stubbed_aws import StubbedAws, stubbed_aws
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ API = Service.PAYMENT_API
 ENGINE = """#!/bin/bash
 echo "$*" >> "$HERE/calls"
 case "$1 $2" in
-    "image inspect") [ "$3" = --format ] && echo 1000000 || grep -qxF "$3" "$HERE/built" ;;
+    "image inspect") [ "$4" = "{{.Size}}" ] && echo 1000000 || { grep -qxF "$5" "$HERE/built" && cat "$HERE/architecture"; } ;;
     "build --quiet") while [ $# -gt 1 ]; do [ "$1" = --tag ] && echo "$2" >> "$HERE/built"; shift; done ;;
 esac
 """
@@ -60,6 +60,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     here.mkdir()
     for name in ("calls", "built"):
         (here / name).touch()
+    (here / "architecture").write_text("amd64\n")
     script = here / "engine"
     script.write_text(ENGINE)
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
@@ -93,13 +94,13 @@ def make_images(*arguments: str) -> None:
     subprocess.run(["make", "images", *arguments], check=True, capture_output=True)
 
 
-def provide(stubbed: StubbedAws, tag: str, *, pushed: bool = True) -> None:
+def provide(stubbed: StubbedAws, tag: str, *, pushed: bool = True, architecture: Architecture = Architecture.X86_64) -> None:
     """Have a tag of payment-api in its repository, which lacks it."""
     stubbed.refuse("ecr", "describe_images", "ImageNotFoundException")
     if pushed:
         grant = {"authorizationToken": "QVdTOng=", "proxyEndpoint": "https://1.dkr.ecr.eu-west-1.amazonaws.com"}
         stubbed.answer("ecr", "get_authorization_token", {"authorizationData": [grant]})
-    Images(stubbed.aws, DEV, Console(file=io.StringIO())).provide([API], tag)
+    Images(stubbed.aws, DEV, Console(file=io.StringIO())).provide([API], tag, architecture)
 
 
 def test_images_are_built_for_the_machines_that_run_them_wherever_they_are_built(engine: Engine) -> None:
@@ -107,6 +108,24 @@ def test_images_are_built_for_the_machines_that_run_them_wherever_they_are_built
     built = engine.begun("build")
     assert len(built) == len(Service)
     assert all("--platform linux/amd64" in call for call in built)
+
+
+@pytest.mark.parametrize(("architecture", "platform"), [(Architecture.X86_64, "linux/amd64"), (Architecture.ARM64, "linux/arm64")])
+def test_a_commit_is_built_for_the_processors_that_the_tasks_have(
+    stubbed: StubbedAws, engine: Engine, architecture: Architecture, platform: str
+) -> None:
+    provide(stubbed, current_tag(), architecture=architecture)
+    built = engine.begun("build")
+    assert len(built) == len(Service)
+    assert all(f"--platform {platform} " in call for call in built)
+
+
+def test_an_image_for_other_processors_is_not_pushed(stubbed: StubbedAws, engine: Engine) -> None:
+    """Its tasks would end as they start, after a migration that could not run either."""
+    engine.has("try-1")
+    with pytest.raises(UsageError, match=r"is made for amd64, and the tasks run on arm64: .*make images TAG=try-1 PLATFORM=linux/arm64"):
+        provide(stubbed, "try-1", pushed=False, architecture=Architecture.ARM64)
+    assert engine.begun("push") == []
 
 
 def test_a_clean_checkout_names_its_images_after_the_commit(engine: Engine) -> None:

@@ -74,6 +74,15 @@ def test_a_database_is_not_replaced(tmp_path: Path, changed: str) -> None:
     assert refusal == f"Cluster would be replaced, since its {changed} would change: that moves or drops what it holds."
 
 
+def test_a_network_stays_in_its_zones(tmp_path: Path) -> None:
+    before: Resources = {
+        "Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {"AvailabilityZone": {"Fn::Select": [0, {"Fn::GetAZs": ""}]}}}
+    }
+    after: Resources = {"Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {"AvailabilityZone": "eu-west-1b"}}}
+    (refusal,) = plan(tmp_path, {"Networking": before}, {"Networking": after}).refusals
+    assert "Subnet would be replaced, since its AvailabilityZone would change" in refusal
+
+
 def test_what_can_be_changed_in_place_is_no_refusal(tmp_path: Path) -> None:
     after = deepcopy(DATABASE)
     after["Cluster"]["Properties"]["Port"] = 5433

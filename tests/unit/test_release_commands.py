@@ -210,14 +210,36 @@ def test_a_service_that_lost_its_strategy_is_not_released_without_one(stubbed: S
 def test_a_release_whose_tasks_die_goes_back_and_fails(stubbed: StubbedAws, written: io.StringIO) -> None:
     prepare(stubbed)
     stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-1"})
+    stubbed.scales(suspended=True)
     stubbed.poll("InProgress", stopped=[stopped_task(f"task-{number}") for number in range(3)], Blue=100)
     stubbed.answer("codedeploy", "stop_deployment", {"status": "Pending"}, {"deploymentId": "d-1", "autoRollbackEnabled": True})
     stubbed.poll("Stopped", "Skipped", rollback="d-2", stopped=[])
     stubbed.poll("Succeeded", "Succeeded")
+    stubbed.scales(suspended=False)
     stubbed.describe_service()
     with pytest.raises(UsageError, match="d-1 failed: its new tasks don't start"):
         release(stubbed, written)
     assert "100 % on blue" in written.getvalue()
+
+
+def test_a_release_that_is_through_scales_again(stubbed: StubbedAws, written: io.StringIO) -> None:
+    prepare(stubbed)
+    stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-1"})
+    stubbed.scales(suspended=True)
+    stubbed.poll("InProgress", "Succeeded", stopped=[], Blue=0, Green=100)
+    stubbed.scales(suspended=False)
+    release(stubbed, written)
+    assert "payment-api runs" in written.getvalue()
+
+
+def test_credentials_that_may_not_suspend_scaling_release_all_the_same(stubbed: StubbedAws, written: io.StringIO) -> None:
+    prepare(stubbed)
+    stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-1"})
+    for _ in range(2):
+        stubbed.refuse("scaling", "register_scalable_target", "AccessDeniedException")
+    stubbed.poll("InProgress", "Succeeded", stopped=[], Blue=0, Green=100)
+    release(stubbed, written)
+    assert "Auto scaling of Service goes on during the release:" in written.getvalue()
 
 
 def test_interrupting_a_release_stops_nothing(
@@ -225,6 +247,7 @@ def test_interrupting_a_release_stops_nothing(
 ) -> None:
     prepare(stubbed)
     stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-1"})
+    stubbed.scales(suspended=True)
 
     def interrupt(_: Watch) -> None:
         raise KeyboardInterrupt
@@ -233,6 +256,7 @@ def test_interrupting_a_release_stops_nothing(
     with pytest.raises(SystemExit) as ended:
         release(stubbed, written)  # a call of StopDeployment would find no answer
     assert ended.value.code == 130
+    assert "Auto scaling" not in written.getvalue(), "nothing was told to scale again, with the deployment under way"
     assert capsys.readouterr().err.strip() == (
         "d-1 goes on without this command. See: tap status --environment dev; undo: tap rollback payment-api --environment dev"
     )
@@ -243,6 +267,7 @@ def test_credentials_that_expire_during_a_release_do_not_fail_it(
 ) -> None:
     prepare(stubbed)
     stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-1"})
+    stubbed.scales(suspended=True)
     stubbed.refuse("codedeploy", "get_deployment", "ExpiredTokenException")
     with pytest.raises(SystemExit) as ended:
         release(stubbed, written)

@@ -37,8 +37,10 @@ def bring_back(stubbed: StubbedAws) -> None:
     """The live revision is 4, on green; 3 is deployed again."""
     stubbed.answer("ecs", "describe_task_definition", {"taskDefinition": {}, "tags": [{"key": "replaces", "value": revision_arn(3)}]})
     stubbed.answer("codedeploy", "create_deployment", {"deploymentId": "d-3"})
+    stubbed.scales(suspended=True)
     stubbed.poll("InProgress", stopped=[], alarm="ALARM", Blue=0, Green=100)
     stubbed.poll("InProgress", "Succeeded", stopped=[], alarm="ALARM", Blue=100, Green=0)
+    stubbed.scales(suspended=False)
 
 
 def test_a_release_whose_old_tasks_are_kept_is_stopped_and_its_rollback_followed_to_the_end(stubbed: StubbedAws) -> None:
@@ -49,8 +51,11 @@ def test_a_release_whose_old_tasks_are_kept_is_stopped_and_its_rollback_followed
     stubbed.poll("Stopped", "Succeeded", rollback="d-2")
     stubbed.poll("InProgress", "Succeeded", Blue=0, Green=100)
     stubbed.poll("Succeeded", "Succeeded")
+    stubbed.scales(suspended=False)  # whoever began the release may be gone
     stubbed.describe_service()
-    assert "100 % on blue" in roll_back(stubbed)
+    printed = roll_back(stubbed)
+    assert "100 % on blue" in printed
+    assert "Auto scaling" not in printed
 
 
 @pytest.mark.parametrize(

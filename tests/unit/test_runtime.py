@@ -18,6 +18,7 @@ from payments.runtime.metrics import MetricReporter
 from payments.runtime.seal import EnvelopeKeys, FileKeyProvider, Sealer, SealError
 from payments.runtime.settings import MaintenanceSettings, Settings, SettingsError
 from payments.runtime.topology import METRIC_DIMENSIONS, METRIC_NAMESPACE, SERVICES, Metric, Service, route
+from payments.wire.serve import Binding
 from tests.integration.builders import FakeClock, Key
 
 ENVIRONMENT = {
@@ -28,6 +29,20 @@ ENVIRONMENT = {
     "TAP_INTERNAL_API_KEY": "internal-secret",
     "TAP_ENVELOPE_KEY_FILE": "/run/key",
 }
+
+
+@pytest.mark.parametrize(
+    ("given", "serves_tls", "name"),
+    [
+        ({}, False, None),
+        ({"TAP_SERVE_TLS": "false", "TAP_TRANSACTION_PROCESSOR_SERVER_NAME": ""}, False, None),
+        ({"TAP_SERVE_TLS": "true", "TAP_TRANSACTION_PROCESSOR_SERVER_NAME": "pay.example"}, True, "pay.example"),
+    ],
+)
+def test_tls_is_asked_for_and_a_local_run_has_none(given: dict[str, str], *, serves_tls: bool, name: str | None) -> None:
+    settings = Settings.from_environment(ENVIRONMENT | given)
+    assert (settings.serves_tls, settings.transaction_processor_name) == (serves_tls, name)
+    assert Binding.from_settings(settings, "payment-api").certificate_name == ("payment-api" if serves_tls else None)
 
 
 def test_ids_are_unique_and_sort_by_the_order_they_were_made_in() -> None:

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from payments.cli.data_directory import UsageError
+from payments.runtime.topology import Architecture
 
 _SYNTHESIS_SECONDS_MAX = 300
 _SPOT = "FARGATE_SPOT"
@@ -82,6 +83,15 @@ def fargate_tasks(templates: Sequence[Template]) -> Iterator[FargateTasks]:
             base=sum(int(each.get("Base", 0)) for each in strategy.values()),
             spot_share=int(strategy.get(_SPOT, {}).get("Weight", 0)) / sum(int(each["Weight"]) for each in strategy.values()),
         )
+
+
+def architecture(templates: Iterable[Template]) -> Architecture:
+    """Return the processors that an environment's templates ask for; x86-64 where they ask for none."""
+    tasks = (
+        each for template in templates for each in template.get("Resources", {}).values() if each["Type"] == "AWS::ECS::TaskDefinition"
+    )
+    asked: set[str | None] = {each["Properties"].get("RuntimePlatform", {}).get("CpuArchitecture") for each in tasks}
+    return Architecture.from_ecs(next(iter(asked), None))
 
 
 def synthesise(directory: Path, context: Mapping[str, str], *, region: str | None = None) -> Assembly:

@@ -17,7 +17,7 @@ from payments.cli.data_directory import DataDirectory, Run, UsageError
 from payments.cli.key_ring_commands import key_ring_app
 from payments.cli.private_files import open_private
 from payments.cli.typed import same_program
-from payments.runtime.topology import Service
+from payments.runtime.topology import Architecture, Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
 keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys; replace the keys that secrets are kept with.")
@@ -190,6 +190,11 @@ def deploy(
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Webhooks may go to private addresses: merchants' systems inside of the network.")
     ] = False,
+    zones: Annotated[
+        str | None, typer.Option(help="Three availability zones for a new environment; else the first that have the database.")
+    ] = None,
+    architecture: Annotated[Architecture | None, typer.Option(help="The tasks' processors; else what they are.")] = None,
+    dual_stack: Annotated[bool, typer.Option("--dual-stack", help="Let clients come by IPv6, too: for a new environment.")] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Make CDK's own stack first; once per account and region.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and change nothing.")] = False,
     new: Annotated[bool, typer.Option("--new", help="Make the environment, if there is none of that name, without being asked.")] = False,
@@ -206,6 +211,9 @@ def deploy(
         allow_http=allow_http,
         private_webhooks=private_webhooks,
         alarm_email=alarm_email,
+        zones=zones,
+        architecture=architecture,
+        dual_stack=dual_stack,
         bootstrap=bootstrap,
         dry_run=dry_run,
         new=new,

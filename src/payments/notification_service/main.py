@@ -152,4 +152,4 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding(settings.host, settings.port, settings.linger_seconds), log)
+    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service), log)

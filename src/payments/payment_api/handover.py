@@ -44,11 +44,21 @@ class _Waiting:
 class HandoverClient:
     """Talks to transaction-processor."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, internal_api_key: str, clock: Clock, log: Logger) -> None:
-        """`url` is where transaction-processor is found."""
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        internal_api_key: str,
+        clock: Clock,
+        log: Logger,
+        *,
+        server_name: str | None = None,
+    ) -> None:
+        """`url` is where transaction-processor is found, `server_name` whose certificate is shown there if that isn't the URL's own name."""
         self._session = session
         self._url = url
         self._headers = {"Authorization": f"Bearer {internal_api_key}", "Content-Type": "application/json"}
+        self._server_name = server_name
         self._clock = clock
         self._log = log
         self._waiting: list[_Waiting] = []
@@ -70,6 +80,7 @@ class HandoverClient:
                 self._url + VERIFICATIONS_PATH,
                 data=_encode(question),
                 headers=self._headers,
+                server_hostname=self._server_name,
                 timeout=aiohttp.ClientTimeout(total=_VERIFICATION_TIMEOUT_SECONDS),
             ) as response:
                 response.raise_for_status()
@@ -101,7 +112,9 @@ class HandoverClient:
         while True:
             try:
                 timeout = aiohttp.ClientTimeout(total=max(1.0, deadline - self._clock.now()))
-                async with self._session.post(self._url + ATTEMPTS_PATH, data=body, headers=self._headers, timeout=timeout) as response:
+                async with self._session.post(
+                    self._url + ATTEMPTS_PATH, data=body, headers=self._headers, server_hostname=self._server_name, timeout=timeout
+                ) as response:
                     if response.status == _NO_TARGET:
                         raise _NobodyThereError
                     response.raise_for_status()

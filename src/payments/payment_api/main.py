@@ -68,7 +68,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
         handover, trial = (
-            HandoverClient(session, url, settings.internal_api_key, clock, log)
+            HandoverClient(session, url, settings.internal_api_key, clock, log, server_name=settings.transaction_processor_name)
             for url in (settings.transaction_processor_url, settings.transaction_processor_trial_url)
         )
         passing_on = PassingOn(
@@ -76,6 +76,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             service=Service.TRANSACTION_PROCESSOR,
             url=settings.transaction_processor_url,
             trial_url=settings.transaction_processor_trial_url,
+            server_name=settings.transaction_processor_name,
             log=log,
         )
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=_WRITERS_MAX))
@@ -124,4 +125,4 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding(settings.host, settings.port, settings.linger_seconds), log)
+    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service), log)

@@ -47,6 +47,8 @@ class PassingOn:
     url: str
     trial_url: str
     """Where copies of it answer that a release is tried out with."""
+    server_name: str | None = None
+    """Whose certificate is shown there, if that isn't the URLs' own name."""
     log: Logger
 
     def routes(self) -> Iterator[Route]:
@@ -79,6 +81,7 @@ class PassingOn:
                 data=body or None,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                 allow_redirects=False,
+                server_hostname=self.server_name,
                 timeout=aiohttp.ClientTimeout(total=_SECONDS_MAX),
             ) as response:
                 answer = await response.read()

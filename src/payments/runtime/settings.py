@@ -16,7 +16,9 @@ from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_SECRET_VARIABLE,
     ENVELOPE_KEY_VARIABLE,
+    INTERNAL_NAME_VARIABLE,
     SANDBOX_KEY_VARIABLE,
+    SERVE_TLS_VARIABLE,
     SERVICES,
     WEBHOOK_PORTS_VARIABLE,
     Service,
@@ -43,6 +45,8 @@ class Settings:
     """`TAP_HOST`: the address to listen on."""
     port: int
     """`TAP_PORT`."""
+    serves_tls: bool
+    """`TAP_SERVE_TLS`: `true` where only a load balancer connects, which takes any certificate: each process makes its own."""
     linger_seconds: float
     """`TAP_LINGER_SECONDS`: for how long after SIGTERM requests may still come, from a load balancer that is told at the same time."""
     public_url: str
@@ -51,6 +55,8 @@ class Settings:
     """`TAP_TRANSACTION_PROCESSOR_URL`: where payment-api finds transaction-processor."""
     transaction_processor_trial_url: str
     """`TAP_TRANSACTION_PROCESSOR_TRIAL_URL`: where it finds the copies that a release is tried out with; unset: there as well."""
+    transaction_processor_name: str | None
+    """`TAP_TRANSACTION_PROCESSOR_SERVER_NAME`: the name that the certificate there must be for, where these are `https`; unset: that of the URL."""
     api_key_pepper: KeyRing = field(repr=False)
     """`TAP_API_KEY_PEPPER`: key of the keyed hash under which API keys are stored, 64 hex digits; or several with their numbers (`runtime/keyring.py`)."""
     internal_api_key: str = field(repr=False)
@@ -81,12 +87,14 @@ class Settings:
             database_role=read.text("TAP_DATABASE_ROLE", "") or None,
             host=read.text("TAP_HOST", "127.0.0.1"),
             port=int(read.number("TAP_PORT", CONTAINER_PORT)),
+            serves_tls=read.text(SERVE_TLS_VARIABLE, "false") == "true",
             linger_seconds=read.number("TAP_LINGER_SECONDS", 0.0),
             public_url=read.text("TAP_PUBLIC_URL").rstrip("/"),
             transaction_processor_url=read.text("TAP_TRANSACTION_PROCESSOR_URL").rstrip("/"),
             transaction_processor_trial_url=read.text(
                 "TAP_TRANSACTION_PROCESSOR_TRIAL_URL", read.text("TAP_TRANSACTION_PROCESSOR_URL")
             ).rstrip("/"),
+            transaction_processor_name=read.text(INTERNAL_NAME_VARIABLE, "") or None,
             api_key_pepper=read.key_ring(API_KEY_PEPPER_VARIABLE),
             internal_api_key=read.text("TAP_INTERNAL_API_KEY"),
             envelope_key_file=Path(read.text("TAP_ENVELOPE_KEY_FILE")) if ENVELOPE_KEY_VARIABLE not in environment else None,

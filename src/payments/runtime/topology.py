@@ -24,6 +24,28 @@ class Colour(StrEnum):
     GREEN = "green"
 
 
+class Architecture(StrEnum):
+    """What processors the tasks run on, and images are built for; the value is what options say."""
+
+    X86_64 = "x86-64"
+    ARM64 = "arm64"
+
+    @property
+    def image(self) -> str:
+        """What container engines call it."""
+        return {Architecture.X86_64: "amd64", Architecture.ARM64: "arm64"}[self]
+
+    @property
+    def ecs(self) -> str:
+        """What ECS calls it."""
+        return {Architecture.X86_64: "X86_64", Architecture.ARM64: "ARM64"}[self]
+
+    @classmethod
+    def from_ecs(cls, name: str | None) -> "Architecture":
+        """Read what a task definition says; nothing means x86-64. Raises `KeyError`."""
+        return {None: cls.X86_64, **{each.ecs: each for each in cls}}[name]
+
+
 class Metric(StrEnum):
     """What the services report of themselves, and what alarms and auto scaling watch."""
 
@@ -129,6 +151,8 @@ class ApiSecretField(StrEnum):
 DATABASE_NAME = "tap"
 DATABASE_USER = "tap"
 DATABASE_PORT = 5432
+DATABASE_ENGINE_VERSION = "17.7"
+"""Of Aurora PostgreSQL."""
 
 API_KEY_PEPPER_VARIABLE = "TAP_API_KEY_PEPPER"
 """Where API keys are hashed: in the services, and in the command line that makes keys for them."""
@@ -153,6 +177,13 @@ SANDBOX_KEY_PREFIX = "sk_test_"
 
 MIGRATION_MODULE = "payments.storage"
 """`python -m MODULE` brings the schema up to the code's; its other subcommands, such as `verify`, are one-off tasks, too."""
+
+SERVE_TLS_VARIABLE = "TAP_SERVE_TLS"
+"""With `true` a service speaks TLS on its port, with a certificate of its own making: what load balancers want of tasks."""
+ALIVE_MODULE = "payments.runtime.alive"
+"""`python -m MODULE` is a container's own health check."""
+INTERNAL_NAME_VARIABLE = "TAP_TRANSACTION_PROCESSOR_SERVER_NAME"
+"""Whose certificate the load balancer between the services shows, where it speaks TLS."""
 
 WEBHOOK_PORTS = (80, 443, 8443)
 """Where webhooks may go on AWS: what the tasks' security group lets out, and what an endpoint's URL may name there."""

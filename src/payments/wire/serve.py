@@ -17,8 +17,11 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from payments.runtime.clock import SystemClock
 from payments.runtime.logging import LibraryLog, Logger
+from payments.runtime.own_certificate import own_context
 from payments.runtime.seal import SealError
+from payments.runtime.settings import Settings
 from payments.wire.bounded_http import IDLE_SECONDS_MAX, BoundedHttpProtocol
 
 DRAIN_SECONDS = 25
@@ -36,12 +39,19 @@ Application = AbstractAsyncContextManager[ASGIApp]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where to listen, and for how long after SIGTERM."""
+    """Where and how to listen, and for how long after SIGTERM."""
 
     host: str
     port: int
     linger_seconds: float = 0.0
     """Whoever ends a task tells it and the load balancer at the same time: for so long requests may still come."""
+    certificate_name: str | None = None
+    """Of the certificate that it makes for itself, to speak TLS; without a name it speaks plain HTTP, as on loopback."""
+
+    @staticmethod
+    def from_settings(settings: Settings, name: str) -> "Binding":
+        """Return what the settings say of a service called `name`."""
+        return Binding(settings.host, settings.port, settings.linger_seconds, name if settings.serves_tls else None)
 
 
 class LeavingServer(uvicorn.Server):
@@ -90,27 +100,31 @@ def serve(application: Application, binding: Binding, log: Logger) -> None:
         sys.exit(1)
 
 
+def uvicorn_config(app: ASGIApp, binding: Binding) -> uvicorn.Config:
+    """Return how uvicorn serves an application, with a certificate that is made now if it is to have one; raises `OSError`."""
+    tls = None if binding.certificate_name is None else own_context(binding.certificate_name, SystemClock().now())
+    return uvicorn.Config(
+        app,
+        host=binding.host,
+        port=binding.port,
+        http=BoundedHttpProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        proxy_headers=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=int(IDLE_SECONDS_MAX),
+        backlog=CONNECTIONS_WAITING_MAX,
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+    )
+
+
 async def _serve(application: Application, binding: Binding, log: Logger) -> None:
     async with application as app:
-        server = LeavingServer(
-            uvicorn.Config(
-                app,
-                host=binding.host,
-                port=binding.port,
-                http=BoundedHttpProtocol,
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                proxy_headers=False,
-                log_config=None,
-                server_header=False,
-                date_header=False,
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-                timeout_keep_alive=int(IDLE_SECONDS_MAX),
-                backlog=CONNECTIONS_WAITING_MAX,
-            ),
-            linger_seconds=binding.linger_seconds,
-        )
+        server = LeavingServer(uvicorn_config(app, binding), linger_seconds=binding.linger_seconds)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             server.should_exit = True

@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from payments.cli.data_directory import UsageError
 
 if TYPE_CHECKING:  # the types are a development tool: they aren't there where the command runs
+    from mypy_boto3_application_autoscaling.client import ApplicationAutoScalingClient
     from mypy_boto3_cloudformation.client import CloudFormationClient
     from mypy_boto3_cloudwatch.client import CloudWatchClient
     from mypy_boto3_codedeploy.client import CodeDeployClient
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # the types are a development tool: they aren't there where t
     from mypy_boto3_elbv2.client import ElasticLoadBalancingv2Client
     from mypy_boto3_iam.client import IAMClient
     from mypy_boto3_logs.client import CloudWatchLogsClient
+    from mypy_boto3_rds.client import RDSClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
     from mypy_boto3_service_quotas.client import ServiceQuotasClient
     from mypy_boto3_ssm.client import SSMClient
@@ -57,6 +59,8 @@ class Aws:
     iam: "IAMClient"
     logs: "CloudWatchLogsClient"
     quotas: "ServiceQuotasClient"
+    rds: "RDSClient"
+    scaling: "ApplicationAutoScalingClient"
     secrets: "SecretsManagerClient"
     ssm: "SSMClient"
     sts: "STSClient"
@@ -88,6 +92,8 @@ def connect(region: str | None) -> Aws:
         iam=client("iam"),
         logs=client("logs"),
         quotas=client("service-quotas"),
+        rds=client("rds"),
+        scaling=client("application-autoscaling"),
         secrets=client("secretsmanager"),
         ssm=client("ssm"),
         sts=client("sts"),

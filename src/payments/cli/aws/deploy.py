@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.prompt import Confirm
 
-from payments.cli.assembly import Assembly, FargateTasks, fargate_tasks, synthesise
+from payments.cli.assembly import Assembly, FargateTasks, architecture, fargate_tasks, synthesise
 from payments.cli.aws.clients import Aws
 from payments.cli.aws.environment import DeployedEnvironment, DeployedService
 from payments.cli.aws.images import Images, current_tag
@@ -26,8 +26,9 @@ from payments.cli.aws.plan import deployed_colours, deployed_templates, make_pla
 from payments.cli.aws.preflight import check_account, check_quotas, make_service_roles
 from payments.cli.aws.release import Releases
 from payments.cli.aws.smoke import pay, sandbox_key
+from payments.cli.aws.zones import choose_zones, kept_zones
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import SERVICES, Colour, Names, Service
+from payments.runtime.topology import SERVICES, Architecture, Colour, Names, Service
 
 _CDK = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"
 _STEADY_SECONDS_MAX = 900.0
@@ -43,6 +44,11 @@ class Options:
     public_url: str | None = None
     allow_http: bool = False
     private_webhooks: bool = False
+    zones: str | None = None
+    """Three availability zones, with commas between them; else they are chosen when the environment is made."""
+    architecture: Architecture | None = None
+    """Of the tasks' processors; else what they are, and at first the environment's own."""
+    dual_stack: bool = False
     alarm_email: str | None = None
     bootstrap: bool = False
     dry_run: bool = False
@@ -50,8 +56,8 @@ class Options:
     """The environment is meant, though there is none of its name yet."""
     poll_seconds: float = 5.0
 
-    def context(self, environment: str, image: str, serving: Mapping[Service, Colour]) -> dict[str, str]:
-        """Return what the CDK app is told; what isn't said here may stand in cdk.json."""
+    def context(self, environment: str, image: str, serving: Mapping[Service, Colour], kept: Mapping[str, str]) -> dict[str, str]:
+        """Return what the CDK app is told; what isn't said here may stand in cdk.json. `kept`: what the environment is, whatever is said there."""
         said = {
             "environmentSuffix": environment,
             "imageTag": image,
@@ -61,8 +67,10 @@ class Options:
             "allowHttp": "true" if self.allow_http else None,
             "alarmEmail": self.alarm_email,
             "privateWebhooks": "true" if self.private_webhooks else None,
+            "architecture": self.architecture,
+            "dualStack": "true" if self.dual_stack else None,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {**kept, **{name: value for name, value in said.items() if value is not None}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +104,14 @@ class Deploy:
             assembly = self._assembly(Path(directory), tag, environment, first=first)
             check_quotas(self.aws, assembly, self.console, first=first)
             missing = list(SERVICES) if first else images.missing(list(SERVICES), tag)  # at first there are no repositories yet
+            platform = architecture(assembly.templates())
             if missing:
-                images.check(missing, tag)
+                images.check(missing, tag, platform)
             if self.options.dry_run:
                 self.console.print("Nothing was changed: that was a dry run.")
                 return
             if missing:
-                images.build(tag)
+                images.build(tag, platform)
             if first:
                 make_service_roles(self.aws, self.console)
             elif missing:  # new revisions should not name what isn't there
@@ -159,15 +168,16 @@ class Deploy:
     def _assembly(self, directory: Path, tag: str, environment: DeployedEnvironment, *, first: bool) -> Assembly:
         """Synthesise so that rules stay as CloudFormation knows them; raises `UsageError` for a plan that would fail or cause an outage."""
         if first:
-            return self._synthesised(directory, tag, {})
+            return self._synthesised(directory, tag, {}, {"availabilityZones": choose_zones(self.aws, self.options.zones)})
         live = self._live(environment, tag)
         deployed = deployed_templates(environment)
+        kept = {"availabilityZones": kept_zones(deployed, self.options.zones), "architecture": architecture(deployed.values())}
         colours = deployed_colours(self.names, deployed)
-        assembly = self._synthesised(directory, tag, colours)
+        assembly = self._synthesised(directory, tag, colours, kept)
         plan = make_plan(assembly, self.names, deployed, live)
         if plan.moved:  # their rules change otherwise: then they must name what serves
             colours |= {service: serving for service in plan.moved if (serving := live[service].serving) is not None}
-            assembly = self._synthesised(directory, tag, colours)
+            assembly = self._synthesised(directory, tag, colours, kept)
             plan = make_plan(assembly, self.names, deployed, live)
         self.console.print("Resources: " + ", ".join(f"{count} {how}" for how, count in plan.changes.items()))
         for refusal in plan.refusals:
@@ -176,9 +186,9 @@ class Deploy:
             raise UsageError(f"Not deployed: {len(plan.refusals)} of the changes would fail or cause an outage.")
         return assembly
 
-    def _synthesised(self, directory: Path, tag: str, colours: Mapping[Service, Colour]) -> Assembly:
+    def _synthesised(self, directory: Path, tag: str, colours: Mapping[Service, Colour], kept: Mapping[str, str]) -> Assembly:
         """Synthesise with these colours in the rules, unless that has been done."""
-        context = self.options.context(self.names.environment, tag, colours)
+        context = self.options.context(self.names.environment, tag, colours, kept)
         own = directory / "-".join(("assembly", *(colours.get(service, Colour.BLUE) for service in SERVICES)))
         return Assembly(own) if own.exists() else synthesise(own, context, region=self.aws.region)
 

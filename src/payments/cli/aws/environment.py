@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from payments.cli.aws.clients import Aws, error_code, error_message
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import SERVICES, Colour, Names, Service
+from payments.runtime.topology import SERVICES, Architecture, Colour, Names, Service
 
 _RUNNING_DEPLOYMENTS = ("Created", "Queued", "InProgress", "Baking", "Ready")
 _UNFINISHED = "_IN_PROGRESS"
@@ -281,6 +281,12 @@ class DeployedEnvironment:
     def image(self, task_definition: str) -> str:
         """Return the image of a revision's container, without the registry."""
         return self._container(task_definition).get("image", "").partition("/")[2]
+
+    def architecture(self, service: Service) -> Architecture:
+        """Return the processors that the newest revision of a service asks for, which is the pattern of the next."""
+        family = self.names.task_family(service)
+        described = self.aws.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
+        return Architecture.from_ecs(described.get("runtimePlatform", {}).get("cpuArchitecture"))
 
     def _container(self, task_definition: str) -> dict[str, Any]:
         """Read the one container of a revision, or of a family's newest."""

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from payments.cli.aws.clients import Aws, error_code
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import RELEASED_IMAGE_PREFIX, Names, Service
+from payments.runtime.topology import RELEASED_IMAGE_PREFIX, Architecture, Names, Service
 
 _ENGINE_VARIABLE = "ENGINE"
 _BUILD_SECONDS_MAX = 3_600
@@ -79,33 +79,44 @@ class Images:
             if error_code(failure) not in _HAS_THE_TAG:
                 raise
 
-    def provide(self, services: Sequence[Service], tag: str) -> None:
-        """Have a tag in the repositories; raises `UsageError` where it is neither there nor to be had here."""
+    def provide(self, services: Sequence[Service], tag: str, architecture: Architecture) -> None:
+        """Have a tag in the repositories; raises `UsageError` where it is neither there nor to be had here for these processors."""
         if missing := self.missing(services, tag):
-            self.check(missing, tag)
-            self.build(tag)
+            self.check(missing, tag, architecture)
+            self.build(tag, architecture)
             self.push(missing, tag)
 
     def missing(self, services: Sequence[Service], tag: str) -> list[Service]:
         """Return the services whose repositories lack a tag."""
         return [service for service in services if self.digest(service, tag) is None]
 
-    def check(self, services: Sequence[Service], tag: str) -> None:
-        """Raise `UsageError` unless a tag can be had here: of the commit that is checked out, or of images that somebody made under another name."""
+    def check(self, services: Sequence[Service], tag: str, architecture: Architecture) -> None:
+        """Raise `UsageError` unless a tag can be had here: of the commit that is checked out, or of images that somebody made under another name,
+        for the processors that are to run them."""
         _run(self._engine, "ps", "--quiet")
-        if not _is_checked_out(tag) and not all(_is_built(self._engine, service, tag) for service in services):
+        if _is_checked_out(tag):
+            return
+        made_for = {_made_for(self._engine, service, tag) for service in services}
+        if None in made_for:
             raise UsageError(
                 f"There is no image {tag}: it isn't in the repositories, it isn't {local_image(services[0], tag)} here, and it isn't the commit "
                 "of a clean checkout. Give --image TAG of one that there is, or check its commit out."
             )
+        if wrong := made_for - {architecture.image}:
+            raise UsageError(
+                f"{local_image(services[0], tag)} is made for {', '.join(sorted(map(str, wrong)))}, and the tasks run on {architecture}: make it with "
+                f"`make images TAG={tag} PLATFORM=linux/{architecture.image}`."
+            )
 
-    def build(self, tag: str) -> None:
+    def build(self, tag: str, architecture: Architecture) -> None:
         """Build a tag when it is the commit that is checked out: whatever else has its name here may be made of something else."""
         if not _is_checked_out(tag):
             return
         self._console.print(f"Building the images of {tag} …")
         try:
-            done = subprocess.run(["make", "images", f"TAG={tag}"], timeout=_BUILD_SECONDS_MAX, check=False)
+            done = subprocess.run(
+                ["make", "images", f"TAG={tag}", f"PLATFORM=linux/{architecture.image}"], timeout=_BUILD_SECONDS_MAX, check=False
+            )
         except subprocess.TimeoutExpired:
             raise UsageError(f"The images weren't built within {_BUILD_SECONDS_MAX / 60:.0f} minutes: see above.") from None
         if done.returncode:
@@ -149,8 +160,10 @@ def _is_checked_out(tag: str) -> bool:
         return False
 
 
-def _is_built(engine: str, service: Service, tag: str) -> bool:
-    return _ask(engine, "image", "inspect", local_image(service, tag)).returncode == 0
+def _made_for(engine: str, service: Service, tag: str) -> str | None:
+    """Return the processors that an image here is made for, as engines call them; None: there is no such image."""
+    done = _ask(engine, "image", "inspect", "--format", "{{.Architecture}}", local_image(service, tag))
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _run(engine: str, *arguments: str, given: str | None = None) -> None:

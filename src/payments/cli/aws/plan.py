@@ -24,6 +24,22 @@ GUARDED: Mapping[str, frozenset[str]] = {
     _TARGET_GROUP: frozenset({"IpAddressType", "Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId"}),
     "AWS::ElasticLoadBalancingV2::Listener": frozenset({"LoadBalancerArn"}),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": frozenset({"Name", "Scheme", "Type"}),
+    "AWS::EC2::VPC": frozenset({"CidrBlock", "InstanceTenancy", "Ipv4IpamPoolId", "Ipv4NetmaskLength", "VpcEncryptionControl"}),
+    "AWS::EC2::Subnet": frozenset(
+        {
+            "AvailabilityZone",
+            "AvailabilityZoneId",
+            "CidrBlock",
+            "Ipv4IpamPoolId",
+            "Ipv4NetmaskLength",
+            "Ipv6CidrBlock",
+            "Ipv6IpamPoolId",
+            "Ipv6Native",
+            "Ipv6NetmaskLength",
+            "OutpostArn",
+            "VpcId",
+        }
+    ),
     "AWS::RDS::DBCluster": frozenset(
         {
             "AvailabilityZones",

@@ -13,6 +13,7 @@ from payments.cli.aws.clients import Aws, error_code, one_line_errors
 from payments.cli.aws.environment import REPLACES_TAG, ActiveDeployment, DeployedEnvironment, DeployedService
 from payments.cli.aws.images import Images, current_tag
 from payments.cli.aws.one_off import run_one_off
+from payments.cli.aws.scaling import Scaling
 from payments.cli.aws.watch import Outcome, Result, Watch, undo
 from payments.cli.data_directory import UsageError
 from payments.runtime.topology import Names, Service
@@ -120,6 +121,7 @@ class Releases:
             rollback_id = stopped.rollback_id
         if rollback_id is not None:
             self._watch(live, rollback_id, to_the_end=True)
+        self._scaling(live).resume()
         now = self._say_where_traffic_is(live.service)
         if original is None or now.task_definition != original.task_definition or now.serving is not original.colour:
             raise UsageError(
@@ -175,7 +177,7 @@ class Releases:
 
     def _digest(self, service: Service, tag: str, *, build: bool) -> str:
         if build:
-            self._images.provide([service], tag)
+            self._images.provide([service], tag, self.environment.architecture(service))
         digest = self._images.digest(service, tag)
         if digest is None:
             raise UsageError(
@@ -218,13 +220,19 @@ class Releases:
             if error_code(failure) == "DeploymentLimitExceededException":
                 raise UsageError(f"Somebody else just started a deployment of {live.service}. See: {self._command('status')}") from None
             raise
+        # Not before: when nobody is left to let it scale again, the end of this deployment does.
+        self._scaling(live).suspend()
         return created["deploymentId"]
+
+    def _scaling(self, live: DeployedService) -> Scaling:
+        return Scaling(self.aws, self.names, live.ecs_service, self.console)
 
     def _finish(
         self, live: DeployedService, deployment_id: str, success: str, *, revision: str | None = None, is_release: bool = False
     ) -> None:
         """Follow a deployment until it has all traffic; raises `UsageError` when it doesn't get there."""
-        result = self._watch(live, deployment_id, revision=revision, is_release=is_release)
+        result = self._watch(live, deployment_id, revision=revision, is_release=is_release)  # what ends only the watching ends the command
+        self._scaling(live).resume()
         if result.outcome is Outcome.THROUGH:
             back = self._command("rollback", live.service)
             kept = f" The old tasks are kept for now: {back} goes back within seconds." if is_release and result.old_tasks_kept else ""
