@@ -20,6 +20,8 @@ class Measured:
     """Operations a second."""
     cpu_ms: Mapping[str, float]
     """CPU time per operation, by process; the load generator's isn't in it."""
+    operations: int = 0
+    """How many there were, those of the warm-up included."""
     p50_ms: float = 0.0
     p99_ms: float = 0.0
     errors: int = 0
@@ -49,6 +51,7 @@ class Bench:
         return Measured(
             rate=result.rate,
             cpu_ms={name: (after[name] - before[name]) * 1000 / max(1, result.operations) for name in after},
+            operations=result.operations,
             p50_ms=result.percentile(0.50),
             p99_ms=result.percentile(0.99),
             errors=result.errors,
