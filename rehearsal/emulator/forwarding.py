@@ -10,6 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -19,8 +20,11 @@ _CONNECT_SECONDS = 10.0
 _IDLE_SECONDS = 60.0
 _OF_ONE_CONNECTION = frozenset({"connection", "content-length", "transfer-encoding"})
 _CHUNK_BYTES = 65_536
+_THREADS = ThreadPoolExecutor(512, thread_name_prefix="forwarding")
+"""One for each request under way: a target that asks another by way of this load balancer must not wait for those that wait for it."""
 
-Runner = Callable[[Any, Callable[[dict[str, Any]], Awaitable[None]]], Awaitable[None]]
+Runner = Callable[[Callable[[dict[str, Any]], Awaitable[None]], Any], Awaitable[None]]
+"""Takes what sends, and what receives: the other way round than ASGI."""
 
 
 def connect(host: str, port: int, protocol: str, *, timeout_seconds: float = _CONNECT_SECONDS) -> http.client.HTTPConnection:
@@ -50,7 +54,8 @@ async def forward(
         connection.request(method, target, body, told)
         return connection.getresponse()
 
-    asking = asyncio.ensure_future(asyncio.to_thread(ask))
+    loop = asyncio.get_running_loop()
+    asking = loop.run_in_executor(_THREADS, ask)
     try:
         response = await asyncio.shield(asking)
     except asyncio.CancelledError:
@@ -65,9 +70,9 @@ async def forward(
     for name, value in response.getheaders():
         fields.setdefault(name.lower(), []).append(value)
 
-    async def send_body(_receive: Any, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    async def send_body(send: Callable[[dict[str, Any]], Awaitable[None]], _receive: Any) -> None:
         try:
-            while chunk := await asyncio.to_thread(response.read1, _CHUNK_BYTES):
+            while chunk := await loop.run_in_executor(_THREADS, response.read1, _CHUNK_BYTES):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if not response.length:  # else it is cut short, which the client is to notice
                 await send({"type": "http.response.body", "body": b"", "more_body": False})

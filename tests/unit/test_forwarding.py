@@ -39,7 +39,7 @@ async def sent_on(runner: forwarding.Runner) -> list[dict[str, Any]]:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await runner(None, send)
+    await runner(send, None)
     return sent
 
 
