@@ -7,8 +7,6 @@ import signal
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from payments.runtime.alive import is_alive
 from payments.runtime.own_certificate import own_context
-from payments.wire.serve import Binding, LeavingServer, uvicorn_config
+from tests.support.own_server import own_server
 from tests.support.serving import Handler, serving
 
 NOW = 1_800_000_000.0
@@ -113,21 +111,8 @@ async def app(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-@asynccontextmanager
-async def service(binding: Binding) -> AsyncGenerator[tuple[LeavingServer, int]]:
-    """A service's own server, as it runs in a task."""
-    server = LeavingServer(uvicorn_config(app, binding), linger_seconds=60)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        running = asyncio.create_task(server._serve([listening]))  # pyright: ignore[reportPrivateUsage] - without its signals, which are the test run's
-        while not server.started:
-            await asyncio.sleep(0.01)
-        yield server, listening.getsockname()[1]
-        server.should_exit = True
-        await running
-
-
 async def test_a_task_keeps_connections_with_tls_and_ends_them_when_it_leaves() -> None:
-    async with service(Binding("127.0.0.1", 0, certificate_name="payment-api")) as (server, port):
+    async with own_server(app, certificate_name="payment-api") as (server, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client())
 
         async def ask() -> bytes:
@@ -145,7 +130,7 @@ async def test_a_task_keeps_connections_with_tls_and_ends_them_when_it_leaves() 
 
 
 async def test_a_task_with_tls_answers_nothing_in_the_open() -> None:
-    async with service(Binding("127.0.0.1", 0, certificate_name="payment-api")) as (_, port):
+    async with own_server(app, certificate_name="payment-api") as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         with contextlib.suppress(ConnectionError):

@@ -124,7 +124,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         )
         events = Events(pool, lists, deliveries, on_redelivery=lambda: thread.call(delivering.deliverer.wake))
 
-        trial = Trial(settings.port, log)
+        trial = Trial(settings.port, settings.serves_tls, log)
 
         async def readings() -> Readings:
             return {

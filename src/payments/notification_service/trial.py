@@ -14,6 +14,7 @@ from payments.notification_service.sender import Sender
 from payments.notification_service.signing import new_secret, signature_headers
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
+from payments.runtime.loopback import unverified
 from payments.runtime.topology import INTERNAL_PATH_PREFIX
 from payments.wire.api import Call, Endpoint, Reply, reply
 from payments.wire.request import Headers, read_body
@@ -28,6 +29,8 @@ class Trial:
 
     port: int
     """Where this process listens."""
+    serves_tls: bool
+    """Whether it does so with TLS, by a certificate of its own."""
     log: Logger
     _secret: str = field(default_factory=new_secret, repr=False)
 
@@ -47,9 +50,10 @@ class Trial:
         event_id = new_id("evt")
         body = json.dumps({"id": event_id, "object": "event", "type": "tap.trial"}).encode()
         headers = signature_headers(event_id, body, call.received_at, [self._secret])
-        sender = Sender(_itself, allow_private=True)
+        sender = Sender(_itself, allow_private=True, tls=unverified())
         try:
-            answer = await sender.post(f"http://127.0.0.1:{self.port}{_RECEIVER_PATH}", headers, body)
+            scheme = "https" if self.serves_tls else "http"
+            answer = await sender.post(f"{scheme}://127.0.0.1:{self.port}{_RECEIVER_PATH}", headers, body)
         finally:
             sender.close()
         if answer.status_code != 200:
