@@ -66,6 +66,10 @@ def test_a_row_has_the_subjects_attributes_its_document_and_what_is_given() -> N
     assert row == {"id": thing.id, "amount": 2**62, "name": "", "document": msgspec.to_builtins(thing), "unit": "req_1"}
 
 
+def test_a_row_may_have_one_attribute() -> None:
+    assert Columns("id text").row(_Thing("att_1", 1, _Owner("b"))) == b'{"id":"att_1"}'
+
+
 def test_a_row_with_too_little_or_too_much_is_refused() -> None:
     columns = Columns("id text", "unit text")
     for given in ((), ("one", "two")):

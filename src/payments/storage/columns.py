@@ -23,7 +23,9 @@ class Columns:
         """Both as SQL declares them: `id text, amount bigint`. `attributes` are named as the subject's are that a row is of, or its parts'
         (`origin.request_id`); `others` are given with each row. With a `document`, the subject itself is one more column, of that name.
         """
-        self._attributes: Callable[[Any], tuple[Any, ...]] = attrgetter(*(column.split()[0] for column in attributes.split(", ")))
+        # The first twice, and passed over: of one attribute alone attrgetter returns no tuple.
+        names = [column.split()[0] for column in attributes.split(", ")]
+        self._attributes: Callable[[Any], tuple[Any, ...]] = attrgetter(names[0], *names)
         self._document = document
         columns = [*attributes.split(", "), *(["document json"] if document else []), *filter(None, others.split(", "))]
         self._declared = ", ".join(column.rpartition(".")[2] for column in columns)
@@ -31,9 +33,10 @@ class Columns:
 
     def row(self, subject: object, *others: object) -> Row:
         """Make a row: encoded when it is handed in, so that a batch is joined, not encoded, while others wait for it."""
+        _, *values = self._attributes(subject)
         if self._document:
-            return _encode(self._row(*self._attributes(subject), subject, *others))
-        return _encode(self._row(*self._attributes(subject), *others))
+            values.append(subject)
+        return _encode(self._row(*values, *others))
 
     def source(self, parameter: int) -> str:
         """Return what a statement selects the rows from, as `n`."""
