@@ -66,9 +66,9 @@ down: $(INSTALLED) ## Stop what `tap up --detach` started
 	@$(BIN)/tap down $(ARGS)
 
 # In the order of their names, since what takes long comes first in it, and none of the workers ends long after the others.
-# One worker more than processors: some tests wait, as for what was killed to be back.
+# Two workers more than processors: some tests wait, as for what was killed to be back.
 test: check $(EMULATOR) $(CDK) ## Run all checks and tests
-	@$(BIN)/pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(CHECKED) ## Lint, types, layers
 

@@ -4,20 +4,15 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.pages import ROOT, examples, output_of
 from tests.support.running_tap import RunningTap, free_port
 
-ROOT = Path(__file__).parents[2]
 CDK = ROOT / ".venv/cdk/node_modules"
-
-
-def examples(page: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture
@@ -27,12 +22,6 @@ def checkout(tap: RunningTap, tmp_path: Path) -> Path:
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "node_modules").symlink_to(CDK)
     return tmp_path
-
-
-def output_of(command: list[str], checkout: Path) -> str:
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_example_works_verbatim(checkout: Path) -> None:

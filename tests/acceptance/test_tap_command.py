@@ -22,6 +22,7 @@ import stripe
 
 from payments.runtime.topology import SERVICES, Service
 from payments.storage.books import CHECKS
+from tests.support.pages import examples, output_of
 from tests.support.running_tap import RunningTap, free_port, run_tap, running_tap
 from tests.support.waiting import wait_until
 
@@ -200,12 +201,22 @@ def test_verify_finds_what_was_tampered_with(tap: RunningTap, client: stripe.Str
     assert "The books are in order" in tap.tap("verify").stdout
 
 
-def test_a_second_run_goes_on_with_all_data(ended: EndedRun) -> None:
-    tap = RunningTap(ended.data_dir, free_port())
+def test_what_was_backed_up_as_the_page_says_goes_on_with_all_data(original: EndedRun, data_dir: Path) -> None:
+    (data_dir / ".venv").symlink_to(sys.prefix)
+    subprocess.run(["cp", "-a", original.data_dir, data_dir / ".tap"], check=True)
+    tap = RunningTap(data_dir / ".tap", free_port())
+    back_up, restore = examples("docs/local-run.md", "bash")
     tap.tap("up", "--detach", "--port", str(tap.port))
-    assert "Stop it with: " in tap.tap("up", "--detach", "--port", str(tap.port), check=False).stderr
-    assert tap.status()["secret_key"] == ended.status["secret_key"]
-    assert tap.client().v1.payment_intents.retrieve(ended.intent).amount == 2000
+    try:
+        assert "Stop it with: " in tap.tap("up", "--detach", "--port", str(tap.port), check=False).stderr
+        output_of(["bash", "-euc", back_up], data_dir)
+        shutil.rmtree(tap.data_dir)
+        output_of(["bash", "-euc", restore.replace("--detach", f"--detach --port {tap.port}")], data_dir)
+        assert tap.status()["secret_key"] == original.status["secret_key"]
+        assert tap.client().v1.payment_intents.retrieve(original.intent).amount == 2000
+        assert "The books are in order" in tap.tap("verify").stdout
+    finally:
+        tap.tap("down", check=False)
 
 
 def test_ctrl_c_ends_everything(ended: EndedRun) -> None:
