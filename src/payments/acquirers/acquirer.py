@@ -6,6 +6,7 @@ from typing import Protocol
 from payments.domain.attempt import AttemptKind
 from payments.domain.card import Pan
 from payments.domain.outcome import Final, NotFound, Outcome, Unknown
+from payments.domain.payment_options import Authentication
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,16 @@ class Order:
     """As the cardholder typed it; it exists in memory only, so a repeated order is without it."""
     authenticated: bool = False
     """The cardholder passed 3-D Secure."""
+    authentication: Authentication | None = None
+    """3-D Secure that the merchant brought along, and its proof."""
+    asks_for_authentication: bool = False
+    """The merchant wants 3-D Secure even where the issuer doesn't."""
+    moto: bool = False
+    """Told by mail or telephone: nobody can authenticate, and the issuer doesn't ask."""
+    off_session: bool = False
+    """The cardholder isn't there."""
+    set_up: bool = False
+    """They agreed to that before, authenticated where the issuer wanted it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

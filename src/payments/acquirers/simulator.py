@@ -171,7 +171,9 @@ def _authorize(order: Order, card: TestCard) -> Final:
                 message=MESSAGES["card_declined"],
                 network_status="not_sent_to_network",
             )
-        case Behaviour.AUTHENTICATE if not order.authenticated:
+        case Behaviour.FAILS_IF_ASKED if order.asks_for_authentication and not order.authenticated:
+            return _declined(card)
+        case behaviour if not order.authenticated and not order.moto and _asks_for_authentication(behaviour, order):
             return AuthenticationRequired()
         case Behaviour.AUTHENTICATE if card.decline_code is not None:
             return _declined(card)
@@ -183,6 +185,20 @@ def _authorize(order: Order, card: TestCard) -> Final:
                 cvc_check=card.cvc_check if order.cvc is not None else None,
                 funds_available_at_once=card.behaviour is Behaviour.AVAILABLE_AT_ONCE,
             )
+
+
+def _asks_for_authentication(behaviour: Behaviour, order: Order) -> bool:
+    match behaviour:
+        case Behaviour.AUTHENTICATE:
+            return True
+        case Behaviour.AUTHENTICATE_UNLESS_SET_UP:
+            return not (order.off_session and order.set_up)
+        case Behaviour.AUTHENTICATE_UNLESS_OFF_SESSION:
+            return not order.off_session
+        case Behaviour.AUTHENTICATE_IF_ASKED:
+            return order.asks_for_authentication
+        case _:
+            return False
 
 
 def _follow_up(order: Order, original: JournalEntry) -> Final:

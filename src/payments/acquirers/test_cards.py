@@ -21,6 +21,14 @@ class Behaviour(StrEnum):
     """Our own rules stop it before the network."""
     AUTHENTICATE = "authenticate"
     """3-D Secure first, then as `decline` says, if it says anything."""
+    AUTHENTICATE_UNLESS_SET_UP = "authenticate_unless_set_up"
+    """3-D Secure first, but not for a payment while the cardholder is away that they agreed to before."""
+    AUTHENTICATE_UNLESS_OFF_SESSION = "authenticate_unless_off_session"
+    """As if its holder had agreed to all payments while they are away."""
+    AUTHENTICATE_IF_ASKED = "authenticate_if_asked"
+    """3-D Secure where the merchant wants it."""
+    FAILS_IF_ASKED = "fails_if_asked"
+    """3-D Secure where the merchant wants it, and it can't be carried out."""
     REFUND_PENDING = "refund_pending"
     REFUND_FAILS = "refund_fails"
     AVAILABLE_AT_ONCE = "available_at_once"
@@ -78,8 +86,6 @@ _APPROVED = """
 4000000000002685 pm_card_createDisputeProductNotReceived credit
 4000000000001976 pm_card_createDisputeInquiry credit
 4000000000005423 pm_card_createIssuerFraudRecord credit
-4000000000003055 pm_card_threeDSecureOptional credit
-4000000000003097 pm_card_threeDSecureOptionalProcessingError credit
 4000002500001001 pm_card_visa_cartesBancaires credit FR
 5555552500001001 pm_card_mastercard_cartesBancaires credit FR
 4000050360000001 pm_card_visa_debit_eftposAuCoBranded debit AU
@@ -164,9 +170,7 @@ _DECLINED = """
 """
 
 _AUTHENTICATED = """
-4000002500003155 pm_card_authenticationRequiredOnSetup -
 4000002760003184 pm_card_authenticationRequired -
-4000003800000446 pm_card_authenticationRequiredSetupForOffSession -
 4000000000003220 pm_card_threeDSecure2Required -
 4000000000003063 pm_card_threeDSecureRequired -
 4000008260003178 pm_card_authenticationRequiredChargeDeclinedInsufficientFunds insufficient_funds
@@ -174,6 +178,19 @@ _AUTHENTICATED = """
 """
 
 _SPECIAL = (
+    TestCard(number="4000002500003155", alias="pm_card_authenticationRequiredOnSetup", behaviour=Behaviour.AUTHENTICATE_UNLESS_SET_UP),
+    TestCard(
+        number="4000003800000446",
+        alias="pm_card_authenticationRequiredSetupForOffSession",
+        behaviour=Behaviour.AUTHENTICATE_UNLESS_OFF_SESSION,
+    ),
+    TestCard(number="4000000000003055", alias="pm_card_threeDSecureOptional", behaviour=Behaviour.AUTHENTICATE_IF_ASKED),
+    TestCard(
+        number="4000000000003097",
+        alias="pm_card_threeDSecureOptionalProcessingError",
+        behaviour=Behaviour.FAILS_IF_ASKED,
+        code="processing_error",
+    ),
     TestCard(
         number="4000000000000341",
         alias="pm_card_chargeCustomerFail",

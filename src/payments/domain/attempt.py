@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from payments.domain.event import Origin
 from payments.domain.payment_intent import PaymentIntent
+from payments.domain.payment_options import Authentication
 
 
 class AttemptKind(StrEnum):
@@ -42,6 +43,10 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     final_capture: bool = True
     authenticated: bool = False
     """The cardholder has passed 3-D Secure for this payment."""
+    authentication: Authentication | None = None
+    """3-D Secure that the merchant brought along."""
+    moto: bool = False
+    """The card was told by mail or telephone: nobody can authenticate."""
     off_session: bool = False
     error_on_requires_action: bool = False
     cancellation_reason: str | None = None

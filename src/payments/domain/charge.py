@@ -4,6 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from payments.domain.card import Card
+from payments.domain.payment_options import Authentication, CardOptions, RadarOptions
 from payments.domain.people import BillingDetails, Shipping
 
 
@@ -45,6 +46,11 @@ class Charge(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The attempt that authorized it: the reference under which the acquirer knows the hold."""
     three_d_secure: str | None = None
     """Result of the cardholder's authentication: `authenticated`; None when none took place."""
+    authentication: Authentication | None = None
+    """3-D Secure that the merchant brought along; without its cryptogram."""
+    moto: bool = False
+    options: CardOptions | None = None
+    radar_options: RadarOptions | None = None
     authorization_code: str | None = None
     network_transaction_id: str | None = None
     """Under which the card network knows the authorization; None when none was given."""

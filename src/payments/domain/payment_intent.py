@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from payments.domain.errors import UnexpectedState
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.payment_options import Acceptance, AmountDetails, CardOptions, PaymentDetails, RadarOptions
 from payments.domain.people import Shipping
 
 
@@ -126,6 +127,22 @@ class PaymentIntent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     automatic_payment_methods: AutomaticPaymentMethods | None = None
     allowed_payment_method_types: list[str] | None = None
     excluded_payment_method_types: list[str] | None = None
+    card_options: CardOptions | None = None
+    mandate_data: Acceptance | None = None
+    radar_options: RadarOptions | None = None
+    amount_details: AmountDetails | None = None
+    payment_details: PaymentDetails | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether a card is asked to hold the amount, to be captured later."""
+        return self.capture_method == "manual" or (self.card_options is not None and self.card_options.capture_method == "manual")
+
+    @property
+    def future_usage(self) -> str | None:
+        """What the card is kept for beyond this payment; None: for nothing."""
+        of_cards = None if self.card_options is None else self.card_options.setup_future_usage
+        return self.setup_future_usage if of_cards is None else None if of_cards == "none" else of_cards
 
     def expect(self, allowed: tuple[IntentStatus, ...], sentence: str, verb: str, *, named: tuple[IntentStatus, ...] | None = None) -> None:
         """Raise `UnexpectedState` unless the status is one of `allowed`; `sentence` says what was refused, `verb` its participle.

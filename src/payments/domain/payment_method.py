@@ -20,6 +20,8 @@ class PaymentMethod(Struct, frozen=True, kw_only=True, omit_defaults=True):
     billing_details: BillingDetails = BillingDetails()
     allow_redisplay: str = "unspecified"
     metadata: dict[str, str] = {}
+    set_up: bool = False
+    """Its holder agreed, authenticated where the issuer wanted it, to payments while they are away."""
     consumed: bool = False
     """It was detached, or paid once without a customer: it can't be attached any more, and pays for nothing but `paid_for`."""
     paid_for: str | None = None

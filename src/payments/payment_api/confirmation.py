@@ -111,14 +111,19 @@ def naming(intent: PaymentIntent, card: Vaulted | PaymentMethod | None, customer
         case None:
             return Paying(relies_on=named)
         case Vaulted():
-            return Paying(creates=[card.method.used_for(intent.id)], relies_on=named, sealed_number=card.sealed_number)
+            return Paying(creates=[_used(card.method, intent)], relies_on=named, sealed_number=card.sealed_number)
         case PaymentMethod():
             return Paying(relies_on=[*named, card])
 
 
+def _used(method: PaymentMethod, intent: PaymentIntent) -> PaymentMethod:
+    """Return a card as paying leaves it; one that is kept for later isn't used up."""
+    return method if intent.future_usage is not None else method.used_for(intent.id)
+
+
 def _paying(intent: PaymentIntent, card: Vaulted | PaymentMethod, customer: Customer | None) -> tuple[PaymentMethod, Paying]:
     """Pay with a card: as naming it, and one on file that has no customer pays for nothing else from now on."""
-    if isinstance(card, Vaulted) or (used := card.used_for(intent.id)) is card:
+    if isinstance(card, Vaulted) or (used := _used(card, intent)) is card:
         named = naming(intent, card, customer)
         return (named.creates[0] if isinstance(card, Vaulted) else card), named
     used = replace(used, version=card.version + 1)
@@ -141,6 +146,7 @@ def confirmed(
 ) -> tuple[Begin, OpenAttempt]:
     """Build commit 1 of a confirmation, and the work that follows it. `created`: the intent is new; `announcement`: the event that says so."""
     method, payment = _paying(intent, card, customer)
+    of_card = None if options is None else options.card
     attempt = attempt_on(
         intent,
         AttemptKind.AUTHORIZE,
@@ -153,6 +159,8 @@ def confirmed(
         authenticated=authenticated,
         off_session=options is not None and options.off_session is not False,
         error_on_requires_action=options is not None and options.error_on_requires_action,
+        moto=of_card is not None and of_card.moto is True,
+        authentication=of_card.three_d_secure.value() if of_card is not None and of_card.three_d_secure is not None else None,
         origin=origin,
     )
     intent = replace(

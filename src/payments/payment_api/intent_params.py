@@ -10,26 +10,21 @@ from payments.domain.errors import InvalidRequest
 from payments.domain.money import CURRENCIES, format_amount
 from payments.domain.payment_intent import AutomaticPaymentMethods, PaymentIntent
 from payments.payment_api.card_vault import CardParam
+from payments.payment_api.payment_options import Options, check_browser_options
 from payments.wire.api import Call
 from payments.wire.older_versions import AUTOMATIC_ASYNC_FROM, AUTOMATIC_PAYMENT_METHODS_FROM, PAYMENT_METHOD_TYPES_REFUSED_FROM
 from payments.wire.params import BillingDetailsParam, MetadataParam, ShippingParam, ShortText, Text, not_supported
 
 NOT_SUPPORTED = frozenset(
     {
-        "amount_details",
         "amount_to_confirm",
         "application_fee_amount",
         "confirmation_token",
         "customer_account",
         "hooks",
         "mandate",
-        "mandate_data",
         "on_behalf_of",
-        "payment_details",
         "payment_method_configuration",
-        "payment_method_options",
-        "radar_options",
-        "setup_future_usage",
         "transfer_data",
     }
 )
@@ -65,7 +60,7 @@ class PaymentMethodDataParam(Struct, frozen=True, kw_only=True, forbid_unknown_f
     metadata: MetadataParam | None = None
 
 
-class Payer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Payer(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """With what is paid, and how it is confirmed: the part that create, update and confirm share."""
 
     payment_method: Id | None = None
@@ -215,6 +210,7 @@ def check_browser(params: ConfirmParams, intent: PaymentIntent) -> None:
                 code="parameter_invalid_value",
                 param=name,
             )
+    check_browser_options(params, intent)
     if intent.confirmation_method == "manual":
         raise InvalidRequest(
             "This PaymentIntent cannot be confirmed using a publishable key because its `confirmation_method` is set to `manual`. Confirm it "

@@ -9,6 +9,7 @@ from payments.domain.payment_intent import UPDATABLE_AMOUNT, IntentStatus, Payme
 from payments.payment_api.card_vault import Vaulted
 from payments.payment_api.confirmation import Cards, naming
 from payments.payment_api.intent_params import UpdateParams, check_amount, check_payer, check_statement_descriptors, check_supported
+from payments.payment_api.payment_options import check_of_confirmation
 from payments.payment_api.steps import Steps
 from payments.storage.changes import insert_payment_method, update_intent
 from payments.storage.database import Connection
@@ -38,6 +39,7 @@ class IntentUpdate:
         params = call.parse(UpdateParams)
         check_payer(params)
         check_statement_descriptors(params)
+        check_of_confirmation(params, confirms=False)
         intent: PaymentIntent = await self.reader.get(call, "payment_intent", call.path["id"], param="intent")
         if call.params.keys() - _ALWAYS:
             intent.expect(UPDATABLE_AMOUNT, "This PaymentIntent's parameters could not be updated", "updated")
@@ -78,6 +80,7 @@ def _changed(intent: PaymentIntent, params: UpdateParams, customer: str | None, 
     }
     if params.shipping is not None:
         changes["shipping"] = params.shipping.value() if params.shipping else None
+    changes |= params.changes(intent)
     if params.capture_method is not None:
         changes["capture_method"] = params.capture_method
     if method_id is not None:

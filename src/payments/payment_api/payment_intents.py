@@ -31,6 +31,7 @@ from payments.payment_api.intent_params import (
     default_capture_method,
 )
 from payments.payment_api.intent_update import IntentUpdate
+from payments.payment_api.payment_options import check_of_confirmation
 from payments.payment_api.steps import Steps, is_secret_of
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
@@ -75,6 +76,7 @@ class PaymentIntents:
         check_payer(params)
         check_statement_descriptors(params)
         currency = check_amount(params.amount, params.currency)
+        check_of_confirmation(params, confirms=params.confirm)
         if not params.confirm:
             _confirm_only(params)
         principal = call.principal
@@ -142,6 +144,7 @@ class PaymentIntents:
             automatic_payment_methods=automatic_payment_methods(params, call.api_version),
             allowed_payment_method_types=list(params.allowed_payment_method_types) if params.allowed_payment_method_types else None,
             excluded_payment_method_types=list(params.excluded_payment_method_types) if params.excluded_payment_method_types else None,
+            **params.changes(),
         )
 
     async def _list(self, call: Call) -> Reply:
@@ -186,6 +189,7 @@ class PaymentIntents:
             return_url=intent.return_url if params.return_url is None else params.return_url or None,
             receipt_email=intent.receipt_email if params.receipt_email is None else params.receipt_email or None,
             shipping=intent.shipping if params.shipping is None else params.shipping.value() if params.shipping else None,
+            **params.changes(intent, in_browser=call.principal.kind is KeyKind.PUBLISHABLE),
         )
         unit, work = confirmed(
             intent,

@@ -101,6 +101,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
     """The intent as it shall be, one version on; its `open_attempt` is still set when the outcome is unknown. None: it isn't concerned."""
     charge: Charge | None = None
     """The charge that an authorization leaves, or one as it shall be, one version on."""
+    payment_method: PaymentMethod | None = None
+    """The card as it shall be, one version on, where the payment changes it: it is kept for later ones."""
     refund: Refund | None = None
     """The refund as it shall be, one version on."""
     balance_transactions: Sequence[BalanceTransaction] = ()
@@ -122,7 +124,7 @@ class Settlement(Struct, frozen=True, kw_only=True):
     def compared(self) -> list[Compared]:
         """Return what must be as it was read. Nothing where the statement itself sees to it: an intent alone is compared by its update."""
         unit = self.attempt.id
-        changed = [each for each in (self.charge, self.refund) if each is not None and each is not self.new_charge]
+        changed = [each for each in (self.charge, self.payment_method, self.refund) if each is not None and each is not self.new_charge]
         if self.intent is not None and not changed:
             return []
         compared = [versions.changing(unit, each) for each in changed]
@@ -141,6 +143,8 @@ async def encode_settlement(settlement: Settlement, accounts: Accounts) -> Encod
         made.add("advanced", settlement.intent)
     if settlement.charge is not None:
         made.add("changed_charges" if new_charge is None else "created_charges", settlement.charge)
+    if settlement.payment_method is not None:
+        made.add("changed_payment_methods", settlement.payment_method, None)
     if settlement.refund is not None:
         made.add("changed_refunds", settlement.refund)
     for change in settlement.balance_transactions:

@@ -188,12 +188,17 @@ class Processor:
             livemode=attempt.livemode,
             amount=attempt.amount,
             currency=attempt.currency,
-            capture=work.intent.capture_method != "manual",
+            capture=not work.intent.holds,
             pan=await self.pan(method, work.sealed_number),
             exp_month=method.card.exp_month,
             exp_year=method.card.exp_year,
             cvc=None if work.sealed_cvc is None else self.sealer.open_cvc(method, work.sealed_cvc),
-            authenticated=attempt.authenticated,
+            authenticated=attempt.authenticated or attempt.authentication is not None,
+            authentication=attempt.authentication,
+            asks_for_authentication=work.intent.card_options is not None and work.intent.card_options.asks_for_authentication,
+            moto=attempt.moto,
+            off_session=attempt.off_session,
+            set_up=method.set_up,
         )
 
 

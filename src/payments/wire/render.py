@@ -11,6 +11,7 @@ from payments.domain.customer import Customer
 from payments.domain.event import Event
 from payments.domain.payment_intent import NextAction, PaymentError, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.payment_options import AmountDetails, CardOptions
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.wire.render_account import STATEMENT_DESCRIPTOR
@@ -24,19 +25,19 @@ def render(subject: object) -> Rendered:
     raise TypeError(f"{type(subject).__name__} has no public shape")
 
 
-_CARD_OPTIONS = {"card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}}
+_CARD_OPTIONS: Rendered = {"card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}}
 
 
 @render.register
 def _payment_intent(intent: PaymentIntent) -> Rendered:
     methods = intent.automatic_payment_methods
-    return {
+    body: Rendered = {
         "id": intent.id,
         "object": "payment_intent",
         "allowed_payment_method_types": intent.allowed_payment_method_types,
         "amount": intent.amount,
         "amount_capturable": intent.amount_capturable,
-        "amount_details": {"tip": {}},
+        "amount_details": _NO_DETAILS if intent.amount_details is None else _amount_details(intent.amount_details),
         "amount_received": intent.amount_received,
         "application": None,
         "application_fee_amount": None,
@@ -61,7 +62,7 @@ def _payment_intent(intent: PaymentIntent) -> Rendered:
         "on_behalf_of": None,
         "payment_method": intent.payment_method,
         "payment_method_configuration_details": None,
-        "payment_method_options": _CARD_OPTIONS,
+        "payment_method_options": _CARD_OPTIONS if intent.card_options is None else {"card": _card_options(intent.card_options)},
         "payment_method_types": ["card"],
         "payment_record": None,
         "processing": None,
@@ -76,6 +77,49 @@ def _payment_intent(intent: PaymentIntent) -> Rendered:
         "transfer_data": None,
         "transfer_group": intent.transfer_group,
     }
+    if intent.payment_details is not None:
+        references = intent.payment_details
+        body["payment_details"] = {"customer_reference": references.customer_reference, "order_reference": references.order_reference}
+    return body
+
+
+_NO_DETAILS: Rendered = {"tip": {}}
+
+
+def _amount_details(details: AmountDetails) -> Rendered:
+    body: Rendered = {"tip": {}}
+    if details.discount_amount is not None:
+        body["discount_amount"] = details.discount_amount
+    places = (details.shipping_from_postal_code, details.shipping_to_postal_code)
+    if details.shipping_amount is not None or any(places):
+        body["shipping"] = {"amount": details.shipping_amount, "from_postal_code": places[0], "to_postal_code": places[1]}
+    if details.total_tax_amount is not None:
+        body["tax"] = {"total_tax_amount": details.total_tax_amount}
+    return body
+
+
+_SHOWN_IF_GIVEN = (
+    "capture_method",
+    "request_extended_authorization",
+    "request_incremental_authorization",
+    "request_multicapture",
+    "request_overcapture",
+    "setup_future_usage",
+    "statement_descriptor_suffix_kana",
+    "statement_descriptor_suffix_kanji",
+)
+
+
+def _card_options(options: CardOptions) -> Rendered:
+    body: Rendered = {
+        "installments": {"available_plans": [], "enabled": True, "plan": None} if options.installments else None,
+        "mandate_options": None,
+        "network": options.network,
+        "request_three_d_secure": options.request_three_d_secure,
+    }
+    if options.require_cvc_recollection:
+        body["require_cvc_recollection"] = True
+    return body | {name: value for name in _SHOWN_IF_GIVEN if (value := getattr(options, name)) is not None}
 
 
 def _payment_error(failure: PaymentError) -> Rendered:
@@ -102,7 +146,7 @@ def _next_action(action: NextAction) -> Rendered:
 
 @render.register
 def _charge(charge: Charge) -> Rendered:
-    return {
+    body: Rendered = {
         "id": charge.id,
         "object": "charge",
         "amount": charge.amount,
@@ -156,6 +200,9 @@ def _charge(charge: Charge) -> Rendered:
         "transfer_data": None,
         "transfer_group": charge.transfer_group,
     }
+    if charge.radar_options is not None and charge.radar_options.session is not None:
+        body["radar_options"] = {"session": charge.radar_options.session}
+    return body
 
 
 def _printed(charge: Charge) -> str:

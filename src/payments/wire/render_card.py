@@ -3,6 +3,7 @@
 from payments.domain.card import Card
 from payments.domain.charge import Charge
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.payment_options import Authentication, CardOptions
 from payments.wire.render_people import Rendered, render_billing_details
 
 
@@ -39,6 +40,8 @@ def render_payment_method(method: PaymentMethod) -> Rendered:
     }
 
 
+_NOTHING_ASKED = CardOptions()
+_WANTED = "if_available"
 _ECI: dict[bool, dict[str, str]] = {
     True: {"visa": "05", "mastercard": "02"},
     False: {"visa": "07", "mastercard": "00"},
@@ -50,16 +53,17 @@ def render_charged_card(charge: Charge) -> Rendered:
     """Render the card of a charge: `payment_method_details.card`."""
     card = charge.card
     held = charge.paid and not charge.captured
+    asked = charge.options or _NOTHING_ASKED
     rendered: Rendered = {
         "amount_authorized": charge.amount if charge.paid else None,
         "authorization_code": charge.authorization_code,
         "brand": card.brand,
         "checks": _checks(card),
         "country": card.country,
-        "electronic_commerce_indicator": _ECI[charge.three_d_secure is not None].get(card.brand) if charge.paid else None,
+        "electronic_commerce_indicator": _indicator(charge) if charge.paid else None,
         "exp_month": card.exp_month,
         "exp_year": card.exp_year,
-        "extended_authorization": {"status": "disabled"},
+        "extended_authorization": {"status": "enabled" if asked.request_extended_authorization == _WANTED and charge.paid else "disabled"},
         "fingerprint": card.fingerprint,
         "funding": card.funding,
         "incremental_authorization": {"status": "unavailable"},
@@ -67,28 +71,38 @@ def render_charged_card(charge: Charge) -> Rendered:
         "last4": card.last4,
         "mandate": None,
         "multicapture": {"status": "available" if held else "unavailable"},
-        "network": card.brand,
+        "network": asked.network or card.brand,
         "network_token": {"used": False},
         "network_transaction_id": charge.network_transaction_id,
         "overcapture": {"maximum_amount_capturable": charge.amount, "status": "unavailable"},
         "regulated_status": "unregulated",
-        "three_d_secure": None
-        if charge.three_d_secure is None
-        else {
-            "authentication_flow": "challenge",
-            "electronic_commerce_indicator": "05",
-            "exemption_indicator": None,
-            "result": charge.three_d_secure,
-            "result_reason": None,
-            "transaction_id": None,
-            "version": "2.2.0",
-        },
+        "three_d_secure": None if charge.three_d_secure is None else _three_d_secure(charge.three_d_secure, charge.authentication),
         "transaction_link_id": None,
         "wallet": None,
     }
+    if charge.moto:
+        rendered["moto"] = True
     if charge.capture_before is not None:
         rendered["capture_before"] = charge.capture_before
     return rendered
+
+
+def _indicator(charge: Charge) -> str | None:
+    """Return the electronic commerce indicator: what the merchant brought along, or the network's."""
+    brought = None if charge.authentication is None else charge.authentication.electronic_commerce_indicator
+    return brought or _ECI[charge.three_d_secure is not None].get(charge.card.brand)
+
+
+def _three_d_secure(result: str, brought: Authentication | None) -> Rendered:
+    return {
+        "authentication_flow": "challenge" if brought is None else None,
+        "electronic_commerce_indicator": "05" if brought is None else brought.electronic_commerce_indicator,
+        "exemption_indicator": None if brought is None else brought.exemption_indicator,
+        "result": result,
+        "result_reason": None,
+        "transaction_id": None if brought is None else brought.transaction_id,
+        "version": "2.2.0" if brought is None else brought.version,
+    }
 
 
 def _checks(card: Card) -> Rendered:

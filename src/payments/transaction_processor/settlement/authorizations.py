@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
+from payments.domain.event import Event
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
 from payments.domain.payment_intent import IntentStatus, NextAction
 from payments.ledger import postings
@@ -14,12 +15,14 @@ from payments.storage.payments import Settlement
 from payments.transaction_processor.judgement import charge_of, payment_error_of
 from payments.transaction_processor.settlement.terms import (
     CAPTURE_WINDOW_SECONDS,
+    EXTENDED_CAPTURE_WINDOW_SECONDS,
     Terms,
     advanced,
     answer,
     books_of,
     capture_transaction,
     event_about,
+    kept_card,
 )
 
 _UNAUTHENTICATED = Declined(
@@ -38,7 +41,7 @@ _AUTHENTICATION_NOT_HANDLED = Declined(
 def settle_authorization(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
     """Return what becomes of a payment by the answer to its authorization."""
     match outcome:
-        case Approved() if work.intent.capture_method == "manual":
+        case Approved() if work.intent.holds:
             return _held(work, outcome, terms)
         case Approved():
             return _purchased(work, outcome, terms)
@@ -72,19 +75,26 @@ def _purchased(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement
         outcome=outcome,
         intent=intent,
         charge=charge,
+        payment_method=kept_card(work),
         balance_transactions=[change],
         available_at_once=outcome.funds_available_at_once,
         transfers=postings.capture(
             books_of(attempt, terms), change.id, change.amount, change.fee, terms.now, available_at_once=outcome.funds_available_at_once
         ),
-        events=[event_about("charge.succeeded", charge, work, terms), answer("payment_intent.succeeded", intent, work, terms)],
+        events=[
+            *_attached(work, terms),
+            event_about("charge.succeeded", charge, work, terms),
+            answer("payment_intent.succeeded", intent, work, terms),
+        ],
     )
 
 
 def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
     """The issuer approved a hold, to be captured later."""
     attempt = work.attempt
-    capture_before = terms.now + CAPTURE_WINDOW_SECONDS
+    options = work.intent.card_options
+    extended = options is not None and options.request_extended_authorization == "if_available"
+    capture_before = terms.now + (EXTENDED_CAPTURE_WINDOW_SECONDS if extended else CAPTURE_WINDOW_SECONDS)
     charge = charge_of(work, outcome, captured=False, capture_before=capture_before)
     intent = advanced(
         work.intent,
@@ -98,12 +108,21 @@ def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
         outcome=outcome,
         intent=intent,
         charge=charge,
+        payment_method=kept_card(work),
         transfers=postings.authorization(books_of(attempt, terms), attempt.id, attempt.amount, terms.now),
         events=[
+            *_attached(work, terms),
             event_about("charge.succeeded", charge, work, terms),
             answer("payment_intent.amount_capturable_updated", intent, work, terms),
         ],
     )
+
+
+def _attached(work: OpenAttempt, terms: Terms) -> list[Event]:
+    kept = kept_card(work)
+    if kept is None or kept.customer == work.payment_method.customer:
+        return []
+    return [event_about("payment_method.attached", kept, work, terms)]
 
 
 def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:

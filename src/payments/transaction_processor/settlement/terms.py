@@ -10,6 +10,7 @@ from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.event import Event, EventObject, event_of
 from payments.domain.fees import FeeSchedule
 from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, PaymentIntent
+from payments.domain.payment_method import PaymentMethod
 from payments.ledger import postings
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 CAPTURE_WINDOW_SECONDS = 7 * 24 * 3600
 """How long a hold lasts."""
+EXTENDED_CAPTURE_WINDOW_SECONDS = 30 * 24 * 3600
+"""How long it lasts where more is asked for. Source: Stripe, "Place an extended hold on a payment method"."""
 AVAILABILITY_SECONDS = 2 * 24 * 3600
 """When captured funds become available."""
 
@@ -51,6 +54,26 @@ def advanced(intent: PaymentIntent, status: IntentStatus, **changes: object) -> 
     if status not in ALLOWED_TRANSITIONS[intent.status]:
         raise ValueError(f"a payment intent can't go from {intent.status} to {status}")
     return replace(intent, version=intent.version + 1, open_attempt=None, status=status, **changes)
+
+
+def kept_card(work: OpenAttempt) -> PaymentMethod | None:
+    """Return the card of an approved payment as it shall be if it is kept for later ones, one version on; None when it stays as it is.
+
+    A customer who was deleted meanwhile may get one more card, which nobody can pay with: a payment names a customer that exists.
+    """
+    intent, method = work.intent, work.payment_method
+    if intent.future_usage is None:
+        return None
+    if method.consumed and method.paid_for != intent.id:  # it was detached meanwhile
+        return None
+    kept = replace(
+        method,
+        customer=method.customer or intent.customer,
+        set_up=method.set_up or intent.future_usage == "off_session",
+        consumed=False,
+        paid_for=None,
+    )
+    return None if kept == method else replace(kept, version=method.version + 1)
 
 
 def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool, terms: Terms) -> BalanceTransaction:

@@ -1,0 +1,268 @@
+"""The parameters that say how a card is charged, whether it is kept, and what is bought."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+from msgspec.structs import asdict, replace
+
+from payments.domain.errors import InvalidRequest
+from payments.domain.payment_intent import PaymentIntent
+from payments.domain.payment_options import (
+    Acceptance,
+    AmountDetails,
+    Authentication,
+    CardOptions,
+    FutureUsage,
+    IfAvailable,
+    PaymentDetails,
+    RadarOptions,
+)
+from payments.wire.params import ShortText, Text, unset
+
+Network = Literal[
+    "amex",
+    "cartes_bancaires",
+    "diners",
+    "discover",
+    "eftpos_au",
+    "girocard",
+    "interac",
+    "jcb",
+    "link",
+    "mastercard",
+    "unionpay",
+    "unknown",
+    "visa",
+]
+NonNegative = Annotated[int, Meta(ge=0)]
+
+
+class InstallmentsParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether plans may be offered. A plan can't be chosen, since there are none."""
+
+    enabled: bool = False
+
+
+class AuthenticationParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """3-D Secure that somebody else carried out."""
+
+    version: Literal["1.0.2", "2.1.0", "2.2.0", "2.3.0", "2.3.1"]
+    transaction_id: Annotated[str, Meta(min_length=1, max_length=100)]
+    cryptogram: Annotated[str, Meta(min_length=1, max_length=100)]
+    electronic_commerce_indicator: Literal["01", "02", "05", "06", "07"] | None = None
+    exemption_indicator: Literal["low_risk", "none"] | None = None
+    ares_trans_status: Literal["A", "C", "I", "N", "R", "U", "Y"] | None = None
+
+    def __repr__(self) -> str:
+        return "AuthenticationParam(…)"
+
+    def value(self) -> Authentication:
+        """Return the domain's form."""
+        return Authentication(**asdict(self))
+
+
+class CardOptionsParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`payment_method_options[card]`."""
+
+    capture_method: Literal["manual", ""] | None = None
+    installments: InstallmentsParam | None = None
+    moto: bool | None = None
+    network: Network | None = None
+    request_extended_authorization: IfAvailable | None = None
+    request_incremental_authorization: IfAvailable | None = None
+    request_multicapture: IfAvailable | None = None
+    request_overcapture: IfAvailable | None = None
+    request_three_d_secure: Literal["any", "automatic", "challenge"] | None = None
+    require_cvc_recollection: bool | None = None
+    setup_future_usage: Literal["none", "off_session", "on_session", ""] | None = None
+    statement_descriptor_suffix_kana: Annotated[str, Meta(max_length=22)] | None = None
+    statement_descriptor_suffix_kanji: Annotated[str, Meta(max_length=17)] | None = None
+    three_d_secure: AuthenticationParam | None = None
+
+    def over(self, kept: CardOptions) -> CardOptions:
+        """Return `kept` with what is given in its place; an empty string takes away."""
+        given: dict[str, Any] = {
+            name: unset(getattr(self, name))
+            for name in self.__struct_fields__
+            if name not in _OF_ONE_CONFIRMATION and name != "installments" and getattr(self, name) is not None
+        }
+        if self.installments is not None:
+            given["installments"] = self.installments.enabled
+        return replace(kept, **given)
+
+
+_OF_ONE_CONFIRMATION = frozenset({"moto", "three_d_secure"})
+"""What isn't kept with the payment: each says how this one time is confirmed."""
+_OF_A_BROWSER = frozenset({"network", "setup_future_usage", "require_cvc_recollection"})
+"""What a publishable key may say."""
+
+
+class PaymentMethodOptionsParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """`payment_method_options`."""
+
+    card: CardOptionsParam | Literal[""] | None = None
+
+
+class OnlineParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the customer agreed, if it was in a browser."""
+
+    ip_address: Annotated[str, Meta(max_length=100)] = ""
+    user_agent: Text = ""
+    infer_from_client: bool = False
+    """Stripe's browser library leaves it to the server."""
+
+
+class CustomerAcceptanceParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That the customer agreed, and how."""
+
+    type: Literal["online", "offline"]
+    accepted_at: NonNegative | None = None
+    online: OnlineParam | None = None
+    offline: dict[str, Any] | Literal[""] | None = None
+
+
+class MandateDataParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """`mandate_data`."""
+
+    customer_acceptance: CustomerAcceptanceParam
+
+    def value(self, *, in_browser: bool) -> Acceptance:
+        """Return the domain's form; a browser needn't name itself. Raises `InvalidRequest`."""
+        given = self.customer_acceptance
+        if given.type == "online" and not in_browser:
+            for name in ("ip_address", "user_agent"):
+                if given.online is None or not getattr(given.online, name):
+                    path = f"mandate_data[customer_acceptance][online][{name}]"
+                    raise InvalidRequest(f"Missing required param: {path}.", code="parameter_missing", param=path)
+        online = given.online or OnlineParam()
+        return Acceptance(
+            type=given.type, accepted_at=given.accepted_at, ip_address=online.ip_address or None, user_agent=online.user_agent or None
+        )
+
+
+class RadarOptionsParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """`radar_options`."""
+
+    session: Text | None = None
+    referrer: Text | None = None
+
+
+class ShippingAmountParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """`amount_details[shipping]`."""
+
+    amount: NonNegative | Literal[""] | None = None
+    from_postal_code: ShortText | None = None
+    to_postal_code: ShortText | None = None
+
+
+class TaxParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """`amount_details[tax]`."""
+
+    total_tax_amount: NonNegative
+
+
+class AmountDetailsParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`amount_details`."""
+
+    discount_amount: Annotated[int, Meta(ge=1)] | Literal[""] | None = None
+    shipping: ShippingAmountParam | Literal[""] | None = None
+    tax: TaxParam | Literal[""] | None = None
+
+    def value(self) -> AmountDetails:
+        """Return the domain's form."""
+        shipping = self.shipping or ShippingAmountParam()
+        return AmountDetails(
+            discount_amount=self.discount_amount or None,
+            shipping_amount=None if shipping.amount == "" else shipping.amount,
+            shipping_from_postal_code=shipping.from_postal_code or None,
+            shipping_to_postal_code=shipping.to_postal_code or None,
+            total_tax_amount=self.tax.total_tax_amount if self.tax else None,
+        )
+
+
+class PaymentDetailsParam(Struct, frozen=True, forbid_unknown_fields=True):
+    """`payment_details`."""
+
+    customer_reference: ShortText | None = None
+    order_reference: ShortText | None = None
+
+    def value(self) -> PaymentDetails:
+        """Return the domain's form."""
+        return PaymentDetails(customer_reference=self.customer_reference or None, order_reference=self.order_reference or None)
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What create, update and confirm have in common."""
+
+    amount_details: AmountDetailsParam | Literal[""] | None = None
+    mandate_data: MandateDataParam | Literal[""] | None = None
+    payment_details: PaymentDetailsParam | Literal[""] | None = None
+    payment_method_options: PaymentMethodOptionsParam | Literal[""] | None = None
+    radar_options: RadarOptionsParam | None = None
+    setup_future_usage: FutureUsage | Literal[""] | None = None
+
+    @property
+    def card(self) -> CardOptionsParam | None:
+        """What is said of cards."""
+        return (self.payment_method_options or None) and (self.payment_method_options.card or None)
+
+    def changes(self, intent: PaymentIntent | None = None, *, in_browser: bool = False) -> Mapping[str, Any]:
+        """Return the fields of a payment that are given, as they shall be of `intent`, or of a new one. Raises `InvalidRequest`."""
+        changes: dict[str, Any] = {}
+        if self.setup_future_usage is not None:
+            changes["setup_future_usage"] = unset(self.setup_future_usage)
+        if self.payment_method_options is not None:
+            kept = None if intent is None else intent.card_options
+            changes["card_options"] = _merged(kept, self.payment_method_options)
+        if self.mandate_data is not None:
+            changes["mandate_data"] = self.mandate_data.value(in_browser=in_browser) if self.mandate_data else None
+        if self.radar_options is not None:
+            session, referrer = self.radar_options.session or None, self.radar_options.referrer or None
+            changes["radar_options"] = RadarOptions(session=session, referrer=referrer)
+        for name in ("amount_details", "payment_details"):
+            if (given := getattr(self, name)) is not None:
+                changes[name] = given.value() if given else None
+        return changes
+
+
+def _merged(kept: CardOptions | None, given: PaymentMethodOptionsParam | Literal[""]) -> CardOptions | None:
+    if given == "" or given.card == "":
+        return None
+    return kept if given.card is None else given.card.over(kept or CardOptions())
+
+
+def check_of_confirmation(options: Options, *, confirms: bool) -> None:
+    """Raise `InvalidRequest` for what says how a payment is confirmed where it isn't."""
+    card = options.card
+    for name in _OF_ONE_CONFIRMATION:
+        if not confirms and card is not None and getattr(card, name):
+            param = f"payment_method_options[card][{name}]"
+            raise InvalidRequest(f"{param} can only be provided when a payment is confirmed.", code="parameter_invalid_value", param=param)
+
+
+def check_browser_options(options: Options, intent: PaymentIntent) -> None:
+    """Raise `InvalidRequest` for what only the merchant decides."""
+    card = options.card
+    for name in CardOptionsParam.__struct_fields__ if card is not None else ():
+        if name not in _OF_A_BROWSER and getattr(card, name) is not None:
+            param = f"payment_method_options[card][{name}]"
+            raise InvalidRequest(
+                f"You cannot set {param} with a publishable API key. Set it with your secret key, on your server.",
+                code="parameter_invalid_value",
+                param=param,
+            )
+    usage = options.setup_future_usage if options.setup_future_usage is not None else None if card is None else card.setup_future_usage
+    if usage is not None and intent.future_usage is not None and usage not in (intent.future_usage, "off_session"):
+        raise InvalidRequest(
+            "With a publishable API key, setup_future_usage can only be changed from on_session to off_session.",
+            code="parameter_invalid_value",
+            param="setup_future_usage",
+        )
+    for name in ("amount_details", "payment_details"):
+        if getattr(options, name) is not None:
+            raise InvalidRequest(
+                f"You cannot set {name} with a publishable API key. Set it with your secret key, on your server.",
+                code="parameter_invalid_value",
+                param=name,
+            )
