@@ -63,8 +63,6 @@ DECLINED = {
 
 AUTHENTICATED = {
     "pm_card_authenticationRequired": None,
-    "pm_card_authenticationRequiredOnSetup": None,
-    "pm_card_authenticationRequiredSetupForOffSession": None,
     "pm_card_threeDSecure2Required": None,
     "pm_card_threeDSecureRequired": None,
     "pm_card_threeDSecureRequiredChargeDeclined": "generic_decline",
