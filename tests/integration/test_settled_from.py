@@ -25,6 +25,7 @@ DECLINED = Declined(code="card_declined", decline_code="generic_decline", messag
 UNKNOWN = Unknown(reason="timeout")
 
 INTENT, CHARGE, REFUND, ATTEMPT = "payments.payment_intents", "payments.charges", "payments.refunds", "payments.attempts"
+CARD = "payments.payment_methods"
 
 LEASE_END = 2.0**40
 """Later than any of these takes."""
@@ -75,6 +76,12 @@ async def authorize_a_hold(tap: InProcess) -> Act:
     return lambda: tap.post(f"payment_intents/{made['id']}/confirm", payment_method="pm_card_visa")
 
 
+async def authorize_and_keep(tap: InProcess) -> Act:
+    customer = (await tap.post("customers")).id
+    made = await intent(tap, customer=customer, setup_future_usage="off_session")
+    return lambda: tap.post(f"payment_intents/{made['id']}/confirm", payment_method="pm_card_visa")
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """An attempt, what it was answered, and which objects that changes."""
@@ -94,6 +101,7 @@ ENDINGS = [
     Ending(authorize, UNKNOWN, (INTENT, ATTEMPT)),
     Ending(authorize, AuthenticationRequired(), (INTENT, ATTEMPT)),
     Ending(authorize_a_hold, APPROVED, (INTENT, ATTEMPT)),
+    Ending(authorize_and_keep, APPROVED, (INTENT, CARD, ATTEMPT)),
     Ending(capture, APPROVED, (INTENT, CHARGE, ATTEMPT)),
     Ending(capture, DECLINED, (INTENT, ATTEMPT)),
     Ending(capture_in_part, APPROVED, (INTENT, CHARGE, ATTEMPT)),
@@ -166,7 +174,30 @@ async def test_an_outcome_is_settled_on_what_its_objects_are_then(
 
 
 def ids_of(work: OpenAttempt) -> Mapping[str, str | None]:
-    return {INTENT: work.intent.id, CHARGE: work.attempt.charge, REFUND: work.attempt.refund}
+    return {INTENT: work.intent.id, CARD: work.payment_method.id, CHARGE: work.attempt.charge, REFUND: work.attempt.refund}
+
+
+async def test_a_card_is_kept_for_no_customer_who_was_deleted_meanwhile(tap: InProcess, connection: Connection) -> None:
+    work = await begun(tap, authorize_and_keep)
+    assert (await tap.call("DELETE", f"/v1/customers/{work.intent.customer}")).status == 200
+    late = await encoded(tap, work, APPROVED)
+    async with unchanged(connection):
+        assert await tap.copies[0].store.settle([late]) == [False]
+    await tap.copies[0].processor.process(work, LEASE_END)
+    assert (await tap.get(f"payment_intents/{work.intent.id}"))["status"] == "succeeded"
+    assert (await tap.get(f"payment_methods/{work.payment_method.id}"))["customer"] is None
+    assert await find_faults(connection) == []
+
+
+async def test_a_customer_stays_while_a_card_is_kept_for_them(tap: InProcess, connection: Connection, database_url: str) -> None:
+    work = await begun(tap, authorize_and_keep)
+    unit = await encoded(tap, work, APPROVED)
+    async with in_hand(database_url) as take:
+        await take(Read("payments.customers", work.intent.customer or ""))
+        async with unchanged(connection):
+            assert await tap.copies[0].store.settle([unit]) == [False]
+    assert await tap.copies[0].store.settle([unit]) == [True]
+    assert (await tap.get(f"payment_methods/{work.payment_method.id}"))["customer"] == work.intent.customer
 
 
 @pytest.mark.parametrize("table", [REFUND, CHARGE, ATTEMPT])

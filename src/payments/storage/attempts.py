@@ -29,6 +29,8 @@ class OpenAttempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     charge: Charge | None = None
     """For captures, voids and refunds: the charge as it is."""
     refund: Refund | None = None
+    customer_gone: bool = False
+    """The intent's customer was deleted meanwhile."""
     answered: bool = False
     """The merchant was told `processing`: the event that answers the request exists already."""
 
@@ -53,6 +55,7 @@ class Attempts:
             sealed_number=row["sealed_number"],
             charge=None if row["charge"] is None else msgspec.json.decode(row["charge"], type=Charge),
             refund=None if row["refund"] is None else msgspec.json.decode(row["refund"], type=Refund),
+            customer_gone=row["customer_gone"],
             answered=row["answered"],
         )
 

@@ -1,5 +1,6 @@
 -- load: an open attempt with everything that its acquirer and its settlement need, as it is now
-SELECT a.document AS attempt, a.answered, i.document AS intent, m.document AS payment_method, m.sealed_number, c.document AS charge, r.document AS refund
+SELECT a.document AS attempt, a.answered, i.document AS intent, m.document AS payment_method, m.sealed_number, c.document AS charge, r.document AS refund,
+    EXISTS (SELECT FROM payments.customers k WHERE k.merchant_id = i.merchant_id AND k.livemode = i.livemode AND k.id = i.customer AND k.deleted) AS customer_gone
 FROM payments.attempts a
 JOIN payments.payment_intents i ON i.merchant_id = a.merchant_id AND i.livemode = a.livemode AND i.id = a.payment_intent
 JOIN payments.payment_methods m ON m.merchant_id = a.merchant_id AND m.livemode = a.livemode AND m.id = a.document ->> 'payment_method'

@@ -128,6 +128,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
         if self.intent is not None and not changed:
             return []
         compared = [versions.changing(unit, each) for each in changed]
+        if self.payment_method is not None and self.payment_method.customer is not None:
+            compared.append(versions.still_there(unit, self.payment_method))
         if self.intent is not None:
             compared.append(versions.changing(unit, self.intent, open_attempt=unit))
         return [*compared, versions.still_open(unit, self.attempt, answered=not self.answers)]

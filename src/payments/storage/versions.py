@@ -25,8 +25,16 @@ _SQL = queries("versions.sql")
 Versioned = Customer | PaymentMethod | PaymentIntent | Charge | Refund
 """What changes version by version."""
 
-_TABLES: dict[type[Versioned | Attempt], tuple[str, str]] = {
+
+class KeptCustomer:
+    """A customer who need only not have been deleted, whatever else changed of them."""
+
+
+Kind = type[Versioned | Attempt | KeptCustomer]
+
+_TABLES: dict[Kind, tuple[str, str]] = {
     Customer: ("payments.customers", "o.version = n.version"),
+    KeptCustomer: ("payments.customers", "NOT o.deleted"),
     PaymentMethod: ("payments.payment_methods", "o.version = n.version"),
     PaymentIntent: ("payments.payment_intents", "o.version = n.version AND o.open_attempt IS NOT DISTINCT FROM n.open_attempt"),
     Charge: ("payments.charges", "o.version = n.version"),
@@ -48,7 +56,7 @@ class Strength(StrEnum):
 COMPARED = Columns("unit text, merchant_id bigint, livemode boolean, id text, version integer, open_attempt text, answered boolean")
 """Of rows that are compared."""
 
-Target = tuple[type[Versioned | Attempt], Strength]
+Target = tuple[Kind, Strength]
 """Rows of one table, locked with one strength: what one lock is about."""
 
 LOCKS: dict[Target, str] = {
@@ -63,7 +71,7 @@ class Compared(Struct, frozen=True):
     """One object that a unit of a commit was decided from, and as what it was read."""
 
     unit: str
-    kind: type[Versioned | Attempt]
+    kind: Kind
     strength: Strength
     merchant_id: int
     livemode: bool
@@ -73,7 +81,7 @@ class Compared(Struct, frozen=True):
     answered: bool | None = None
 
     @property
-    def identity(self) -> tuple[type[Versioned | Attempt], int, bool, str]:
+    def identity(self) -> tuple[Kind, int, bool, str]:
         """Which object it is."""
         return self.kind, self.merchant_id, self.livemode, self.id
 
@@ -87,6 +95,11 @@ def relied_on(unit: str, subject: Versioned) -> Compared:
 def changing(unit: str, subject: Versioned, *, open_attempt: str | None = None) -> Compared:
     """Compare what `subject` was, which is given as it shall be, one version on; `open_attempt`: what the intent was with the acquirer on."""
     return _compared(unit, subject, Strength.UPDATE, subject.version - 1, open_attempt)
+
+
+def still_there(unit: str, method: PaymentMethod) -> Compared:
+    """Compare the customer whom a card is attached to: they must not be deleted, now or while this commit is under way."""
+    return Compared(unit, KeptCustomer, Strength.SHARE, method.merchant_id, method.livemode, method.customer or "")
 
 
 def still_open(unit: str, attempt: Attempt, *, answered: bool) -> Compared:

@@ -57,12 +57,9 @@ def advanced(intent: PaymentIntent, status: IntentStatus, **changes: object) -> 
 
 
 def kept_card(work: OpenAttempt) -> PaymentMethod | None:
-    """Return the card of an approved payment as it shall be if it is kept for later ones, one version on; None when it stays as it is.
-
-    A customer who was deleted meanwhile may get one more card, which nobody can pay with: a payment names a customer that exists.
-    """
+    """Return the card of an approved payment as it shall be if it is kept for later ones, one version on; None when it stays as it is."""
     intent, method = work.intent, work.payment_method
-    if intent.future_usage is None:
+    if intent.future_usage is None or work.customer_gone:
         return None
     if method.consumed and method.paid_for != intent.id:  # it was detached meanwhile
         return None
