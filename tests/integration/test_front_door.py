@@ -57,7 +57,7 @@ def upstreams() -> Generator[Upstreams]:
 @pytest.fixture(scope="module")
 def door(upstreams: Upstreams, tmp_path_factory: pytest.TempPathFactory) -> Generator[FrontDoor]:
     directory = tmp_path_factory.mktemp("door")
-    urls = {service: upstreams.urls[service] for service in SERVICES}
+    urls = {service: [upstreams.urls[service]] for service in SERVICES}
     made = FrontDoor(host="127.0.0.1", port=free_port(), upstreams=urls, directory=directory / "kept", https=False)
     with running(made, directory / "caddy.log") as running_door:
         yield running_door
@@ -332,7 +332,7 @@ def test_what_changes_something_is_sent_once_whatever_becomes_of_it(door: FrontD
 
 
 def test_a_service_that_is_away_is_told_in_stripes_shape(tmp_path: Path) -> None:
-    away: dict[Service, str] = {service: f"http://127.0.0.1:{free_port()}" for service in SERVICES}
+    away: dict[Service, list[str]] = {service: [f"http://127.0.0.1:{free_port()}"] for service in SERVICES}
     door = FrontDoor(host="127.0.0.1", port=free_port(), upstreams=away, directory=tmp_path / "kept", https=False)
     log = tmp_path / "caddy.log"
     with running(door, log):
@@ -382,7 +382,7 @@ def speaks(trusting: ssl.SSLContext, name: str, port: int) -> bool:
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_https_is_trusted_by_the_directorys_own_authority_alone(upstreams: Upstreams, tmp_path: Path, name: str) -> None:
-    urls = {service: upstreams.urls[service] for service in SERVICES}
+    urls = {service: [upstreams.urls[service]] for service in SERVICES}
     door = FrontDoor(host="127.0.0.1", port=free_port(), upstreams=urls, directory=tmp_path / "kept of é %20", https=True)
     assert door.url == f"https://127.0.0.1:{door.port}"
     with running(door, tmp_path / "caddy.log"):

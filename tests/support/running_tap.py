@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +31,13 @@ class RunningTap:
         status = self.status()
         return stripe.StripeClient(key or status["secret_key"], base_addresses={"api": status["base_url"]}, **options)
 
+    def kill(self, name: str, copy: int = 0) -> None:
+        """Kill the database, or a copy of a service."""
+        status = self.status()
+        pid = status["postgres"]["pid"] if name == "postgres" else status["services"][name]["copies"][copy]["pid"]
+        if pid is not None:  # it may be about to be started again
+            os.kill(pid, signal.SIGKILL)
+
     def create_key(self, *options: str) -> str:
         return self.tap("keys", "create", *options).stdout.strip().splitlines()[-1]
 
@@ -49,11 +57,12 @@ def run_tap(
 
 
 @contextmanager
-def running_tap(environment: Mapping[str, str] | None = None) -> Generator[RunningTap]:
+def running_tap(environment: Mapping[str, str] | None = None, *options: str) -> Generator[RunningTap]:
+    """Start it with `options` of `tap up`."""
     data_dir = Path(tempfile.mkdtemp(prefix="tap-test-"))
     tap = RunningTap(data_dir, free_port())
     try:
-        run_tap("up", "--detach", "--port", str(tap.port), "--data-dir", str(data_dir), environment=environment)
+        run_tap("up", "--detach", "--port", str(tap.port), "--data-dir", str(data_dir), *options, environment=environment)
         yield tap
     finally:
         run_tap("down", "--data-dir", str(data_dir), check=False)

@@ -63,6 +63,17 @@ class RunningProcess(Struct, kw_only=True):
     url: str | None = None
 
 
+class RunningService(RunningProcess):
+    """The first copy of a service, and with it the others."""
+
+    others: list[RunningProcess] = []
+
+    @property
+    def copies(self) -> list[RunningProcess]:
+        """All of them, the first one first."""
+        return [RunningProcess(pid=self.pid, url=self.url), *self.others]
+
+
 class Run(Struct, kw_only=True):
     """What is running."""
 
@@ -72,7 +83,7 @@ class Run(Struct, kw_only=True):
     database_url: str
     postgres: RunningProcess
     gateway: RunningProcess
-    services: dict[str, RunningProcess]
+    services: dict[str, RunningService]
     root_certificate: str | None = None
     """What a client has to trust, with HTTPS."""
 

@@ -18,7 +18,7 @@ import msgspec
 from payments.cli.data_directory import UsageError
 from payments.cli.private_files import make_private_directory, write_private
 from payments.cli.supervisor import Program
-from payments.runtime.topology import INTERNAL_PATH_PREFIX, SERVICES, Service
+from payments.runtime.topology import INTERNAL_PATH_PREFIX, LIVE_PATH, SERVICES, Service
 
 HEAD_BYTES_MAX = 32 * 1024
 """Of a request line with its header fields; Stripe's SDKs send less than two kilobytes."""
@@ -34,6 +34,9 @@ _UPSTREAM_IDLE_SECONDS = 30
 """Shorter than the services keep a connection, so that none is closed just when a request is sent on it."""
 _UPSTREAM_CONNECTIONS_KEPT = 256
 _RESPONSE_SECONDS_MAX = _REQUEST_SECONDS_MAX + _UPSTREAM_SECONDS_MAX
+_COPY_SECONDS_MAX = 5
+"""For as long a request waits for a copy that can be reached."""
+_LIVE_SECONDS_MAX = 3
 _DRAIN_SECONDS = 30
 _HEAP_BYTES_MAX = 32 * 1024 * 1024
 """Where Go's collector works harder; not a bound."""
@@ -60,8 +63,8 @@ class FrontDoor:
 
     host: str
     port: int
-    upstreams: Mapping[Service, str]
-    """URL of each service."""
+    upstreams: Mapping[Service, Sequence[str]]
+    """URLs of each service's copies."""
     directory: Path
     """Everything that Caddy keeps is in here."""
     https: bool
@@ -162,23 +165,24 @@ class FrontDoor:
         }
 
     def _route(self, service: Service, path_patterns: Sequence[str]) -> dict[str, Any]:
-        address = self.upstreams[service].partition("://")[2]
-        once = {"match": [_REPEATABLE], "handle": [_proxy(address, kept=False)], "terminal": True}
+        addresses = [url.partition("://")[2] for url in self.upstreams[service]]
+        once = {"match": [_REPEATABLE], "handle": [_proxy(addresses, kept=False)], "terminal": True}
         handlers = [
             {"handler": "request_body", "max_size": BODY_BYTES_MAX},
-            {"handler": "subroute", "routes": [once, {"handle": [_proxy(address, kept=True)]}]},
+            {"handler": "subroute", "routes": [once, {"handle": [_proxy(addresses, kept=True)]}]},
         ]
         route = {"handle": handlers, "terminal": True}
         # What is compared is what is passed on: Go makes both of the same path.
         return {"match": [_where("{http.request.uri}", path_expression(path_patterns))], **route} if path_patterns else route
 
 
-def _proxy(address: str, *, kept: bool) -> dict[str, Any]:
+def _proxy(addresses: Sequence[str], *, kept: bool) -> dict[str, Any]:
     """Pass a request on, over a connection that is kept for others or over one of its own."""
     keep_alive = {"idle_timeout": f"{_UPSTREAM_IDLE_SECONDS}s", "max_idle_conns_per_host": _UPSTREAM_CONNECTIONS_KEPT}
     return {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": address}],
+        "upstreams": [{"dial": address} for address in addresses],
+        **(_SHARED if len(addresses) > 1 else {}),
         "headers": {"request": {"delete": _DROPPED_FIELDS}},
         "transport": {
             "protocol": "http",
@@ -189,6 +193,21 @@ def _proxy(address: str, *, kept: bool) -> dict[str, Any]:
             "keep_alive": keep_alive if kept else {"enabled": False},
         },
     }
+
+
+_SHARED: dict[str, Any] = {
+    # In turn, request by request: however connections are kept, each copy gets as many. One where nobody listens is passed over; whatever may have
+    # reached a copy isn't sent to another.
+    "load_balancing": {
+        "selection_policy": {"policy": "round_robin"},
+        "try_duration": f"{_COPY_SECONDS_MAX}s",
+        "try_interval": "20ms",
+        "retry_match": [{"not": [{}]}],
+    },
+    # One that hangs gets no more. Not counted are requests that fail: a client could have all copies left out by breaking off what it sends.
+    "health_checks": {"active": {"uri": LIVE_PATH, "interval": "1s", "timeout": f"{_LIVE_SECONDS_MAX}s", "fails": 2}},
+}
+"""Among copies of a service."""
 
 
 def path_expression(path_patterns: Sequence[str]) -> str:

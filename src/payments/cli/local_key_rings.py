@@ -45,7 +45,11 @@ class LocalPlace:
             return []
         file = self._directory.secrets_file if purpose is Purpose.PEPPER else self._directory.envelope_key
         written = file.stat().st_mtime
-        return [name for name, process in self._directory.run().services.items() if _started_before(process.pid, written)]
+        return [
+            name
+            for name, service in self._directory.run().services.items()
+            if any(_started_before(copy.pid, written) for copy in service.copies)
+        ]
 
     def uses(self) -> list[KeyUse]:
         """Count what there is under each key."""

@@ -7,12 +7,13 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import asyncpg
 import psycopg
 
-from payments.cli.data_directory import DataDirectory, Login, Run, RunningProcess, UsageError
+from payments.cli.data_directory import DataDirectory, Login, Run, RunningProcess, RunningService, UsageError
 from payments.cli.front_door import FrontDoor
 from payments.cli.health import is_healthy
 from payments.cli.ports import LOOPBACK, check_port, free_ports
@@ -27,6 +28,10 @@ from payments.storage.migrate import DatabaseNewerError, migrate
 
 _GATEWAY = "gateway"
 _DATABASE = "tap"
+_COPIED = (Service.PAYMENT_API, Service.TRANSACTION_PROCESSOR)
+"""What payments pass through; notification-service has time."""
+_OTHER_CONNECTIONS = 40
+"""To the embedded server: the command line's, people's, and those that PostgreSQL keeps for its administrator."""
 _TUNABLE = ("TAP_ATTEMPT_LEASE_SECONDS", "TAP_ACQUIRER_TIMEOUT_SECONDS")
 """Settings of the services that the environment of `tap up` may change."""
 _START_SECONDS_MAX = 60.0
@@ -43,9 +48,12 @@ class LocalRun:
     """A server of the user's own, instead of the embedded one."""
     https: bool = False
     """Whether the front door speaks HTTPS, by an authority of this directory's own."""
+    copies: int = 1
+    """How many processes there are of each service that payments pass through: one of them takes one core."""
     _supervisor: Supervisor = field(init=False)
     _postgres: EmbeddedPostgres | None = field(init=False, default=None)
-    _urls: dict[Service, str] = field(init=False, default_factory=dict[Service, str])
+    _urls: dict[Service, list[str]] = field(init=False, default_factory=dict[Service, list[str]])
+    """Of each copy."""
     _database_url: str = field(init=False, default="")
     _logins: dict[Service, ServiceLogin] = field(init=False, default_factory=dict[Service, ServiceLogin])
     _ready: bool = field(init=False, default=False)
@@ -94,12 +102,18 @@ class LocalRun:
         self._start_services()
         door = self._front_door
         self._supervisor.start(door.program(self._log(_GATEWAY)))  # at once: until the services are there it says so
-        await asyncio.gather(*(_until_healthy(url, self._log(service)) for service, url in self._urls.items()))
+        await asyncio.gather(
+            *(
+                _until_healthy(url, self._log(_copy(service, number)))
+                for service, urls in self._urls.items()
+                for number, url in enumerate(urls)
+            )
+        )
         await _until(lambda: is_healthy(door.url, door.root_certificate), _GATEWAY, self._log(_GATEWAY))
 
     async def _stop(self) -> None:
         await self._supervisor.stop(_GATEWAY)
-        await self._supervisor.stop(*SERVICES)
+        await self._supervisor.stop(*(_copy(service, number) for service, urls in self._urls.items() for number in range(len(urls))))
         await self._supervisor.stop("postgres")
         if self._postgres is not None:
             self._postgres.tidy()
@@ -109,17 +123,37 @@ class LocalRun:
         if self.external_database_url is not None:
             self._database_url = self.external_database_url
             await _check_database(self._database_url, "The database that TAP_DATABASE_URL names can't be reached")
+            await self._check_room()
             return
         kept = self.directory.secrets()
         if not kept.database_password:
             kept.database_password = secrets.token_urlsafe(24)
             self.directory.save_secrets(kept)
-        self._postgres = EmbeddedPostgres(self.directory.postgres, password=kept.database_password)
+        room = str(self._connections_max + _OTHER_CONNECTIONS)
+        self._postgres = EmbeddedPostgres(self.directory.postgres, password=kept.database_password, max_connections=room)
         await asyncio.to_thread(self._postgres.prepare)
         self._database_url = self._postgres.url(_DATABASE)
         log = self._log("postgres")
         self._supervisor.start(self._postgres.program(log))
         await _until(lambda: self._database_is_there(log), "PostgreSQL", log)
+
+    def _copies_of(self, service: Service) -> int:
+        return self.copies if service in _COPIED else 1
+
+    @property
+    def _connections_max(self) -> int:
+        """How many connections all copies together may open."""
+        return sum(spec.connections_max * self._copies_of(service) for service, spec in SERVICES.items())
+
+    async def _check_room(self) -> None:
+        """A database that refuses the last copy's connections would do so under load only."""
+        async with connect(self._database_url) as connection:
+            room = int(await connection.fetchval("SELECT current_setting('max_connections')"))
+        if room < self._connections_max:
+            raise UsageError(
+                f"The database that TAP_DATABASE_URL names takes {room} connections, and {self.copies} copies may open {self._connections_max}:"
+                " raise its max_connections, or run fewer copies."
+            )
 
     async def _database_is_there(self, log: Path) -> bool:
         """Create our database as soon as the server lets us."""
@@ -175,12 +209,12 @@ class LocalRun:
             self.directory.save_secrets(kept)
 
     def _start_services(self) -> None:
-        self._urls = {service: f"http://{LOOPBACK}:{port}" for service, port in zip(SERVICES, free_ports(len(SERVICES)), strict=True)}
+        ports = iter(free_ports(sum(self._copies_of(service) for service in SERVICES)))
+        self._urls = {service: [f"http://{LOOPBACK}:{port}" for port in islice(ports, self._copies_of(service))] for service in SERVICES}
         kept = self.directory.secrets()
         shared = {
             "TAP_HOST": LOOPBACK,
             "TAP_PUBLIC_URL": self._front_door.url,
-            "TAP_TRANSACTION_PROCESSOR_URL": self._urls[Service.TRANSACTION_PROCESSOR],
             "TAP_API_KEY_PEPPER": kept.api_key_pepper,
             "TAP_INTERNAL_API_KEY": kept.internal_api_key,
             "TAP_ENVELOPE_KEY_FILE": str(self.directory.envelope_key.resolve()),
@@ -188,16 +222,26 @@ class LocalRun:
             **{name: os.environ[name] for name in _TUNABLE if name in os.environ},
         }
         for service, spec in SERVICES.items():
-            environment = _plain_environment() | shared
-            environment |= {
-                "TAP_DATABASE_URL": login_url(self._database_url, self._logins[service]),
-                "TAP_PORT": self._urls[service].rsplit(":", 1)[1],
-            }
-            self._supervisor.start(Program(service, [sys.executable, "-m", spec.module], self._log(service), environment))
+            for number, url in enumerate(self._urls[service]):
+                environment = _plain_environment() | shared
+                environment |= {
+                    "TAP_DATABASE_URL": login_url(self._database_url, self._logins[service]),
+                    "TAP_PORT": url.rsplit(":", 1)[1],
+                    # Each copy hands over to one of its own: so they get as much to do as the front door shares out, and nothing stands between.
+                    "TAP_TRANSACTION_PROCESSOR_URL": self._urls[Service.TRANSACTION_PROCESSOR][number],
+                }
+                name = _copy(service, number)
+                self._supervisor.start(Program(name, [sys.executable, "-m", spec.module], self._log(name), environment))
 
     @property
     def _front_door(self) -> FrontDoor:
         return FrontDoor(host=LOOPBACK, port=self.port, upstreams=self._urls, directory=self.directory.gateway.resolve(), https=self.https)
+
+    def _running(self, service: Service) -> RunningService:
+        first, *others = (
+            RunningProcess(pid=self._supervisor.pid(_copy(service, number)), url=url) for number, url in enumerate(self._urls[service])
+        )
+        return RunningService(pid=first.pid, url=first.url, others=others)
 
     def _log(self, name: str) -> Path:
         return self.directory.logs / f"{name}.log"
@@ -212,10 +256,15 @@ class LocalRun:
                 database_url=self._database_url,
                 postgres=RunningProcess(pid=self._supervisor.pid("postgres")),
                 gateway=RunningProcess(pid=self._supervisor.pid(_GATEWAY), url=door.url),
-                services={service: RunningProcess(pid=self._supervisor.pid(service), url=url) for service, url in self._urls.items()},
+                services={service: self._running(service) for service in self._urls},
                 root_certificate=None if door.root_certificate is None else str(door.root_certificate),
             )
         )
+
+
+def _copy(service: Service, number: int) -> str:
+    """Return what one copy of a service is called, and its log: the first as the service itself."""
+    return f"{service}-{number + 1}" if number else str(service)
 
 
 async def _until_healthy(url: str, log: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import psutil
@@ -25,6 +26,7 @@ app.add_typer(keys_app, name="keys")
 logins_app = typer.Typer(no_args_is_help=True, help="The services' logins to the database.")
 app.add_typer(logins_app, name="logins")
 
+_COPIES_MAX = 64
 _DETACH_SECONDS_MAX = 90
 _DOWN_SECONDS_MAX = 90
 
@@ -41,11 +43,14 @@ def up(
     data_dir: DataDir = DATA_DIR,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is healthy, and leave it running.")] = False,
     https: Annotated[bool, typer.Option("--https", help="By a certificate authority of the data directory's own.")] = False,
+    copies: Annotated[
+        int, typer.Option(help="Processes of payment-api and of transaction-processor: each takes one core.", min=1, max=_COPIES_MAX)
+    ] = 1,
 ) -> None:
     """Run the whole system here: PostgreSQL, the three services, and a front door on one port."""
     directory = DataDirectory(data_dir)
     if detach:
-        _up_detached(directory, port, https=https)
+        _up_detached(directory, ["--port", str(port), "--copies", str(copies), *(["--https"] if https else [])])
         return
     from payments.cli.local_run import LocalRun
 
@@ -56,16 +61,16 @@ def up(
             _welcome(directory, run)
             console.print("Ctrl-C stops everything; the data stays.")
 
-        run = LocalRun(directory, port, os.environ.get("TAP_DATABASE_URL"), https)
+        run = LocalRun(directory, port, os.environ.get("TAP_DATABASE_URL"), https, copies)
         asyncio.run(run.run(ready))
 
 
-def _up_detached(directory: DataDirectory, port: int, *, https: bool) -> None:
+def _up_detached(directory: DataDirectory, options: Sequence[str]) -> None:
     directory.create()
     os.close(directory.lock())  # raises when Tap runs already, before the log of that run is overwritten
     log = directory.logs / "tap.log"
     with open_private(log, append=False) as output:
-        command = [*same_program(), "up", "--port", str(port), "--data-dir", str(directory.path), *(["--https"] if https else [])]
+        command = [*same_program(), "up", *options, "--data-dir", str(directory.path)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
     deadline = time.monotonic() + _DETACH_SECONDS_MAX
     while time.monotonic() < deadline:

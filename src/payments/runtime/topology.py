@@ -79,6 +79,8 @@ class ServiceSpec:
     """`python -m MODULE` starts it, locally and in a container."""
     database_role: str
     """The least-privileged PostgreSQL role that it works as."""
+    connections_max: int
+    """How many connections to the database one copy of it opens at most: all its pools', and those that it watches and listens by."""
     metrics: tuple[Metric, ...]
     """What it reports."""
     path_patterns: tuple[str, ...]
@@ -105,6 +107,7 @@ SERVICES: dict[Service, ServiceSpec] = {
             Service.NOTIFICATION_SERVICE,
             "payments.notification_service",
             "tap_notification_service",
+            19,
             (Metric.BACKLOG, Metric.DEAD_LETTERS, Metric.OUTBOX_AGE),
             ("/v1/events", "/v1/events/*", "/v1/webhook_endpoints", "/v1/webhook_endpoints/*", "/v1/notifications/*"),
         ),
@@ -112,6 +115,7 @@ SERVICES: dict[Service, ServiceSpec] = {
             Service.TRANSACTION_PROCESSOR,
             "payments.transaction_processor",
             "tap_transaction_processor",
+            21,
             (
                 Metric.BACKLOG,
                 Metric.PAYMENTS_APPROVED,
@@ -123,7 +127,7 @@ SERVICES: dict[Service, ServiceSpec] = {
             ("/v1/balance*", "/v1/payouts*", "/v1/disputes*", "/v1/ledger/*"),
             is_called_by_services=True,
         ),
-        ServiceSpec(Service.PAYMENT_API, "payments.payment_api", "tap_payment_api", (Metric.BACKLOG,), ()),
+        ServiceSpec(Service.PAYMENT_API, "payments.payment_api", "tap_payment_api", 20, (Metric.BACKLOG,), ()),
     )
 }
 """Routing order: the first service with a matching pattern takes the request; the one without patterns takes the rest."""

@@ -1,0 +1,73 @@
+"""How many connections a copy of a service may open is known, since a server lets in only so many."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import asyncpg
+import pytest
+from starlette.types import ASGIApp
+
+from payments.notification_service import main as notification_service
+from payments.payment_api import main as payment_api
+from payments.runtime.logging import Logger
+from payments.runtime.settings import Settings
+from payments.runtime.topology import SERVICES, Service
+from payments.storage.watched_database import WatchedDatabase
+from payments.transaction_processor import main as transaction_processor
+from tests.support.waiting import eventually
+
+APPLICATIONS: dict[Service, Callable[[Settings, Logger], AbstractAsyncContextManager[ASGIApp]]] = {
+    Service.PAYMENT_API: payment_api.application,
+    Service.TRANSACTION_PROCESSOR: transaction_processor.application,
+    Service.NOTIFICATION_SERVICE: notification_service.application,
+}
+SINGLE = {
+    Service.PAYMENT_API: {"payment-api watch"},
+    Service.TRANSACTION_PROCESSOR: {"transaction-processor watch"},
+    Service.NOTIFICATION_SERVICE: {
+        "notification-service watch",
+        "notification-service delivery watch",
+        "notification-service delivery listen",
+    },
+}
+"""Connections beside the pools."""
+
+
+@pytest.mark.parametrize("service", APPLICATIONS)
+async def test_no_service_opens_more_connections_than_is_reckoned_with(
+    service: Service, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools: list[int] = []
+    single: set[str] = set()
+    create_pool: Any = asyncpg.create_pool
+    connect = WatchedDatabase.connect
+
+    def recorded_pool(*arguments: Any, **options: Any) -> Any:
+        pools.append(options["max_size"])
+        return create_pool(*arguments, **options)
+
+    def recorded_connection(database: WatchedDatabase, purpose: str) -> Any:
+        single.add(f"{database.name} {purpose}")
+        return connect(database, purpose)
+
+    monkeypatch.setattr(asyncpg, "create_pool", recorded_pool)
+    monkeypatch.setattr(WatchedDatabase, "connect", recorded_connection)
+    settings = Settings.from_environment(
+        {
+            "TAP_DATABASE_URL": database_url,
+            "TAP_DATABASE_ROLE": SERVICES[service].database_role,
+            "TAP_PUBLIC_URL": "http://127.0.0.1:1",
+            "TAP_TRANSACTION_PROCESSOR_URL": "http://127.0.0.1:1",
+            "TAP_API_KEY_PEPPER": "00" * 32,
+            "TAP_INTERNAL_API_KEY": "internal",
+            "TAP_ENVELOPE_KEY": "00" * 32,
+        }
+    )
+
+    async def all_are_there() -> bool:
+        return single == SINGLE[service]
+
+    async with APPLICATIONS[service](settings, Logger(service)):
+        await eventually(all_are_there, "it watches and listens")
+    assert sum(pools) + len(single) == SERVICES[service].connections_max
