@@ -1,6 +1,7 @@
 """A service's own server, as it runs in a task."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,5 +20,5 @@ async def own_server(app: ASGIApp, *, certificate_name: str | None, port: int = 
         while not server.started:
             await asyncio.sleep(0.01)
         yield server, listening.getsockname()[1]
-        server.should_exit = True
+        server.handle_exit(signal.SIGINT, None)
         await running

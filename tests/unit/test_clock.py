@@ -22,6 +22,7 @@ class Database:
         self.elapsed, self.ahead = elapsed, ahead
         self.there = self.back = 0.0
         self.failure: Exception | None = None
+        self.is_writable = True
 
     def seconds(self) -> float:
         return self.elapsed
@@ -29,6 +30,9 @@ class Database:
     @property
     def time(self) -> float:
         return self.elapsed + self.ahead
+
+    async def fetchrow(self, *_: object, **__: object) -> dict[str, Any]:
+        return {"time": await self.fetchval(), "is_writable": self.is_writable}
 
     async def fetchval(self, *_: object, **__: object) -> Any:
         self.elapsed += self.there
@@ -43,8 +47,8 @@ def measured(database: Database) -> DatabaseClock:
     return asyncio.run(DatabaseClock.measured(database, database.seconds))  # type: ignore[arg-type]
 
 
-def measure(clock: DatabaseClock, database: Database) -> None:
-    asyncio.run(clock.measure(database))  # type: ignore[arg-type]
+def measure(clock: DatabaseClock, database: Database) -> bool:
+    return asyncio.run(clock.measure(database))  # type: ignore[arg-type]
 
 
 @given(st.floats(0, 10_000_000), st.floats(-1e9, 2e9), seconds, seconds, st.floats(0, 1e6))
@@ -74,6 +78,14 @@ def test_a_slow_answer_makes_a_good_clock_no_worse(there: float, back: float) ->
     database.there, database.back = there, back
     measure(clock, database)
     assert clock.now() == pytest.approx(database.time, abs=1e-3)
+
+
+@pytest.mark.parametrize("is_writable", [True, False])
+def test_the_same_question_tells_whether_it_takes_writes(is_writable: bool) -> None:
+    database = Database()
+    clock = measured(database)
+    database.is_writable = is_writable
+    assert measure(clock, database) is is_writable
 
 
 def test_a_measurement_that_fails_changes_nothing() -> None:

@@ -26,14 +26,19 @@ from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
 from payments.storage import webhook_endpoints
 from payments.storage.database import Pool
-from payments.storage.deliveries import AttemptResult, Deliveries, DueDelivery
+from payments.storage.deliveries import AttemptResult, Deliveries, DeliveryStatus, DueDelivery
 from payments.storage.group_commit import ROW_FAULTS, GroupCommit
 from payments.wire.older_versions import in_version
 from payments.wire.render import render_event
 
 LEASE_SECONDS = SEND_SECONDS_MAX + 10
 """Longer than an attempt and its recording take: it runs out for those whose copy of the service died."""
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 5.0
+"""For what other copies left: those that ended, and those whose pauses are long."""
+_SOON_SECONDS_MAX = 60.0
+"""Pauses that are waited for to the moment; of the others a few seconds more are nothing."""
+_MARGIN_SECONDS = 0.02
+"""A timer may be that much early."""
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
@@ -171,19 +176,26 @@ class Deliverer:
         return self._sealer.open(sealed, secret_context(endpoint)).decode("ascii")
 
     async def _record(self, sent: Sent) -> None:
+        result = _result(sent, self._clock.now())
         try:
-            await self._results.submit(_result(sent, self._clock.now()))
+            await self._results.submit(result)
         except ROW_FAULTS as failure:
             # Something in the answer that the database doesn't take: then it was none.
             self._log.error("record delivery", failure)
-            await self._results.submit(
-                _result(Sent(sent.due, sent.attempted_at, 0, Answer(error=type(failure).__name__)), sent.attempted_at)
-            )
+            result = _result(Sent(sent.due, sent.attempted_at, 0, Answer(error=type(failure).__name__)), sent.attempted_at)
+            await self._results.submit(result)
+            self._come_back(result)
             return
+        self._come_back(result)
         if sent.answer.status_code == 410:  # "gone": the receiver wants nothing more
             endpoint = sent.due.endpoint
             await webhook_endpoints.disable(self._pool, endpoint)
             await self._deliveries.bury(self._pool, endpoint.merchant_id, endpoint.livemode, endpoint.id)
+
+    def _come_back(self, result: AttemptResult) -> None:
+        """Look for due deliveries when this one's pause is over, if that is soon."""
+        if result.status == DeliveryStatus.PENDING and result.retry_seconds <= _SOON_SECONDS_MAX:
+            asyncio.get_running_loop().call_later(result.retry_seconds + _MARGIN_SECONDS, self._work.set)
 
 
 def _result(sent: Sent, now: float) -> AttemptResult:

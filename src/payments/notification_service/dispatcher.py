@@ -10,7 +10,8 @@ from payments.storage.outbox import dispatch
 from payments.storage.wakeup import Wakeup
 
 _BATCH = 1_000
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 5.0
+"""For notices that were lost, as with a process that ended between its commit and its notice."""
 _PAUSE_SECONDS = 0.05
 """Between two batches: while events stream in, twenty batches a second are cheaper than one an event."""
 

@@ -19,7 +19,7 @@ from payments.runtime.logging import Logger
 
 T = TypeVar("T")
 
-_BEAT_SECONDS = 0.5
+_BEAT_SECONDS = 2.0
 STUCK_SECONDS = 10.0
 """A loop that did not get round for so long is stuck."""
 _STOP_SECONDS_MAX = 50.0

@@ -32,9 +32,13 @@ class DatabaseClock:
         """Return unix seconds."""
         return self._elapsed() + self._ahead_seconds
 
-    async def measure(self, connection: Queries) -> None:
-        """Ask again. A database whose clock jumped, as after a failover to another machine, is followed."""
+    async def measure(self, connection: Queries) -> bool:
+        """Ask again, and return whether the database takes writes. One whose clock jumped, as after a failover to another machine, is followed."""
         before = self._elapsed()
-        theirs = float(await connection.fetchval(_SQL["time"]))
+        row = await connection.fetchrow(_SQL["look"])
+        if row is None:
+            return False
+        theirs = float(row["time"])
         # It was asked for at some moment in between. What fits isn't touched, so that a slow answer makes nothing worse.
         self._ahead_seconds = min(max(self._ahead_seconds, theirs - self._elapsed()), theirs - before)
+        return bool(row["is_writable"])

@@ -1,6 +1,7 @@
 """LISTEN and NOTIFY between services. They only wake: what there is to do is in tables, and is found by polling if a notice is lost."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -12,7 +13,8 @@ from payments.storage.database import CONNECTION_FAILURES, Connection, Pool
 
 CHANNEL = "tap_outbox"
 _INTERVAL_SECONDS = 0.05
-_PROBE_SECONDS = 1.0
+_PROBE_SECONDS = 5.0
+"""Besides the kernel, which gives a connection up whose packets get lost."""
 _ANSWER_SECONDS_MAX = 5.0
 
 
@@ -60,21 +62,27 @@ class Wakeup:
         """Listen until the connection is lost, which raises `asyncpg.InterfaceError` or another connection failure."""
         async with self._connect() as connection:
             listener: Any = connection
+            ended = asyncio.Event()
+            listener.add_termination_listener(lambda *_: ended.set())
             await listener.add_listener(CHANNEL, self._notice)
+            self._notice()  # what was told while nobody listened
             while True:
                 # Asked, because a connection that is only listened on may be lost without a sign.
                 await connection.execute("SELECT", timeout=_ANSWER_SECONDS_MAX)
                 beat()
-                await asyncio.sleep(_PROBE_SECONDS)
+                await _within(ended, _PROBE_SECONDS)
 
     def _notice(self, *_: object) -> None:
         self._noticed.set()
 
     async def wait(self, seconds_max: float) -> None:
         """Return at the next notice, or after `seconds_max`."""
-        try:
-            async with asyncio.timeout(seconds_max):
-                await self._noticed.wait()
-        except TimeoutError:
-            pass
+        await _within(self._noticed, seconds_max)
         self._noticed.clear()
+
+
+async def _within(event: asyncio.Event, seconds_max: float) -> None:
+    """Return when something happens, or doesn't for so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds_max):
+            await event.wait()

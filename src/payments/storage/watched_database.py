@@ -13,9 +13,6 @@ from payments.storage.credentials import Credentials
 from payments.storage.database import BY_KEY, Connection, Pool, connect, is_healthy, open_pool
 from payments.storage.database_clock import DatabaseClock
 from payments.storage.sessions import DatabaseSilentError, Sessions
-from payments.storage.sql import queries
-
-_SQL = queries("database.sql")
 
 _EVERY_SECONDS = 1.0
 SILENT_SECONDS = 5.0
@@ -76,8 +73,7 @@ class WatchedDatabase:
             raise
 
     async def _look(self, connection: Connection) -> None:
-        await self.clock.measure(connection)
-        if not await connection.fetchval(_SQL["is_writable"]):
+        if not await self.clock.measure(connection):
             raise asyncpg.ReadOnlySQLTransactionError("the database takes no writes")
 
 

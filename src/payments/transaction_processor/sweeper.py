@@ -23,6 +23,8 @@ from payments.transaction_processor.processor import Processor
 from payments.transaction_processor.settlement import EXPIRED
 
 _BATCH = 100
+_ABANDONED_SECONDS = 2.0
+"""Between two looks for attempts whose lease ran out: little beside a lease."""
 _FAILURE_PREFIX = "rff"
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ class Sweeper:
 
     def keep(self, background: Background) -> None:
         """Sweep for ever; no sweep's failure is another's."""
-        background.repeat("sweep attempts", self.resolve_abandoned, every_seconds=0.5)
+        background.repeat("sweep attempts", self.resolve_abandoned, every_seconds=_ABANDONED_SECONDS)
         background.repeat("sweep holds", self.expire_holds, every_seconds=5)
         background.repeat("sweep funds", self.release_funds, every_seconds=5)
         background.repeat("sweep refunds", self.book_failed_refunds, every_seconds=5)

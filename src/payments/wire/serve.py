@@ -1,12 +1,12 @@
 """Runs a service: uvicorn on uvloop, quiet; on SIGTERM it takes leave of whoever still sends, and drains."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
 import sys
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -57,30 +57,42 @@ class Binding:
 class LeavingServer(uvicorn.Server):
     """After SIGTERM it goes on accepting for a while, and asks whoever it answers to open no more requests on that connection."""
 
-    def __init__(self, config: uvicorn.Config, *, linger_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, config: uvicorn.Config, *, linger_seconds: float) -> None:
         """Serve `config.app` as it is until then."""
         self._app: ASGIApp = config.app  # pyright: ignore[reportAttributeAccessIssue] - it was given one
         config.app, config.interface = self._answer, "asgi3"  # of a method uvicorn can't tell
         super().__init__(config)
-        self._linger_seconds, self._monotonic = linger_seconds, monotonic
-        self._leaves_at: float | None = None
+        self._linger_seconds = linger_seconds
+        self._is_leaving = False
+        self._signalled = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take note of a signal; a second one ends what the first began."""
-        if sig == signal.SIGTERM and self._leaves_at is None and self._linger_seconds > 0:
-            self._leaves_at = self._monotonic() + self._linger_seconds
-            return
-        super().handle_exit(sig, frame)
+        if sig == signal.SIGTERM and not self._is_leaving and self._linger_seconds > 0:
+            self._is_leaving = True
+        else:
+            super().handle_exit(sig, frame)
+        if self._loop is None:
+            self._signalled.set()
+        else:  # it sleeps, and this is no callback of its own
+            self._loop.call_soon_threadsafe(self._signalled.set)
 
-    async def on_tick(self, counter: int) -> bool:
-        """Return whether it is time to drain; uvicorn asks ten times a second."""
-        if self._leaves_at is not None and self._monotonic() >= self._leaves_at:
+    async def main_loop(self) -> None:
+        """Serve until it is time to drain. Uvicorn's own would look ten times a second whether it is: an idle service's greatest expense."""
+        self._loop = asyncio.get_running_loop()
+        await self.on_tick(0)  # it makes the header fields that each answer has
+        await self._signalled.wait()
+        self._signalled.clear()
+        if not self.should_exit:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._linger_seconds):
+                    await self._signalled.wait()
             self.should_exit = True
-        return await super().on_tick(counter)
 
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # No coroutine of its own: every request comes by.
-        return self._app(scope, receive, send if self._leaves_at is None else partial(_close_after, send))
+        return self._app(scope, receive, send if not self._is_leaving else partial(_close_after, send))
 
 
 async def _close_after(send: Send, message: Message) -> None:
