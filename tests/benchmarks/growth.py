@@ -48,7 +48,7 @@ def grow(tap: RunningTap, payments: int, steps: int, seconds: float) -> list[dic
     for step in range(steps):
         row: dict[str, Any] = {"cpu_ratio": {}, "payments": done}
         reference = bench.reference(seconds).cpu_ms_sum
-        memory = {name: memory_mb(pid) for name, pid in bench.processes.items() if name != "postgresql"}
+        memory = {name: memory_mb(pids) for name, pids in bench.processes.items() if name != "postgresql"}
         for clients in CLIENTS:
             measured = bench.operations("payment", clients, seconds)
             done += measured.operations

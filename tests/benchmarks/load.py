@@ -1,6 +1,7 @@
 """A lean HTTP client that carries out operations as fast as they are answered. It costs little, since it shares the machine with what it measures."""
 
 import asyncio
+import itertools
 import multiprocessing
 import time
 from collections.abc import Generator
@@ -35,7 +36,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Load:
-    url: str
+    urls: tuple[str, ...]
+    """Of each copy: clients are shared out among them."""
     api_key: str
     flow: str
     clients: int
@@ -47,9 +49,11 @@ class Load:
 class _Client(asyncio.Protocol):
     """One customer of the API: does an operation, waits for its answers, does it again."""
 
-    def __init__(self, load: Load, flow: Flow, result: Result, measured_from: float, until: float, done: asyncio.Future[None]) -> None:
+    def __init__(
+        self, load: Load, host: str, flow: Flow, result: Result, measured_from: float, until: float, done: asyncio.Future[None]
+    ) -> None:
         self._load, self._flow, self._result = load, flow, result
-        self._host = urlsplit(load.url).netloc
+        self._host = host
         self._measured_from, self._until, self._done = measured_from, until, done
         self._own: dict[str, str] = {}
         self._buffer = b""
@@ -112,15 +116,14 @@ class _Client(asyncio.Protocol):
 
 
 async def _run(load: Load) -> Result:
-    parts = urlsplit(load.url)
     loop, result = asyncio.get_running_loop(), Result()
     measured_from = time.perf_counter() + load.warm_up_seconds
     until = measured_from + load.seconds
     ended = [loop.create_future() for _ in range(load.clients)]
-    for done in ended:
-        await loop.create_connection(
-            lambda done=done: _Client(load, FLOWS[load.flow], result, measured_from, until, done), str(parts.hostname), parts.port or 80
-        )
+    for done, url in zip(ended, itertools.cycle(load.urls), strict=False):
+        parts = urlsplit(url)
+        client = _Client(load, parts.netloc, FLOWS[load.flow], result, measured_from, until, done)
+        await loop.create_connection(lambda client=client: client, str(parts.hostname), parts.port or 80)
     await asyncio.gather(*ended)
     result.seconds = time.perf_counter() - measured_from
     return result

@@ -3,6 +3,7 @@
 import os
 import statistics
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from payments.cli.data_directory import DataDirectory
@@ -11,26 +12,41 @@ from tests.support.running_tap import RunningTap
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-def processes(tap: RunningTap) -> dict[str, int]:
-    """The process ids of services and database, by name."""
-    services = {name: int(service["pid"]) for name, service in tap.status()["services"].items()}
+def processes(tap: RunningTap) -> dict[str, tuple[int, ...]]:
+    """The process ids of each service's copies, and of the database, by name."""
+    services = {name: tuple(int(copy["pid"]) for copy in service["copies"]) for name, service in tap.status()["services"].items()}
     postmaster = (DataDirectory(tap.data_dir).postgres / "data" / "postmaster.pid").read_text().splitlines()[0]
-    return services | {"postgresql": int(postmaster)}
+    return services | {"postgresql": (int(postmaster),)}
 
 
-def cpu_seconds(pid: int) -> float:
-    """The user and system time of a process, its children that are and those that were."""
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """The user and system time of processes, their children that are and those that were."""
+    family = _descendants(pids)
+    return sum(sum(int(field) for field in fields[11:15]) for each in family if (fields := _stat(each)) is not None) / _TICKS_PER_SECOND
+
+
+def exact_cpu_ms(pids: Iterable[int]) -> float:
+    """The CPU time of processes and their children that are. What processes that ended took isn't in it: for those that are idle, of which a clock tick
+    would be too coarse a measure."""
+    total = 0
+    for pid in _descendants(pids):
+        try:
+            total += sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total / 1e6
+
+
+def _descendants(pids: Iterable[int]) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))) is not None:
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    total, waiting = 0, [pid]
+    found, waiting = list[int](), list(pids)
     while waiting:
-        each = waiting.pop()
-        waiting += children.get(each, [])
-        fields = _stat(each)
-        total += 0 if fields is None else sum(int(field) for field in fields[11:15])
-    return total / _TICKS_PER_SECOND
+        found.append(waiting.pop())
+        waiting += children.get(found[-1], [])
+    return found
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -41,9 +57,9 @@ def _stat(pid: int) -> list[str] | None:
         return None
 
 
-def memory_mb(pid: int) -> float:
-    """What of a process is in memory."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+def memory_mb(pids: Iterable[int]) -> float:
+    """What of processes is in memory."""
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from payments.cli.data_directory import DataDirectory
 from payments.cli.postgres import EmbeddedPostgres
 from tests.benchmarks.load import Load, Result, run
-from tests.benchmarks.machine import cpu_seconds, processes
+from tests.benchmarks.machine import cpu_seconds, exact_cpu_ms, processes
 from tests.support.running_tap import RunningTap
 
 
@@ -38,7 +38,8 @@ class Bench:
     def __init__(self, tap: RunningTap) -> None:
         self._tap = tap
         status = tap.status()
-        self._url, self._api_key = status["services"]["payment-api"]["url"], status["secret_key"]
+        self._urls = tuple(copy["url"] for copy in status["services"]["payment-api"]["copies"])
+        self._api_key = status["secret_key"]
         self.processes = processes(tap)
         directory = DataDirectory(tap.data_dir)
         self.postgres = EmbeddedPostgres(directory.postgres, password=directory.secrets().database_password)
@@ -46,7 +47,7 @@ class Bench:
     def operations(self, flow: str, clients: int, seconds: float, *, operations_max: int | None = None) -> Measured:
         """Measure an operation."""
         before = self._cpu()
-        result: Result = run(Load(self._url, self._api_key, flow, clients, seconds, operations_max=operations_max))
+        result: Result = run(Load(self._urls, self._api_key, flow, clients, seconds, operations_max=operations_max))
         after = self._cpu()
         return Measured(
             rate=result.rate,
@@ -60,12 +61,13 @@ class Bench:
 
     def idle_cpu_ms(self, seconds: float) -> Mapping[str, float]:
         """Measure what each process takes a second when there is nothing to do."""
-        before = self._cpu()
+        before, began = {name: exact_cpu_ms(pids) for name, pids in self.processes.items()}, time.monotonic()
         time.sleep(seconds)
-        return {name: (after - before[name]) * 1000 / seconds for name, after in self._cpu().items()}
+        elapsed = time.monotonic() - began
+        return {name: (exact_cpu_ms(pids) - before[name]) / elapsed for name, pids in self.processes.items()}
 
     def _cpu(self) -> dict[str, float]:
-        return {name: cpu_seconds(pid) for name, pid in self.processes.items()}
+        return {name: cpu_seconds(pids) for name, pids in self.processes.items()}
 
     @cached_property
     def _reference_url(self) -> str:

@@ -15,6 +15,11 @@ from tests.benchmarks.measuring import Bench, Measured
 from tests.support.running_tap import RunningTap, running_tap
 
 RESULTS = Path("bench-results")
+IDLE_SECONDS = 30.0
+"""Long enough for what is done every fifteen."""
+COPIES = 2
+COPIED = [("payment", 128)]
+"""What is measured with several processes of each service as well. Each takes one core: on a machine of two they get in each other's way."""
 PLAN = [
     *(("payment", clients) for clients in (1, 8, 32, 128)),
     ("hold + capture", 8),
@@ -30,27 +35,32 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="*", help="numbers of clients that are measured")
     options = parser.parse_args()
     plan = [(flow, clients) for flow, clients in PLAN if flow in options.flows and (not options.clients or clients in options.clients)]
-    with running_tap() as tap:
-        report = measure(tap, plan, options.rounds, options.seconds)
-        books = tap.tap("verify")
-    print("\n" + books.stdout.strip().splitlines()[-1])
+    with running_tap() as one, running_tap(None, "--copies", str(COPIES)) as several:
+        report = measure(one, several, plan, options.rounds, options.seconds)
+        books = [tap.tap("verify").stdout.strip().splitlines()[-1] for tap in (one, several)]
+    print("\n" + "\n".join(books))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "payments.json").write_text(json.dumps(report, indent=2))
     print(f"written: {RESULTS / 'payments.json'}")
 
 
-def measure(tap: RunningTap, plan: Sequence[tuple[str, int]], rounds: int, seconds: float) -> dict[str, Any]:
-    bench = Bench(tap)
-    memory = {name: memory_mb(pid) for name, pid in bench.processes.items()}
-    idle = bench.idle_cpu_ms(seconds)
-    flush = flush_ms(tap.data_dir)
+def measure(one: RunningTap, several: RunningTap, plan: Sequence[tuple[str, int]], rounds: int, seconds: float) -> dict[str, Any]:
+    bench, copied = Bench(one), Bench(several)
+    memory = {name: memory_mb(pids) for name, pids in bench.processes.items()}
+    idle = bench.idle_cpu_ms(IDLE_SECONDS)
+    flush = flush_ms(one.data_dir)
     print(f"idle: {_listed(memory, 'MB')}; {_listed(idle, 'ms of CPU a second')}; a flush to the disk: {flush:.2f} ms")
     references: list[Measured] = []
     measured: dict[tuple[str, int], list[Measured]] = {each: [] for each in plan}
+    shared: dict[tuple[str, int], list[Measured]] = {
+        (f"{flow}, {COPIES} copies", clients): [] for flow, clients in COPIED if (flow, clients) in plan
+    }
     for number in range(rounds):
         references.append(bench.reference(seconds))
         for (flow, clients), results in measured.items():
             results.append(bench.operations(flow, clients, seconds))
+        for (name, clients), results in shared.items():
+            results.append(copied.operations(name.partition(",")[0], clients, seconds))
         print(f"round {number + 1} of {rounds}", flush=True)
     return {
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -59,23 +69,23 @@ def measure(tap: RunningTap, plan: Sequence[tuple[str, int]], rounds: int, secon
         "idle": {"memory_mb": memory, "cpu_ms_per_second": idle},
         "tpc_b": _row(references, references),
         "operations": [
-            {"operation": flow, "clients": clients, **_row(results, references)} for (flow, clients), results in measured.items()
+            {"operation": flow, "clients": clients, **_row(results, references)} for (flow, clients), results in (measured | shared).items()
         ],
-        "table": _print(measured, references),
+        "table": _print(measured | shared, references),
     }
 
 
 def _print(measured: dict[tuple[str, int], list[Measured]], references: Sequence[Measured]) -> list[str]:
     lines = [
-        f"{'operation':<18}{'clients':>8}{'CPU ms':>8}{'of it:':>7}{'api':>7}{'tp':>7}{'pg':>7}{'TPC-B':>8}{'/s':>7}{'TPC-B/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'errors':>7}"
+        f"{'operation':<20}{'clients':>8}{'CPU ms':>8}{'of it:':>7}{'api':>7}{'tp':>7}{'pg':>7}{'TPC-B':>8}{'/s':>7}{'TPC-B/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'errors':>7}"
     ]
     reference = _row(references, references)
-    lines.append(f"{'TPC-B':<18}{8:>8}{reference['cpu_ms']:>8.3f}{'':>28}{1:>8.2f}{reference['per_second']:>7.0f}{1:>9.2f}")
+    lines.append(f"{'TPC-B':<20}{8:>8}{reference['cpu_ms']:>8.3f}{'':>28}{1:>8.2f}{reference['per_second']:>7.0f}{1:>9.2f}")
     for (flow, clients), results in measured.items():
         row = _row(results, references)
         parts = "".join(f"{row['cpu_ms_by_process'][name]:>7.3f}" for name in ("payment-api", "transaction-processor", "postgresql"))
         lines.append(
-            f"{flow:<18}{clients:>8}{row['cpu_ms']:>8.3f}{'':>7}{parts}{row['cpu_ratio']:>8.2f}{row['per_second']:>7.0f}{row['ratio']:>9.2f}"
+            f"{flow:<20}{clients:>8}{row['cpu_ms']:>8.3f}{'':>7}{parts}{row['cpu_ratio']:>8.2f}{row['per_second']:>7.0f}{row['ratio']:>9.2f}"
             f"{row['p50_ms']:>8.1f}{row['p99_ms']:>8.1f}{row['errors']:>7}"
         )
         lines += [f"    {each.first_error}" for each in results if each.first_error]
