@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth $(CDK): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check bench bench-growth lock synth cdk images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check bench bench-growth acknowledged lock synth cdk images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -86,11 +86,14 @@ format: $(INSTALLED) ## Format the code
 sdk-check: $(DJSTRIPE) ## Pay with stripe-go, stripe-java and dj-stripe, all unchanged (needs Go, and a JDK with Maven; ARGS="--only djstripe")
 	@$(BIN)/python -m tests.sdk $(ARGS)
 
-bench: $(INSTALLED) ## Measure what operations cost, beside pgbench's transactions on the same server
+bench: $(INSTALLED) ## Measure what operations cost, idle time and two copies of each, beside pgbench's transactions on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
 
 bench-growth: $(INSTALLED) ## Measure whether a payment costs the same with a million of them; takes half an hour
 	@$(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+acknowledged: $(INSTALLED) ## Kill services and database under load, and count whether what was acknowledged is stored (ARGS="other-system.toml")
+	@$(BIN)/python -m tests.benchmarks.acknowledged $(ARGS)
 
 cdk: $(CDK) ## Set up the CDK command line that package.json pins
 
