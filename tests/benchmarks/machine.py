@@ -1,6 +1,8 @@
 """What the system under load takes of the machine: CPU time by process, memory, and what a flush to the disk takes. Source: proc(5)."""
 
+import contextlib
 import os
+import platform
 import statistics
 import time
 from collections.abc import Iterable
@@ -61,6 +63,15 @@ def memory_mb(pids: Iterable[int]) -> float:
     """What of processes is in memory."""
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+def processor() -> str:
+    """What the machine says that its processor is."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def flush_ms(directory: Path, times: int = 50) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.flows import FLOWS
-from tests.benchmarks.machine import flush_ms, memory_mb
+from tests.benchmarks.machine import flush_ms, memory_mb, processor
 from tests.benchmarks.measuring import Bench, Measured
 from tests.support.running_tap import RunningTap, running_tap
 
@@ -64,6 +64,7 @@ def measure(one: RunningTap, several: RunningTap, plan: Sequence[tuple[str, int]
         print(f"round {number + 1} of {rounds}", flush=True)
     return {
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": processor(),
         "python": platform.python_version(),
         "flush_ms": flush,
         "idle": {"memory_mb": memory, "cpu_ms_per_second": idle},

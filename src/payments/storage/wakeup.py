@@ -63,7 +63,7 @@ class Wakeup:
         async with self._connect() as connection:
             listener: Any = connection
             ended = asyncio.Event()
-            listener.add_termination_listener(lambda *_: ended.set())
+            listener.add_termination_listener(lambda _connection: ended.set())
             await listener.add_listener(CHANNEL, self._notice)
             self._notice()  # what was told while nobody listened
             while True:
