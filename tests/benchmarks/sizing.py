@@ -15,13 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lib.fargate_service import _CPU_PERCENT
 from payments.cli.assembly import FargateTasks, Template, fargate_tasks, synthesise
 from payments.cli.cost import Estimator
 from payments.runtime.topology import Service
 
-RATES = (10, 50, 100, 250, 500, 1000, 2000)
+RATES = (10, 100, 250, 500, 1000, 2000, 5000)
 """Payments a second."""
+CPU_PERCENT = 60
+"""What scaling keeps tasks at; the database is to have as much room."""
 ACU_PER_VCPU = 4
 """An ACU is about 2 GiB with the processor that belongs to it; the memory-optimised instances that Aurora runs on have 8 GiB per vCPU. Source: Amazon Aurora User
 Guide, "How Aurora Serverless v2 works"."""
@@ -58,16 +59,26 @@ def size(rate: int, costs: Sequence[Costs], templates: Sequence[Template], price
     services = {each.service: each for each in fargate_tasks(templates)}
     tasks, vcpu = dict.fromkeys(services, 1), dict[str, float]()
     for _ in range(5):  # the more tasks, the less has each to do, and the dearer is that
-        share = rate / tasks[Service.PAYMENT_API]
-        cost = next((each for each in costs if each.per_second >= share), costs[-1])
-        vcpu = {name: cost.cpu_ms[name] / 1000 * rate for name in cost.cpu_ms}
+        copies = tasks[Service.PAYMENT_API]
+        vcpu = {name: _vcpu(rate / copies, name, costs) * copies for name in costs[0].cpu_ms}
         tasks = {name: _tasks(vcpu[name], sizes) for name, sizes in services.items()}
-    acu = max(_acu_min(templates), math.ceil(vcpu["postgresql"] * ACU_PER_VCPU / (_CPU_PERCENT / 100) / _ACU_STEP) * _ACU_STEP)
+    acu = max(_acu_min(templates), math.ceil(vcpu["postgresql"] * ACU_PER_VCPU / (CPU_PERCENT / 100) / _ACU_STEP) * _ACU_STEP)
     return Sizing(rate, vcpu, tasks, acu, _dollars(templates, prices, tasks, acu))
 
 
+def _vcpu(rate: float, process: str, costs: Sequence[Costs]) -> float:
+    """What a process takes at a rate, in proportion between the two that were measured next to it, as batches grow with the load."""
+    slower, *faster = Costs(0.0, dict.fromkeys(costs[0].cpu_ms, 0.0)), *costs
+    for each in faster:
+        used, more = (one.per_second * one.cpu_ms[process] / 1000 for one in (slower, each))
+        if rate <= each.per_second:
+            return used + (more - used) * (rate - slower.per_second) / (each.per_second - slower.per_second)
+        slower = each
+    return rate * slower.cpu_ms[process] / 1000
+
+
 def _tasks(vcpu: float, sizes: FargateTasks) -> int:
-    return max(sizes.tasks_min, math.ceil(vcpu / (sizes.vcpu * _CPU_PERCENT / 100)))
+    return max(sizes.tasks_min, math.ceil(vcpu / (sizes.vcpu * CPU_PERCENT / 100)))
 
 
 def _resources(templates: Sequence[Template], resource_type: str) -> list[dict[str, Any]]:

@@ -5,9 +5,10 @@ from importlib.resources import files
 
 import pytest
 
+from lib.fargate_service import _CPU_PERCENT
 from payments.cli.cost import Estimator
 from payments.runtime.topology import Service
-from tests.benchmarks.sizing import ACU_PER_VCPU, measured, size, table
+from tests.benchmarks.sizing import ACU_PER_VCPU, CPU_PERCENT, measured, size, table
 from tests.infrastructure.conftest import Synthesised
 
 PRICES = json.loads(files("payments.cli").joinpath("prices.json").read_text())
@@ -28,6 +29,10 @@ REPORT = {
 }
 
 
+def test_it_reckons_with_what_scaling_keeps_tasks_at() -> None:
+    assert CPU_PERCENT == _CPU_PERCENT
+
+
 def test_a_small_load_takes_what_there_is_at_least(prod: Synthesised) -> None:
     templates = list(prod.templates.values())
     smallest = sum(item.smallest for item in Estimator(templates, PRICES).estimate().items)
@@ -38,15 +43,17 @@ def test_a_small_load_takes_what_there_is_at_least(prod: Synthesised) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "api_ms", "postgresql_ms"),
-    [(1000, 1.2, 1.0), (2000, 0.6, 0.5)],
-    ids=["each task has 333 a second to do", "each task has 667 a second to do"],
+    ("rate", "api_vcpu", "postgresql_vcpu"),
+    [(600, 3 * 0.24, 3 * 0.2), (1200, 3 * 0.48, 3 * 0.4), (2100, 3 * 0.54, 3 * 0.45), (6000, 6 * 0.6, 6 * 0.5)],
+    ids=["less than was measured", "as was measured", "in between", "as much as was measured, of each task"],
 )
-def test_a_load_takes_what_it_costs_at_the_batches_of_its_tasks(prod: Synthesised, rate: int, api_ms: float, postgresql_ms: float) -> None:
+def test_a_load_takes_what_it_costs_at_the_batches_of_its_tasks(
+    prod: Synthesised, rate: int, api_vcpu: float, postgresql_vcpu: float
+) -> None:
     sized = size(rate, measured(REPORT), list(prod.templates.values()), PRICES)
-    assert sized.vcpu[Service.PAYMENT_API] == pytest.approx(rate * api_ms / 1000)
-    assert sized.tasks == dict.fromkeys(Service, 3)
-    assert sized.acu == pytest.approx(rate * postgresql_ms / 1000 / 0.6 * ACU_PER_VCPU, abs=0.5)
+    assert sized.vcpu[Service.PAYMENT_API] == pytest.approx(api_vcpu)
+    assert sized.tasks[Service.PAYMENT_API] == (3 if rate < 6000 else 6)
+    assert sized.acu == pytest.approx(postgresql_vcpu / (CPU_PERCENT / 100) * ACU_PER_VCPU, abs=0.5)
     assert f"| {rate:,} |" in table([sized])[-1]
 
 

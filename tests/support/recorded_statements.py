@@ -147,8 +147,8 @@ def listening(hear: Callable[[Statement], None]) -> Generator[None]:
     """Hear what is said on every connection that is opened meanwhile."""
     open_session = Sessions.open
 
-    async def opened(sessions: Sessions, *arguments: Any, **options: Any) -> Any:
-        connection = await open_session(sessions, *arguments, **options)
+    async def opened(self: Sessions, *arguments: Any, **options: Any) -> Any:
+        connection = await open_session(self, *arguments, **options)
         role = options.get("server_settings", {}).get("role")
         connection.add_query_logger(lambda said: _NOT_OURS.match(said.query) or hear(Statement(role, said.query, said.args)))
         return connection

@@ -63,7 +63,7 @@ class Wakeup:
         async with self._connect() as connection:
             listener: Any = connection
             ended = asyncio.Event()
-            listener.add_termination_listener(lambda _connection: ended.set())
+            listener.add_termination_listener(lambda *_: ended.set())  # pyright: ignore[reportUnknownLambdaType] - asyncpg isn't typed
             await listener.add_listener(CHANNEL, self._notice)
             self._notice()  # what was told while nobody listened
             while True:
