@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,8 @@ import pytest
 from payments.runtime.topology import SERVICES, Service
 from payments.storage.database import connect
 from tests.acceptance.test_crash import Seen, Shop, check_payments, settled
-from tests.support.running_tap import RunningTap, running_tap
+from tests.support.postgres import password_server
+from tests.support.running_tap import RunningTap, free_port, run_tap, running_tap
 from tests.support.waiting import eventually
 
 CLIENTS = 16
@@ -56,6 +58,18 @@ def test_the_database_has_room_for_all_of_them(two: RunningTap) -> None:
         row = connection.execute("SELECT current_setting('max_connections')::int").fetchone()
     assert row is not None
     assert row[0] >= needed + 10
+
+
+def test_a_database_that_lets_in_too_few_is_refused_at_the_start(tmp_path: Path) -> None:
+    with password_server(max_connections="100") as server:
+        with server.admin() as admin:
+            admin.execute("CREATE ROLE owner LOGIN SUPERUSER PASSWORD 'hunter2'")
+        url = f"postgresql://owner:hunter2@127.0.0.1:{server.port}/postgres"
+        options = ("--copies", "2", "--port", str(free_port()), "--data-dir", str(tmp_path / "tap"))
+        refused = run_tap("up", *options, environment={"TAP_DATABASE_URL": url}, check=False)
+    assert refused.returncode == 1
+    assert "takes 100 connections, and 2 copies may open 101: raise its max_connections, or run fewer copies." in refused.stderr
+    assert "hunter2" not in refused.stdout + refused.stderr
 
 
 async def test_one_key_at_all_copies_at_once_makes_one_payment(two: RunningTap, session: aiohttp.ClientSession, seen: Seen) -> None:
