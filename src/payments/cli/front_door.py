@@ -205,7 +205,7 @@ _SHARED: dict[str, Any] = {
         "retry_match": [{"not": [{}]}],
     },
     # One that hangs gets no more. Not counted are requests that fail: a client could have all copies left out by breaking off what it sends.
-    "health_checks": {"active": {"uri": LIVE_PATH, "interval": "1s", "timeout": f"{_LIVE_SECONDS_MAX}s", "fails": 2}},
+    "health_checks": {"active": {"uri": LIVE_PATH, "interval": "2s", "timeout": f"{_LIVE_SECONDS_MAX}s", "fails": 2}},
 }
 """Among copies of a service."""
 
