@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import stripe
 
-from payments.wire.expansion import KINDS
+from payments.wire.kinds import KINDS
 from tests.support.running_tap import RunningTap
 from tests.support.stripe_schema import violations
 

@@ -14,11 +14,11 @@ from payments.notification_service.signing import new_secret
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
-from payments.storage import webhook_endpoints
 from payments.storage.database import Connection, Pool, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.events import append_events
 from payments.storage.group_commit import GroupCommit
+from payments.wire.kinds import WEBHOOK_ENDPOINT
 from tests.integration.builders import FakeClock, Key, payment
 
 
@@ -41,7 +41,8 @@ class Notifier:
             enabled=enabled,
         )
         secret = new_secret()
-        await webhook_endpoints.insert(self.pool, made, self.sealer.seal(secret.encode(), secret_context(made)))
+        sealed = self.sealer.seal(secret.encode(), secret_context(made))
+        await WEBHOOK_ENDPOINT.noun.insert(self.pool, made, sealed_secret=sealed)
         return secret
 
     async def deliver(self) -> None:

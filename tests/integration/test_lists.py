@@ -14,12 +14,11 @@ from payments.domain.errors import TooSlow, TooWide
 from payments.domain.payment_method import PaymentMethod
 from payments.runtime.ids import first_id_from
 from payments.runtime.topology import SERVICES, Service
-from payments.storage import nouns
 from payments.storage.database import Connection, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.events import page_of_events
-from payments.storage.nouns import Noun
 from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
+from payments.wire.kinds import BALANCE_TRANSACTION, CHARGE, CUSTOMER, PAYMENT_INTENT, PAYMENT_METHOD, REFUND, Kind
 from payments.wire.lists import SETTINGS, Lists
 from tests.integration.builders import payment
 from tests.support.explained import Explained
@@ -186,26 +185,26 @@ async def test_a_list_of_deliveries_reads_no_history(notifications: History) -> 
             assert notifications.lists.rows_read - before <= ROWS_READ_MAX, (filters, analyzed)
 
 
-OBJECT_LISTS: list[tuple[Noun[Any], PageRequest, dict[str, str], int]] = [
-    (nouns.CUSTOMERS, PageRequest(), {}, 10),
-    (nouns.CUSTOMERS, PageRequest(ending_before=made_at("cus", START)), {}, 10),
-    (nouns.CUSTOMERS, PageRequest(created_to=5), {}, 0),
-    (nouns.CUSTOMERS, PageRequest(), {"email": "nobody"}, 0),
-    (nouns.CUSTOMERS, PageRequest(), {"email": f"{START}@example.com"}, 1),
-    (nouns.BALANCE_TRANSACTIONS, PageRequest(), {"currency": "xxx"}, 0),
-    (nouns.BALANCE_TRANSACTIONS, PageRequest(), {"currency": "eur"}, 0),
-    (nouns.BALANCE_TRANSACTIONS, PageRequest(), {"type": "refund"}, 0),
-    (nouns.BALANCE_TRANSACTIONS, PageRequest(), {"type": "charge"}, 10),
-    (nouns.BALANCE_TRANSACTIONS, PageRequest(), {"type": "charge", "currency": "usd"}, 10),
-    (nouns.BALANCE_TRANSACTIONS, PageRequest(), {"type": "charge", "currency": "usd", "source": f"ch_{START}"}, 1),
-    (nouns.BALANCE_TRANSACTIONS, PageRequest(), {"type": "refund", "source": f"ch_{START}"}, 0),
-    (nouns.BALANCE_TRANSACTIONS, PageRequest(ending_before=made_at("txn", START)), {"currency": "usd"}, 10),
-    (nouns.PAYMENT_METHODS, PageRequest(), {"customer": "cus_none"}, 0),
-    (nouns.PAYMENT_METHODS, PageRequest(), {"customer": "cus_none", "allow_redisplay": "always"}, 0),
-    (nouns.PAYMENT_METHODS, PageRequest(), {"customer": "cus_x", "allow_redisplay": "unspecified"}, 10),
-    (nouns.PAYMENT_INTENTS, PageRequest(), {"customer": "cus_x"}, 0),
-    (nouns.CHARGES, PageRequest(), {"customer": "cus_x", "payment_intent": "pi_x"}, 0),
-    (nouns.REFUNDS, PageRequest(), {"charge": "ch_x", "payment_intent": "pi_x"}, 0),
+OBJECT_LISTS: list[tuple[Kind[Any], PageRequest, dict[str, str], int]] = [
+    (CUSTOMER, PageRequest(), {}, 10),
+    (CUSTOMER, PageRequest(ending_before=made_at("cus", START)), {}, 10),
+    (CUSTOMER, PageRequest(created_to=5), {}, 0),
+    (CUSTOMER, PageRequest(), {"email": "nobody"}, 0),
+    (CUSTOMER, PageRequest(), {"email": f"{START}@example.com"}, 1),
+    (BALANCE_TRANSACTION, PageRequest(), {"currency": "xxx"}, 0),
+    (BALANCE_TRANSACTION, PageRequest(), {"currency": "eur"}, 0),
+    (BALANCE_TRANSACTION, PageRequest(), {"type": "refund"}, 0),
+    (BALANCE_TRANSACTION, PageRequest(), {"type": "charge"}, 10),
+    (BALANCE_TRANSACTION, PageRequest(), {"type": "charge", "currency": "usd"}, 10),
+    (BALANCE_TRANSACTION, PageRequest(), {"type": "charge", "currency": "usd", "source": f"ch_{START}"}, 1),
+    (BALANCE_TRANSACTION, PageRequest(), {"type": "refund", "source": f"ch_{START}"}, 0),
+    (BALANCE_TRANSACTION, PageRequest(ending_before=made_at("txn", START)), {"currency": "usd"}, 10),
+    (PAYMENT_METHOD, PageRequest(), {"customer": "cus_none"}, 0),
+    (PAYMENT_METHOD, PageRequest(), {"customer": "cus_none", "allow_redisplay": "always"}, 0),
+    (PAYMENT_METHOD, PageRequest(), {"customer": "cus_x", "allow_redisplay": "unspecified"}, 10),
+    (PAYMENT_INTENT, PageRequest(), {"customer": "cus_x"}, 0),
+    (CHARGE, PageRequest(), {"customer": "cus_x", "payment_intent": "pi_x"}, 0),
+    (REFUND, PageRequest(), {"charge": "ch_x", "payment_intent": "pi_x"}, 0),
 ]
 
 
@@ -213,10 +212,10 @@ async def test_a_list_of_objects_reads_no_history(payments: History) -> None:
     for analyzed in (False, True):
         if analyzed:
             await payments.owner.execute("ANALYZE")
-        for noun, page, filters, count in OBJECT_LISTS:
+        for kind, page, filters, count in OBJECT_LISTS:
             before = payments.lists.rows_read
-            assert len((await noun.page(payments.lists, 1, False, page, filters))[0]) == count, (noun.table, page, filters)
-            assert payments.lists.rows_read - before <= ROWS_READ_MAX, (noun.table, page, filters, analyzed)
+            assert len((await kind.noun.page(payments.lists, 1, False, page, filters))[0]) == count, (kind.name, page, filters)
+            assert payments.lists.rows_read - before <= ROWS_READ_MAX, (kind.name, page, filters, analyzed)
 
 
 async def test_delivered_events_of_several_types_are_looked_for_so_far_and_no_farther(notifications: History) -> None:
@@ -226,7 +225,7 @@ async def test_delivered_events_of_several_types_are_looked_for_so_far_and_no_fa
 
 async def test_what_no_index_serves_is_looked_for_so_far_and_no_farther(payments: History) -> None:
     with pytest.raises(TooWide):
-        await nouns.PAYMENT_METHODS.page(payments.lists, 1, False, PageRequest(), {"allow_redisplay": "always"})
+        await PAYMENT_METHOD.noun.page(payments.lists, 1, False, PageRequest(), {"allow_redisplay": "always"})
     assert payments.lists.rows_read <= ROWS_LOOKED_AT_MAX
 
 
@@ -241,11 +240,11 @@ async def test_a_page_that_ends_where_the_looking_ended_says_that_there_may_be_m
     )
     await payments.owner.execute("UPDATE payments.payment_methods SET document = $2 WHERE id = $1", found.id, document(found))
     always = {"allow_redisplay": "always"}
-    assert await nouns.PAYMENT_METHODS.page(payments.lists, 1, False, PageRequest(), always) == ([found], True)
+    assert await PAYMENT_METHOD.noun.page(payments.lists, 1, False, PageRequest(), always) == ([found], True)
     with pytest.raises(TooWide):
-        await nouns.PAYMENT_METHODS.page(payments.lists, 1, False, PageRequest(starting_after=found.id), always)
+        await PAYMENT_METHOD.noun.page(payments.lists, 1, False, PageRequest(starting_after=found.id), always)
     early = PageRequest(starting_after=found.id, created_from=END - 500)
-    assert await nouns.PAYMENT_METHODS.page(payments.lists, 1, False, early, always) == ([], False)
+    assert await PAYMENT_METHOD.noun.page(payments.lists, 1, False, early, always) == ([], False)
 
 
 async def test_the_connections_of_lists_write_nothing_and_give_up_in_time(database_url: str) -> None:

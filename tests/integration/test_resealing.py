@@ -17,10 +17,10 @@ from payments.notification_service.deliverer import secret_context
 from payments.runtime.ids import new_id
 from payments.runtime.seal import EnvelopeKeys, GivenKeyProvider, Sealer
 from payments.storage import claims, webhook_endpoints
-from payments.storage.changes import insert_payment_method
 from payments.storage.claims import Claim
 from payments.storage.database import Connection, connect
 from payments.storage.resealing import DIGESTS, KeyUse, envelope_uses, reseal
+from payments.wire.kinds import PAYMENT_METHOD, WEBHOOK_ENDPOINT
 from tests.integration.test_maintenance import run
 from tests.support.explained import Explained
 
@@ -46,7 +46,8 @@ class Kept:
 async def card(connection: Connection, keys: EnvelopeKeys, merchant_id: int = 1) -> PaymentMethod:
     shown = Card(brand="visa", last4="4242", exp_month=12, exp_year=2034, fingerprint="f")
     method = PaymentMethod(id=new_id("pm"), merchant_id=merchant_id, livemode=False, created=1, card=shown)
-    await insert_payment_method(connection, method, CardSealer(sealer(keys)).seal_number(merchant_id, False, method.id, Pan(NUMBER)))
+    sealed = CardSealer(sealer(keys)).seal_number(merchant_id, False, method.id, Pan(NUMBER))
+    await PAYMENT_METHOD.noun.insert(connection, method, sealed_number=sealed)
     return method
 
 
@@ -62,7 +63,7 @@ async def fill(connection: Connection, keys: EnvelopeKeys, *, cards: int = 25) -
             url="https://e.example",
             enabled_events=["*"],
         )
-        await webhook_endpoints.insert(connection, endpoint, own.seal(b"whsec_1", secret_context(endpoint)))
+        await WEBHOOK_ENDPOINT.noun.insert(connection, endpoint, sealed_secret=own.seal(b"whsec_1", secret_context(endpoint)))
         if number % 2:
             await webhook_endpoints.rotate_secret(connection, endpoint, own.seal(b"whsec_2", secret_context(endpoint)), 3600)
         made.endpoints.append(endpoint)

@@ -21,12 +21,12 @@ from payments.storage.commit import EncodedUnit
 from payments.storage.database import Connection, Pool, open_pool
 from payments.storage.group_commit import GroupCommit
 from payments.storage.keys import create_merchant
-from payments.storage.nouns import PAYMENT_INTENTS
 from payments.storage.payments import PaymentStore
 from payments.transaction_processor import processor
 from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, LeaseOver, NeverStill, Processor
 from payments.transaction_processor.settlement import AVAILABILITY_SECONDS, CAPTURE_WINDOW_SECONDS
 from payments.transaction_processor.sweeper import Sweeper
+from payments.wire.kinds import PAYMENT_INTENT
 from tests.integration.builders import FakeClock, payment
 from tests.support.in_process import processor_copy
 from tests.support.waiting import eventually
@@ -52,7 +52,7 @@ class Copy:
         return work
 
     async def intent(self, work: OpenAttempt) -> PaymentIntent:
-        found = await PAYMENT_INTENTS.get(self.pool, 1, False, work.intent.id)
+        found = await PAYMENT_INTENT.noun.get(self.pool, 1, False, work.intent.id)
         assert found is not None
         return found
 

@@ -26,7 +26,6 @@ from payments.payment_api.confirmation import Cards
 from payments.payment_api.customers import Customers
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.intent_update import IntentUpdate
-from payments.payment_api.objects import Objects
 from payments.payment_api.payment_intents import PaymentIntents
 from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.refunds import Refunds
@@ -45,12 +44,13 @@ from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.sweeper import Sweeper
-from payments.wire.api import Call, Endpoint
+from payments.wire.api import Call, Endpoint, Endpoints
 from payments.wire.errors import wire_error
 from payments.wire.form import decode_form
 from payments.wire.idempotency import Idempotency
 from payments.wire.internal import Verification
 from payments.wire.lists import Lists
+from payments.wire.objects import Objects
 from payments.wire.reading import Reader
 from tests.integration.builders import FakeClock, Key
 
@@ -103,7 +103,7 @@ class ProcessorCopy:
 class InProcess:
     """One merchant's way into the services."""
 
-    endpoints: list[Endpoint]
+    endpoints: Endpoints
     challenge: Challenge
     steps: Steps
     sealer: Sealer
@@ -138,7 +138,7 @@ class InProcess:
         )
         try:
             found = None if key is None else await self.steps.seen(call)
-            result = found or await endpoint.handler(call)
+            result = found or await endpoint.answer(call)
         except TapError as refusal:
             error = wire_error(refusal)
             return Answer(error.status, msgspec.json.decode(error.body))
@@ -172,7 +172,7 @@ class InProcess:
         response = await self.challenge._decide(Request(scope, receive))
         return Answer(response.status_code, bytes(response.body).decode())
 
-    def _endpoint(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
+    def _endpoint(self, method: str, path: str) -> tuple[Endpoint[Any], dict[str, str]]:
         for endpoint in self.endpoints:
             matched = compile_path(endpoint.path)[0].fullmatch(path)
             if endpoint.method == method and matched is not None:
@@ -251,7 +251,7 @@ async def in_process(
                 *intents.endpoints(),
                 *Refunds(steps, objects, reader).endpoints(),
                 *Charges(objects, reader).endpoints(),
-                *Customers(objects, reader, pool).endpoints(),
+                *Customers(objects, reader).endpoints(),
                 *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=steps.handover).endpoints(),
             ],
             challenge=Challenge(steps, cards),

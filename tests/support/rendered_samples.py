@@ -23,8 +23,9 @@ from payments.domain.people import Address, BillingDetails, Shipping
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.wire.errors import payment_failed_body
+from payments.wire.kinds import render, render_event
 from payments.wire.older_versions import in_version
-from payments.wire.render import render, render_balance, render_balance_transaction, render_event, render_webhook_endpoint
+from payments.wire.render import render_balance, render_balance_transaction, render_webhook_endpoint
 from payments.wire.render_account import render_account
 
 GOLDEN = Path(__file__).parents[1] / "data" / "rendered-by-version.json"

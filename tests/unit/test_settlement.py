@@ -18,6 +18,7 @@ from payments.ledger.transfer import Phase
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
 from payments.transaction_processor.settlement import Terms, settlement_of
+from payments.wire.kinds import subject_of
 
 TERMS = Terms(now=1_800_000_000, fees=FeeSchedule(), acquirer="simulator", public_url="http://tap.example")
 CARD = Card(brand="visa", last4="4242", exp_month=12, exp_year=2034, fingerprint="f")
@@ -72,7 +73,7 @@ def settled(of: OpenAttempt, outcome: Outcome) -> Settlement:
     assert sum(event.id == "evt_answer" for event in settlement.events) == (0 if of.answered else 1)
     current = {each.id: each for each in (of.intent, of.charge, of.refund, settlement.intent, settlement.charge, settlement.refund) if each}
     for event in settlement.events:
-        assert event.object() == current[event.object_id], "the snapshot is the object as it is now"
+        assert subject_of(event) == current[event.object_id], "the snapshot is the object as it is now"
     return settlement
 
 

@@ -35,7 +35,7 @@ async def delivered(*, serves_tls: bool, certificate_name: str | None) -> bool:
     trial = Trial(port, serves_tls, Logger("test", io.BytesIO()))
     (endpoint,) = trial.endpoints()
     async with own_server(Starlette(routes=trial.routes()), certificate_name=certificate_name, port=port):
-        answer = await endpoint.handler(Call(**CALL, received_at=int(time.time())))
+        answer = await endpoint.answer(Call(**CALL, received_at=int(time.time())))
     return msgspec.json.decode(answer.body)["delivered"]
 
 

@@ -13,6 +13,7 @@ from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
 from payments.wire.api import Call, Endpoint, Reply, build_api, reply
 from payments.wire.auth import Authenticator
+from payments.wire.params import NoParams
 from tests.integration.builders import FakeClock, Key
 
 
@@ -39,7 +40,7 @@ class Everybody:
 async def test_the_header_counts_in_test_mode(*, livemode: bool, fields: list[tuple[bytes, bytes]], on_trial: bool) -> None:
     seen: list[bool] = []
 
-    async def handler(call: Call) -> Reply:
+    async def handler(call: Call, _: NoParams) -> Reply:
         seen.append(call.on_trial)
         return reply({})
 
@@ -54,7 +55,7 @@ async def test_the_header_counts_in_test_mode(*, livemode: bool, fields: list[tu
 
     log = Logger("test", io.BytesIO())
     app = build_api(
-        [Endpoint("POST", "/v1/things", handler)],
+        [Endpoint("POST", "/v1/things", NoParams, handler)],
         authenticator=cast("Authenticator", Everybody(livemode=livemode)),
         digest=Sealer(Key()).digest,
         log=log,

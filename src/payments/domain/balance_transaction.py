@@ -1,15 +1,13 @@
 """What a capture, a refund or a failed refund did to a merchant's balance."""
 
-from msgspec import Struct
+from payments.domain.resource import Resource
 
 
-class BalanceTransaction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BalanceTransaction(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """One change of a merchant's balance, in signed minor units: charges are positive, refunds negative; `net = amount - fee`."""
 
-    id: str
-    merchant_id: int
-    livemode: bool
-    created: int
+    OBJECT = "balance_transaction"
+
     amount: int
     fee: int = 0
     currency: str

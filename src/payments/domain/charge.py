@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from payments.domain.card import Card
 from payments.domain.payment_options import Authentication, CardOptions, RadarOptions
 from payments.domain.people import BillingDetails, Shipping
+from payments.domain.resource import Resource
 
 
 class ChargeOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -20,14 +21,11 @@ class ChargeOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`authorized`, `issuer_declined` or `blocked`."""
 
 
-class Charge(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """One authorization and what was captured and returned of it; amounts in minor units."""
 
-    id: str
-    merchant_id: int
-    livemode: bool
-    created: int
-    version: int = 1
+    OBJECT = "charge"
+
     amount: int
     currency: str
     status: str

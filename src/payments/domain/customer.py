@@ -1,18 +1,14 @@
 """A merchant's customer."""
 
-from msgspec import Struct
-
 from payments.domain.people import Address, Shipping
+from payments.domain.resource import Resource
 
 
-class Customer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Customer(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """Whom payments and cards belong to; every field but the identity is the merchant's own."""
 
-    id: str
-    merchant_id: int
-    livemode: bool
-    created: int
-    version: int = 1
+    OBJECT = "customer"
+
     deleted: bool = False
     address: Address | None = None
     balance: int = 0

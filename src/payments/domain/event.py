@@ -1,38 +1,12 @@
 """Events: what happened to an object, with the object as it was then."""
 
-from enum import StrEnum
-
 import msgspec
 from msgspec import Struct
 
-from payments.domain.charge import Charge
-from payments.domain.customer import Customer
-from payments.domain.payment_intent import PaymentIntent
-from payments.domain.payment_method import PaymentMethod
-from payments.domain.refund import Refund
+from payments.domain.resource import Resource
 
-EventObject = PaymentIntent | Charge | Refund | PaymentMethod | Customer
-"""The objects that events are about."""
-
-
-class ObjectType(StrEnum):
-    """The `object` field of what an event is about."""
-
-    PAYMENT_INTENT = "payment_intent"
-    CHARGE = "charge"
-    REFUND = "refund"
-    PAYMENT_METHOD = "payment_method"
-    CUSTOMER = "customer"
-
-
-OBJECT_CLASSES: dict[ObjectType, type[EventObject]] = {
-    ObjectType.PAYMENT_INTENT: PaymentIntent,
-    ObjectType.CHARGE: Charge,
-    ObjectType.REFUND: Refund,
-    ObjectType.PAYMENT_METHOD: PaymentMethod,
-    ObjectType.CUSTOMER: Customer,
-}
-OBJECT_TYPES: dict[type[EventObject], ObjectType] = {cls: name for name, cls in OBJECT_CLASSES.items()}
+EventObject = Resource
+"""What events are about."""
 
 
 class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,7 +25,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: int
     type: str
     """`payment_intent.succeeded`, …"""
-    object_type: ObjectType
+    object_type: str
+    """What the object says that it is."""
     object_id: str
     object_version: int
     """Grows with each change of the object, so that a receiver can put its events in order."""
@@ -61,15 +36,11 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """On `*.updated` only: the public fields that changed, with their old values."""
     origin: Origin = Origin()
 
-    def object(self) -> EventObject:
-        """Decode the snapshot."""
-        return msgspec.json.decode(self.snapshot, type=OBJECT_CLASSES[self.object_type])
-
 
 def event_of(
     event_id: str,
     event_type: str,
-    subject: EventObject,
+    subject: Resource,
     *,
     created: int,
     origin: Origin,
@@ -82,7 +53,7 @@ def event_of(
         livemode=subject.livemode,
         created=created,
         type=event_type,
-        object_type=OBJECT_TYPES[type(subject)],
+        object_type=subject.OBJECT,
         object_id=subject.id,
         object_version=subject.version,
         snapshot=msgspec.Raw(msgspec.json.encode(subject)),

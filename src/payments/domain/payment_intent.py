@@ -8,6 +8,7 @@ from payments.domain.errors import UnexpectedState
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import Acceptance, AmountDetails, CardOptions, PaymentDetails, RadarOptions
 from payments.domain.people import Shipping
+from payments.domain.resource import Resource
 
 
 class IntentStatus(StrEnum):
@@ -83,13 +84,11 @@ class AutomaticPaymentMethods(Struct, frozen=True, kw_only=True, omit_defaults=T
     allow_redirects: str = "always"
 
 
-class PaymentIntent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PaymentIntent(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """The merchant's request to be paid `amount` minor units of `currency`."""
 
-    id: str
-    merchant_id: int
-    livemode: bool
-    created: int
+    OBJECT = "payment_intent"
+
     """Unix seconds."""
     version: int = 1
     """Grows by one with each change: the compare-and-set token, and the order of its events."""

@@ -1,20 +1,17 @@
 """A card on file, or one that is used once."""
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from payments.domain.card import Card
 from payments.domain.people import BillingDetails
+from payments.domain.resource import Resource
 
 
-class PaymentMethod(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PaymentMethod(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """A card that can be charged. The sealed number is stored beside this, never in it."""
 
-    id: str
-    merchant_id: int
-    livemode: bool
-    created: int
-    version: int = 1
+    OBJECT = "payment_method"
+
     card: Card
     customer: str | None = None
     billing_details: BillingDetails = BillingDetails()

@@ -1,16 +1,13 @@
 """Money returned after a capture."""
 
-from msgspec import Struct
+from payments.domain.resource import Resource
 
 
-class Refund(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Refund(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """A return of `amount` minor units of one charge."""
 
-    id: str
-    merchant_id: int
-    livemode: bool
-    created: int
-    version: int = 1
+    OBJECT = "refund"
+
     amount: int
     currency: str
     status: str

@@ -1,16 +1,13 @@
 """Where a merchant wants to hear of events."""
 
-from msgspec import Struct
+from payments.domain.resource import Resource
 
 
-class WebhookEndpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WebhookEndpoint(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """A receiver of events. Its signing secret is stored sealed beside this, never in it."""
 
-    id: str
-    merchant_id: int
-    livemode: bool
-    created: int
-    version: int = 1
+    OBJECT = "webhook_endpoint"
+
     url: str
     enabled_events: list[str]
     """Event types, or `["*"]`."""

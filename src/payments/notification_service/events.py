@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -13,11 +14,13 @@ from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Pool
 from payments.storage.deliveries import Deliveries, Delivery
 from payments.storage.events import find_event, page_of_events
-from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.expansion import check_expandable
+from payments.wire.kinds import render_event
 from payments.wire.lists import Lists
-from payments.wire.reading import FilterId, ListParams
-from payments.wire.render import Rendered, render_event
+from payments.wire.params import NoParams
+from payments.wire.reading import FilterId, ListParams, found_cursor
+from payments.wire.render_people import Rendered
 
 PATH = "/v1/events"
 DELIVERIES_PATH = "/v1/notifications/deliveries"
@@ -49,18 +52,17 @@ class Events:
     on_redelivery: Callable[[], None]
     """Called when a delivery was made due."""
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints."""
+    def endpoints(self) -> Endpoints:
+        """What may be called."""
         return [
-            Endpoint("GET", PATH, self._list),
-            Endpoint("GET", f"{PATH}/{{id}}", self._retrieve),
-            Endpoint("GET", DELIVERIES_PATH, self._list_deliveries),
-            Endpoint("GET", f"{DELIVERIES_PATH}/{{id}}", self._retrieve_delivery),
-            Endpoint("POST", f"{DELIVERIES_PATH}/{{id}}/redeliver", self._redeliver),
+            Endpoint("GET", PATH, _ListParams, self._list),
+            Endpoint("GET", f"{PATH}/{{id}}", NoParams, self._retrieve),
+            Endpoint("GET", DELIVERIES_PATH, _DeliveryListParams, self._list_deliveries),
+            Endpoint("GET", f"{DELIVERIES_PATH}/{{id}}", NoParams, self._retrieve_delivery),
+            Endpoint("POST", f"{DELIVERIES_PATH}/{{id}}/redeliver", NoParams, self._redeliver),
         ]
 
-    async def _retrieve(self, call: Call) -> Reply:
-        call.no_parameters()
+    async def _retrieve(self, call: Call, _: NoParams) -> Reply:
         check_expandable(call, "event")
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
         event = await find_event(self.pool, merchant_id, livemode, call.path["id"])
@@ -69,24 +71,20 @@ class Events:
         pending = await self.deliveries.pending_of(self.pool, merchant_id, livemode, [event.id])
         return reply(render_event(event, pending.get(event.id, 0), call.api_version))
 
-    async def _list(self, call: Call) -> Reply:
-        params = call.parse(_ListParams)
+    async def _list(self, call: Call, params: _ListParams) -> Reply:
         if params.type is not None and params.types is not None:
             raise InvalidRequest("You may only specify one of these parameters: type, types.", param="types")
         check_expandable(call, "event")
         types = _types("type", [params.type]) if params.type is not None else _types("types", params.types)
         page, merchant_id, livemode = params.page(), call.principal.merchant_id, call.principal.livemode
         async with self.lists.connection(merchant_id) as connection:
-            for name, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
-                if cursor is not None and await find_event(connection, merchant_id, livemode, cursor) is None:
-                    raise InvalidRequest(f"No such event: '{cursor[:100]}'", code="resource_missing", param=name)
+            await found_cursor("event", page, partial(find_event, connection, merchant_id, livemode))
             events, has_more = await page_of_events(connection, merchant_id, livemode, page, types=types, delivered=params.delivery_success)
             pending = await self.deliveries.pending_of(connection, merchant_id, livemode, [event.id for event in events])
         data = [render_event(event, pending.get(event.id, 0), call.api_version) for event in events]
         return reply({"object": "list", "url": PATH, "has_more": has_more, "data": data})
 
-    async def _list_deliveries(self, call: Call) -> Reply:
-        params = call.parse(_DeliveryListParams)
+    async def _list_deliveries(self, call: Call, params: _DeliveryListParams) -> Reply:
         check_expandable(call, "notification.delivery")
         after = None if params.starting_after is None else _split(params.starting_after)
         async with self.lists.connection(call.principal.merchant_id) as connection:
@@ -102,12 +100,11 @@ class Events:
             )
         return reply({"object": "list", "url": DELIVERIES_PATH, "has_more": has_more, "data": [_rendered(each) for each in found]})
 
-    async def _retrieve_delivery(self, call: Call) -> Reply:
-        call.no_parameters()
+    async def _retrieve_delivery(self, call: Call, _: NoParams) -> Reply:
         check_expandable(call, "notification.delivery")
         event_id, endpoint_id = _split(call.path["id"])
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
-        found, _ = await self.deliveries.page(
+        found, _more = await self.deliveries.page(
             self.pool, merchant_id, livemode, event_id=event_id, endpoint_id=endpoint_id, status=None, after=None, limit=1
         )
         if not found:
@@ -126,8 +123,7 @@ class Events:
         ]
         return reply(body)
 
-    async def _redeliver(self, call: Call) -> Reply:
-        call.no_parameters()
+    async def _redeliver(self, call: Call, _: NoParams) -> Reply:
         event_id, endpoint_id = _split(call.path["id"])
         delivery = await self.deliveries.redeliver(call.principal.merchant_id, call.principal.livemode, event_id, endpoint_id)
         if delivery is None:

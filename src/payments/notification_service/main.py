@@ -35,6 +35,7 @@ from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
+from payments.wire.reading import Reader
 from payments.wire.serve import Binding, serve
 
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
@@ -113,8 +114,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         deliveries = Deliveries(pool, lease_seconds=LEASE_SECONDS)
         idempotency = Idempotency(pool, sealer, clock)
         endpoints = WebhookEndpoints(
-            pool=pool,
-            lists=lists,
+            reader=Reader(pool, lists, clock),
             idempotency=idempotency,
             deliveries=deliveries,
             sealer=sealer,

@@ -16,7 +16,8 @@ from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.loopback import unverified
 from payments.runtime.topology import INTERNAL_PATH_PREFIX
-from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
+from payments.wire.params import NoParams
 from payments.wire.request import Headers, read_body
 
 PATH = "/v1/notifications/trial"
@@ -34,17 +35,16 @@ class Trial:
     log: Logger
     _secret: str = field(default_factory=new_secret, repr=False)
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the endpoint."""
-        return [Endpoint("POST", PATH, self._deliver)]
+    def endpoints(self) -> Endpoints:
+        """What may be called."""
+        return [Endpoint("POST", PATH, NoParams, self._deliver)]
 
     def routes(self) -> list[Route]:
         """Return the receiver, which no front door leads to."""
         return [Route(_RECEIVER_PATH, self._receive, methods=["POST"])]
 
-    async def _deliver(self, call: Call) -> Reply:
+    async def _deliver(self, call: Call, _: NoParams) -> Reply:
         """Answer when the delivery has been received as it was signed; `Overloaded` when it hasn't been."""
-        call.no_parameters()
         if call.principal.livemode:
             raise PermissionDenied("Deliveries are tried out in test mode: please use a test key.")
         event_id = new_id("evt")

@@ -3,13 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct
-from msgspec.structs import replace
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.api_version import check_version
-from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.errors import InvalidRequest
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.notification_service.deliverer import secret_context
 from payments.notification_service.signing import new_secret
@@ -18,18 +17,17 @@ from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
 from payments.runtime.seal import Sealer
 from payments.storage import webhook_endpoints as store
-from payments.storage.database import Connection, Pool
+from payments.storage.database import Connection
 from payments.storage.deliveries import Deliveries
-from payments.storage.webhook_endpoints import WEBHOOK_ENDPOINTS
-from payments.wire.api import Call, Endpoint, Reply, reply
-from payments.wire.expansion import check_expandable
+from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
+from payments.wire.changes import changed, made
 from payments.wire.idempotency import Idempotency
-from payments.wire.lists import Lists
-from payments.wire.params import MetadataParam, Text, merge_metadata, not_supported, unset
-from payments.wire.reading import PageParams
+from payments.wire.kinds import WEBHOOK_ENDPOINT
+from payments.wire.params import MetadataParam, NoParams, Text
+from payments.wire.reading import PageParams, Reader
 from payments.wire.render import render_webhook_endpoint
+from payments.wire.resource import listing, retrieve
 
-PATH = "/v1/webhook_endpoints"
 ENDPOINTS_MAX = 16
 """Per merchant and mode, as at Stripe."""
 _ROTATION_SECONDS = 24 * 3600
@@ -42,17 +40,17 @@ EVENT_TYPES = frozenset(files("payments.notification_service").joinpath("event_t
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: Annotated[str, Meta(max_length=5_000)]
     enabled_events: list[str]
-    api_version: str | None = None
-    description: Text | None = None
-    metadata: MetadataParam | None = None
+    api_version: str | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    metadata: MetadataParam | UnsetType = UNSET
 
 
 class _UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    url: Annotated[str, Meta(max_length=5_000)] | None = None
-    enabled_events: list[str] | None = None
-    disabled: bool | None = None
-    description: Text | None = None
-    metadata: MetadataParam | None = None
+    url: Annotated[str, Meta(max_length=5_000)] | UnsetType = UNSET
+    enabled_events: list[str] | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    metadata: MetadataParam | UnsetType = UNSET
 
 
 class _RotateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,10 +59,9 @@ class _RotateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookEndpoints:
-    """Handlers of `/v1/webhook_endpoints`."""
+    """`/v1/webhook_endpoints`."""
 
-    pool: Pool
-    lists: Lists
+    reader: Reader
     idempotency: Idempotency
     deliveries: Deliveries
     sealer: Sealer
@@ -72,90 +69,65 @@ class WebhookEndpoints:
     allow_private: bool
     ports: Collection[int] = ()
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints."""
+    def endpoints(self) -> Endpoints:
+        """What may be called."""
+        one = f"{WEBHOOK_ENDPOINT.path}/{{id}}"
         return [
-            Endpoint("POST", PATH, self._create),
-            Endpoint("GET", PATH, self._list),
-            Endpoint("GET", f"{PATH}/{{id}}", self._retrieve),
-            Endpoint("POST", f"{PATH}/{{id}}", self._update),
-            Endpoint("DELETE", f"{PATH}/{{id}}", self._delete),
-            Endpoint("POST", f"{PATH}/{{id}}/rotate_secret", self._rotate_secret),
+            Endpoint("POST", WEBHOOK_ENDPOINT.path, _CreateParams, self._create),
+            listing(self.reader, WEBHOOK_ENDPOINT, PageParams),
+            retrieve(self.reader, WEBHOOK_ENDPOINT),
+            Endpoint("POST", one, _UpdateParams, self._update),
+            Endpoint("DELETE", one, NoParams, self._delete),
+            Endpoint("POST", f"{one}/rotate_secret", _RotateParams, self._rotate_secret),
         ]
 
-    async def _create(self, call: Call) -> Reply:
-        not_supported(call.params, frozenset({"connect"}))
-        params = call.parse(_CreateParams)
+    async def _create(self, call: Call, params: _CreateParams) -> Reply:
         principal = call.principal
         check_url(params.url, livemode=principal.livemode, allow_private=self.allow_private, ports=self.ports)
         endpoint = WebhookEndpoint(
-            id=new_id("we"),
+            id=new_id(WEBHOOK_ENDPOINT.noun.prefix),
             merchant_id=principal.merchant_id,
             livemode=principal.livemode,
             created=int(self.clock.now()),
             url=params.url,
-            enabled_events=_event_types(params.enabled_events),
-            api_version=check_version(params.api_version, param="api_version") if params.api_version else None,
-            description=params.description or None,
-            metadata=merge_metadata({}, params.metadata),
+            enabled_events=[],
         )
+        version = check_version(params.api_version, param="api_version") if params.api_version else None
+        endpoint = made(endpoint, params, enabled_events=_event_types(params.enabled_events), api_version=version)
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
             if await store.count_for_one_more(connection, principal.merchant_id, principal.livemode) >= ENDPOINTS_MAX:
                 mode = "live" if principal.livemode else "test"
                 raise InvalidRequest(f"You have reached the maximum of {ENDPOINTS_MAX} {mode} webhook endpoints.")
-            await store.insert(connection, endpoint, self.sealer.seal(secret.encode(), secret_context(endpoint)))
+            sealed = self.sealer.seal(secret.encode(), secret_context(endpoint))
+            await WEBHOOK_ENDPOINT.noun.insert(connection, endpoint, sealed_secret=sealed)
             return reply(render_webhook_endpoint(endpoint, secret))
 
         return await self.idempotency.once(call, mutate)
 
-    async def _find(self, call: Call) -> WebhookEndpoint:
-        found = await WEBHOOK_ENDPOINTS.get(self.pool, call.principal.merchant_id, call.principal.livemode, call.path["id"])
-        if found is None:
-            raise NotFound("webhook endpoint", call.path["id"][:100], param="webhook_endpoint")
-        return found
-
-    async def _retrieve(self, call: Call) -> Reply:
-        call.no_parameters()
-        return reply(render_webhook_endpoint(await self._find(call)))
-
-    async def _list(self, call: Call) -> Reply:
-        check_expandable(call, "webhook_endpoint")
-        page, merchant_id, livemode = call.parse(PageParams).page(), call.principal.merchant_id, call.principal.livemode
-        async with self.lists.connection(merchant_id) as connection:
-            for name, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
-                if cursor is not None and await WEBHOOK_ENDPOINTS.get(connection, merchant_id, livemode, cursor) is None:
-                    raise InvalidRequest(f"No such webhook endpoint: '{cursor[:100]}'", code="resource_missing", param=name)
-            found, has_more = await WEBHOOK_ENDPOINTS.page(connection, merchant_id, livemode, page, {})
-        return reply({"object": "list", "url": PATH, "has_more": has_more, "data": [render_webhook_endpoint(each) for each in found]})
-
-    async def _update(self, call: Call) -> Reply:
-        params = call.parse(_UpdateParams)
-        endpoint = await self._find(call)
-        changes: dict[str, Any] = {}
-        if params.url is not None:
+    async def _update(self, call: Call, params: _UpdateParams) -> Reply:
+        endpoint = await self.reader.get(call, WEBHOOK_ENDPOINT, call.path["id"])
+        if params.url is not UNSET:
             check_url(params.url, livemode=endpoint.livemode, allow_private=self.allow_private, ports=self.ports)
-            changes["url"] = params.url
-        if params.enabled_events is not None:
-            changes["enabled_events"] = _event_types(params.enabled_events)
-        if params.disabled is not None:
-            changes["enabled"] = not params.disabled
-        if params.description is not None:
-            changes["description"] = unset(params.description)
-        changed = replace(endpoint, version=endpoint.version + 1, metadata=merge_metadata(endpoint.metadata, params.metadata), **changes)
+        updated = changed(
+            endpoint,
+            params,
+            url=endpoint.url if params.url is UNSET else params.url,
+            enabled_events=endpoint.enabled_events if params.enabled_events is UNSET else _event_types(params.enabled_events),
+            enabled=endpoint.enabled if params.disabled is UNSET else not params.disabled,
+        )
 
         async def mutate(connection: Connection) -> Reply:
-            await store.update(connection, changed)
-            if not changed.enabled:
-                await self.deliveries.bury(connection, changed.merchant_id, changed.livemode, changed.id)
-            return reply(render_webhook_endpoint(changed))
+            await WEBHOOK_ENDPOINT.noun.update(connection, updated)
+            if not updated.enabled:
+                await self.deliveries.bury(connection, updated.merchant_id, updated.livemode, updated.id)
+            return reply(render_webhook_endpoint(updated))
 
         return await self.idempotency.once(call, mutate)
 
-    async def _rotate_secret(self, call: Call) -> Reply:
-        params = call.parse(_RotateParams)
-        endpoint = await self._find(call)
+    async def _rotate_secret(self, call: Call, params: _RotateParams) -> Reply:
+        endpoint = await self.reader.get(call, WEBHOOK_ENDPOINT, call.path["id"])
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
@@ -165,9 +137,8 @@ class WebhookEndpoints:
 
         return await self.idempotency.once(call, mutate)
 
-    async def _delete(self, call: Call) -> Reply:
-        call.no_parameters()
-        endpoint = await self._find(call)
+    async def _delete(self, call: Call, _: NoParams) -> Reply:
+        endpoint = await self.reader.get(call, WEBHOOK_ENDPOINT, call.path["id"])
 
         async def mutate(connection: Connection) -> Reply:
             await self.deliveries.bury(connection, endpoint.merchant_id, endpoint.livemode, endpoint.id)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from payments.domain.errors import AccountInvalid
 from payments.storage.database import Pool
 from payments.storage.keys import find_account
-from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.expansion import check_expandable
-from payments.wire.reading import ListParams, Reader
+from payments.wire.params import NoParams
+from payments.wire.reading import ListParams, none_of_them
 from payments.wire.render_account import render_account
 
 OWN_PATH = "/v1/account"
@@ -18,29 +19,26 @@ PATH = "/v1/accounts"
 class Accounts:
     """Handlers of `/v1/account` and `/v1/accounts`."""
 
-    reader: Reader
     pool: Pool
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints."""
+    def endpoints(self) -> Endpoints:
+        """What may be called."""
         return [
-            Endpoint("GET", OWN_PATH, self._own),
-            Endpoint("GET", PATH, self._list),
-            Endpoint("GET", f"{PATH}/{{id}}", self._retrieve),
+            Endpoint("GET", OWN_PATH, NoParams, self._own),
+            Endpoint("GET", PATH, ListParams, self._list),
+            Endpoint("GET", f"{PATH}/{{id}}", NoParams, self._retrieve),
         ]
 
-    async def _own(self, call: Call) -> Reply:
-        call.no_parameters()
+    async def _own(self, call: Call, _: NoParams) -> Reply:
         check_expandable(call, "account")
         return reply(render_account(await find_account(self.pool, call.principal.merchant_id)))
 
-    async def _retrieve(self, call: Call) -> Reply:
+    async def _retrieve(self, call: Call, params: NoParams) -> Reply:
         if call.path["id"] != call.principal.account_id:
             raise AccountInvalid(call.path["id"])
-        return await self._own(call)
+        return await self._own(call, params)
 
-    async def _list(self, call: Call) -> Reply:
+    async def _list(self, call: Call, params: ListParams) -> Reply:
         """List the accounts that are connected to the caller's: a merchant of Tap has none."""
-        params = call.parse(ListParams)
         check_expandable(call, "account")
-        return self.reader.none("account", params, PATH)
+        return await none_of_them("account", params, PATH)

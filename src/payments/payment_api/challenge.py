@@ -5,10 +5,8 @@ The link carries the intent's client secret, which is what entitles a browser to
 
 import html
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -17,12 +15,13 @@ from payments.domain.errors import InvalidRequest, ObjectLocked, TapError
 from payments.domain.event import Origin, event_of
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentError, PaymentIntent
+from payments.domain.resource import next_version
 from payments.payment_api.confirmation import Cards, confirmed
 from payments.payment_api.steps import Steps, is_secret_of
 from payments.runtime.ids import new_id
 from payments.runtime.topology import CHALLENGE_PARAMETER, CHALLENGE_PATH
-from payments.storage import nouns
 from payments.storage.payments import Begin
+from payments.wire.kinds import PAYMENT_INTENT
 
 _FORM_BYTES_MAX = 1_000
 _HEADERS = {
@@ -108,7 +107,7 @@ class Challenge:
         merchant, mode = request.path_params["merchant"], request.path_params["mode"]
         if not (merchant.isascii() and merchant.isdigit() and len(merchant) < 18) or mode not in ("test", "live"):
             return None
-        intent = await nouns.PAYMENT_INTENTS.get(self.steps.pool, int(merchant), mode == "live", request.path_params["intent"])
+        intent = await PAYMENT_INTENT.noun.get(self.steps.pool, int(merchant), mode == "live", request.path_params["intent"])
         secret = request.query_params.get("client_secret", "")
         return intent if intent is not None and is_secret_of(intent, secret) else None
 
@@ -138,14 +137,13 @@ class Challenge:
             authenticated=True,
         )
         await self.steps.begin(unit)
-        return cast("PaymentIntent", (await self.steps.outcome(work, deadline)).object())
+        return PAYMENT_INTENT.noun.decode((await self.steps.outcome(work, deadline)).snapshot)
 
     async def _fail(self, intent: PaymentIntent) -> PaymentIntent:
         now = int(self.steps.clock.now())
         method = await self.cards.named_by(intent)
-        failed = replace(
+        failed = next_version(
             intent,
-            version=intent.version + 1,
             status=IntentStatus.REQUIRES_PAYMENT_METHOD,
             payment_method=None,
             next_action=None,

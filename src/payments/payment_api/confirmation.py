@@ -11,18 +11,19 @@ from payments.domain.errors import InvalidRequest, NotFound, UnexpectedState
 from payments.domain.event import Event, Origin
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
-from payments.domain.people import BillingDetails
 from payments.domain.principal import Principal
+from payments.domain.resource import next_version
 from payments.payment_api.card_vault import CardVault, Vaulted, is_alias
 from payments.payment_api.intent_params import Payer
 from payments.runtime.ids import new_id
-from payments.storage import nouns
 from payments.storage.attempts import OpenAttempt
 from payments.storage.claims import Claim
 from payments.storage.database import Pool
+from payments.storage.nouns import Gathered
 from payments.storage.payments import Begin
+from payments.wire.changes import made
 from payments.wire.idempotency import answer_id
-from payments.wire.params import merge_metadata
+from payments.wire.kinds import CUSTOMER, PAYMENT_METHOD
 
 
 class Cards:
@@ -30,17 +31,16 @@ class Cards:
 
     def __init__(self, vault: CardVault, pool: Pool) -> None:
         self._vault = vault
-        self._gathered = nouns.Gathered(pool)
+        self._gathered = Gathered(pool)
 
     async def given(
         self, principal: Principal, params: Payer, *, customer: str | None, intent: PaymentIntent | None = None
     ) -> Vaulted | PaymentMethod | None:
         """Return what the parameters name: a card just made, or one on file; raises `CardError`, `NotFound`, `InvalidRequest`."""
         if (data := params.payment_method_data) is not None:
-            details = data.billing_details.value() if data.billing_details else BillingDetails()
-            vaulted = self._vault.vault(principal, data.card, details)
-            method = replace(vaulted.method, allow_redisplay=data.allow_redisplay, metadata=merge_metadata({}, data.metadata))
-            return replace(vaulted, method=method)
+            vaulted = self._vault.vault(principal, data.card, data.billing_details.value() if data.billing_details else None)
+            method = vaulted.method
+            return replace(vaulted, method=made(method, data, card=method.card, billing_details=method.billing_details))
         if not params.payment_method:
             return None
         if is_alias(params.payment_method):
@@ -51,7 +51,7 @@ class Cards:
         """Return the payment method that an intent names, whatever has become of it."""
         if intent.payment_method is None:
             return None
-        return await nouns.PAYMENT_METHODS.get(self._gathered, intent.merchant_id, intent.livemode, intent.payment_method)
+        return await PAYMENT_METHOD.noun.get(self._gathered, intent.merchant_id, intent.livemode, intent.payment_method)
 
     async def of_intent(self, intent: PaymentIntent) -> PaymentMethod | None:
         """Return the payment method that an intent names; raises `InvalidRequest` when it may not be used any more."""
@@ -62,9 +62,9 @@ class Cards:
 
     async def on_file(self, principal: Principal, method_id: str, *, customer: str | None, intent: PaymentIntent | None) -> PaymentMethod:
         """Return a payment method that may pay for `intent`, or for a new one, of `customer`; raises `NotFound`, `InvalidRequest`."""
-        method = await nouns.PAYMENT_METHODS.get(self._gathered, principal.merchant_id, principal.livemode, method_id)
+        method = await PAYMENT_METHOD.noun.get(self._gathered, principal.merchant_id, principal.livemode, method_id)
         if method is None:
-            raise NotFound("PaymentMethod", method_id[:100], param="payment_method")
+            raise NotFound(PAYMENT_METHOD.named, method_id[:100], param="payment_method")
         check_usable(method, customer, intent)
         return method
 
@@ -72,9 +72,9 @@ class Cards:
         """Return the customer of a payment, who must not have been deleted; raises `NotFound`."""
         if not customer_id:
             return None
-        customer = await nouns.CUSTOMERS.get(self._gathered, merchant_id, livemode, customer_id)
+        customer = await CUSTOMER.noun.get(self._gathered, merchant_id, livemode, customer_id)
         if customer is None or customer.deleted:
-            raise NotFound("customer", customer_id[:100], param="customer")
+            raise NotFound(CUSTOMER.named, customer_id[:100], param="customer")
         return customer
 
 
@@ -126,7 +126,7 @@ def _paying(intent: PaymentIntent, card: Vaulted | PaymentMethod, customer: Cust
     if isinstance(card, Vaulted) or (used := _used(card, intent)) is card:
         named = naming(intent, card, customer)
         return (named.creates[0] if isinstance(card, Vaulted) else card), named
-    used = replace(used, version=card.version + 1)
+    used = next_version(used)
     return used, Paying(changes=[used], relies_on=[] if customer is None else [customer])
 
 

@@ -4,60 +4,60 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
-from msgspec.structs import replace
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, NotFound
-from payments.domain.event import ObjectType
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.resource import next_version
 from payments.payment_api.intent_params import Id
-from payments.payment_api.objects import Objects
-from payments.runtime.ids import new_id
-from payments.storage import nouns
-from payments.storage.changes import insert_customer, update_customer, update_payment_method
-from payments.storage.database import Connection, Pool
+from payments.storage.database import Connection
+from payments.storage.events import append_events
+from payments.storage.nouns import Filter
 from payments.storage.paging import PageRequest
-from payments.storage.versions import require_unmoved
-from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
+from payments.wire.changes import changed, made
 from payments.wire.expansion import tree_of
-from payments.wire.params import AddressParam, MetadataParam, ShippingParam, Text, merge_metadata, not_supported, unset
-from payments.wire.reading import ListParams, PageParams, Reader
-from payments.wire.render import render
+from payments.wire.kinds import CUSTOMER, PAYMENT_METHOD, render
+from payments.wire.objects import Objects
+from payments.wire.params import MetadataParam, NoParams, Text
+from payments.wire.people_params import AddressParam, ShippingParam
+from payments.wire.reading import ListParams, PageParams, Reader, none_of_them
+from payments.wire.resource import listing, retrieve
 
-PATH = "/v1/customers"
-_NOT_SUPPORTED = frozenset({"cash_balance", "default_source", "payment_method", "source", "tax", "tax_id_data", "test_clock", "validate"})
 _DETACH_BATCH = 100
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_DEFAULT_CARD = "invoice_settings[default_payment_method]"
 
 Name = Annotated[str, Meta(max_length=256)]
 Email = Annotated[str, Meta(max_length=512)]
 Phone = Annotated[str, Meta(max_length=20)]
 InvoicePrefix = Annotated[str, Meta(min_length=3, max_length=12, pattern="^[A-Z0-9]+$")]
+Locale = Annotated[str, Meta(max_length=35)]
 
 
 class _InvoiceSettingsParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    default_payment_method: Id | None = None
+    default_payment_method: Id | UnsetType = UNSET
 
 
 class _Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    address: AddressParam | Literal[""] | None = None
-    balance: int | None = None
-    business_name: Name | None = None
-    description: Text | None = None
-    email: Email | None = None
-    individual_name: Name | None = None
-    invoice_prefix: InvoicePrefix | None = None
-    invoice_settings: _InvoiceSettingsParam | None = None
-    metadata: MetadataParam | None = None
-    name: Name | None = None
-    next_invoice_sequence: Annotated[int, Meta(ge=1)] | None = None
-    phone: Phone | None = None
-    preferred_locales: Annotated[list[Annotated[str, Meta(max_length=35)]], Meta(max_length=100)] | None = None
-    shipping: ShippingParam | Literal[""] | None = None
-    tax_exempt: Literal["none", "exempt", "reverse"] | None = None
+    address: AddressParam | Literal[""] | UnsetType = UNSET
+    balance: int | UnsetType = UNSET
+    business_name: Name | UnsetType = UNSET
+    description: Text | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+    individual_name: Name | UnsetType = UNSET
+    invoice_prefix: InvoicePrefix | UnsetType = UNSET
+    invoice_settings: _InvoiceSettingsParam = _InvoiceSettingsParam()
+    metadata: MetadataParam | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    next_invoice_sequence: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    phone: Phone | UnsetType = UNSET
+    preferred_locales: Annotated[list[Locale], Meta(max_length=100)] | UnsetType = UNSET
+    shipping: ShippingParam | Literal[""] | UnsetType = UNSET
+    tax_exempt: Literal["none", "exempt", "reverse"] | UnsetType = UNSET
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +69,10 @@ class PaymentMethodListParams(PageParams, frozen=True, kw_only=True, forbid_unkn
 
     type: Literal["card"] | None = None
     allow_redisplay: Literal["always", "limited", "unspecified"] | None = None
+
+    def filters(self) -> dict[str, Filter]:
+        """Return the filters that are given: all payment methods are cards."""
+        return {name: value for name, value in super().filters().items() if name != "type"}
 
 
 class _SourceListParams(PageParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,148 +90,98 @@ _NONE_OF_THEM: dict[str, tuple[str, type[PageParams]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Customers:
-    """Handlers of `/v1/customers`."""
+    """`/v1/customers`."""
 
     objects: Objects
     reader: Reader
-    pool: Pool
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints."""
+    def endpoints(self) -> Endpoints:
+        """What may be called."""
+        one = f"{CUSTOMER.path}/{{id}}"
         return [
-            Endpoint("POST", PATH, self._create),
-            Endpoint("GET", PATH, self._list),
-            Endpoint("GET", f"{PATH}/{{id}}", self._retrieve),
-            Endpoint("POST", f"{PATH}/{{id}}", self._update),
-            Endpoint("DELETE", f"{PATH}/{{id}}", self._delete),
-            Endpoint("GET", f"{PATH}/{{id}}/payment_methods", self._payment_methods),
-            Endpoint("GET", f"{PATH}/{{id}}/payment_methods/{{payment_method}}", self._payment_method),
-            *(Endpoint("GET", f"{PATH}/{{id}}/{name}", partial(self._none, name)) for name in _NONE_OF_THEM),
+            Endpoint("POST", CUSTOMER.path, _Params, self._create),
+            listing(self.reader, CUSTOMER, _ListParams),
+            retrieve(self.reader, CUSTOMER),
+            Endpoint("POST", one, _Params, self._update),
+            Endpoint("DELETE", one, NoParams, self._delete),
+            Endpoint("GET", f"{one}/payment_methods", PaymentMethodListParams, self._payment_methods),
+            Endpoint("GET", f"{one}/payment_methods/{{payment_method}}", NoParams, self._payment_method),
+            *(Endpoint("GET", f"{one}/{name}", taken, partial(self._none, name)) for name, (_, taken) in _NONE_OF_THEM.items()),
         ]
 
-    async def _create(self, call: Call) -> Reply:
-        not_supported(call.params, _NOT_SUPPORTED)
-        params = call.parse(_Params)
-        customer_id = new_id("cus")
-        customer = Customer(
-            id=customer_id,
-            merchant_id=call.principal.merchant_id,
-            livemode=call.principal.livemode,
-            created=int(self.objects.clock.now()),
-            invoice_prefix=customer_id[-8:].upper(),
-        )
-        customer = _changed(customer, params)
-        if customer.default_payment_method is not None:
-            await self._attached(call, customer, customer.default_payment_method)
-        return await self.objects.change(call, "customer.created", customer, customer, insert_customer)
+    async def _create(self, call: Call, params: _Params) -> Reply:
+        _check_email(params)
+        identity = self.objects.identity(call, CUSTOMER)
+        customer = made(Customer(invoice_prefix=identity["id"][-8:].upper(), **identity), params)
+        if params.invoice_settings.default_payment_method:
+            await self._attached(call, customer, params.invoice_settings.default_payment_method)
+        return await self.objects.create(call, customer)
 
-    async def _list(self, call: Call) -> Reply:
-        params = call.parse(_ListParams)
-        return await self.reader.page(call, "customer", params, {"email": params.email}, PATH)
-
-    async def _retrieve(self, call: Call) -> Reply:
-        call.no_parameters()
-        return await self.reader.show(call, "customer", call.path["id"])
-
-    async def _find(self, call: Call) -> Customer:
-        customer: Customer = await self.reader.get(call, "customer", call.path["id"])
-        if customer.deleted:
-            raise NotFound("customer", customer.id)
-        return customer
-
-    async def _update(self, call: Call) -> Reply:
-        not_supported(call.params, _NOT_SUPPORTED)
-        params = call.parse(_Params)
-        customer = await self._find(call)
-        changed = replace(_changed(customer, params), version=customer.version + 1)
-        relies_on: list[PaymentMethod] = []
-        if changed.default_payment_method is not None and changed.default_payment_method != customer.default_payment_method:
-            relies_on.append(await self._attached(call, customer, changed.default_payment_method))
-
-        async def store(connection: Connection, subject: Customer) -> None:
-            await require_unmoved(connection, *relies_on)
-            await update_customer(connection, subject)
-
-        return await self.objects.change(call, "customer.updated", customer, changed, store)
+    async def _update(self, call: Call, params: _Params) -> Reply:
+        _check_email(params)
+        customer = await self.reader.get(call, CUSTOMER, call.path["id"])
+        named, default, relies_on = params.invoice_settings.default_payment_method, customer.default_payment_method, list[PaymentMethod]()
+        if named is not UNSET:
+            default = named or None
+        if default is not None and default != customer.default_payment_method:
+            relies_on.append(await self._attached(call, customer, default))
+        return await self.objects.change(call, customer, changed(customer, params, default_payment_method=default), relies_on=relies_on)
 
     async def _attached(self, call: Call, customer: Customer, method_id: str) -> PaymentMethod:
         """Return a card of the customer's; raises `NotFound`, `InvalidRequest`."""
-        method: PaymentMethod = await self.reader.get(call, "payment_method", method_id, param="invoice_settings[default_payment_method]")
+        method = await self.reader.get(call, PAYMENT_METHOD, method_id, param=_DEFAULT_CARD)
         if method.customer != customer.id:
             raise InvalidRequest(
                 f"The customer does not have a payment method with the ID {method_id}. The payment method must be attached to the customer.",
                 code="resource_missing",
-                param="invoice_settings[default_payment_method]",
+                param=_DEFAULT_CARD,
             )
         return method
 
-    async def _delete(self, call: Call) -> Reply:
-        call.no_parameters()
-        customer = await self._find(call)
-        deleted = replace(customer, version=customer.version + 1, deleted=True, default_payment_method=None)
+    async def _delete(self, call: Call, _: NoParams) -> Reply:
+        customer = await self.reader.get(call, CUSTOMER, call.path["id"])
+        deleted = next_version(customer, deleted=True, default_payment_method=None)
 
         async def mutate(connection: Connection) -> Reply:
-            await update_customer(connection, deleted)
-            told = [self.objects.event(call, "customer.deleted", replace(deleted, deleted=False))]
+            await CUSTOMER.noun.update(connection, deleted)
+            told = [self.objects.event(call, "deleted", next_version(customer, default_payment_method=None))]
             async for method in _methods_of(connection, customer):
-                detached = replace(method, version=method.version + 1, customer=None, consumed=True)
-                await update_payment_method(connection, detached)
-                told.append(self.objects.event(call, "payment_method.detached", detached, {"customer": customer.id}))
-            await self.objects.tell(connection, told)
+                detached = next_version(method, customer=None, consumed=True)
+                await PAYMENT_METHOD.noun.update(connection, detached)
+                told.append(self.objects.event(call, "detached", detached, {"customer": customer.id}))
+            await append_events(connection, told)
             return reply(render(deleted))
 
-        return await self.objects.once(call, mutate, ObjectType.CUSTOMER)
+        return await self.objects.once(call, mutate, CUSTOMER.name)
 
-    async def _payment_methods(self, call: Call) -> Reply:
-        params = call.parse(PaymentMethodListParams)
-        customer = await self._find(call)
-        filters = {"customer": customer.id, "allow_redisplay": params.allow_redisplay}
-        return await self.reader.page(call, "payment_method", params, filters, f"{PATH}/{customer.id}/payment_methods")
+    async def _payment_methods(self, call: Call, params: PaymentMethodListParams) -> Reply:
+        customer = await self.reader.get(call, CUSTOMER, call.path["id"])
+        return await self.reader.page(call, PAYMENT_METHOD, params, f"{CUSTOMER.path}/{customer.id}/payment_methods", customer=customer.id)
 
-    async def _payment_method(self, call: Call) -> Reply:
-        call.no_parameters()
-        customer = await self._find(call)
-        method: PaymentMethod = await self.reader.get(call, "payment_method", call.path["payment_method"], param="payment_method")
+    async def _payment_method(self, call: Call, _: NoParams) -> Reply:
+        customer = await self.reader.get(call, CUSTOMER, call.path["id"])
+        method = await self.reader.get(call, PAYMENT_METHOD, call.path["payment_method"])
         if method.customer != customer.id:
-            raise NotFound("PaymentMethod", method.id, param="payment_method")
+            raise NotFound(PAYMENT_METHOD.named, method.id, param=PAYMENT_METHOD.param)
         return await self.reader.answer(call, render(method))
 
-    async def _none(self, name: str, call: Call) -> Reply:
-        kind_name, taken = _NONE_OF_THEM[name]
-        params = call.parse(taken)
-        tree_of("customer", [f"{name}.{path}" for path in call.expand], call.api_version)
-        customer = await self._find(call)
-        return self.reader.none(kind_name, params, f"{PATH}/{customer.id}/{name}")
+    async def _none(self, name: str, call: Call, params: PageParams) -> Reply:
+        tree_of(CUSTOMER.name, [f"{name}.{path}" for path in call.expand], call.api_version)
+        customer = await self.reader.get(call, CUSTOMER, call.path["id"])
+        return await none_of_them(_NONE_OF_THEM[name][0], params, f"{CUSTOMER.path}/{customer.id}/{name}")
 
 
 async def _methods_of(connection: Connection, customer: Customer) -> AsyncIterator[PaymentMethod]:
     """Yield the customer's cards, batch by batch; each is detached before the next batch is read."""
     page = PageRequest(limit=_DETACH_BATCH)
     while True:
-        methods, more = await nouns.PAYMENT_METHODS.page(
-            connection, customer.merchant_id, customer.livemode, page, {"customer": customer.id}
-        )
+        methods, more = await PAYMENT_METHOD.noun.page(connection, customer.merchant_id, customer.livemode, page, {"customer": customer.id})
         for method in methods:
             yield method
         if not more:
             return
 
 
-def _changed(customer: Customer, params: _Params) -> Customer:
+def _check_email(params: _Params) -> None:
     if params.email and not _EMAIL.fullmatch(params.email):
         raise InvalidRequest(f"Invalid email address: {params.email[:100]}", code="email_invalid", param="email")
-    changes: dict[str, Any] = {
-        name: unset(getattr(params, name))
-        for name in ("business_name", "description", "email", "individual_name", "name", "phone")
-        if getattr(params, name) is not None
-    }
-    for name in ("balance", "invoice_prefix", "next_invoice_sequence", "preferred_locales", "tax_exempt"):
-        if getattr(params, name) is not None:
-            changes[name] = getattr(params, name)
-    if params.address is not None:
-        changes["address"] = params.address.value() if params.address else None
-    if params.shipping is not None:
-        changes["shipping"] = params.shipping.value() if params.shipping else None
-    if params.invoice_settings is not None and params.invoice_settings.default_payment_method is not None:
-        changes["default_payment_method"] = params.invoice_settings.default_payment_method or None
-    return replace(customer, metadata=merge_metadata(customer.metadata, params.metadata), **changes)

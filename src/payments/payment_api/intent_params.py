@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.errors import InvalidRequest
 from payments.domain.money import CURRENCIES, format_amount
@@ -12,23 +12,10 @@ from payments.domain.payment_intent import AutomaticPaymentMethods, PaymentInten
 from payments.payment_api.card_vault import CardParam
 from payments.payment_api.payment_options import Options, check_browser_options
 from payments.wire.api import Call
+from payments.wire.changes import HashParam
 from payments.wire.older_versions import AUTOMATIC_ASYNC_FROM, AUTOMATIC_PAYMENT_METHODS_FROM, PAYMENT_METHOD_TYPES_REFUSED_FROM
-from payments.wire.params import BillingDetailsParam, MetadataParam, ShippingParam, ShortText, Text, not_supported
-
-NOT_SUPPORTED = frozenset(
-    {
-        "amount_to_confirm",
-        "application_fee_amount",
-        "confirmation_token",
-        "customer_account",
-        "hooks",
-        "mandate",
-        "on_behalf_of",
-        "payment_method_configuration",
-        "transfer_data",
-    }
-)
-"""What Stripe has for payment intents and Tap doesn't: refused rather than ignored."""
+from payments.wire.params import MetadataParam, ShortText, Text
+from payments.wire.people_params import BillingDetailsParam, ShippingParam
 
 CaptureMethod = Literal["automatic", "automatic_async", "manual"]
 CancellationReason = Literal["duplicate", "fraudulent", "requested_by_customer", "abandoned"]
@@ -39,15 +26,13 @@ PaymentMethodTypes = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(
 """More than Stripe knows. Whatever is kept of a payment has a bound: each of its events holds all of it."""
 
 
-class AutomaticPaymentMethodsParam(Struct, frozen=True, forbid_unknown_fields=True):
+class AutomaticPaymentMethodsParam(HashParam, frozen=True, kw_only=True):
     """Let Tap choose the payment methods: cards."""
+
+    OF = AutomaticPaymentMethods
 
     enabled: bool
     allow_redirects: Literal["always", "never"] = "always"
-
-    def value(self) -> AutomaticPaymentMethods:
-        """Return the domain's form."""
-        return AutomaticPaymentMethods(enabled=self.enabled, allow_redirects=self.allow_redirects)
 
 
 class PaymentMethodDataParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,9 +40,9 @@ class PaymentMethodDataParam(Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     type: Literal["card"]
     card: CardParam
-    billing_details: BillingDetailsParam | None = None
+    billing_details: BillingDetailsParam | UnsetType = UNSET
     allow_redisplay: Literal["always", "limited", "unspecified"] = "unspecified"
-    metadata: MetadataParam | None = None
+    metadata: MetadataParam | UnsetType = UNSET
 
 
 class Payer(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,16 +50,16 @@ class Payer(Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     payment_method: Id | None = None
     payment_method_data: PaymentMethodDataParam | None = None
-    return_url: Text | None = None
+    return_url: Text | UnsetType = UNSET
     off_session: bool | Literal["one_off", "recurring"] = False
     error_on_requires_action: bool = False
     use_stripe_sdk: bool | None = None
     """Accepted: it chooses between two ways of 3-D Secure in Stripe's own browser library, and Tap has one."""
-    receipt_email: ShortText | None = None
-    shipping: ShippingParam | Literal[""] | None = None
-    capture_method: CaptureMethod | None = None
-    allowed_payment_method_types: Annotated[list[Literal["card"]], Meta(max_length=100)] | Literal[""] | None = None
-    excluded_payment_method_types: PaymentMethodTypes | Literal[""] | None = None
+    receipt_email: ShortText | UnsetType = UNSET
+    shipping: ShippingParam | Literal[""] | UnsetType = UNSET
+    capture_method: CaptureMethod | UnsetType = UNSET
+    allowed_payment_method_types: Annotated[list[Literal["card"]], Meta(max_length=100)] | Literal[""] | UnsetType = UNSET
+    excluded_payment_method_types: PaymentMethodTypes | Literal[""] | UnsetType = UNSET
     payment_method_types: PaymentMethodTypes | None = None
 
 
@@ -83,28 +68,28 @@ class CreateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     amount: Amount
     currency: str
-    automatic_payment_methods: AutomaticPaymentMethodsParam | None = None
+    automatic_payment_methods: AutomaticPaymentMethodsParam | UnsetType = UNSET
     confirm: bool = False
-    confirmation_method: Literal["automatic", "manual"] = "automatic"
-    customer: Id | None = None
-    description: Description | None = None
-    metadata: MetadataParam | None = None
-    statement_descriptor: str | None = None
-    statement_descriptor_suffix: str | None = None
-    transfer_group: ShortText | None = None
+    confirmation_method: Literal["automatic", "manual"] | UnsetType = UNSET
+    customer: Id | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    metadata: MetadataParam | UnsetType = UNSET
+    statement_descriptor: str | UnsetType = UNSET
+    statement_descriptor_suffix: str | UnsetType = UNSET
+    transfer_group: ShortText | UnsetType = UNSET
 
 
 class UpdateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/payment_intents/{intent}`."""
 
-    amount: Amount | None = None
-    currency: str | None = None
-    customer: Id | None = None
-    description: Description | None = None
-    metadata: MetadataParam | None = None
-    statement_descriptor: str | None = None
-    statement_descriptor_suffix: str | None = None
-    transfer_group: ShortText | None = None
+    amount: Amount | UnsetType = UNSET
+    currency: str | UnsetType = UNSET
+    customer: Id | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    metadata: MetadataParam | UnsetType = UNSET
+    statement_descriptor: str | UnsetType = UNSET
+    statement_descriptor_suffix: str | UnsetType = UNSET
+    transfer_group: ShortText | UnsetType = UNSET
 
 
 class ConfirmParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,9 +103,9 @@ class CaptureParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     amount_to_capture: Amount | None = None
     final_capture: bool = True
-    metadata: MetadataParam | None = None
-    statement_descriptor: str | None = None
-    statement_descriptor_suffix: str | None = None
+    metadata: MetadataParam | UnsetType = UNSET
+    statement_descriptor: str | UnsetType = UNSET
+    statement_descriptor_suffix: str | UnsetType = UNSET
 
 
 class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,10 +114,9 @@ class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cancellation_reason: CancellationReason | None = None
 
 
-def check_supported(call: Call) -> None:
-    """Refuse parameters that Tap doesn't have, and those that the caller's API version has no more; raises `InvalidRequest`."""
-    not_supported(call.params, NOT_SUPPORTED)
-    if "payment_method_types" in call.params and call.api_version >= PAYMENT_METHOD_TYPES_REFUSED_FROM:
+def check_version_takes(call: Call, params: Payer) -> None:
+    """Refuse parameters that the caller's API version has no more; raises `InvalidRequest`."""
+    if params.payment_method_types is not None and call.api_version >= PAYMENT_METHOD_TYPES_REFUSED_FROM:
         raise InvalidRequest(
             "The payment_method_types parameter is no longer supported. Use allowed_payment_method_types instead.",
             code="payment_method_types_no_longer_supported",
@@ -147,7 +131,7 @@ def default_capture_method(api_version: str) -> CaptureMethod:
 
 def automatic_payment_methods(params: CreateParams, api_version: str) -> AutomaticPaymentMethods | None:
     """Return whether Tap chooses the payment methods of a new intent: as given, else where the version has it so and the caller doesn't choose himself."""
-    if params.automatic_payment_methods is not None:
+    if params.automatic_payment_methods:
         return params.automatic_payment_methods.value()
     chosen = params.payment_method_types is not None or api_version < AUTOMATIC_PAYMENT_METHODS_FROM
     return None if chosen else AutomaticPaymentMethods(enabled=True)
@@ -182,7 +166,7 @@ _PRINTED = re.compile(r"[^<>\\'\"*\x00-\x1f\x7f-\x9f\u0250-\U0010ffff]*")
 """Latin letters, digits and signs, without those that the schemes forbid."""
 
 
-def _check_statement(text: str | None, param: str, what: str, characters_min: int) -> None:
+def _check_statement(text: str | UnsetType, param: str, what: str, characters_min: int) -> None:
     if not text:
         return
     if len(text) > STATEMENT_CHARACTERS_MAX:

@@ -17,7 +17,6 @@ from payments.payment_api.confirmation import Cards
 from payments.payment_api.customers import Customers
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.intent_update import IntentUpdate
-from payments.payment_api.objects import Objects
 from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.payment_intents import PaymentIntents
 from payments.payment_api.payment_methods import PaymentMethods
@@ -41,6 +40,7 @@ from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
+from payments.wire.objects import Objects
 from payments.wire.reading import Reader
 from payments.wire.serve import Binding, serve
 
@@ -107,8 +107,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 *intents.endpoints(),
                 *Refunds(steps, objects, reader).endpoints(),
                 *Charges(objects, reader).endpoints(),
-                *Accounts(reader, pool).endpoints(),
-                *Customers(objects, reader, pool).endpoints(),
+                *Accounts(pool).endpoints(),
+                *Customers(objects, reader).endpoints(),
                 *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
             ],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),

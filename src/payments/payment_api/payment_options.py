@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict, replace
 
 from payments.domain.errors import InvalidRequest
@@ -18,7 +18,8 @@ from payments.domain.payment_options import (
     PaymentDetails,
     RadarOptions,
 )
-from payments.wire.params import ShortText, Text, unset
+from payments.wire.changes import HashParam
+from payments.wire.params import ShortText, Text
 
 Network = Literal[
     "amex",
@@ -83,7 +84,7 @@ class CardOptionsParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def over(self, kept: CardOptions) -> CardOptions:
         """Return `kept` with what is given in its place; an empty string takes away."""
         given: dict[str, Any] = {
-            name: unset(getattr(self, name))
+            name: None if getattr(self, name) == "" else getattr(self, name)
             for name in self.__struct_fields__
             if name not in _OF_ONE_CONFIRMATION and name != "installments" and getattr(self, name) is not None
         }
@@ -141,11 +142,13 @@ class MandateDataParam(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class RadarOptionsParam(Struct, frozen=True, forbid_unknown_fields=True):
+class RadarOptionsParam(HashParam, frozen=True, kw_only=True):
     """`radar_options`."""
 
-    session: Text | None = None
-    referrer: Text | None = None
+    OF = RadarOptions
+
+    session: Text | UnsetType = UNSET
+    referrer: Text | UnsetType = UNSET
 
 
 class ShippingAmountParam(Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,26 +184,24 @@ class AmountDetailsParam(Struct, frozen=True, kw_only=True, forbid_unknown_field
         )
 
 
-class PaymentDetailsParam(Struct, frozen=True, forbid_unknown_fields=True):
+class PaymentDetailsParam(HashParam, frozen=True, kw_only=True):
     """`payment_details`."""
 
-    customer_reference: ShortText | None = None
-    order_reference: ShortText | None = None
+    OF = PaymentDetails
 
-    def value(self) -> PaymentDetails:
-        """Return the domain's form."""
-        return PaymentDetails(customer_reference=self.customer_reference or None, order_reference=self.order_reference or None)
+    customer_reference: ShortText | UnsetType = UNSET
+    order_reference: ShortText | UnsetType = UNSET
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What create, update and confirm have in common."""
 
-    amount_details: AmountDetailsParam | Literal[""] | None = None
-    mandate_data: MandateDataParam | Literal[""] | None = None
-    payment_details: PaymentDetailsParam | Literal[""] | None = None
+    amount_details: AmountDetailsParam | Literal[""] | UnsetType = UNSET
+    mandate_data: MandateDataParam | Literal[""] | UnsetType = UNSET
+    payment_details: PaymentDetailsParam | Literal[""] | UnsetType = UNSET
     payment_method_options: PaymentMethodOptionsParam | Literal[""] | None = None
-    radar_options: RadarOptionsParam | None = None
-    setup_future_usage: FutureUsage | Literal[""] | None = None
+    radar_options: RadarOptionsParam | UnsetType = UNSET
+    setup_future_usage: FutureUsage | Literal[""] | UnsetType = UNSET
 
     @property
     def card(self) -> CardOptionsParam | None:
@@ -208,21 +209,17 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return (self.payment_method_options or None) and (self.payment_method_options.card or None)
 
     def changes(self, intent: PaymentIntent | None = None, *, in_browser: bool = False) -> Mapping[str, Any]:
-        """Return the fields of a payment that are given, as they shall be of `intent`, or of a new one. Raises `InvalidRequest`."""
+        """Return the fields of a payment that aren't called or shaped as what is given, as they shall be of `intent`, or of a new one. Raises
+        `InvalidRequest`.
+        """
         changes: dict[str, Any] = {}
-        if self.setup_future_usage is not None:
-            changes["setup_future_usage"] = unset(self.setup_future_usage)
         if self.payment_method_options is not None:
             kept = None if intent is None else intent.card_options
             changes["card_options"] = _merged(kept, self.payment_method_options)
-        if self.mandate_data is not None:
-            changes["mandate_data"] = self.mandate_data.value(in_browser=in_browser) if self.mandate_data else None
-        if self.radar_options is not None:
-            session, referrer = self.radar_options.session or None, self.radar_options.referrer or None
-            changes["radar_options"] = RadarOptions(session=session, referrer=referrer)
-        for name in ("amount_details", "payment_details"):
-            if (given := getattr(self, name)) is not None:
-                changes[name] = given.value() if given else None
+        if self.mandate_data:
+            changes["mandate_data"] = self.mandate_data.value(in_browser=in_browser)
+        if self.amount_details:
+            changes["amount_details"] = self.amount_details.value()
         return changes
 
 
@@ -252,7 +249,7 @@ def check_browser_options(options: Options, intent: PaymentIntent) -> None:
                 code="parameter_invalid_value",
                 param=param,
             )
-    usage = options.setup_future_usage if options.setup_future_usage is not None else None if card is None else card.setup_future_usage
+    usage = options.setup_future_usage if options.setup_future_usage is not UNSET else None if card is None else card.setup_future_usage
     if usage is not None and intent.future_usage is not None and usage not in (intent.future_usage, "off_session"):
         raise InvalidRequest(
             "With a publishable API key, setup_future_usage can only be changed from on_session to off_session.",
@@ -260,7 +257,7 @@ def check_browser_options(options: Options, intent: PaymentIntent) -> None:
             param="setup_future_usage",
         )
     for name in ("amount_details", "payment_details"):
-        if getattr(options, name) is not None:
+        if getattr(options, name) is not UNSET:
             raise InvalidRequest(
                 f"You cannot set {name} with a publishable API key. Set it with your secret key, on your server.",
                 code="parameter_invalid_value",

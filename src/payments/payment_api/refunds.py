@@ -3,31 +3,27 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from msgspec import Struct
-from msgspec.structs import replace
+from msgspec import UNSET, Struct, UnsetType
 
 from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.charge import Charge
 from payments.domain.errors import InvalidRequest, ObjectLocked
-from payments.domain.event import ObjectType
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
-from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
 from payments.payment_api.intent_params import Amount, Id, check_step
-from payments.payment_api.objects import Objects
 from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
-from payments.storage.changes import update_refund
 from payments.storage.payments import Begin
-from payments.wire.api import Call, Endpoint, Reply
+from payments.wire.api import Call, Endpoint, Endpoints, Reply
+from payments.wire.changes import merge_metadata
 from payments.wire.idempotency import answer_id, claim_of
-from payments.wire.params import MetadataParam, merge_metadata, not_supported
+from payments.wire.kinds import CHARGE, PAYMENT_INTENT, PAYMENT_METHOD, REFUND
+from payments.wire.objects import Objects
+from payments.wire.params import MetadataParam
 from payments.wire.reading import FilterId, ListParams, Reader
-
-PATH = "/v1/refunds"
-_NOT_SUPPORTED = frozenset({"customer", "currency", "instructions_email", "origin", "refund_application_fee", "reverse_transfer"})
+from payments.wire.resource import listing, retrieve, update
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,11 +31,11 @@ class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     payment_intent: Id | None = None
     amount: Amount | None = None
     reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
-    metadata: MetadataParam | None = None
+    metadata: MetadataParam | UnsetType = UNSET
 
 
 class _UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    metadata: MetadataParam | None = None
+    metadata: MetadataParam | UnsetType = UNSET
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,36 +45,30 @@ class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 @dataclass(frozen=True, slots=True)
 class Refunds:
-    """Handlers of `/v1/refunds`."""
+    """`/v1/refunds`."""
 
     steps: Steps
     objects: Objects
     reader: Reader
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints."""
+    def endpoints(self) -> Endpoints:
+        """What may be called."""
         return [
-            Endpoint("POST", PATH, self._create),
-            Endpoint("GET", PATH, self._list),
-            Endpoint("GET", f"{PATH}/{{id}}", self._retrieve),
-            Endpoint("POST", f"{PATH}/{{id}}", self._update),
+            Endpoint("POST", REFUND.path, _CreateParams, self._create),
+            listing(self.reader, REFUND, _ListParams),
+            retrieve(self.reader, REFUND),
+            update(self.objects, REFUND, _UpdateParams),
         ]
 
-    async def _create(self, call: Call) -> Reply:
-        not_supported(call.params, _NOT_SUPPORTED)
-        params = call.parse(_CreateParams)
+    async def _create(self, call: Call, params: _CreateParams) -> Reply:
         intent, charge = await self._paid(call, params)
         if intent.status is IntentStatus.SUCCEEDED and intent.open_attempt is not None:
             # The previous version's code refunds it: its charge doesn't count that yet, so what is left isn't known.
             raise ObjectLocked
         amount = _refundable(charge, params.amount)
-        method: PaymentMethod = await self.reader.get(call, "payment_method", charge.payment_method)
-        now = int(self.steps.clock.now())
+        method = await self.reader.get(call, PAYMENT_METHOD, charge.payment_method)
         refund = Refund(
-            id=new_id("re"),
-            merchant_id=charge.merchant_id,
-            livemode=charge.livemode,
-            created=now,
+            **self.objects.identity(call, REFUND),
             amount=amount,
             currency=charge.currency,
             status="pending",
@@ -87,7 +77,7 @@ class Refunds:
             payment_method=charge.payment_method,
             customer=charge.customer,
             reason=params.reason,
-            metadata=merge_metadata({}, params.metadata),
+            metadata=merge_metadata({}, params.metadata or {}),
         )
         counted = charge.with_refunded(amount)
         claim = claim_of(call, response_event=new_id("evt"))
@@ -95,7 +85,7 @@ class Refunds:
             intent,
             AttemptKind.REFUND,
             new_id("att"),
-            created=now,
+            created=refund.created,
             charge=charge.id,
             amount=amount,
             payment_method=charge.payment_method,
@@ -114,7 +104,7 @@ class Refunds:
             attempt=attempt,
         )
         work = OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=counted, refund=refund)
-        return await self.steps.take(call, unit, work, answers=ObjectType.REFUND)
+        return await self.steps.take(call, unit, work, answers=REFUND.name)
 
     async def _paid(self, call: Call, params: _CreateParams) -> tuple[PaymentIntent, Charge]:
         """Return what is to be refunded."""
@@ -123,28 +113,14 @@ class Refunds:
                 "One of the following params should be provided for this request: payment_intent or charge.", code="parameter_missing"
             )
         if params.payment_intent is not None:
-            intent: PaymentIntent = await self.reader.get(call, "payment_intent", params.payment_intent, param="payment_intent")
+            intent = await self.reader.get(call, PAYMENT_INTENT, params.payment_intent, param="payment_intent")
             if intent.latest_charge is None:
                 raise InvalidRequest(
                     f"This PaymentIntent ({intent.id}) does not have a successful charge to refund.", param="payment_intent"
                 )
-            return intent, await self.reader.get(call, "charge", intent.latest_charge)
-        charge: Charge = await self.reader.get(call, "charge", params.charge or "", param="charge")
-        return await self.reader.get(call, "payment_intent", charge.payment_intent), charge
-
-    async def _retrieve(self, call: Call) -> Reply:
-        call.no_parameters()
-        return await self.reader.show(call, "refund", call.path["id"], param="refund")
-
-    async def _update(self, call: Call) -> Reply:
-        params = call.parse(_UpdateParams)
-        refund: Refund = await self.reader.get(call, "refund", call.path["id"], param="refund")
-        changed = replace(refund, version=refund.version + 1, metadata=merge_metadata(refund.metadata, params.metadata))
-        return await self.objects.change(call, "refund.updated", refund, changed, update_refund)
-
-    async def _list(self, call: Call) -> Reply:
-        params = call.parse(_ListParams)
-        return await self.reader.page(call, "refund", params, {"charge": params.charge, "payment_intent": params.payment_intent}, PATH)
+            return intent, await self.reader.get(call, CHARGE, intent.latest_charge)
+        charge = await self.reader.get(call, CHARGE, params.charge or "")
+        return await self.reader.get(call, PAYMENT_INTENT, charge.payment_intent), charge
 
 
 def _refundable(charge: Charge, amount: int | None) -> int:

@@ -8,7 +8,7 @@ import hmac
 from dataclasses import dataclass
 
 from payments.domain.errors import ObjectLocked, OutcomePending
-from payments.domain.event import Event, ObjectType
+from payments.domain.event import Event
 from payments.domain.payment_intent import PaymentIntent
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.clock import Clock
@@ -43,7 +43,7 @@ class Steps:
     clock: Clock
     lease_seconds: float
 
-    async def take(self, call: Call, unit: Begin, work: OpenAttempt | None, *, answers: ObjectType = ObjectType.PAYMENT_INTENT) -> Reply:
+    async def take(self, call: Call, unit: Begin, work: OpenAttempt | None, *, answers: str = PaymentIntent.OBJECT) -> Reply:
         """Take a step and answer the call with an object of the kind `answers`; `work` is the unit's attempt with all that carrying it out takes."""
         check_expandable(call, answers)
         deadline = self.lease_end()

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from payments.domain.event import Event, ObjectType, Origin
+from payments.domain.event import Event, Origin
 from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.commit import write_alone
 from payments.storage.database import Connection, Queries
@@ -88,7 +88,7 @@ def event_from_row(merchant_id: int, livemode: bool, row: Mapping[str, Any]) -> 
         livemode=livemode,
         created=row["created"],
         type=row["type"],
-        object_type=ObjectType(row["object_type"]),
+        object_type=row["object_type"],
         object_id=row["object_id"],
         object_version=row["object_version"],
         snapshot=msgspec.Raw(row["snapshot"].encode()),

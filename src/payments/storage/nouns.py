@@ -1,20 +1,19 @@
-"""Reading objects, one noun a table: by id, by several ids, by page."""
+"""Reading and writing objects, one noun a table: by id, by several ids, by page; and one at a time in the transaction of the call that changes it.
+
+An update is a compare-and-set: it takes the object one version on, and raises `ObjectLocked` when somebody else changed it first, or has it in hand.
+Nobody waits here, as nobody does in `versions`: two calls of which each has what the other wants would wait for one another.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
-from typing import Generic, TypeVar
+from typing import Generic, cast
 
 import msgspec
 
-from payments.domain.balance_transaction import BalanceTransaction
-from payments.domain.charge import Charge
-from payments.domain.customer import Customer
-from payments.domain.money import CURRENCIES
-from payments.domain.payment_intent import PaymentIntent
-from payments.domain.payment_method import PaymentMethod
-from payments.domain.refund import Refund
+from payments.domain.errors import ObjectLocked
+from payments.domain.resource import R, Resource
 from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Pool, Queries
 from payments.storage.group_commit import GroupCommit
@@ -24,7 +23,8 @@ from payments.storage.sql import queries
 _SQL = queries("nouns.sql")
 _PAGE_ARGUMENTS = 8
 
-T = TypeVar("T")
+Filter = str | bool | Sequence[str]
+"""What a column is to be, or which of several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Filters:
 
     indexed: tuple[str, ...] = ()
     """Columns with an index (merchant_id, livemode, COLUMN, id) of their own; the most selective first: of several that are given, its index is read."""
-    few: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    few: Mapping[str, Sequence[str] | Sequence[bool]] = field(default_factory=dict[str, "Sequence[str] | Sequence[bool]"])
     """The columns of one index (merchant_id, livemode, COLUMNS, id), with every value that there is: what isn't given is any of them."""
     compared: Mapping[str, str] = field(default_factory=dict[str, str])
     """Name → expression that no index holds."""
@@ -66,18 +66,36 @@ class Gathered:
         return [row["document"] for row in await self._pool.fetch(query, msgspec.json.encode(keys).decode())]
 
 
-class Noun(Generic[T]):
+class Noun(Generic[R]):
     """The table of one kind of object."""
 
-    def __init__(self, table: str, prefix: str, struct: type[T], filters: Filters | None = None, *, condition: str = "") -> None:
-        """`prefix` is that of its ids; `condition` holds for every list."""
+    def __init__(
+        self,
+        table: str,
+        prefix: str,
+        struct: type[R],
+        filters: Filters | None = None,
+        *,
+        columns: Sequence[str] = (),
+        compares: Sequence[str] = (),
+        place: str = "id",
+        condition: str = "",
+    ) -> None:
+        """`prefix` is that of its ids. `columns` are what SQL knows of a document beside its key, and a merchant may change; named as the struct's
+        attributes are. Those in `compares` must be as they were, too, for an update. `place` is what lists are in the order of, an id by its form; `condition`
+        holds for every list.
+        """
         self.table = table
         self.prefix = prefix
-        self._decoder = msgspec.json.Decoder(struct)
+        self.struct = struct
+        self.place = place
+        self.decode = msgspec.json.Decoder(struct).decode
         self._filters = filters or Filters()
+        self._columns = columns
+        self._compares = compares
         self._condition = f" AND {condition}" if condition else ""
 
-    async def get(self, source: Queries | Gathered, merchant_id: int, livemode: bool, object_id: str) -> T | None:
+    async def get(self, source: Queries | Gathered, merchant_id: int, livemode: bool, object_id: str) -> R | None:
         """Return one object; None when the merchant has none of that id in that mode."""
         if len(object_id) > ID_CHARACTERS_MAX:
             return None
@@ -85,28 +103,57 @@ class Noun(Generic[T]):
             document = await source.document(self.table, merchant_id, livemode, object_id)
         else:
             document = await source.fetchval(_SQL["get"].format(table=self.table), merchant_id, livemode, object_id)
-        return None if document is None else self._decoder.decode(document)
+        return None if document is None else self.decode(document)
 
-    async def get_many(self, connection: Queries, merchant_id: int, livemode: bool, ids: Iterable[str]) -> dict[str, T]:
+    async def insert(self, connection: Queries, subject: R, **others: object) -> None:
+        """Store a new object; `others` are columns that hold what isn't in it."""
+        named = {**{column: getattr(subject, column) for column in self._columns}, **others}
+        query = _SQL["insert"].format(
+            table=self.table,
+            columns="".join(f", {column}" for column in named),
+            values="".join(f", ${number}" for number in range(7, 7 + len(named))),
+        )
+        await connection.execute(query, *_key(subject), subject.created, subject.version, _document(subject), *named.values())
+
+    async def update(self, connection: Queries, subject: R) -> None:
+        """Store an object, one version on; raises `ObjectLocked`."""
+        first_compared = 7 + len(self._columns)
+        query = _SQL["update"].format(
+            table=self.table,
+            changes="".join(f", {column} = ${number}" for number, column in enumerate(self._columns, 7)),
+            unmoved="".join(
+                f" AND {column} IS NOT DISTINCT FROM ${number}" for number, column in enumerate(self._compares, first_compared)
+            ),
+        )
+        values = [getattr(subject, column) for column in (*self._columns, *self._compares)]
+        if await connection.fetchval(query, *_key(subject), subject.version - 1, subject.version, _document(subject), *values) is None:
+            raise ObjectLocked
+
+    async def delete(self, connection: Queries, subject: R) -> None:
+        """Forget an object as it was read; raises `ObjectLocked`."""
+        if await connection.fetchval(_SQL["delete"].format(table=self.table), *_key(subject), subject.version) is None:
+            raise ObjectLocked
+
+    async def get_many(self, connection: Queries, merchant_id: int, livemode: bool, ids: Iterable[str]) -> dict[str, R]:
         """Return those of the objects that exist, by id."""
         rows = await connection.fetch(_SQL["get_many"].format(table=self.table), merchant_id, livemode, list(ids))
-        return {row["id"]: self._decoder.decode(row["document"]) for row in rows}
+        return {row["id"]: self.decode(row["document"]) for row in rows}
 
     async def newest_of(
         self, connection: Queries, merchant_id: int, livemode: bool, column: str, values: Sequence[str], limit: int
-    ) -> dict[str, list[T]]:
+    ) -> dict[str, list[R]]:
         """Return the newest `limit` objects for each value of a column that has an index, newest first; values without any are left out."""
         if column not in self._filters.indexed:
             raise ValueError(f"{self.table} has no index on {column}")
         query = _SQL["newest_of"].format(table=self.table, column=column)
-        found: dict[str, list[T]] = {}
+        found: dict[str, list[R]] = {}
         for row in await connection.fetch(query, merchant_id, livemode, list(values), limit):
-            found.setdefault(row["value"], []).append(self._decoder.decode(row["document"]))
+            found.setdefault(row["value"], []).append(self.decode(row["document"]))
         return found
 
     async def page(
-        self, connection: Queries, merchant_id: int, livemode: bool, page: PageRequest, filters: Mapping[str, str]
-    ) -> tuple[list[T], bool]:
+        self, connection: Queries, merchant_id: int, livemode: bool, page: PageRequest, filters: Mapping[str, Filter]
+    ) -> tuple[list[R], bool]:
         """Return a page, newest first, and whether there is more beyond it in the direction asked for; raises `TooWide`."""
         query, arguments, compares = self._statement(filters, page.order)
         rows = await connection.fetch(
@@ -121,29 +168,37 @@ class Noun(Generic[T]):
             *arguments,
         )
         found, has_more = page.read(rows)
-        return [self._decoder.decode(row["document"]) for row in found], has_more
+        return [self.decode(row["document"]) for row in found], has_more
 
-    def _statement(self, filters: Mapping[str, str], order: str) -> tuple[str, list[object], bool]:
+    def _statement(self, filters: Mapping[str, Filter], order: str) -> tuple[str, list[object], bool]:
         """Return the statement that reads a page from one index range per value, its further arguments, and whether it passes over rows."""
         rest, candidates, arguments = dict(filters), "candidates", list[object]()
         key: dict[str, str] = {}
+        arrays: list[str] = []
         first = next((column for column in self._filters.indexed if column in rest), None)
-        if first is not None:
+        if first is not None and isinstance(rest[first], str | bool):
+            key = {first: f"${_PAGE_ARGUMENTS + 1}::{_sql_type(rest[first])}"}
             arguments.append(rest.pop(first))
-            key = {first: f"${_PAGE_ARGUMENTS + 1}::text"}
+        elif first is not None:
+            candidates, key, arrays = "candidates_of_values", {first: f"v.{first}"}, ["text[]"]
+            arguments.append(list(dict.fromkeys(cast("Sequence[str]", rest.pop(first)))))
         elif any(column in rest for column in self._filters.few):
             candidates = "candidates_of_values"
             values = [(rest.pop(column),) if column in rest else known for column, known in self._filters.few.items()]
             arguments += [list(column) for column in zip(*product(*values), strict=True)]
             key = {column: f"v.{column}" for column in self._filters.few}
+            arrays = [f"{_sql_type(known[0])}[]" for known in self._filters.few.values()]
         matches, compared = ["true"], ""
         for name, value in rest.items():
             compared += "" if name in self._filters.compared else f", {name}"
             arguments.append(value)
-            matches.append(f"{self._compared(name)} IS NOT DISTINCT FROM ${_PAGE_ARGUMENTS + len(arguments)}::text")
+            argument = f"${_PAGE_ARGUMENTS + len(arguments)}::{_sql_type(value)}"
+            wanted = f"IS NOT DISTINCT FROM {argument}" if isinstance(value, str | bool) else f"= ANY ({argument})"
+            matches.append(f"{self._compared(name)} {wanted}")
         query = _SQL["page"].replace("{candidates}", _SQL[candidates])
         query = query.format(
             table=self.table,
+            place=self.place,
             order=order,
             columns="".join(f"{column}, " for column in key),
             values="".join(f"{value}, " for value in key.values()),
@@ -151,7 +206,7 @@ class Noun(Generic[T]):
             matches=" AND ".join(matches),
             compared=compared,
             names=", ".join(key),
-            arrays=", ".join(f"${_PAGE_ARGUMENTS + 1 + index}::text[]" for index in range(len(key))),
+            arrays=", ".join(f"${number}::{array}" for number, array in enumerate(arrays, _PAGE_ARGUMENTS + 1)),
         )
         return query, arguments, len(matches) > 1
 
@@ -164,19 +219,19 @@ class Noun(Generic[T]):
         return self._filters.compared[name]
 
 
-PAYMENT_INTENTS = Noun("payments.payment_intents", "pi", PaymentIntent, Filters(indexed=("customer",)))
-PAYMENT_METHODS = Noun(
-    "payments.payment_methods",
-    "pm",
-    PaymentMethod,
-    Filters(indexed=("customer",), compared={"allow_redisplay": "coalesce(document ->> 'allow_redisplay', 'unspecified')"}),
-)
-CHARGES = Noun("payments.charges", "ch", Charge, Filters(indexed=("payment_intent", "customer")))
-REFUNDS = Noun("payments.refunds", "re", Refund, Filters(indexed=("charge", "payment_intent")))
-CUSTOMERS = Noun("payments.customers", "cus", Customer, Filters(indexed=("email",)), condition="NOT deleted")
-BALANCE_TRANSACTIONS = Noun(
-    "payments.balance_transactions",
-    "txn",
-    BalanceTransaction,
-    Filters(indexed=("source",), few={"currency": tuple(CURRENCIES), "type": ("charge", "refund", "refund_failure")}),
-)
+def _key(subject: Resource) -> tuple[int, bool, str]:
+    return subject.merchant_id, subject.livemode, subject.id
+
+
+def _document(subject: Resource) -> str:
+    return msgspec.json.encode(subject).decode()
+
+
+def _sql_type(value: Filter) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case str():
+            return "text"
+        case _:
+            return "text[]"

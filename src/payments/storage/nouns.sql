@@ -28,17 +28,32 @@ WHERE matches OR place = $8
 ORDER BY id {order} LIMIT $7;
 
 -- candidates: what an index range holds, in its order, compared as its columns are, so that no other can be taken instead; `created` is compared only within the few minutes by which ids may differ from it
-SELECT id, document{compared} FROM {table}
-WHERE merchant_id = $1 AND livemode = $2 AND ({columns}id) > ({values}$3) AND ({columns}id) < ({values}$4)
+SELECT {place} AS id, document{compared} FROM {table}
+WHERE merchant_id = $1 AND livemode = $2 AND ({columns}{place}) > ({values}$3) AND ({columns}{place}) < ({values}$4)
     AND created >= $5 AND created <= $6 {conditions}
-ORDER BY id {order} LIMIT $8;
+ORDER BY {place} {order} LIMIT $8;
 
 -- candidates_of_values: the same of several values, each in its own range of an index that is in the order of ids only within a value
 SELECT o.* FROM unnest({arrays}) AS v ({names})
 CROSS JOIN LATERAL (
-    SELECT id, document{compared} FROM {table}
-    WHERE merchant_id = $1 AND livemode = $2 AND ({columns}id) > ({values}$3) AND ({columns}id) < ({values}$4)
+    SELECT {place} AS id, document{compared} FROM {table}
+    WHERE merchant_id = $1 AND livemode = $2 AND ({columns}{place}) > ({values}$3) AND ({columns}{place}) < ({values}$4)
         AND created >= $5 AND created <= $6 {conditions}
-    ORDER BY id {order} LIMIT $8
+    ORDER BY {place} {order} LIMIT $8
 ) o
 ORDER BY id {order} LIMIT $8;
+
+-- insert: a new object, with what SQL knows of it
+INSERT INTO {table} (merchant_id, livemode, id, created, version, document{columns}) VALUES ($1, $2, $3, $4, $5, $6{values});
+
+-- update: only from the version that was read, and not waiting for who has it in hand
+UPDATE {table} SET version = $5, document = $6{changes}
+WHERE merchant_id = $1 AND livemode = $2 AND id = (
+    SELECT id FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4{unmoved} FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING true;
+
+-- delete: likewise
+DELETE FROM {table}
+WHERE merchant_id = $1 AND livemode = $2 AND id = (
+    SELECT id FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4 FOR UPDATE SKIP LOCKED)
+RETURNING true;

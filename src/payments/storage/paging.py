@@ -5,7 +5,7 @@ begin with the time when they were made.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from payments.domain.errors import TooWide
@@ -38,6 +38,10 @@ class PageRequest:
     """Unix seconds, inclusive."""
     created_to: int = CREATED_MAX
     """Unix seconds, inclusive."""
+
+    def beginning_at(self, place: str) -> "PageRequest":
+        """Return the same page with its cursor as the place that it has in the list."""
+        return replace(self, **{"starting_after" if self.ending_before is None else "ending_before": place})
 
     @property
     def order(self) -> str:

@@ -1,57 +1,20 @@
 """Webhook endpoints and their sealed secrets."""
 
-import msgspec
-
-from payments.domain.errors import ObjectLocked
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.database import Connection, Queries
-from payments.storage.nouns import Noun
 from payments.storage.sql import queries
 
 _SQL = queries("webhook_endpoints.sql")
-
-WEBHOOK_ENDPOINTS = Noun("notifications.webhook_endpoints", "we", WebhookEndpoint)
 
 
 def _key(endpoint: WebhookEndpoint) -> tuple[int, bool, str]:
     return endpoint.merchant_id, endpoint.livemode, endpoint.id
 
 
-async def insert(connection: Queries, endpoint: WebhookEndpoint, sealed_secret: bytes) -> None:
-    """Store a new endpoint."""
-    document = msgspec.json.encode(endpoint).decode()
-    await connection.execute(
-        _SQL["insert"],
-        *_key(endpoint),
-        endpoint.created,
-        endpoint.version,
-        endpoint.enabled,
-        endpoint.enabled_events,
-        sealed_secret,
-        document,
-    )
-
-
 async def count_for_one_more(connection: Connection, merchant_id: int, livemode: bool) -> int:
     """Return how many endpoints a merchant has in one mode; until the transaction ends, nobody else learns that who wants to add one, too."""
     await connection.execute(_SQL["lock"], f"webhook_endpoints {merchant_id} {livemode}")
     return int(await connection.fetchval(_SQL["count"], merchant_id, livemode))
-
-
-async def update(connection: Queries, endpoint: WebhookEndpoint) -> None:
-    """Store an endpoint, one version on; raises `ObjectLocked` when somebody else changed it first."""
-    document = msgspec.json.encode(endpoint).decode()
-    swapped = await connection.fetchval(
-        _SQL["update"],
-        *_key(endpoint),
-        endpoint.version - 1,
-        endpoint.version,
-        endpoint.enabled,
-        endpoint.enabled_events,
-        document,
-    )
-    if swapped is None:
-        raise ObjectLocked
 
 
 async def rotate_secret(connection: Queries, endpoint: WebhookEndpoint, sealed_secret: bytes, previous_seconds: float) -> None:

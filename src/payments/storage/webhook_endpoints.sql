@@ -1,17 +1,8 @@
--- insert: a new endpoint
-INSERT INTO notifications.webhook_endpoints (merchant_id, livemode, id, created, version, enabled, enabled_events, sealed_secret, document)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
-
 -- lock: until the end of the transaction, against others that would count as well, find room for one more, and add one each
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 
 -- count: how many a merchant has in one mode
 SELECT count(*) FROM notifications.webhook_endpoints WHERE merchant_id = $1 AND livemode = $2;
-
--- update: only from the version that was read
-UPDATE notifications.webhook_endpoints SET version = $5, enabled = $6, enabled_events = $7, document = $8
-WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4
-RETURNING true;
 
 -- rotate_secret: the old secret signs beside the new one for a while
 UPDATE notifications.webhook_endpoints

@@ -4,10 +4,13 @@ from typing import Literal
 
 from payments.ledger.chart import AccountKind
 from payments.storage.accounts import Accounts
-from payments.wire.api import Call, Endpoint, Reply, reply
+from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.expansion import check_expandable
+from payments.wire.kinds import BALANCE_TRANSACTION
+from payments.wire.params import NoParams
 from payments.wire.reading import FilterId, ListParams, Reader
 from payments.wire.render import render_balance
+from payments.wire.resource import listing, retrieve
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,31 +20,21 @@ class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class BalanceApi:
-    """Handlers of `/v1/balance` and `/v1/balance_transactions`."""
+    """`/v1/balance` and `/v1/balance_transactions`."""
 
     def __init__(self, reader: Reader, accounts: Accounts) -> None:
         self._reader = reader
         self._accounts = accounts
 
-    def endpoints(self) -> list[Endpoint]:
-        """Return the endpoints."""
+    def endpoints(self) -> Endpoints:
+        """What may be called."""
         return [
-            Endpoint("GET", "/v1/balance", self._balance),
-            Endpoint("GET", "/v1/balance_transactions", self._list),
-            Endpoint("GET", "/v1/balance_transactions/{id}", self._retrieve),
+            Endpoint("GET", "/v1/balance", NoParams, self._balance),
+            listing(self._reader, BALANCE_TRANSACTION, _ListParams),
+            retrieve(self._reader, BALANCE_TRANSACTION),
         ]
 
-    async def _balance(self, call: Call) -> Reply:
-        call.no_parameters()
+    async def _balance(self, call: Call, _: NoParams) -> Reply:
         check_expandable(call, "balance")
         balances = await self._accounts.merchant_balances(call.principal.merchant_id, call.principal.livemode)
         return reply(render_balance(call.principal.livemode, balances[AccountKind.PENDING], balances[AccountKind.AVAILABLE]))
-
-    async def _list(self, call: Call) -> Reply:
-        params = call.parse(_ListParams)
-        filters = {"currency": params.currency, "source": params.source, "type": params.type}
-        return await self._reader.page(call, "balance_transaction", params, filters, "/v1/balance_transactions")
-
-    async def _retrieve(self, call: Call) -> Reply:
-        call.no_parameters()
-        return await self._reader.show(call, "balance_transaction", call.path["id"])

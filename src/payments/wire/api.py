@@ -7,9 +7,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -35,14 +36,10 @@ IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 _LOCKED_PAUSES_SECONDS = (0.005, 0.02, 0.06)
 """A call that lost a race did nothing: it reads again what it acts on, after about as long as a commit takes. Then the client is told to."""
 
-T = TypeVar("T")
+P = TypeVar("P", bound=Struct)
 _encode = msgspec.json.Encoder().encode
 _canonical = msgspec.json.Encoder(order="sorted").encode
 _LOGGED_PATH_CHARACTERS_MAX = 500
-
-
-class _NoParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For operations without parameters."""
 
 
 @dataclass(slots=True)
@@ -66,14 +63,6 @@ class Call:
     """A keyed digest: what a call gives may be guessed, a card number above all, so nothing of it is kept that could be searched for."""
     on_trial: bool = False
     """In test mode, and to be carried out by the copies that a release is tried out with."""
-
-    def parse(self, cls: type[T]) -> T:
-        """Convert the parameters to a struct; raises `InvalidRequest`."""
-        return parse(self.params, cls)
-
-    def no_parameters(self) -> None:
-        """Refuse whatever was given."""
-        parse(self.params, _NoParams)
 
     @property
     def fingerprint(self) -> str:
@@ -121,20 +110,25 @@ def reply(body: object, status: int = 200) -> Reply:
     return Reply(status, _encode(body))
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
-
-
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Generic[P]):
     """One operation of the public API."""
 
     method: str
     path: str
     """With placeholders: `/v1/customers/{customer}`."""
-    handler: Handler
+    params: type[P]
+    """What it takes beside its path and `expand`."""
+    handler: Callable[[Call, P], Awaitable[Reply]]
     publishable: bool = False
     """Publishable keys may call it; the handler decides what they see."""
 
+    async def answer(self, call: Call) -> Reply:
+        """Answer a call; raises `InvalidRequest` for parameters that it doesn't take."""
+        return await self.handler(call, parse(call.params, self.params))
+
+
+Endpoints = Sequence[Endpoint[Any]]
 
 Replay = Callable[[Call], Awaitable[Reply | None]]
 """Returns the answer that a call got when it was made before under its idempotency key; None when it wasn't, or has no key."""
@@ -146,7 +140,7 @@ async def never_replayed(_: Call) -> Reply | None:
 
 
 def build_api(
-    endpoints: Sequence[Endpoint],
+    endpoints: Endpoints,
     *,
     authenticator: Authenticator,
     digest: Digest,
@@ -157,7 +151,7 @@ def build_api(
 ) -> ASGIApp:
     """Build a service's ASGI application; `raw_routes` are served as they are (internal calls, pages)."""
     front = _Front(authenticator, digest, replay, log)
-    by_path: dict[str, dict[str, Endpoint]] = {}
+    by_path: dict[str, dict[str, Endpoint[Any]]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
 
@@ -198,7 +192,7 @@ class _Dispatch:
 class _Resource:
     """All operations on one path."""
 
-    def __init__(self, front: "_Front", endpoints: dict[str, Endpoint]) -> None:
+    def __init__(self, front: "_Front", endpoints: dict[str, Endpoint[Any]]) -> None:
         self._front = front
         self._endpoints = endpoints
 
@@ -236,7 +230,7 @@ class _Front:
         scope: Scope,
         receive: Receive,
         send: Send,
-        endpoint: Endpoint | None,
+        endpoint: Endpoint[Any] | None,
         otherwise: type[UnknownPath] | type[MethodNotAllowed],
     ) -> None:
         """Call the endpoint, or answer with the error `otherwise`, and log one line."""
@@ -273,7 +267,7 @@ class _Front:
             trace=caller.headers.get(b"x-amzn-trace-id") or caller.headers.get(b"traceparent"),
         )
 
-    async def _serve(self, scope: Scope, receive: Receive, endpoint: Endpoint, request_id: str, caller: "_Caller") -> Reply:
+    async def _serve(self, scope: Scope, receive: Receive, endpoint: Endpoint[Any], request_id: str, caller: "_Caller") -> Reply:
         call = await self._call(scope, receive, endpoint, request_id, caller)
         try:
             return await self._handle(endpoint, call)
@@ -284,15 +278,15 @@ class _Front:
             return found
 
     @staticmethod
-    async def _handle(endpoint: Endpoint, call: Call) -> Reply:
+    async def _handle(endpoint: Endpoint[Any], call: Call) -> Reply:
         for pause_seconds in _LOCKED_PAUSES_SECONDS:
             try:
-                return await endpoint.handler(call)
+                return await endpoint.answer(call)
             except ObjectLocked:
                 await asyncio.sleep(pause_seconds)
-        return await endpoint.handler(call)
+        return await endpoint.answer(call)
 
-    async def _call(self, scope: Scope, receive: Receive, endpoint: Endpoint, request_id: str, caller: "_Caller") -> Call:
+    async def _call(self, scope: Scope, receive: Receive, endpoint: Endpoint[Any], request_id: str, caller: "_Caller") -> Call:
         headers, key = caller.headers, caller.key
         principal = caller.principal = await self._authenticator.authenticate(headers.get(b"authorization"))
         if principal.kind is KeyKind.PUBLISHABLE and not endpoint.publishable:

@@ -11,7 +11,8 @@ import msgspec
 from payments.domain import errors
 from payments.domain.payment_intent import PaymentIntent
 from payments.storage.database import CONNECTION_FAILURES
-from payments.wire.render import render
+from payments.wire.render import render_payment_intent
+from payments.wire.render_card import render_payment_method
 
 _encode = msgspec.json.Encoder().encode
 
@@ -92,7 +93,7 @@ def _body(error: errors.TapError, error_type: str) -> dict[str, object]:
     if isinstance(error, errors.CardError) and error.decline_code is not None:
         body["decline_code"] = error.decline_code
     if isinstance(error, errors.UnexpectedState) and isinstance(error.payment_intent, PaymentIntent):
-        body["payment_intent"] = render(error.payment_intent)
+        body["payment_intent"] = render_payment_intent(error.payment_intent)
     return body
 
 
@@ -123,12 +124,12 @@ def payment_failed_body(intent: PaymentIntent) -> bytes:
         "code": failure.code,
         "doc_url": f"https://stripe.com/docs/error-codes/{failure.code.replace('_', '-')}",
         "message": failure.message,
-        "payment_intent": render(intent),
+        "payment_intent": render_payment_intent(intent),
     }
     if failure.decline_code is not None:
         body["decline_code"] = failure.decline_code
     if failure.charge is not None:
         body["charge"] = failure.charge
     if failure.payment_method is not None:
-        body["payment_method"] = render(failure.payment_method)
+        body["payment_method"] = render_payment_method(failure.payment_method)
     return _encode({"error": body})

@@ -4,18 +4,17 @@ What may be expanded is what Stripe's schema says (`x-expandableFields`), whethe
 anything is read or changed. Source: Stripe, "Expanding responses".
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from payments.domain.errors import InvalidRequest
 from payments.domain.principal import Principal
-from payments.storage import nouns
+from payments.domain.resource import Resource
 from payments.storage.database import Queries
-from payments.storage.nouns import Noun
 from payments.wire.api import Call
+from payments.wire.kinds import KINDS, Expandable, Kind, rendered
 from payments.wire.older_versions import had_field
-from payments.wire.render import Rendered, rendered
+from payments.wire.render_people import Rendered
 
 DEPTH_MAX = 4
 PATHS_MAX = 50
@@ -26,125 +25,6 @@ _LISTED = 10
 
 Tree = dict[str, "Tree"]
 """Field, dotted where it lies in a hash, → what is to be expanded in the objects that it names or lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expandable:
-    """What a field expands to."""
-
-    kinds: tuple[str, ...] = ()
-    """What its id may name, or its list holds; none when Tap has no such objects."""
-    listed: bool = False
-    """It is a list, which is only there when it was asked for."""
-    column: str = ""
-    """What of the listed objects names the one that lists them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of object as the API reads it."""
-
-    name: str
-    """As in "No such customer"."""
-    noun: Noun[Any]
-    path: str
-    """Of its list."""
-    expandable: Mapping[str, Expandable] = field(default_factory=dict[str, Expandable])
-
-
-_NEVER = Expandable()
-_EMPTY = Expandable(listed=True)
-_CUSTOMER = Expandable(("customer",))
-_PAYMENT_INTENT = Expandable(("payment_intent",))
-_PAYMENT_METHOD = Expandable(("payment_method",))
-_CHARGE = Expandable(("charge",))
-_BALANCE_TRANSACTION = Expandable(("balance_transaction",))
-_TURNED_INTO_DEBITS = ("bancontact", "ideal", "sofort")
-"""Payment methods that leave a direct debit behind: Tap has none of them, Stripe's schema has."""
-
-
-def _never(*fields: str) -> dict[str, Expandable]:
-    """Fields that are always null or absent here."""
-    return dict.fromkeys(fields, _NEVER)
-
-
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            "payment_intent",
-            nouns.PAYMENT_INTENTS,
-            "/v1/payment_intents",
-            {
-                "customer": _CUSTOMER,
-                "latest_charge": _CHARGE,
-                "payment_method": _PAYMENT_METHOD,
-                **_never("application", "on_behalf_of", "payment_record", "review", "source"),
-                **_never("amount_details.line_items", "transfer_data.destination"),
-            },
-        ),
-        Kind(
-            "charge",
-            nouns.CHARGES,
-            "/v1/charges",
-            {
-                "balance_transaction": _BALANCE_TRANSACTION,
-                "customer": _CUSTOMER,
-                "failure_balance_transaction": _BALANCE_TRANSACTION,
-                "payment_intent": _PAYMENT_INTENT,
-                "refunds": Expandable(("refund",), listed=True, column="charge"),
-                **_never(
-                    "application", "application_fee", "on_behalf_of", "review", "source_transfer", "transfer", "transfer_data.destination"
-                ),
-                **_never("payment_method_details.card.mandate", "payment_method_details.us_bank_account.mandate"),
-                **{f"payment_method_details.{name}.generated_sepa_debit": _PAYMENT_METHOD for name in _TURNED_INTO_DEBITS},
-                **_never(*(f"payment_method_details.{name}.generated_sepa_debit_mandate" for name in _TURNED_INTO_DEBITS)),
-            },
-        ),
-        Kind(
-            "refund",
-            nouns.REFUNDS,
-            "/v1/refunds",
-            {
-                "balance_transaction": _BALANCE_TRANSACTION,
-                "charge": _CHARGE,
-                "customer": _CUSTOMER,
-                "failure_balance_transaction": _BALANCE_TRANSACTION,
-                "payment_intent": _PAYMENT_INTENT,
-                "payment_method": _PAYMENT_METHOD,
-                **_never("source_transfer_reversal", "transfer_reversal"),
-            },
-        ),
-        Kind(
-            "payment_method",
-            nouns.PAYMENT_METHODS,
-            "/v1/payment_methods",
-            {
-                "customer": _CUSTOMER,
-                "sepa_debit.generated_from.charge": _CHARGE,
-                **_never("card.generated_from.setup_attempt", "sepa_debit.generated_from.setup_attempt"),
-            },
-        ),
-        Kind(
-            "customer",
-            nouns.CUSTOMERS,
-            "/v1/customers",
-            {
-                "invoice_settings.default_payment_method": _PAYMENT_METHOD,
-                "sources": _EMPTY,
-                "subscriptions": _EMPTY,
-                "tax_ids": _EMPTY,
-                **_never("default_source", "test_clock"),
-            },
-        ),
-        Kind(
-            "balance_transaction",
-            nouns.BALANCE_TRANSACTIONS,
-            "/v1/balance_transactions",
-            {"source": Expandable(("charge", "refund"))},
-        ),
-    )
-}
 
 
 def check_expandable(call: Call, kind_name: str) -> None:
@@ -235,7 +115,7 @@ class Expansion:
                 named.append((parent, object_id))
         children: list[Rendered] = []
         for kind in (KINDS[kind_name] for kind_name in expandable.kinds):
-            ours = [(parent, object_id) for parent, object_id in named if object_id.startswith(f"{kind.noun.prefix}_")]
+            ours = [(parent, object_id) for parent, object_id in named if kind.may_name(object_id)]
             if not ours:
                 continue
             ids = {object_id for _, object_id in ours}
@@ -246,7 +126,7 @@ class Expansion:
                     children.append(body)
         return children
 
-    async def _list(self, kind: Kind, bodies: list[Rendered], name: str, expandable: Expandable) -> list[Rendered]:
+    async def _list(self, kind: Kind[Any], bodies: list[Rendered], name: str, expandable: Expandable) -> list[Rendered]:
         """Add a list to each object: the first page of it."""
         listed: dict[str, list[Any]] = {}
         ids = [cast("str", body["id"]) for body in bodies]
@@ -267,7 +147,7 @@ class Expansion:
             children += data
         return children
 
-    def _render(self, subject: object) -> Rendered:
+    def _render(self, subject: Resource) -> Rendered:
         self._objects += 1
         if self._objects > OBJECTS_MAX:
             raise InvalidRequest(

@@ -60,7 +60,7 @@ def decode_json(body: bytes) -> Params:
         raise InvalidRequest("Invalid request body: it must be a JSON object.")
     params = cast("Params", decoded)
     _check_json(params, 0)
-    return params
+    return _without_nulls(params)
 
 
 def _unquoted(text: str) -> str:
@@ -124,6 +124,15 @@ def _lists(name: str, value: object) -> object:
 
 def _conflict(name: str) -> InvalidRequest:
     return InvalidRequest(f"Invalid parameter {name[:100]}: it is given both as a value and as a hash.", param=name[:100])
+
+
+def _without_nulls(params: Params) -> Params:
+    """Leave out what is null, which a form can't say: nothing is given. The merchant's own values are kept, null and all: there it removes a key."""
+    return {
+        name: _without_nulls(cast("Params", value)) if isinstance(value, dict) and name != _METADATA else value
+        for name, value in params.items()
+        if value is not None
+    }
 
 
 def _check_json(value: object, depth: int) -> None:

@@ -19,7 +19,7 @@ from payments.storage.database import Connection, Pool
 from payments.storage.events import find_event
 from payments.wire.api import Call, Reply, reply
 from payments.wire.errors import NOT_TO_BE_RETRIED, payment_failed_body
-from payments.wire.render import render
+from payments.wire.kinds import render, subject_of
 
 _SHOWN_CHARACTERS_MAX = 200
 _FIRST_REQUEST_WAIT_SECONDS = 2.0
@@ -50,7 +50,7 @@ def answer_id(claim: Claim | None) -> str:
 
 def answer_of(event: Event) -> Reply:
     """Render the response that an event answers: its object as it was then, or the refusal that it tells of."""
-    subject = event.object()
+    subject = subject_of(event)
     if event.type == "payment_intent.payment_failed" and isinstance(subject, PaymentIntent):
         return Reply(402, payment_failed_body(subject), headers=NOT_TO_BE_RETRIED)
     return reply(render(subject))

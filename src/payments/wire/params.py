@@ -10,13 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest
-from payments.domain.people import Address, BillingDetails, Shipping
 
 T = TypeVar("T")
-
-METADATA_KEYS_MAX = 50
-METADATA_KEY_CHARACTERS_MAX = 40
-METADATA_VALUE_CHARACTERS_MAX = 500
 
 Text = Annotated[str, Meta(max_length=5_000)]
 ShortText = Annotated[str, Meta(max_length=500)]
@@ -24,59 +19,8 @@ MetadataParam = dict[str, Any] | str
 """A hash to merge, or `""` to remove all."""
 
 
-class AddressParam(Struct, frozen=True, forbid_unknown_fields=True):
-    """A postal address as a parameter."""
-
-    city: ShortText = ""
-    country: ShortText = ""
-    line1: ShortText = ""
-    line2: ShortText = ""
-    postal_code: ShortText = ""
-    state: ShortText = ""
-
-    def value(self) -> Address:
-        """Return the address; empty parts are absent."""
-        return Address(**{name: getattr(self, name) or None for name in self.__struct_fields__})
-
-
-class ShippingParam(Struct, frozen=True, forbid_unknown_fields=True):
-    """Shipping information as a parameter."""
-
-    address: AddressParam
-    name: Text
-    carrier: Text = ""
-    phone: Text = ""
-    tracking_number: Text = ""
-
-    def value(self) -> Shipping:
-        """Return the shipping information."""
-        return Shipping(
-            address=self.address.value(),
-            name=self.name,
-            carrier=self.carrier or None,
-            phone=self.phone or None,
-            tracking_number=self.tracking_number or None,
-        )
-
-
-class BillingDetailsParam(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who owns a payment method, as a parameter."""
-
-    address: AddressParam | str = ""
-    email: ShortText = ""
-    name: Text = ""
-    phone: Text = ""
-    tax_id: ShortText = ""
-
-    def value(self) -> BillingDetails:
-        """Return the billing details; empty parts are absent."""
-        return BillingDetails(
-            address=self.address.value() if isinstance(self.address, AddressParam) else None,
-            email=self.email or None,
-            name=self.name or None,
-            phone=self.phone or None,
-            tax_id=self.tax_id or None,
-        )
+class NoParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """For operations without parameters."""
 
 
 def parse(params: dict[str, object], cls: type[T]) -> T:
@@ -206,59 +150,3 @@ def _at(params: object, path: list[str]) -> object:
             case _:
                 return None
     return params
-
-
-def merge_metadata(old: dict[str, str], given: MetadataParam | None) -> dict[str, str]:
-    """Merge metadata: an empty value removes its key, an empty string instead of a hash removes all. Raises `InvalidRequest` past the limits."""
-    if given is None:
-        return old
-    if isinstance(given, str):
-        if given:
-            raise InvalidRequest(
-                "Invalid metadata: metadata must be a set of key-value pairs.", param="metadata", code="parameter_invalid_hash"
-            )
-        return {}
-    merged = dict(old)
-    for key, value in given.items():
-        if isinstance(value, dict | list):
-            raise InvalidRequest(f"Invalid metadata value for '{key[:40]}': values must be strings.", param="metadata")
-        text = _plain(value)
-        if len(key) > METADATA_KEY_CHARACTERS_MAX or "[" in key or "]" in key:
-            raise InvalidRequest(
-                f"Metadata keys must be {METADATA_KEY_CHARACTERS_MAX} characters or less and contain no square brackets, and '{key[:60]}' is not.",
-                param=f"metadata[{key[:60]}]",
-            )
-        if len(text) > METADATA_VALUE_CHARACTERS_MAX:
-            raise InvalidRequest(
-                f"Metadata values must be {METADATA_VALUE_CHARACTERS_MAX} characters or less; the value of '{key}' has {len(text)}.",
-                param=f"metadata[{key}]",
-            )
-        if text:
-            merged[key] = text
-        else:
-            merged.pop(key, None)
-    if len(merged) > METADATA_KEYS_MAX:
-        raise InvalidRequest(f"You can have at most {METADATA_KEYS_MAX} metadata keys.", param="metadata")
-    return merged
-
-
-def _plain(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case _:
-            return str(value)
-
-
-def not_supported(params: dict[str, object], names: frozenset[str]) -> None:
-    """Refuse parameters that Stripe has and Tap doesn't, in words that tell them from a typing error."""
-    for name in params:
-        if name in names:
-            raise InvalidRequest(f"The parameter {name} is not supported by Tap.", code="parameter_unknown", param=name)
-
-
-def unset(value: T) -> T | None:
-    """Return a given parameter, None for an empty string: that is how a form unsets a field."""
-    return None if value == "" else value

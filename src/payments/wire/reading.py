@@ -3,26 +3,30 @@
 Source: Stripe, "Pagination" and "Expanding responses".
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Annotated, Any, cast
+from typing import Annotated, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.resource import R
 from payments.runtime.clock import Clock
 from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Pool, Queries
-from payments.storage.nouns import Gathered
+from payments.storage.nouns import Filter, Gathered
 from payments.storage.paging import CREATED_MAX, PageRequest
 from payments.wire.api import Call, Reply, reply
-from payments.wire.expansion import KINDS, Expansion, Tree, tree_of
+from payments.wire.expansion import Expansion, Tree, tree_of
+from payments.wire.kinds import Kind, rendered
 from payments.wire.lists import Lists
-from payments.wire.render import Rendered, rendered
+from payments.wire.render_people import Rendered
 
 FilterId = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
 """An id, or a name, that a list is filtered by or begins at. A filter can't be unset, so none is empty."""
+
+F = TypeVar("F")
 
 
 class CreatedRange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,11 +39,19 @@ class CreatedRange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PageParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every list takes; a list with filters extends it."""
+    """What every list takes; a list with filters extends it by a field for each, called as its column."""
 
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
     starting_after: FilterId | None = None
     ending_before: FilterId | None = None
+
+    def filters(self) -> dict[str, Filter]:
+        """Return the filters that are given, by column."""
+        return {
+            name: value
+            for name in self.__struct_fields__
+            if name not in ListParams.__struct_fields__ and (value := getattr(self, name)) is not None
+        }
 
     def created_range(self) -> tuple[int, int]:
         """Return between which creation times, unix seconds, inclusive."""
@@ -88,20 +100,23 @@ class Reader:
         self._lists = lists
         self._clock = clock
 
-    async def find(self, call: Call, kind_name: str, object_id: str) -> Any:
-        """Return one object of the caller's, or None."""
-        return await KINDS[kind_name].noun.get(self._gathered, call.principal.merchant_id, call.principal.livemode, object_id)
+    async def find(self, call: Call, kind: Kind[R], object_id: str) -> R | None:
+        """Return one object of the caller's, or None; one that was deleted is found all the same, where something is left of it."""
+        return await kind.noun.get(self._gathered, call.principal.merchant_id, call.principal.livemode, object_id)
 
-    async def get(self, call: Call, kind_name: str, object_id: str, *, param: str = "id") -> Any:
-        """Return one object of the caller's; raises `NotFound`."""
-        found = await self.find(call, kind_name, object_id)
-        if found is None:
-            raise NotFound(kind_name, object_id[:100], param=param)
+    async def get(self, call: Call, kind: Kind[R], object_id: str, *, param: str = "") -> R:
+        """Return one object of the caller's, to act on; raises `NotFound`. `param` is what named it, unless that was the path."""
+        found = await self.find(call, kind, object_id)
+        if found is None or getattr(found, "deleted", False):
+            raise NotFound(kind.named, object_id[:100], param=param or kind.param)
         return found
 
-    async def show(self, call: Call, kind_name: str, object_id: str, *, param: str = "id") -> Reply:
-        """Answer with one object, expanded as asked."""
-        return await self.answer(call, rendered(await self.get(call, kind_name, object_id, param=param), self._clock.now()))
+    async def show(self, call: Call, kind: Kind[R], object_id: str) -> Reply:
+        """Answer with one object, expanded as asked; raises `NotFound`."""
+        found = await self.find(call, kind, object_id)
+        if found is None:
+            raise NotFound(kind.named, object_id[:100], param=kind.param)
+        return await self.answer(call, rendered(found, self._clock.now()))
 
     async def answer(self, call: Call, body: Rendered) -> Reply:
         """Answer with a rendered object, expanded as asked."""
@@ -116,32 +131,42 @@ class Reader:
         answer = await self.answer(call, body)
         return replace(result, body=answer.body)
 
-    async def page(self, call: Call, kind_name: str, params: PageParams, filters: Mapping[str, str | None], url: str) -> Reply:
-        """Answer with a page, newest first; raises `InvalidRequest` for a cursor that is none of the caller's, and what `Lists.connection` does."""
-        kind, page, tree = KINDS[kind_name], params.page(), tree_of(kind_name, call.expand, call.api_version, in_list=True)
+    async def page(self, call: Call, kind: Kind[R], params: PageParams, url: str = "", **fixed: str) -> Reply:
+        """Answer with a page, newest first, of what the parameters let through and whose columns are `fixed`; `url` is the list's own, unless it is the
+        kind's. Raises `InvalidRequest` for a cursor that is none of the caller's, and what `Lists.connection` does.
+        """
+        page, tree = params.page(), tree_of(kind.name, call.expand, call.api_version, in_list=True)
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
-        given = {name: value for name, value in filters.items() if value is not None}
         async with self._lists.connection(merchant_id) as connection:
-            for param, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
-                if cursor is not None and await kind.noun.get(connection, merchant_id, livemode, cursor) is None:
-                    raise _no_such_cursor(kind_name, cursor, param)
-            objects, has_more = await kind.noun.page(connection, merchant_id, livemode, page, given)
+            cursor = await found_cursor(kind.named, page, lambda cursor: kind.noun.get(connection, merchant_id, livemode, cursor))
+            if cursor is not None:
+                page = page.beginning_at(getattr(cursor, kind.noun.place))
+            objects, has_more = await kind.noun.page(connection, merchant_id, livemode, page, {**params.filters(), **fixed})
             data = [rendered(subject, self._clock.now()) for subject in objects]
             await self._expand(connection, call, data, tree)
-        return reply({"object": "list", "url": url, "has_more": has_more, "data": data})
-
-    def none(self, kind_name: str, params: PageParams, url: str) -> Reply:
-        """Answer with a page of what Tap has none of; raises `InvalidRequest` for a cursor, which can be none of them."""
-        page = params.page()
-        for param, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
-            if cursor is not None:
-                raise _no_such_cursor(kind_name, cursor, param)
-        return reply({"object": "list", "url": url, "has_more": False, "data": []})
+        return reply({"object": "list", "url": url or kind.path, "has_more": has_more, "data": data})
 
     async def _expand(self, connection: Queries, call: Call, bodies: list[Rendered], tree: Tree) -> None:
         if tree:
             await Expansion(connection, call.principal, self._clock.now()).expand(bodies, tree)
 
 
-def _no_such_cursor(kind_name: str, cursor: str, param: str) -> InvalidRequest:
-    return InvalidRequest(f"No such {kind_name}: '{cursor[:100]}'", code="resource_missing", param=param)
+async def found_cursor(name: str, page: PageRequest, find: Callable[[str], Awaitable[F | None]]) -> F | None:
+    """Return what the cursor of a page names, None without one; raises `InvalidRequest` when it names nothing. `name`: of what the list holds."""
+    for param, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
+        if cursor is not None:
+            found = await find(cursor)
+            if found is None:
+                raise InvalidRequest(f"No such {name}: '{cursor[:100]}'", code="resource_missing", param=param)
+            return found
+    return None
+
+
+async def none_of_them(name: str, params: PageParams, url: str) -> Reply:
+    """Answer with a page of what Tap has none of; raises `InvalidRequest` for a cursor, which can be none of them."""
+
+    async def nothing(_: str) -> None:
+        return None
+
+    await found_cursor(name, params.page(), nothing)
+    return reply({"object": "list", "url": url, "has_more": False, "data": []})

@@ -3,14 +3,12 @@
 Source: Stripe's OpenAPI description, version 2026-10-28.endive; the tests hold each shape against it.
 """
 
-from functools import singledispatch
+import math
 
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
-from payments.domain.event import Event
 from payments.domain.payment_intent import NextAction, PaymentError, PaymentIntent
-from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import AmountDetails, CardOptions
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
@@ -18,18 +16,11 @@ from payments.wire.render_account import STATEMENT_DESCRIPTOR
 from payments.wire.render_card import render_charged_card, render_payment_method
 from payments.wire.render_people import Rendered, render_address, render_billing_details, render_shipping
 
-
-@singledispatch
-def render(subject: object) -> Rendered:
-    """Render a domain object as Stripe does."""
-    raise TypeError(f"{type(subject).__name__} has no public shape")
-
-
 _CARD_OPTIONS: Rendered = {"card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}}
 
 
-@render.register
-def _payment_intent(intent: PaymentIntent) -> Rendered:
+def render_payment_intent(intent: PaymentIntent) -> Rendered:
+    """Render a payment intent."""
     methods = intent.automatic_payment_methods
     body: Rendered = {
         "id": intent.id,
@@ -134,7 +125,7 @@ def _payment_error(failure: PaymentError) -> Rendered:
     if failure.charge is not None:
         body["charge"] = failure.charge
     if failure.payment_method is not None:
-        body["payment_method"] = render(failure.payment_method)
+        body["payment_method"] = render_payment_method(failure.payment_method)
     return body
 
 
@@ -144,8 +135,8 @@ def _next_action(action: NextAction) -> Rendered:
     return {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": action.url}}
 
 
-@render.register
-def _charge(charge: Charge) -> Rendered:
+def render_charge(charge: Charge) -> Rendered:
+    """Render a charge."""
     body: Rendered = {
         "id": charge.id,
         "object": "charge",
@@ -213,11 +204,8 @@ def _printed(charge: Charge) -> str:
     return STATEMENT_DESCRIPTOR if suffix is None else f"{STATEMENT_DESCRIPTOR}* {suffix}"[:22]
 
 
-render.register(PaymentMethod)(render_payment_method)
-
-
-@render.register
-def _customer(customer: Customer) -> Rendered:
+def render_customer(customer: Customer) -> Rendered:
+    """Render a customer."""
     if customer.deleted:
         return {"id": customer.id, "object": "customer", "deleted": True}
     body: Rendered = {
@@ -257,8 +245,8 @@ def _customer(customer: Customer) -> Rendered:
     return body
 
 
-@render.register
-def _refund(refund: Refund) -> Rendered:
+def render_refund(refund: Refund) -> Rendered:
+    """Render a refund."""
     body: Rendered = {
         "id": refund.id,
         "object": "refund",
@@ -294,8 +282,8 @@ def _refund(refund: Refund) -> Rendered:
 _REPORTING_CATEGORIES = {"charge": "charge", "refund": "refund", "refund_failure": "refund_failure"}
 
 
-def render_balance_transaction(change: BalanceTransaction, now: float) -> Rendered:
-    """Render a balance transaction as it stands at `now`, unix seconds: its funds are pending until they are available."""
+def render_balance_transaction(change: BalanceTransaction, now: float = math.inf) -> Rendered:
+    """Render a balance transaction as it stands at `now`, unix seconds, or in the end: its funds are pending until they are available."""
     return {
         "id": change.id,
         "object": "balance_transaction",
@@ -326,11 +314,6 @@ def render_balance_transaction(change: BalanceTransaction, now: float) -> Render
     }
 
 
-def rendered(subject: object, now: float) -> Rendered:
-    """Render any object that can be read, as it stands at `now`, unix seconds."""
-    return render_balance_transaction(subject, now) if isinstance(subject, BalanceTransaction) else render(subject)
-
-
 def render_balance(livemode: bool, pending: dict[str, int], available: dict[str, int]) -> Rendered:
     """Render a merchant's funds, given in minor units by currency."""
 
@@ -339,27 +322,6 @@ def render_balance(livemode: bool, pending: dict[str, int], available: dict[str,
         return [{"amount": amounts.get(code, 0), "currency": code, "source_types": {"card": amounts.get(code, 0)}} for code in listed]
 
     return {"object": "balance", "available": funds(available), "livemode": livemode, "pending": funds(pending)}
-
-
-def render_event(event: Event, pending_webhooks: int, api_version: str) -> Rendered:
-    """Render an event with its object as it was then; `pending_webhooks`: deliveries that haven't succeeded yet.
-
-    `api_version` is the one that it says it is in; as everything, it is rendered in the newest one.
-    """
-    data: Rendered = {"object": render(event.object())}
-    if event.previous_attributes is not None:
-        data["previous_attributes"] = event.previous_attributes
-    return {
-        "id": event.id,
-        "object": "event",
-        "api_version": api_version,
-        "created": event.created,
-        "data": data,
-        "livemode": event.livemode,
-        "pending_webhooks": pending_webhooks,
-        "request": {"id": event.origin.request_id, "idempotency_key": event.origin.idempotency_key},
-        "type": event.type,
-    }
 
 
 def render_webhook_endpoint(endpoint: WebhookEndpoint, secret: str | None = None) -> Rendered:

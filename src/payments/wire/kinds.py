@@ -1,0 +1,227 @@
+"""Each kind of object that the API has, declared once: its table, its path, its shape, what of it expands.
+
+What can be expanded is what Stripe's schema says (`x-expandableFields`), whether Tap has such objects or not: what is null stays null.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.charge import Charge
+from payments.domain.customer import Customer
+from payments.domain.event import Event
+from payments.domain.money import CURRENCIES
+from payments.domain.payment_intent import PaymentIntent
+from payments.domain.payment_method import PaymentMethod
+from payments.domain.refund import Refund
+from payments.domain.resource import R, Resource
+from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.storage.nouns import Filters, Noun
+from payments.wire import render as shapes
+from payments.wire.render_card import render_payment_method
+from payments.wire.render_people import Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Expandable:
+    """What a field expands to."""
+
+    kinds: tuple[str, ...] = ()
+    """What its id may name, or its list holds; none when Tap has no such objects."""
+    listed: bool = False
+    """It is a list, which is only there when it was asked for."""
+    column: str = ""
+    """What of the listed objects names the one that lists them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[R]):
+    """One kind of object."""
+
+    noun: Noun[R]
+    path: str
+    """Of its list."""
+    render: Callable[[R], Rendered]
+    render_at: Callable[[R, float], Rendered] | None = None
+    """Where it looks otherwise as time goes by; unix seconds."""
+    title: str = ""
+    """As in "No such PaymentMethod", where that isn't its name."""
+    param: str = "id"
+    """What an error calls the id in a path."""
+    expandable: Mapping[str, Expandable] = field(default_factory=dict[str, Expandable])
+
+    @property
+    def name(self) -> str:
+        """What its objects say that they are."""
+        return self.noun.struct.OBJECT
+
+    @property
+    def named(self) -> str:
+        """What a client reads of it."""
+        return self.title or self.name
+
+    def may_name(self, object_id: str) -> bool:
+        """Tell whether an id may be one of this kind's: where merchants choose them, any may."""
+        return self.noun.place != "id" or object_id.startswith(f"{self.noun.prefix}_")
+
+
+_NEVER = Expandable()
+_EMPTY = Expandable(listed=True)
+_CUSTOMER = Expandable(("customer",))
+_PAYMENT_INTENT = Expandable(("payment_intent",))
+_PAYMENT_METHOD = Expandable(("payment_method",))
+_CHARGE = Expandable(("charge",))
+_BALANCE_TRANSACTION = Expandable(("balance_transaction",))
+_TURNED_INTO_DEBITS = ("bancontact", "ideal", "sofort")
+"""Payment methods that leave a direct debit behind: Tap has none of them, Stripe's schema has."""
+
+
+def _never(*fields: str) -> dict[str, Expandable]:
+    """Fields that are always null or absent here."""
+    return dict.fromkeys(fields, _NEVER)
+
+
+PAYMENT_INTENT = Kind(
+    noun=Noun(
+        "payments.payment_intents",
+        "pi",
+        PaymentIntent,
+        Filters(indexed=("customer",)),
+        columns=("status", "amount", "currency", "customer"),
+        compares=("open_attempt",),
+    ),
+    path="/v1/payment_intents",
+    render=shapes.render_payment_intent,
+    param="intent",
+    expandable={
+        "customer": _CUSTOMER,
+        "latest_charge": _CHARGE,
+        "payment_method": _PAYMENT_METHOD,
+        **_never("application", "on_behalf_of", "payment_record", "review", "source"),
+        **_never("amount_details.line_items", "transfer_data.destination"),
+    },
+)
+CHARGE = Kind(
+    noun=Noun("payments.charges", "ch", Charge, Filters(indexed=("payment_intent", "customer"))),
+    path="/v1/charges",
+    render=shapes.render_charge,
+    param="charge",
+    expandable={
+        "balance_transaction": _BALANCE_TRANSACTION,
+        "customer": _CUSTOMER,
+        "failure_balance_transaction": _BALANCE_TRANSACTION,
+        "payment_intent": _PAYMENT_INTENT,
+        "refunds": Expandable(("refund",), listed=True, column="charge"),
+        **_never("application", "application_fee", "on_behalf_of", "review", "source_transfer", "transfer", "transfer_data.destination"),
+        **_never("payment_method_details.card.mandate", "payment_method_details.us_bank_account.mandate"),
+        **{f"payment_method_details.{name}.generated_sepa_debit": _PAYMENT_METHOD for name in _TURNED_INTO_DEBITS},
+        **_never(*(f"payment_method_details.{name}.generated_sepa_debit_mandate" for name in _TURNED_INTO_DEBITS)),
+    },
+)
+REFUND = Kind(
+    noun=Noun("payments.refunds", "re", Refund, Filters(indexed=("charge", "payment_intent"))),
+    path="/v1/refunds",
+    render=shapes.render_refund,
+    param="refund",
+    expandable={
+        "balance_transaction": _BALANCE_TRANSACTION,
+        "charge": _CHARGE,
+        "customer": _CUSTOMER,
+        "failure_balance_transaction": _BALANCE_TRANSACTION,
+        "payment_intent": _PAYMENT_INTENT,
+        "payment_method": _PAYMENT_METHOD,
+        **_never("source_transfer_reversal", "transfer_reversal"),
+    },
+)
+PAYMENT_METHOD = Kind(
+    noun=Noun(
+        "payments.payment_methods",
+        "pm",
+        PaymentMethod,
+        Filters(indexed=("customer",), compared={"allow_redisplay": "coalesce(document ->> 'allow_redisplay', 'unspecified')"}),
+        columns=("customer",),
+    ),
+    path="/v1/payment_methods",
+    render=render_payment_method,
+    title="PaymentMethod",
+    param="payment_method",
+    expandable={
+        "customer": _CUSTOMER,
+        "sepa_debit.generated_from.charge": _CHARGE,
+        **_never("card.generated_from.setup_attempt", "sepa_debit.generated_from.setup_attempt"),
+    },
+)
+CUSTOMER = Kind(
+    noun=Noun("payments.customers", "cus", Customer, Filters(indexed=("email",)), columns=("email", "deleted"), condition="NOT deleted"),
+    path="/v1/customers",
+    render=shapes.render_customer,
+    expandable={
+        "invoice_settings.default_payment_method": _PAYMENT_METHOD,
+        "sources": _EMPTY,
+        "subscriptions": _EMPTY,
+        "tax_ids": _EMPTY,
+        **_never("default_source", "test_clock"),
+    },
+)
+BALANCE_TRANSACTION = Kind(
+    noun=Noun(
+        "payments.balance_transactions",
+        "txn",
+        BalanceTransaction,
+        Filters(indexed=("source",), few={"currency": tuple(CURRENCIES), "type": ("charge", "refund", "refund_failure")}),
+    ),
+    path="/v1/balance_transactions",
+    render=shapes.render_balance_transaction,
+    render_at=shapes.render_balance_transaction,
+    expandable={"source": Expandable(("charge", "refund"))},
+)
+WEBHOOK_ENDPOINT = Kind(
+    noun=Noun("notifications.webhook_endpoints", "we", WebhookEndpoint, columns=("enabled", "enabled_events")),
+    path="/v1/webhook_endpoints",
+    render=shapes.render_webhook_endpoint,
+    title="webhook endpoint",
+    param="webhook_endpoint",
+)
+
+KINDS: dict[str, Kind[Any]] = {
+    kind.name: kind for kind in (PAYMENT_INTENT, CHARGE, REFUND, PAYMENT_METHOD, CUSTOMER, BALANCE_TRANSACTION, WEBHOOK_ENDPOINT)
+}
+"""By what their objects say that they are."""
+
+
+def render(subject: Resource) -> Rendered:
+    """Render an object as Stripe does."""
+    return KINDS[subject.OBJECT].render(subject)
+
+
+def rendered(subject: Resource, now: float) -> Rendered:
+    """Render an object as it stands at `now`, unix seconds."""
+    kind = KINDS[subject.OBJECT]
+    return kind.render(subject) if kind.render_at is None else kind.render_at(subject, now)
+
+
+def subject_of(event: Event) -> Resource:
+    """Return the object that an event is about, as it was then."""
+    return KINDS[event.object_type].noun.decode(event.snapshot)
+
+
+def render_event(event: Event, pending_webhooks: int, api_version: str) -> Rendered:
+    """Render an event with its object as it was then; `pending_webhooks`: deliveries that haven't succeeded yet.
+
+    `api_version` is the one that it says it is in; as everything, it is rendered in the newest one.
+    """
+    data: Rendered = {"object": render(subject_of(event))}
+    if event.previous_attributes is not None:
+        data["previous_attributes"] = event.previous_attributes
+    return {
+        "id": event.id,
+        "object": "event",
+        "api_version": api_version,
+        "created": event.created,
+        "data": data,
+        "livemode": event.livemode,
+        "pending_webhooks": pending_webhooks,
+        "request": {"id": event.origin.request_id, "idempotency_key": event.origin.idempotency_key},
+        "type": event.type,
+    }

@@ -1,0 +1,47 @@
+"""Addresses, and whom they belong to, as parameters."""
+
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+
+from payments.domain.people import Address, BillingDetails, Shipping
+from payments.wire.changes import HashParam
+from payments.wire.params import ShortText, Text
+
+
+class AddressParam(HashParam, frozen=True, kw_only=True):
+    """A postal address."""
+
+    OF = Address
+
+    city: ShortText | UnsetType = UNSET
+    country: ShortText | UnsetType = UNSET
+    line1: ShortText | UnsetType = UNSET
+    line2: ShortText | UnsetType = UNSET
+    postal_code: ShortText | UnsetType = UNSET
+    state: ShortText | UnsetType = UNSET
+
+
+class ShippingParam(HashParam, frozen=True, kw_only=True):
+    """Where the goods go."""
+
+    OF = Shipping
+
+    address: AddressParam
+    name: Text
+    carrier: Text | UnsetType = UNSET
+    phone: Text | UnsetType = UNSET
+    tracking_number: Text | UnsetType = UNSET
+
+
+class BillingDetailsParam(HashParam, frozen=True, kw_only=True):
+    """Who owns a payment method."""
+
+    OF = BillingDetails
+    MERGES = True
+
+    address: AddressParam | Literal[""] | UnsetType = UNSET
+    email: ShortText | UnsetType = UNSET
+    name: Text | UnsetType = UNSET
+    phone: Text | UnsetType = UNSET
+    tax_id: ShortText | UnsetType = UNSET
