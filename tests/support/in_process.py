@@ -21,14 +21,9 @@ from payments.domain.outcome import Approved, Outcome
 from payments.domain.principal import KeyKind, Principal
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
-from payments.payment_api.charges import Charges
 from payments.payment_api.confirmation import Cards
-from payments.payment_api.customers import Customers
 from payments.payment_api.handover import HandoverClient
-from payments.payment_api.intent_update import IntentUpdate
-from payments.payment_api.payment_intents import PaymentIntents
-from payments.payment_api.payment_methods import PaymentMethods
-from payments.payment_api.refunds import Refunds
+from payments.payment_api.public_api import public_api
 from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
@@ -245,15 +240,8 @@ async def in_process(
             lease_seconds=LEASE_SECONDS,
         )
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
-        intents = PaymentIntents(steps=steps, cards=cards, reader=reader, update=IntentUpdate(steps, cards, reader))
         yield InProcess(
-            endpoints=[
-                *intents.endpoints(),
-                *Refunds(steps, objects, reader).endpoints(),
-                *Charges(objects, reader).endpoints(),
-                *Customers(objects, reader).endpoints(),
-                *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=steps.handover).endpoints(),
-            ],
+            endpoints=public_api(steps=steps, cards=cards, vault=vault, handover=steps.handover, objects=objects, reader=reader, pool=pool),
             challenge=Challenge(steps, cards),
             steps=steps,
             sealer=sealer,

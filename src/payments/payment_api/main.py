@@ -9,18 +9,12 @@ import aiohttp
 from starlette.types import ASGIApp
 
 from payments.acquirers.sealed_card import CardSealer
-from payments.payment_api.accounts import Accounts
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
-from payments.payment_api.charges import Charges
 from payments.payment_api.confirmation import Cards
-from payments.payment_api.customers import Customers
 from payments.payment_api.handover import HandoverClient
-from payments.payment_api.intent_update import IntentUpdate
 from payments.payment_api.passing_on import PassingOn
-from payments.payment_api.payment_intents import PaymentIntents
-from payments.payment_api.payment_methods import PaymentMethods
-from payments.payment_api.refunds import Refunds
+from payments.payment_api.public_api import public_api
 from payments.payment_api.steps import Steps
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
@@ -93,7 +87,6 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             lease_seconds=settings.attempt_lease_seconds,
         )
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
-        intents = PaymentIntents(steps=steps, cards=cards, reader=reader, update=IntentUpdate(steps, cards, reader))
 
         async def readings() -> Readings:
             return {Metric.BACKLOG: begins.queued_rows}
@@ -103,14 +96,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.watch("commit 1", lambda: begins.stalled_seconds)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         yield build_api(
-            [
-                *intents.endpoints(),
-                *Refunds(steps, objects, reader).endpoints(),
-                *Charges(objects, reader).endpoints(),
-                *Accounts(pool).endpoints(),
-                *Customers(objects, reader).endpoints(),
-                *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
-            ],
+            public_api(steps=steps, cards=cards, vault=vault, handover=handover, objects=objects, reader=reader, pool=pool),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,

@@ -125,7 +125,12 @@ class Endpoint(Generic[P]):
 
     async def answer(self, call: Call) -> Reply:
         """Answer a call; raises `InvalidRequest` for parameters that it doesn't take."""
-        return await self.handler(call, parse(call.params, self.params))
+        return await self.handler(call, parse(call.params, self.params, self.operation))
+
+    @property
+    def operation(self) -> str:
+        """What it is known by: `POST /v1/customers/{id}`."""
+        return f"{self.method} {self.path}"
 
 
 Endpoints = Sequence[Endpoint[Any]]

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest
+from payments.wire.stripe_parameters import is_stripes
 
 T = TypeVar("T")
 
@@ -23,14 +24,16 @@ class NoParams(Struct, frozen=True, forbid_unknown_fields=True):
     """For operations without parameters."""
 
 
-def parse(params: dict[str, object], cls: type[T]) -> T:
-    """Convert decoded parameters to the struct `cls`; raises `InvalidRequest` with Stripe's code, message and parameter."""
+def parse(params: dict[str, object], cls: type[T], operation: str = "") -> T:
+    """Convert decoded parameters to the struct `cls`; raises `InvalidRequest` with Stripe's code, message and parameter. What Stripe takes for an operation,
+    `POST /v1/customers/{id}`, and Tap doesn't, is refused in words of its own.
+    """
     for _ in range(_PADDED_INTEGERS_MAX):
         try:
             parsed = msgspec.convert(params, cls, strict=False)
         except msgspec.ValidationError as refusal:
             if not _unpad_integer(str(refusal), params):
-                raise _translate(str(refusal), params) from None
+                raise _translate(str(refusal), params, operation) from None
         else:
             _check_integers(params, parsed, [])
             return parsed
@@ -83,13 +86,18 @@ _EXPECTED = re.compile(r"Expected `([^`]*)`")
 _ENUM = re.compile(r"Invalid enum value (.*)")
 
 
-def _translate(refusal: str, params: dict[str, object]) -> InvalidRequest:
+def _translate(refusal: str, params: dict[str, object], operation: str) -> InvalidRequest:
     location = _AT.search(refusal)
     path = _path(location[1]) if location else []
     reason = refusal[: location.start()] if location else refusal
     if match := _UNKNOWN.match(reason):
         name = _bracketed([*path, match[1]])
-        return InvalidRequest(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+        message = (
+            f"The parameter {name} is not supported by Tap."
+            if is_stripes(operation, [*path, match[1]])
+            else f"Received unknown parameter: {name}"
+        )
+        return InvalidRequest(message, code="parameter_unknown", param=name)
     if match := _MISSING.match(reason):
         name = _bracketed([*path, match[1]])
         return InvalidRequest(f"Missing required param: {name}.", code="parameter_missing", param=name)

@@ -1,0 +1,102 @@
+"""The route table says what may be called with what; the front door, the refusals and the page on the API agree with it."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from payments.domain.errors import InvalidRequest
+from payments.domain.resource import Resource
+from payments.notification_service import webhook_endpoints
+from payments.payment_api import charges, customers, intent_params, payment_methods, refunds
+from payments.runtime.topology import Service, route
+from payments.wire.kinds import CHARGE, CUSTOMER, KINDS, PAYMENT_INTENT, PAYMENT_METHOD, REFUND, WEBHOOK_ENDPOINT, Kind
+from payments.wire.params import parse
+from tests.support.public_api import PAGE, endpoints, mounted, own, refused, with_tables
+
+OF_OLDER_VERSIONS = {"payment_method_types"}
+OF_STRIPES_BROWSER_CODE = {"payment_method_data[card]", "client_secret"}
+OWN: dict[str, set[str]] = {
+    "POST /v1/payment_intents": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE,
+    "POST /v1/payment_intents/{id}": OF_OLDER_VERSIONS
+    | OF_STRIPES_BROWSER_CODE
+    | {"return_url", "off_session", "error_on_requires_action", "use_stripe_sdk"},
+    "POST /v1/payment_intents/{id}/confirm": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE,
+    "POST /v1/customers": {"shipping[carrier]", "shipping[tracking_number]"},
+    "POST /v1/customers/{id}": {"shipping[carrier]", "shipping[tracking_number]"},
+}
+"""What Tap takes although Stripe's description hasn't got it there."""
+
+SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
+    (CHARGE, charges._UpdateParams, set()),
+    (REFUND, refunds._UpdateParams, set()),
+    (CUSTOMER, customers._Params, {"invoice_settings"}),
+    (PAYMENT_METHOD, payment_methods._CreateParams, {"type"}),
+    (PAYMENT_METHOD, payment_methods._UpdateParams, set()),
+    (WEBHOOK_ENDPOINT, webhook_endpoints._CreateParams, set()),
+    (WEBHOOK_ENDPOINT, webhook_endpoints._UpdateParams, {"disabled"}),
+    (
+        PAYMENT_INTENT,
+        intent_params.UpdateParams,
+        {"payment_method_data", "payment_method_types", "off_session", "error_on_requires_action", "use_stripe_sdk"},
+    ),
+]
+"""Parameters of which no field of the object takes the name: the operation itself sees to them."""
+
+
+@pytest.mark.parametrize("service", Service)
+def test_each_path_is_routed_to_the_service_that_mounts_it(service: Service) -> None:
+    paths = {re.sub(r"{\w+}", "x_1", endpoint.path) for endpoint in mounted()[service]}
+    assert {path: route(path) for path in paths} == dict.fromkeys(paths, service)
+
+
+def test_no_operation_is_there_twice() -> None:
+    operations = [endpoint.operation for endpoint in endpoints()]
+    assert len(operations) == len(set(operations))
+
+
+def test_the_page_on_the_api_says_what_the_code_does() -> None:
+    """`python -m tests.support.public_api` writes its tables."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_tables(page) == page
+
+
+def test_no_parameter_is_misspelt() -> None:
+    """What Stripe's description has not is said to be Tap's own, or of another version."""
+    for endpoint in endpoints():
+        assert set(own(endpoint)) <= OWN.get(endpoint.operation, set()), endpoint.operation
+
+
+@pytest.mark.parametrize("endpoint", endpoints(), ids=lambda endpoint: endpoint.operation)
+def test_what_stripe_takes_and_tap_does_not_is_refused_by_name(endpoint: Any) -> None:
+    for name in refused(endpoint):
+        path = re.findall(r"[^\[\]]+", name)
+        given: dict[str, Any] = {path[-1]: "x"}
+        for part in reversed(path[:-1]):
+            given = {part: given}
+        with pytest.raises(InvalidRequest) as refusal:
+            parse(given, endpoint.params, endpoint.operation)
+        assert (refusal.value.code, refusal.value.param) == ("parameter_unknown", name)
+        assert refusal.value.message == f"The parameter {name} is not supported by Tap."
+
+
+def test_a_typing_error_is_told_from_what_is_refused() -> None:
+    (created,) = [each for each in endpoints() if each.operation == "POST /v1/customers"]
+    mistyped: list[tuple[dict[str, Any], str]] = [({"emial": "x"}, "emial"), ({"shipping": {"nmae": "x"}}, "shipping[nmae]")]
+    for given, name in mistyped:
+        with pytest.raises(InvalidRequest, match=re.escape(f"Received unknown parameter: {name}")):
+            parse(given, created.params, created.operation)
+
+
+@pytest.mark.parametrize(("kind", "params", "seen_to"), SEEN_TO)
+def test_each_parameter_of_an_update_has_its_effect(kind: Kind[Any], params: type[Any], seen_to: set[str]) -> None:
+    names = {each.name for each in msgspec.structs.fields(params)}
+    assert names - {each.name for each in msgspec.structs.fields(kind.noun.struct)} == seen_to
+
+
+def test_each_kind_is_known_by_what_its_objects_say_that_they_are() -> None:
+    for name, kind in KINDS.items():
+        assert issubclass(kind.noun.struct, Resource)
+        assert name == kind.noun.struct.OBJECT
+        assert {each for expandable in kind.expandable.values() for each in expandable.kinds} <= KINDS.keys()
