@@ -3,12 +3,11 @@
 The link carries the intent's client secret, which is what entitles a browser to it.
 """
 
-import html
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from payments.domain.errors import InvalidRequest, ObjectLocked, TapError
@@ -16,6 +15,7 @@ from payments.domain.event import Origin, event_of
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentError, PaymentIntent
 from payments.domain.resource import next_version
+from payments.pages.page import HEADERS, say, show
 from payments.payment_api.confirmation import Cards, confirmed
 from payments.payment_api.steps import Steps, is_secret_of
 from payments.runtime.ids import new_id
@@ -24,31 +24,6 @@ from payments.storage.payments import Begin
 from payments.wire.kinds import PAYMENT_INTENT
 
 _FORM_BYTES_MAX = 1_000
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-  body {{ font: 16px/1.5 system-ui, sans-serif; background: #f6f7f9; color: #1a1f36; display: grid; place-items: center; min-height: 100vh; margin: 0 }}
-  main {{ background: #fff; padding: 2rem; border-radius: 12px; box-shadow: 0 2px 12px #0002; max-width: 24rem; width: calc(100% - 6rem) }}
-  h1 {{ font-size: 1.25rem; margin: 0 0 .5rem }}
-  .amount {{ font-size: 2rem; font-weight: 600; margin: .5rem 0 1.5rem }}
-  button {{ font: inherit; width: 100%; padding: .75rem; margin-top: .5rem; border-radius: 8px; border: 1px solid #c1c9d2; background: #fff; cursor: pointer }}
-  button.primary {{ background: #1a1f36; border-color: #1a1f36; color: #fff }}
-  small {{ color: #697386 }}
-</style>
-</head>
-<body><main><h1>{title}</h1>{body}</main></body>
-</html>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +40,22 @@ class Challenge:
     async def _page(self, request: Request) -> Response:
         intent = await self._find(request)
         if intent is None:
-            return _show("Unknown payment", "<p>This link is not valid.</p>", 404)
+            return say("Unknown payment", "This link is not valid.", 404)
         if not self._waits_for(intent, request):
             return _done(intent)
-        return _show(
-            "3-D Secure: test challenge",
-            f'<p class="amount">{html.escape(format_amount(intent.amount, intent.currency))}</p>'
-            '<form method="post"><button class="primary" name="action" value="complete">Complete authentication</button>'
-            '<button name="action" value="fail">Fail authentication</button></form>'
-            "<p><small>In test mode you play the cardholder.</small></p>",
-        )
+        return show("challenge", title="3-D Secure: test challenge", amount=format_amount(intent.amount, intent.currency))
 
     async def _decide(self, request: Request) -> Response:
         intent = await self._find(request)
         if intent is None:
-            return _show("Unknown payment", "<p>This link is not valid.</p>", 404)
+            return say("Unknown payment", "This link is not valid.", 404)
         if not self._waits_for(intent, request):
             return _done(intent)
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > _FORM_BYTES_MAX:
-                return _show("Too much", "<p>That was more than this form has.</p>", 413)
+                return say("Too much", "That was more than this form has.", 413)
         action = parse_qs(body.decode("ascii", "replace")).get("action", [""])[0]
         try:
             match action:
@@ -95,13 +64,13 @@ class Challenge:
                 case "fail":
                     return _done(await self._fail(intent))
                 case _:
-                    return _show("Unknown action", "<p>Choose one of the two buttons.</p>", 400)
+                    return say("Unknown action", "Choose one of the two buttons.", 400)
         except ObjectLocked:
-            return _show("Already under way", "<p>This payment is being processed. Reload the page in a moment.</p>", 409)
+            return say("Already under way", "This payment is being processed. Reload the page in a moment.", 409)
         except InvalidRequest as refusal:
-            return _show("Not possible any more", f"<p>{html.escape(refusal.message)}</p>", 400)
+            return say("Not possible any more", refusal.message, 400)
         except TapError as failure:
-            return _show("Please try again", f"<p>{html.escape(failure.message)}</p>", 503)
+            return say("Please try again", failure.message, 503)
 
     async def _find(self, request: Request) -> PaymentIntent | None:
         merchant, mode = request.path_params["merchant"], request.path_params["mode"]
@@ -174,9 +143,5 @@ def _done(intent: PaymentIntent) -> Response:
             }
         )
         query = f"{parts.query}&{added}" if parts.query else added
-        return RedirectResponse(urlunsplit(parts._replace(query=query)), 303, _HEADERS)
-    return _show("Done" if succeeded else "Not authenticated", f"<p>This payment's status: {html.escape(intent.status)}.</p>")
-
-
-def _show(title: str, body: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(title=html.escape(title), body=body), status, _HEADERS)
+        return RedirectResponse(urlunsplit(parts._replace(query=query)), 303, HEADERS)
+    return say("Done" if succeeded else "Not authenticated", f"This payment's status: {intent.status}.")
