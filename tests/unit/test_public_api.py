@@ -16,12 +16,12 @@ from payments.wire.params import parse
 from tests.support.public_api import PAGE, endpoints, mounted, own, refused, with_tables
 
 OF_OLDER_VERSIONS = {"payment_method_types"}
-OF_STRIPES_BROWSER_CODE = {"payment_method_data[card]", "client_secret"}
+OF_STRIPES_BROWSER_CODE = {"payment_method_data[card]", "client_secret", "mandate_data[customer_acceptance][online][infer_from_client]"}
 OWN: dict[str, set[str]] = {
     "POST /v1/payment_intents": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE,
     "POST /v1/payment_intents/{id}": OF_OLDER_VERSIONS
     | OF_STRIPES_BROWSER_CODE
-    | {"return_url", "off_session", "error_on_requires_action", "use_stripe_sdk"},
+    | {"return_url", "off_session", "error_on_requires_action", "use_stripe_sdk", "mandate_data", "radar_options"},
     "POST /v1/payment_intents/{id}/confirm": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE,
     "POST /v1/customers": {"shipping[carrier]", "shipping[tracking_number]"},
     "POST /v1/customers/{id}": {"shipping[carrier]", "shipping[tracking_number]"},
@@ -39,7 +39,14 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (
         PAYMENT_INTENT,
         intent_params.UpdateParams,
-        {"payment_method_data", "payment_method_types", "off_session", "error_on_requires_action", "use_stripe_sdk"},
+        {
+            "payment_method_data",
+            "payment_method_options",
+            "payment_method_types",
+            "off_session",
+            "error_on_requires_action",
+            "use_stripe_sdk",
+        },
     ),
 ]
 """Parameters of which no field of the object takes the name: the operation itself sees to them."""

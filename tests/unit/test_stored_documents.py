@@ -13,6 +13,8 @@ def differences(was: Any, now: Any, path: str = "") -> list[str]:
     """Where a meaning has changed; what was added since has none to compare."""
     if isinstance(was, dict) and isinstance(now, dict):
         return [each for name in was for each in differences(was[name], now.get(name, "gone"), f"{path}.{name}")]
+    if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        return [each for index, pair in enumerate(zip(was, now, strict=True)) for each in differences(*pair, f"{path}[{index}]")]
     return [] if was == now else [f"{path}: {was!r} became {now!r}"]
 
 
