@@ -10,7 +10,7 @@ from payments.storage import versions
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
 from payments.storage.payments import Begin, Settlement
-from tests.integration.use_cases import CARD_ON_FILE, CHARGE, CUSTOMER, INTENT, USE_CASES, Act, paid
+from tests.integration.use_cases import CARD_ON_FILE, CHARGE, CUSTOMER, INTENT, PRICE, PRODUCT, USE_CASES, Act, paid
 from tests.support.in_process import Answer, InProcess, in_process
 from tests.support.rival import Read, content, in_hand, touch, watched_reads
 
@@ -31,6 +31,14 @@ async def customer_is_deleted(tap: InProcess, _: Connection, read: Read) -> None
 
 async def card_pays_for_another(tap: InProcess, _: Connection, read: Read) -> None:
     await paid(tap, payment_method=read.object_id)
+
+
+async def price_is_made(tap: InProcess, _: Connection, read: Read) -> None:
+    assert (await tap.post("prices", product=read.object_id, currency="usd", unit_amount="300")).status == 200
+
+
+async def price_is_archived(tap: InProcess, _: Connection, read: Read) -> None:
+    assert (await tap.post(f"prices/{read.object_id}", active="false")).status == 200
 
 
 async def charge_is_refunded(tap: InProcess, _: Connection, read: Read) -> None:
@@ -82,6 +90,8 @@ REAL_RIVALS: dict[tuple[str, str], list[Rival]] = {
     ("set_the_default_card", CUSTOMER): [customer_is_deleted],
     ("update_charge", CHARGE): [charge_is_refunded],
     ("update_payment_method", CARD_ON_FILE): [card_is_detached],
+    ("set_the_default_price", PRICE): [price_is_archived],
+    ("delete_product", PRODUCT): [price_is_made],
     ("complete_a_challenge", INTENT): [intent_is_canceled, amount_is_changed, intent_is_confirmed],
     ("complete_a_challenge", CARD_ON_FILE): [card_is_detached],
     ("complete_a_challenge", CUSTOMER): [customer_is_deleted],

@@ -12,13 +12,15 @@ from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.customer import Customer
 from payments.domain.errors import TooSlow, TooWide
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.price import Price
+from payments.domain.product import Product
 from payments.runtime.ids import first_id_from
 from payments.runtime.topology import SERVICES, Service
 from payments.storage.database import Connection, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.events import page_of_events
 from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
-from payments.wire.kinds import BALANCE_TRANSACTION, CHARGE, CUSTOMER, PAYMENT_INTENT, PAYMENT_METHOD, REFUND, Kind
+from payments.wire.kinds import BALANCE_TRANSACTION, CHARGE, CUSTOMER, PAYMENT_INTENT, PAYMENT_METHOD, PRICE, PRODUCT, REFUND, Kind
 from payments.wire.lists import SETTINGS, Lists
 from tests.integration.builders import payment
 from tests.support.explained import Explained
@@ -79,6 +81,20 @@ async def write_history(connection: Connection) -> None:
         "payments.balance_transactions",
         "merchant_id livemode id created type source amount fee currency available_on document",
         [(1, False, made_at("txn", at), at, "charge", f"ch_{at}", 1, 0, "usd", at, document(change)) for at in seconds],
+    )
+    product = document(Product(id="own", place="prod_x", merchant_id=1, livemode=False, created=START, updated=START, name="Scarf"))
+    await copy(
+        connection,
+        "payments.products",
+        "merchant_id livemode id place created version active deleted document",
+        [(1, False, f"own-{at}", made_at("prod", at), at, 1, at >= START + 5, False, product) for at in seconds],
+    )
+    price = document(Price(id="price_x", merchant_id=1, livemode=False, created=START, currency="usd", product="own"))
+    await copy(
+        connection,
+        "payments.prices",
+        "merchant_id livemode id created version active product lookup_key document",
+        [(1, False, made_at("price", at), at, 1, True, f"own-{START + at % 20}", f"key-{at}", price) for at in seconds],
     )
     await copy(
         connection,
@@ -185,7 +201,7 @@ async def test_a_list_of_deliveries_reads_no_history(notifications: History) -> 
             assert notifications.lists.rows_read - before <= ROWS_READ_MAX, (filters, analyzed)
 
 
-OBJECT_LISTS: list[tuple[Kind[Any], PageRequest, dict[str, str], int]] = [
+OBJECT_LISTS: list[tuple[Kind[Any], PageRequest, dict[str, Any], int]] = [
     (CUSTOMER, PageRequest(), {}, 10),
     (CUSTOMER, PageRequest(ending_before=made_at("cus", START)), {}, 10),
     (CUSTOMER, PageRequest(created_to=5), {}, 0),
@@ -205,6 +221,16 @@ OBJECT_LISTS: list[tuple[Kind[Any], PageRequest, dict[str, str], int]] = [
     (PAYMENT_INTENT, PageRequest(), {"customer": "cus_x"}, 0),
     (CHARGE, PageRequest(), {"customer": "cus_x", "payment_intent": "pi_x"}, 0),
     (REFUND, PageRequest(), {"charge": "ch_x", "payment_intent": "pi_x"}, 0),
+    (PRODUCT, PageRequest(), {}, 10),
+    (PRODUCT, PageRequest(), {"active": False}, 5),
+    (PRODUCT, PageRequest(starting_after=made_at("prod", START + 50)), {"active": True}, 10),
+    (PRODUCT, PageRequest(), {"id": [f"own-{START}", "own-none", f"own-{START + 7}"]}, 2),
+    (PRODUCT, PageRequest(), {"id": [f"own-{START}"], "url": "https://none.example"}, 0),
+    (PRICE, PageRequest(), {"lookup_key": [f"key-{START}", f"key-{START + 9}", "key-none"]}, 2),
+    (PRICE, PageRequest(), {"product": f"own-{START}"}, 10),
+    (PRICE, PageRequest(), {"product": "own-none"}, 0),
+    (PRICE, PageRequest(ending_before=made_at("price", END - 5)), {"active": True}, 4),
+    (PRICE, PageRequest(), {"active": True, "currency": "usd"}, 10),
 ]
 
 

@@ -27,6 +27,8 @@ FORBIDDEN: dict[Service, list[str]] = {
         "SELECT sealed_secret FROM notifications.webhook_endpoints",
         "INSERT INTO notifications.deliveries (merchant_id, livemode, event_id, endpoint_id) VALUES (1, false, 'e', 'w')",
         "DELETE FROM notifications.outbox",
+        "DELETE FROM payments.products",
+        "UPDATE payments.prices SET product = 'prod_other'",
         "CREATE TABLE payments.mine (id int)",
     ],
     Service.TRANSACTION_PROCESSOR: [

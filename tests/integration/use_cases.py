@@ -214,6 +214,37 @@ async def fail_a_challenge(tap: InProcess) -> Act:
     return lambda: tap.decide(made["next_action"]["use_stripe_sdk"]["stripe_js"], "fail")
 
 
+async def product_with_price(tap: InProcess) -> tuple[str, str]:
+    product = (await tap.post("products", name="Scarf")).id
+    return product, (await tap.post("prices", product=product, currency="usd", unit_amount="100")).id
+
+
+async def create_price(tap: InProcess) -> Act:
+    product, _ = await product_with_price(tap)
+    return lambda: tap.post("prices", product=product, currency="usd", unit_amount="200")
+
+
+async def archive_price(tap: InProcess) -> Act:
+    _, price = await product_with_price(tap)
+    return lambda: tap.post(f"prices/{price}", active="false")
+
+
+async def set_the_default_price(tap: InProcess) -> Act:
+    product, price = await product_with_price(tap)
+    return lambda: tap.post(f"products/{product}", default_price=price)
+
+
+async def update_product(tap: InProcess) -> Act:
+    product, _ = await product_with_price(tap)
+    return lambda: tap.post(f"products/{product}", name="Hat")
+
+
+async def delete_product(tap: InProcess) -> Act:
+    product = (await tap.post("products", name="Scarf")).id
+    return lambda: tap.call("DELETE", f"/v1/products/{product}")
+
+
+PRODUCT, PRICE = "product", "price"
 INTENT, CHARGE, CARD_ON_FILE, CUSTOMER, REFUND = "payment_intent", "charge", "payment_method", "customer", "refund"
 HELD_CARD = {CARD_ON_FILE: "its number isn't asked for: the bank knows the hold by the authorization's reference"}
 RETURNED_CARD = {CARD_ON_FILE: "the money goes back where it came from, whatever has become of the card"}
@@ -259,6 +290,11 @@ USE_CASES: dict[str, UseCase] = {
         of(update_charge, CHARGE),
         of(update_refund, REFUND),
         of(update_payment_method, CARD_ON_FILE),
+        of(create_price, PRODUCT),
+        of(archive_price, PRICE, PRODUCT),
+        of(set_the_default_price, PRODUCT, PRICE),
+        of(update_product, PRODUCT),
+        of(delete_product, PRODUCT),
         of(complete_a_challenge, INTENT, CUSTOMER, CARD_ON_FILE),
         of(fail_a_challenge, INTENT, CARD_ON_FILE, but={CARD_ON_FILE: "it is only shown, as what failed"}),
     )

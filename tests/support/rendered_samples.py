@@ -20,6 +20,8 @@ from payments.domain.event import Origin, event_of
 from payments.domain.payment_intent import AutomaticPaymentMethods, IntentStatus, NextAction, PaymentError, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.people import Address, BillingDetails, Shipping
+from payments.domain.price import CustomUnitAmount, Price, TransformQuantity
+from payments.domain.product import MarketingFeature, PackageDimensions, Product, TaxDetails
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.wire.errors import payment_failed_body
@@ -168,6 +170,40 @@ _CHANGE = BalanceTransaction(
     source="ch_1",
     available_on=_NOW,
 )
+_PRODUCT = Product(
+    id="prod_1",
+    place="prod_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    updated=_NOW,
+    name="Scarf",
+    default_price="price_1",
+    description="Warm",
+    images=["https://shop.example/scarf.png"],
+    marketing_features=[MarketingFeature(name="Wool")],
+    metadata=_METADATA,
+    package_dimensions=PackageDimensions(height=1, length=2.5, weight=3, width=4),
+    shippable=True,
+    statement_descriptor="SCARF",
+    tax_details=TaxDetails(tax_code="txcd_1"),
+    unit_label="piece",
+    url="https://shop.example/scarf",
+)
+_PRICE = Price(
+    id="price_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    currency="usd",
+    lookup_key="scarf",
+    metadata=_METADATA,
+    nickname="Winter",
+    product="prod_1",
+    transform_quantity=TransformQuantity(divide_by=2, round="up"),
+    unit_amount=1500,
+    unit_amount_decimal="1500",
+)
 _ENDPOINT = WebhookEndpoint(
     id="we_1", merchant_id=1, livemode=False, created=_NOW, url="https://example.com", enabled_events=["*"], metadata=_METADATA
 )
@@ -197,6 +233,11 @@ def samples(version: str) -> dict[str, Any]:
         "refund": render(_REFUND),
         "payment_method": render(_METHOD),
         "customer": render(_CUSTOMER),
+        "product": render(_PRODUCT),
+        "price": render(_PRICE),
+        "price that the customer chooses": render(
+            replace(_PRICE, unit_amount=None, unit_amount_decimal=None, custom_unit_amount=CustomUnitAmount(minimum=100))
+        ),
         "balance_transaction": render_balance_transaction(_CHANGE, _NOW),
         "balance": render_balance(False, {"usd": 1}, {"usd": 2}),
         "webhook_endpoint": render_webhook_endpoint(_ENDPOINT, "whsec_x"),

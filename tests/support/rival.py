@@ -19,6 +19,8 @@ TABLES = (
     "payments.attempts",
     "payments.charges",
     "payments.refunds",
+    "payments.products",
+    "payments.prices",
     "payments.balance_transactions",
     "payments.events",
     "payments.idempotency_claims",

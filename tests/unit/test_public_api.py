@@ -9,9 +9,9 @@ import pytest
 from payments.domain.errors import InvalidRequest
 from payments.domain.resource import Resource
 from payments.notification_service import webhook_endpoints
-from payments.payment_api import charges, customers, intent_params, payment_methods, refunds
+from payments.payment_api import charges, customers, intent_params, payment_methods, prices, product_params, products, refunds
 from payments.runtime.topology import Service, route
-from payments.wire.kinds import CHARGE, CUSTOMER, KINDS, PAYMENT_INTENT, PAYMENT_METHOD, REFUND, WEBHOOK_ENDPOINT, Kind
+from payments.wire.kinds import CHARGE, CUSTOMER, KINDS, PAYMENT_INTENT, PAYMENT_METHOD, PRICE, PRODUCT, REFUND, WEBHOOK_ENDPOINT, Kind
 from payments.wire.params import parse
 from tests.support.public_api import PAGE, endpoints, mounted, own, refused, with_tables
 
@@ -34,6 +34,10 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (CUSTOMER, customers._Params, {"invoice_settings"}),
     (PAYMENT_METHOD, payment_methods._CreateParams, {"type"}),
     (PAYMENT_METHOD, payment_methods._UpdateParams, set()),
+    (PRODUCT, products._CreateParams, {"default_price_data"}),
+    (PRODUCT, product_params.UpdateParams, set()),
+    (PRICE, prices._CreateParams, {"billing_scheme", "product_data", "transfer_lookup_key"}),
+    (PRICE, prices._UpdateParams, {"transfer_lookup_key"}),
     (WEBHOOK_ENDPOINT, webhook_endpoints._CreateParams, set()),
     (WEBHOOK_ENDPOINT, webhook_endpoints._UpdateParams, {"disabled"}),
     (

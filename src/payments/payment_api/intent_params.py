@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.errors import InvalidRequest
-from payments.domain.money import CURRENCIES, format_amount
+from payments.domain.money import CURRENCIES, Currency, format_amount
 from payments.domain.payment_intent import AutomaticPaymentMethods, PaymentIntent
 from payments.payment_api.card_vault import CardParam
 from payments.payment_api.payment_options import Options, check_browser_options
@@ -203,15 +203,21 @@ def check_browser(params: ConfirmParams, intent: PaymentIntent) -> None:
         )
 
 
+def currency_of(code: str) -> Currency:
+    """Return a currency; raises `InvalidRequest` for one that can't be charged in."""
+    known = CURRENCIES.get(code.lower())
+    if known is None:
+        supported = ", ".join(sorted(CURRENCIES))
+        raise InvalidRequest(f"Invalid currency: {code[:20]}. Tap supports these currencies: {supported}", param="currency")
+    return known
+
+
 def check_amount(amount: int, currency: str) -> str:
     """Return the currency in lower case; raises `InvalidRequest` for an amount or a currency that can't be charged.
 
     Source of the messages and codes: Stripe's API and docs.stripe.com/error-codes.
     """
-    known = CURRENCIES.get(currency.lower())
-    if known is None:
-        supported = ", ".join(sorted(CURRENCIES))
-        raise InvalidRequest(f"Invalid currency: {currency[:20]}. Tap supports these currencies: {supported}", param="currency")
+    known = currency_of(currency)
     if amount < known.charge_minor_units_min:
         shown = format_amount(known.charge_minor_units_min, known.code)
         message = f"Amount must be at least {shown}" + (f" {known.code}" if known.symbol else "")

@@ -9,6 +9,8 @@ from payments.payment_api.handover import HandoverClient
 from payments.payment_api.intent_update import IntentUpdate
 from payments.payment_api.payment_intents import PaymentIntents
 from payments.payment_api.payment_methods import PaymentMethods
+from payments.payment_api.prices import Prices
+from payments.payment_api.products import Products
 from payments.payment_api.refunds import Refunds
 from payments.payment_api.steps import Steps
 from payments.storage.database import Pool
@@ -27,5 +29,7 @@ def public_api(
         *Charges(objects, reader).endpoints(),
         *Accounts(pool).endpoints(),
         *Customers(objects, reader).endpoints(),
+        *Products(objects, reader).endpoints(),
+        *Prices(objects, reader).endpoints(),
         *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
     ]

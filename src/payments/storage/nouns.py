@@ -10,6 +10,7 @@ from functools import partial
 from itertools import product
 from typing import Generic, cast
 
+import asyncpg
 import msgspec
 
 from payments.domain.errors import ObjectLocked
@@ -106,14 +107,17 @@ class Noun(Generic[R]):
         return None if document is None else self.decode(document)
 
     async def insert(self, connection: Queries, subject: R, **others: object) -> None:
-        """Store a new object; `others` are columns that hold what isn't in it."""
+        """Store a new object; `others` are columns that hold what isn't in it. Raises `ObjectLocked` when somebody else was first with what is there once."""
         named = {**{column: getattr(subject, column) for column in self._columns}, **others}
         query = _SQL["insert"].format(
             table=self.table,
             columns="".join(f", {column}" for column in named),
             values="".join(f", ${number}" for number in range(7, 7 + len(named))),
         )
-        await connection.execute(query, *_key(subject), subject.created, subject.version, _document(subject), *named.values())
+        try:
+            await connection.execute(query, *_key(subject), subject.created, subject.version, _document(subject), *named.values())
+        except asyncpg.UniqueViolationError:
+            raise ObjectLocked from None
 
     async def update(self, connection: Queries, subject: R) -> None:
         """Store an object, one version on; raises `ObjectLocked`."""
@@ -126,12 +130,11 @@ class Noun(Generic[R]):
             ),
         )
         values = [getattr(subject, column) for column in (*self._columns, *self._compares)]
-        if await connection.fetchval(query, *_key(subject), subject.version - 1, subject.version, _document(subject), *values) is None:
-            raise ObjectLocked
-
-    async def delete(self, connection: Queries, subject: R) -> None:
-        """Forget an object as it was read; raises `ObjectLocked`."""
-        if await connection.fetchval(_SQL["delete"].format(table=self.table), *_key(subject), subject.version) is None:
+        try:
+            swapped = await connection.fetchval(query, *_key(subject), subject.version - 1, subject.version, _document(subject), *values)
+        except asyncpg.UniqueViolationError:
+            raise ObjectLocked from None
+        if swapped is None:
             raise ObjectLocked
 
     async def get_many(self, connection: Queries, merchant_id: int, livemode: bool, ids: Iterable[str]) -> dict[str, R]:

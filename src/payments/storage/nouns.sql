@@ -51,9 +51,3 @@ UPDATE {table} SET version = $5, document = $6{changes}
 WHERE merchant_id = $1 AND livemode = $2 AND id = (
     SELECT id FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4{unmoved} FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING true;
-
--- delete: likewise
-DELETE FROM {table}
-WHERE merchant_id = $1 AND livemode = $2 AND id = (
-    SELECT id FROM {table} WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND version = $4 FOR UPDATE SKIP LOCKED)
-RETURNING true;

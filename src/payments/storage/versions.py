@@ -15,6 +15,8 @@ from payments.domain.customer import Customer
 from payments.domain.errors import ObjectLocked
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.price import Price
+from payments.domain.product import Product
 from payments.domain.refund import Refund
 from payments.storage.columns import Columns, Row, array
 from payments.storage.database import Connection
@@ -22,7 +24,7 @@ from payments.storage.sql import queries
 
 _SQL = queries("versions.sql")
 
-Versioned = Customer | PaymentMethod | PaymentIntent | Charge | Refund
+Versioned = Customer | PaymentMethod | PaymentIntent | Charge | Refund | Product | Price
 """What changes version by version."""
 
 
@@ -38,6 +40,8 @@ _TABLES: dict[Kind, tuple[str, str]] = {
     PaymentMethod: ("payments.payment_methods", "o.version = n.version"),
     PaymentIntent: ("payments.payment_intents", "o.version = n.version AND o.open_attempt IS NOT DISTINCT FROM n.open_attempt"),
     Charge: ("payments.charges", "o.version = n.version"),
+    Product: ("payments.products", "o.version = n.version"),
+    Price: ("payments.prices", "o.version = n.version"),
     Refund: ("payments.refunds", "o.version = n.version"),
     Attempt: ("payments.attempts", "o.closed_at IS NULL AND o.answered = n.answered"),
 }

@@ -4,6 +4,7 @@ A parameter that isn't given is `UNSET`, and leaves its field as it was. An empt
 Source: Stripe, "Update a customer" and every other update.
 """
 
+from functools import cache
 from typing import Any, ClassVar, TypeVar, cast
 
 from msgspec import NODEFAULT, UNSET, Struct
@@ -48,17 +49,27 @@ def made(subject: S, params: Struct, **others: Any) -> S:
 def given(subject: Struct, params: Struct, *, merges: bool = False) -> dict[str, Any]:
     """Return the fields of `subject` that parameters give, with their new values."""
     changes: dict[str, Any] = {}
-    for each in fields(subject):
-        value = getattr(params, each.name, UNSET)
+    for name in _in_common(type(subject), type(params)):
+        value = getattr(params, name)
         if value is UNSET:
             continue
-        if each.name == "metadata":
-            changes["metadata"] = merge_metadata(getattr(subject, "metadata"), value)  # noqa: B009 - of whatever has some
+        if name == "metadata":
+            changes[name] = merge_metadata(getattr(subject, name), value)
         elif value == "":
-            changes[each.name] = each.default if each.default_factory is NODEFAULT else each.default_factory()
+            changes[name] = _default(type(subject), name)
         else:
-            changes[each.name] = _value(getattr(subject, each.name), value, merges=merges)
+            changes[name] = _value(getattr(subject, name), value, merges=merges)
     return changes
+
+
+@cache
+def _in_common(subject: type[Struct], params: type[Struct]) -> tuple[str, ...]:
+    return tuple(name for name in params.__struct_fields__ if name in subject.__struct_fields__)
+
+
+def _default(struct: type[Struct], name: str) -> Any:
+    (field,) = [each for each in fields(struct) if each.name == name]
+    return field.default if field.default_factory is NODEFAULT else field.default_factory()
 
 
 def _value(old: Any, value: Any, *, merges: bool) -> Any:

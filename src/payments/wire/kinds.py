@@ -14,12 +14,15 @@ from payments.domain.event import Event
 from payments.domain.money import CURRENCIES
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.price import Price
+from payments.domain.product import Product
 from payments.domain.refund import Refund
 from payments.domain.resource import R, Resource
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.render_card import render_payment_method
+from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_people import Rendered
 
 
@@ -47,6 +50,8 @@ class Kind(Generic[R]):
     """Where it looks otherwise as time goes by; unix seconds."""
     title: str = ""
     """As in "No such PaymentMethod", where that isn't its name."""
+    shows_deleted: bool = False
+    """Whether what is left of a deleted one can be retrieved."""
     param: str = "id"
     """What an error calls the id in a path."""
     expandable: Mapping[str, Expandable] = field(default_factory=dict[str, Expandable])
@@ -155,6 +160,7 @@ PAYMENT_METHOD = Kind(
 CUSTOMER = Kind(
     noun=Noun("payments.customers", "cus", Customer, Filters(indexed=("email",)), columns=("email", "deleted"), condition="NOT deleted"),
     path="/v1/customers",
+    shows_deleted=True,
     render=shapes.render_customer,
     expandable={
         "invoice_settings.default_payment_method": _PAYMENT_METHOD,
@@ -176,6 +182,40 @@ BALANCE_TRANSACTION = Kind(
     render_at=shapes.render_balance_transaction,
     expandable={"source": Expandable(("charge", "refund"))},
 )
+PRODUCT = Kind(
+    noun=Noun(
+        "payments.products",
+        "prod",
+        Product,
+        Filters(
+            indexed=("id", "active"),
+            compared={
+                "shippable": "(document ->> 'shippable')::boolean",
+                "type": "coalesce(document ->> 'type', 'service')",
+                "url": "document ->> 'url'",
+            },
+        ),
+        columns=("active", "deleted"),
+        place="place",
+        condition="NOT deleted",
+    ),
+    path="/v1/products",
+    render=render_product,
+    expandable={"default_price": Expandable(("price",)), **_never("tax_code")},
+)
+PRICE = Kind(
+    noun=Noun(
+        "payments.prices",
+        "price",
+        Price,
+        Filters(indexed=("lookup_key", "product", "active"), compared={"currency": "document ->> 'currency'"}),
+        columns=("active", "lookup_key"),
+    ),
+    path="/v1/prices",
+    render=render_price,
+    param="price",
+    expandable={"product": Expandable(("product",))},
+)
 WEBHOOK_ENDPOINT = Kind(
     noun=Noun("notifications.webhook_endpoints", "we", WebhookEndpoint, columns=("enabled", "enabled_events")),
     path="/v1/webhook_endpoints",
@@ -185,7 +225,8 @@ WEBHOOK_ENDPOINT = Kind(
 )
 
 KINDS: dict[str, Kind[Any]] = {
-    kind.name: kind for kind in (PAYMENT_INTENT, CHARGE, REFUND, PAYMENT_METHOD, CUSTOMER, BALANCE_TRANSACTION, WEBHOOK_ENDPOINT)
+    kind.name: kind
+    for kind in (PAYMENT_INTENT, CHARGE, REFUND, PAYMENT_METHOD, CUSTOMER, BALANCE_TRANSACTION, PRODUCT, PRICE, WEBHOOK_ENDPOINT)
 }
 """By what their objects say that they are."""
 

@@ -62,6 +62,11 @@ def _released_as_refunded(charge: Rendered) -> Rendered:
     return {**charge, "amount_refunded": returned, "refunded": returned == amount}
 
 
+def _features(product: Rendered) -> Rendered:
+    """What is for marketing, under its former name."""
+    return {"features" if name == "marketing_features" else name: value for name, value in product.items()}
+
+
 _BASIL = "docs.stripe.com/changelog/basil/2025-03-31"
 _PARTIAL_PAYMENTS = f"{_BASIL}/add-support-for-multiple-partial-payments-on-invoices"
 _NO_REFUND_OF_A_HOLD = f"{_BASIL}/remove-refund-from-partial-capture-and-payment-cancellation-flow"
@@ -70,6 +75,12 @@ CHANGES = (
     Change(version="2025-03-31.basil", object="payment_intent", undo=_expired_by_itself, source=_NO_REFUND_OF_A_HOLD),
     Change(version="2025-03-31.basil", object="charge", taken_away=("invoice",), source=_PARTIAL_PAYMENTS),
     Change(version="2025-03-31.basil", object="charge", undo=_released_as_refunded, source=_NO_REFUND_OF_A_HOLD),
+    Change(
+        version="2024-04-10",
+        object="product",
+        undo=_features,
+        source="docs.stripe.com/changelog/2024-04-10/rename-product-features-marketing",
+    ),
     Change(
         version="2023-08-16",
         object="charge",

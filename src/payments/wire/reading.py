@@ -114,7 +114,7 @@ class Reader:
     async def show(self, call: Call, kind: Kind[R], object_id: str) -> Reply:
         """Answer with one object, expanded as asked; raises `NotFound`."""
         found = await self.find(call, kind, object_id)
-        if found is None:
+        if found is None or (getattr(found, "deleted", False) and not kind.shows_deleted):
             raise NotFound(kind.named, object_id[:100], param=kind.param)
         return await self.answer(call, rendered(found, self._clock.now()))
 
