@@ -126,6 +126,28 @@ def test_captured_never_exceeds_authorized(amount: int, captures: list[tuple[int
     assert released == amount
 
 
+@given(st.integers(50, 9_999), st.lists(st.tuples(st.sampled_from(["more", "refused", "part"]), st.integers(1, 9_999)), max_size=8))
+def test_a_hold_that_grows_is_what_the_ledger_holds(amount: int, steps: list[tuple[str, int]]) -> None:
+    current, charge = held(amount)
+    in_ledger = amount
+    for step, by in steps:
+        if step == "part":
+            part = min(by, current.amount_capturable - 1)
+            if part < 1:
+                continue
+            of, outcome = work(AttemptKind.CAPTURE, current, part, final_capture=False), APPROVED
+        else:
+            of, outcome = work(AttemptKind.INCREMENT, current, charge.amount + by), DECLINED if step == "refused" else APPROVED
+        settlement = settled(replace(of, charge=charge), outcome)
+        for transfer in settlement.transfers:
+            in_ledger += {Phase.HELD: transfer.amount, Phase.RELEASED: -transfer.amount}.get(transfer.phase, 0)
+        current, charge = replace(intent_of(settlement), open_attempt="att_1"), settlement.charge or charge
+        assert current.status is IntentStatus.REQUIRES_CAPTURE
+        assert (current.amount, current.amount_capturable) == (charge.amount, charge.amount - charge.amount_captured)
+        assert in_ledger == current.amount_capturable
+        assert (step == "refused") == (current.last_payment_error is not None and settlement.charge is None)
+
+
 @given(amounts)
 def test_a_released_hold_moves_no_money(amount: int) -> None:
     current, charge = held(amount)

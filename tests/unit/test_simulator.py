@@ -145,6 +145,15 @@ async def test_no_more_is_captured_than_was_authorized(bank: Simulator) -> None:
     assert isinstance(await bank.execute(follow_up(AttemptKind.CAPTURE, 2000, "att_3")), Approved)
 
 
+async def test_a_hold_grows_and_what_follows_knows_it_by_its_last_reference(bank: Simulator) -> None:
+    await bank.execute(order())
+    assert isinstance(await bank.execute(follow_up(AttemptKind.INCREMENT, 2000, "att_2")), Declined), "no more than there is"
+    assert isinstance(await bank.execute(follow_up(AttemptKind.INCREMENT, 2500, "att_3")), Approved)
+    assert isinstance(await bank.execute(follow_up(AttemptKind.INCREMENT, 3000, "att_4", "att_3")), Approved)
+    assert isinstance(await bank.execute(follow_up(AttemptKind.CAPTURE, 3001, "att_5", "att_4")), Declined)
+    assert isinstance(await bank.execute(follow_up(AttemptKind.CAPTURE, 3000, "att_6", "att_4")), Approved)
+
+
 async def test_a_refund_may_take_its_time(bank: Simulator, clock: FakeClock) -> None:
     await bank.execute(order("4000000000007726"))
     assert isinstance(await bank.execute(follow_up(AttemptKind.REFUND)), Unknown)

@@ -16,12 +16,12 @@ class Order:
     reference: str
     """The attempt's id: recorded before the order is sent, the same in every repetition and inquiry."""
     original_reference: str | None = None
-    """For captures, voids and refunds: the reference of the authorization."""
+    """For what follows an authorization: its reference, or that of the last increment of it."""
     kind: AttemptKind
     merchant_id: int
     livemode: bool
     amount: int
-    """Minor units; for a void the amount released."""
+    """Minor units; for a void the amount released, for an increment what is to be held in all."""
     currency: str
     capture: bool = True
     """An authorization that claims the money in the same message."""

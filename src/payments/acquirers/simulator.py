@@ -202,12 +202,13 @@ def _asks_for_authentication(behaviour: Behaviour, order: Order) -> bool:
 
 
 def _follow_up(order: Order, original: JournalEntry) -> Final:
-    """Captures, voids and refunds follow an approved authorization."""
-    if not isinstance(original.answer, Approved) or order.amount > original.amount:
+    """Captures, increments, voids and refunds follow an approved authorization."""
+    fits = order.amount > original.amount if order.kind is AttemptKind.INCREMENT else order.amount <= original.amount
+    if not isinstance(original.answer, Approved) or not fits:
         return Declined(code="processing_error", message=MESSAGES["processing_error"])
     return Approved(
         authorization_code=_authorization_code(order.reference),
-        funds_available_at_once=original.answer.funds_available_at_once and order.kind is AttemptKind.CAPTURE,
+        funds_available_at_once=original.answer.funds_available_at_once and order.kind in (AttemptKind.CAPTURE, AttemptKind.INCREMENT),
     )
 
 

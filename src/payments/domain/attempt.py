@@ -15,6 +15,8 @@ class AttemptKind(StrEnum):
 
     AUTHORIZE = "authorize"
     """Hold the amount, or with automatic capture hold and claim it in one message."""
+    INCREMENT = "increment"
+    """Hold more than before: `amount` in all."""
     CAPTURE = "capture"
     VOID = "void"
     REFUND = "refund"
@@ -34,7 +36,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     charge: str
     """For an authorization the id that its charge will have."""
     amount: int
-    """Minor units to hold, claim or return; for a void the amount released."""
+    """Minor units to hold, claim or return; for a void the amount released, for an increment what is held in all then."""
     currency: str
     payment_method: str
     refund: str | None = None

@@ -41,7 +41,7 @@ class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     customer: str | None = None
     card: Card
     authorization: str | None = None
-    """The attempt that authorized it: the reference under which the acquirer knows the hold."""
+    """The attempt that authorized it, or held more of it last: the reference under which the acquirer knows the hold."""
     three_d_secure: str | None = None
     """Result of the cardholder's authentication: `authenticated`; None when none took place."""
     authentication: Authentication | None = None

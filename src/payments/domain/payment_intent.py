@@ -103,6 +103,8 @@ class PaymentIntent(Resource, frozen=True, kw_only=True, omit_defaults=True):
     confirmation_method: str = "automatic"
     amount_capturable: int = 0
     amount_received: int = 0
+    increments: int = 0
+    """How often a hold was asked to be more, the refused times included."""
     capture_before: int | None = None
     """Unix seconds: when an uncaptured hold expires."""
 

@@ -56,7 +56,7 @@ RETURNING c.request_id::text AS unit;
 
 -- advanced: intents that are on the attempt of their unit, one version on
 UPDATE payments.payment_intents AS i
-SET version = n.version, status = n.status, open_attempt = n.open_attempt, amount_capturable = n.amount_capturable,
+SET version = n.version, status = n.status, open_attempt = n.open_attempt, amount = n.amount, amount_capturable = n.amount_capturable,
     amount_received = n.amount_received, capture_before = n.capture_before, document = n.document
 FROM {rows}
 WHERE n.unit <> ALL ((SELECT units FROM moved)::text[])
@@ -120,7 +120,7 @@ created_charges AS (
 -- changed_charges: those that are locked as they were read
 changed_charges AS (
     UPDATE payments.charges AS c
-    SET version = n.version, status = n.status, amount_captured = n.amount_captured, amount_refunded = n.amount_refunded, document = n.document
+    SET version = n.version, status = n.status, amount = n.amount, amount_captured = n.amount_captured, amount_refunded = n.amount_refunded, document = n.document
     FROM {rows}
     WHERE n.unit <> ALL ((SELECT units FROM lost)::text[]) AND c.merchant_id = n.merchant_id AND c.livemode = n.livemode AND c.id = n.id
 );

@@ -66,7 +66,9 @@ def render_charged_card(charge: Charge) -> Rendered:
         "extended_authorization": {"status": "enabled" if asked.request_extended_authorization == _WANTED and charge.paid else "disabled"},
         "fingerprint": card.fingerprint,
         "funding": card.funding,
-        "incremental_authorization": {"status": "unavailable"},
+        "incremental_authorization": {
+            "status": "available" if held and asked.request_incremental_authorization == _WANTED else "unavailable"
+        },
         "installments": None,
         "last4": card.last4,
         "mandate": None,

@@ -11,6 +11,7 @@ from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
 from payments.transaction_processor.settlement.authorizations import settle_authorization
 from payments.transaction_processor.settlement.captures import EXPIRED, settle_capture, settle_void
+from payments.transaction_processor.settlement.increments import settle_increment
 from payments.transaction_processor.settlement.refunds import settle_refund, settle_refund_failure
 from payments.transaction_processor.settlement.terms import AVAILABILITY_SECONDS, CAPTURE_WINDOW_SECONDS, Terms
 
@@ -22,6 +23,8 @@ def settlement_of(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settleme
     match work.attempt.kind:
         case AttemptKind.AUTHORIZE:
             return settle_authorization(work, outcome, terms)
+        case AttemptKind.INCREMENT:
+            return settle_increment(work, outcome, terms)
         case AttemptKind.CAPTURE:
             return settle_capture(work, outcome, terms)
         case AttemptKind.VOID:
