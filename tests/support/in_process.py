@@ -23,6 +23,7 @@ from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
+from payments.payment_api.keeping import Keeping
 from payments.payment_api.public_api import public_api
 from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
@@ -240,9 +241,12 @@ async def in_process(
             lease_seconds=LEASE_SECONDS,
         )
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
+        keeping = Keeping(handover=steps.handover, trial=steps.trial, pool=pool, waker=waker, clock=clock, public_url="http://tap.example")
         yield InProcess(
-            endpoints=public_api(steps=steps, cards=cards, vault=vault, handover=steps.handover, objects=objects, reader=reader, pool=pool),
-            challenge=Challenge(steps, cards),
+            endpoints=public_api(
+                steps=steps, cards=cards, vault=vault, handover=steps.handover, keeping=keeping, objects=objects, reader=reader, pool=pool
+            ),
+            challenge=Challenge(steps, cards, keeping),
             steps=steps,
             sealer=sealer,
             handover=handover,

@@ -45,6 +45,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 cards=_NOTHING,
                 vault=_NOTHING,
                 handover=_NOTHING,
+                keeping=_NOTHING,
                 objects=_NOTHING,
                 reader=_NOTHING,
                 pool=_NOTHING,

@@ -41,6 +41,8 @@ class Order:
     """Told by mail or telephone: nobody can authenticate, and the issuer doesn't ask."""
     off_session: bool = False
     """The cardholder isn't there."""
+    sets_up: bool = False
+    """No payment: the card is to be kept for later ones."""
     set_up: bool = False
     """They agreed to that before, authenticated where the issuer wanted it."""
 

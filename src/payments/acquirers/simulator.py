@@ -137,6 +137,8 @@ class Simulator:
     async def verify_card(self, order: Order) -> Outcome:
         """Check a card without moving money: plain declines are refused, those that only fail when charged pass."""
         card = _card(order)
+        if order.sets_up and not order.authenticated and not order.moto and _asks_for_authentication(card.behaviour, order):
+            return AuthenticationRequired()
         return _declined(card) if card.behaviour is Behaviour.DECLINE else Approved(authorization_code="000000")
 
     async def _find(self, reference: str) -> JournalEntry | None:

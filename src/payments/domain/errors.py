@@ -3,6 +3,8 @@
 Messages, codes and parameters follow Stripe's error reference, because clients branch on them.
 """
 
+from payments.domain.resource import Resource
+
 
 class TapError(Exception):
     """Anything that Tap itself refuses or fails to do."""
@@ -35,11 +37,11 @@ class TooWide(InvalidRequest):
 
 
 class UnexpectedState(InvalidRequest):
-    """The payment intent's status doesn't allow the call. Carries the intent, which the response shows."""
+    """An intent's status doesn't allow the call. Carries the intent, which the response shows."""
 
-    def __init__(self, message: str, payment_intent: object) -> None:
-        super().__init__(message, code="payment_intent_unexpected_state")
-        self.payment_intent = payment_intent
+    def __init__(self, message: str, intent: Resource) -> None:
+        super().__init__(message, code=f"{intent.OBJECT}_unexpected_state")
+        self.intent = intent
 
 
 class AuthenticationFailed(TapError):

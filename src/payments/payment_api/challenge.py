@@ -4,6 +4,7 @@ The link carries the intent's client secret, which is what entitles a browser to
 """
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from starlette.requests import Request
@@ -15,15 +16,21 @@ from payments.domain.event import Origin, event_of
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentError, PaymentIntent
 from payments.domain.resource import next_version
+from payments.domain.setup_intent import SetupAttempt, SetupIntent, SetupStatus
 from payments.pages.page import HEADERS, say, show
 from payments.payment_api.confirmation import Cards, confirmed
+from payments.payment_api.keeping import Keeping
 from payments.payment_api.steps import Steps, is_secret_of
 from payments.runtime.ids import new_id
 from payments.runtime.topology import CHALLENGE_PARAMETER, CHALLENGE_PATH
+from payments.storage.nouns import Noun
 from payments.storage.payments import Begin
-from payments.wire.kinds import PAYMENT_INTENT
+from payments.wire.kinds import PAYMENT_INTENT, SETUP_ATTEMPT, SETUP_INTENT
 
 _FORM_BYTES_MAX = 1_000
+
+Challenged = PaymentIntent | SetupIntent
+"""What a cardholder authenticates for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,7 @@ class Challenge:
 
     steps: Steps
     cards: Cards
+    keeping: Keeping
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -43,7 +51,8 @@ class Challenge:
             return say("Unknown payment", "This link is not valid.", 404)
         if not self._waits_for(intent, request):
             return _done(intent)
-        return show("challenge", title="3-D Secure: test challenge", amount=format_amount(intent.amount, intent.currency))
+        asked = format_amount(intent.amount, intent.currency) if isinstance(intent, PaymentIntent) else "Keep this card"
+        return show("challenge", title="3-D Secure: test challenge", amount=asked)
 
     async def _decide(self, request: Request) -> Response:
         intent = await self._find(request)
@@ -66,34 +75,38 @@ class Challenge:
                 case _:
                     return say("Unknown action", "Choose one of the two buttons.", 400)
         except ObjectLocked:
-            return say("Already under way", "This payment is being processed. Reload the page in a moment.", 409)
+            return say("Already under way", "This is being processed. Reload the page in a moment.", 409)
         except InvalidRequest as refusal:
             return say("Not possible any more", refusal.message, 400)
         except TapError as failure:
             return say("Please try again", failure.message, 503)
 
-    async def _find(self, request: Request) -> PaymentIntent | None:
+    async def _find(self, request: Request) -> Challenged | None:
         merchant, mode = request.path_params["merchant"], request.path_params["mode"]
         if not (merchant.isascii() and merchant.isdigit() and len(merchant) < 18) or mode not in ("test", "live"):
             return None
-        intent = await PAYMENT_INTENT.noun.get(self.steps.pool, int(merchant), mode == "live", request.path_params["intent"])
+        intent_id = request.path_params["intent"]
+        noun: Noun[Any] = SETUP_INTENT.noun if SETUP_INTENT.may_name(intent_id) else PAYMENT_INTENT.noun
+        intent: Challenged | None = await noun.get(self.steps.pool, int(merchant), mode == "live", intent_id)
         secret = request.query_params.get("client_secret", "")
         return intent if intent is not None and is_secret_of(intent, secret) else None
 
     @staticmethod
-    def _waits_for(intent: PaymentIntent, request: Request) -> bool:
+    def _waits_for(intent: Challenged, request: Request) -> bool:
         """Tell whether the payment waits for this very challenge: for another amount, or another card, there is another one."""
         asked = intent.next_action
-        if intent.status is not IntentStatus.REQUIRES_ACTION or asked is None:
+        if intent.status not in (IntentStatus.REQUIRES_ACTION, SetupStatus.REQUIRES_ACTION) or asked is None:
             return False
         return parse_qs(urlsplit(asked.url).query).get(CHALLENGE_PARAMETER) == (request.query_params.getlist(CHALLENGE_PARAMETER) or None)
 
-    async def _complete(self, intent: PaymentIntent) -> PaymentIntent:
+    async def _complete(self, intent: Challenged) -> Challenged:
         """The cardholder is who they say: ask the acquirer again, saying so."""
-        card = await self.cards.of_intent(intent)
+        card = await (self.cards.of_setup(intent) if isinstance(intent, SetupIntent) else self.cards.of_intent(intent))
         if card is None:
             raise LookupError(f"{intent.id} waits for authentication without a card")
         customer = await self.cards.customer(intent.merchant_id, intent.livemode, intent.customer)
+        if isinstance(intent, SetupIntent):
+            return await self.keeping.complete(intent, card, await self._attempt_of(intent), customer)
         deadline = self.steps.lease_end()
         unit, work = confirmed(
             intent,
@@ -108,9 +121,19 @@ class Challenge:
         await self.steps.begin(unit)
         return PAYMENT_INTENT.noun.decode((await self.steps.outcome(work, deadline)).snapshot)
 
-    async def _fail(self, intent: PaymentIntent) -> PaymentIntent:
+    async def _attempt_of(self, intent: SetupIntent) -> SetupAttempt:
+        attempt = await SETUP_ATTEMPT.noun.get(self.steps.pool, intent.merchant_id, intent.livemode, intent.latest_attempt or "")
+        if attempt is None:
+            raise LookupError(f"{intent.id} waits for authentication without an attempt")
+        return attempt
+
+    async def _fail(self, intent: Challenged) -> Challenged:
         now = int(self.steps.clock.now())
         method = await self.cards.named_by(intent)
+        if isinstance(intent, SetupIntent):
+            if method is None:
+                raise LookupError(f"{intent.id} waits for authentication without a card")
+            return await self.keeping.fail(intent, method, await self._attempt_of(intent))
         failed = next_version(
             intent,
             status=IntentStatus.REQUIRES_PAYMENT_METHOD,
@@ -130,18 +153,18 @@ class Challenge:
         return failed
 
 
-def _done(intent: PaymentIntent) -> Response:
+def _done(intent: Challenged) -> Response:
     """Lead back to the merchant, or say how it went."""
-    succeeded = intent.status in (IntentStatus.SUCCEEDED, IntentStatus.REQUIRES_CAPTURE, IntentStatus.PROCESSING)
+    succeeded = intent.status in (IntentStatus.SUCCEEDED, IntentStatus.REQUIRES_CAPTURE, IntentStatus.PROCESSING, SetupStatus.SUCCEEDED)
     if intent.return_url:
         parts = urlsplit(intent.return_url)
         added = urlencode(
             {
-                "payment_intent": intent.id,
-                "payment_intent_client_secret": intent.client_secret,
+                intent.OBJECT: intent.id,
+                f"{intent.OBJECT}_client_secret": intent.client_secret,
                 "redirect_status": "succeeded" if succeeded else "failed",
             }
         )
         query = f"{parts.query}&{added}" if parts.query else added
         return RedirectResponse(urlunsplit(parts._replace(query=query)), 303, HEADERS)
-    return say("Done" if succeeded else "Not authenticated", f"This payment's status: {intent.status}.")
+    return say("Done" if succeeded else "Not authenticated", f"Its status: {intent.status}.")

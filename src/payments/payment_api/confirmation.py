@@ -13,7 +13,9 @@ from payments.domain.payment_intent import IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.principal import Principal
 from payments.domain.resource import next_version
+from payments.domain.setup_intent import SetupIntent
 from payments.payment_api.card_vault import CardVault, Vaulted, is_alias
+from payments.payment_api.given_card import GivenCard
 from payments.payment_api.intent_params import Payer
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
@@ -34,7 +36,7 @@ class Cards:
         self._gathered = Gathered(pool)
 
     async def given(
-        self, principal: Principal, params: Payer, *, customer: str | None, intent: PaymentIntent | None = None
+        self, principal: Principal, params: GivenCard, *, customer: str | None, intent: PaymentIntent | None = None
     ) -> Vaulted | PaymentMethod | None:
         """Return what the parameters name: a card just made, or one on file; raises `CardError`, `NotFound`, `InvalidRequest`."""
         if (data := params.payment_method_data) is not None:
@@ -47,7 +49,7 @@ class Cards:
             return self._vault.from_alias(principal, params.payment_method)
         return await self.on_file(principal, params.payment_method, customer=customer, intent=intent)
 
-    async def named_by(self, intent: PaymentIntent) -> PaymentMethod | None:
+    async def named_by(self, intent: PaymentIntent | SetupIntent) -> PaymentMethod | None:
         """Return the payment method that an intent names, whatever has become of it."""
         if intent.payment_method is None:
             return None
@@ -58,6 +60,13 @@ class Cards:
         method = await self.named_by(intent)
         if method is not None:
             check_usable(method, intent.customer, intent)
+        return method
+
+    async def of_setup(self, intent: SetupIntent) -> PaymentMethod | None:
+        """Return the payment method that a setup intent names; raises `InvalidRequest` when it may not be used any more."""
+        method = await self.named_by(intent)
+        if method is not None:
+            check_usable(method, intent.customer, None)
         return method
 
     async def on_file(self, principal: Principal, method_id: str, *, customer: str | None, intent: PaymentIntent | None) -> PaymentMethod:

@@ -12,7 +12,7 @@ from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.resource import next_version
-from payments.payment_api.intent_params import Id
+from payments.payment_api.given_card import Id
 from payments.storage.database import Connection
 from payments.storage.events import append_events
 from payments.storage.nouns import Filter

@@ -8,7 +8,8 @@ from msgspec import UNSET
 from payments.domain.payment_intent import UPDATABLE_AMOUNT, IntentStatus, PaymentIntent
 from payments.payment_api.card_vault import Vaulted
 from payments.payment_api.confirmation import Cards, naming
-from payments.payment_api.intent_params import UpdateParams, check_amount, check_payer, check_statement_descriptors, check_version_takes
+from payments.payment_api.given_card import check_given_card, check_version_takes
+from payments.payment_api.intent_params import UpdateParams, check_amount, check_statement_descriptors
 from payments.payment_api.payment_options import check_of_confirmation
 from payments.payment_api.steps import Steps
 from payments.storage.database import Connection
@@ -35,7 +36,7 @@ class IntentUpdate:
         """Update the intent of the path."""
         check_version_takes(call, params)
         check_expandable(call, PAYMENT_INTENT.name)
-        check_payer(params)
+        check_given_card(params)
         check_statement_descriptors(params)
         check_of_confirmation(params, confirms=False)
         intent = await self.reader.get(call, PAYMENT_INTENT, call.path["id"])

@@ -13,6 +13,7 @@ from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
+from payments.payment_api.keeping import Keeping
 from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.public_api import public_api
 from payments.payment_api.steps import Steps
@@ -86,6 +87,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             clock=clock,
             lease_seconds=settings.attempt_lease_seconds,
         )
+        keeping = Keeping(handover=handover, trial=trial, pool=pool, waker=waker, clock=clock, public_url=settings.public_url)
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
 
         async def readings() -> Readings:
@@ -96,13 +98,15 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.watch("commit 1", lambda: begins.stalled_seconds)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         yield build_api(
-            public_api(steps=steps, cards=cards, vault=vault, handover=handover, objects=objects, reader=reader, pool=pool),
+            public_api(
+                steps=steps, cards=cards, vault=vault, handover=handover, keeping=keeping, objects=objects, reader=reader, pool=pool
+            ),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             digest=sealer.digest,
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=steps.seen,
-            raw_routes=[*Challenge(steps, cards).routes(), *passing_on.routes()],
+            raw_routes=[*Challenge(steps, cards, keeping).routes(), *passing_on.routes()],
         )
         await background.stop()
         await begins.close()

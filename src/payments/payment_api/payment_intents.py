@@ -1,12 +1,11 @@
 """Payment intents: create, retrieve, update, confirm, capture, cancel, list."""
 
-import secrets
 from dataclasses import dataclass
 
 from msgspec import Struct
 
 from payments.domain.attempt import AttemptKind, attempt_on
-from payments.domain.errors import InvalidRequest, PermissionDenied
+from payments.domain.errors import InvalidRequest
 from payments.domain.event import event_of
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import CANCELABLE, CANCELABLE_AT_STRIPE, CAPTURABLE, CONFIRMABLE, IntentStatus, PaymentIntent
@@ -15,6 +14,7 @@ from payments.domain.principal import KeyKind
 from payments.domain.resource import next_version
 from payments.payment_api.card_vault import Vaulted
 from payments.payment_api.confirmation import Cards, confirmed, naming, no_card
+from payments.payment_api.given_card import automatic_payment_methods, check_given_card, check_version_takes
 from payments.payment_api.intent_params import (
     CancelParams,
     CaptureParams,
@@ -22,18 +22,15 @@ from payments.payment_api.intent_params import (
     CreateParams,
     Payer,
     UpdateParams,
-    automatic_payment_methods,
     check_amount,
     check_browser,
-    check_payer,
     check_statement_descriptors,
     check_step,
-    check_version_takes,
     default_capture_method,
 )
 from payments.payment_api.intent_update import IntentUpdate
 from payments.payment_api.payment_options import check_of_confirmation
-from payments.payment_api.steps import Steps, is_secret_of
+from payments.payment_api.steps import Steps, check_browser_knows, check_secret, client_secret_of
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Begin
@@ -78,7 +75,7 @@ class PaymentIntents:
 
     async def _create(self, call: Call, params: CreateParams) -> Reply:
         check_version_takes(call, params)
-        check_payer(params)
+        check_given_card(params)
         check_statement_descriptors(params)
         currency = check_amount(params.amount, params.currency)
         check_of_confirmation(params, confirms=params.confirm)
@@ -133,7 +130,7 @@ class PaymentIntents:
             amount=params.amount,
             currency=currency,
             status=IntentStatus.REQUIRES_PAYMENT_METHOD if method is None else IntentStatus.REQUIRES_CONFIRMATION,
-            client_secret=f"{intent_id}_secret_{secrets.token_urlsafe(18).replace('-', 'A').replace('_', 'B')}",
+            client_secret=client_secret_of(intent_id),
             capture_method=default_capture_method(call.api_version),
         )
         return made(
@@ -141,7 +138,7 @@ class PaymentIntents:
             params,
             currency=currency,
             payment_method=None if method is None else method.id,
-            automatic_payment_methods=automatic_payment_methods(params, call.api_version),
+            automatic_payment_methods=automatic_payment_methods(params, params.automatic_payment_methods, call.api_version),
             **params.changes(),
         )
 
@@ -150,21 +147,14 @@ class PaymentIntents:
 
     async def _find(self, call: Call, client_secret: str | None) -> PaymentIntent:
         """Return the intent of the path; a browser must know its client secret."""
-        if call.principal.kind is KeyKind.PUBLISHABLE:
-            if client_secret is None:
-                raise PermissionDenied("A publishable key needs the client_secret of the PaymentIntent.", param="client_secret")
-            if call.expand:
-                raise PermissionDenied("A publishable key can't expand properties.", param="expand")
+        check_browser_knows(call, client_secret, "PaymentIntent")
         intent = await self.reader.get(call, PAYMENT_INTENT, call.path["id"])
-        if client_secret is not None and not is_secret_of(intent, client_secret):
-            raise InvalidRequest(
-                "The client_secret provided does not match any associated PaymentIntent on this account.", param="client_secret"
-            )
+        check_secret(intent, client_secret, "PaymentIntent")
         return intent
 
     async def _confirm(self, call: Call, params: ConfirmParams) -> Reply:
         check_version_takes(call, params)
-        check_payer(params)
+        check_given_card(params)
         intent = await self._find(call, params.client_secret)
         if call.principal.kind is KeyKind.PUBLISHABLE:
             check_browser(params, intent)

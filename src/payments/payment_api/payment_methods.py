@@ -12,8 +12,8 @@ from payments.domain.outcome import Declined, Unknown
 from payments.domain.resource import next_version
 from payments.payment_api.card_vault import CardParam, CardVault, Vaulted, is_alias
 from payments.payment_api.customers import PaymentMethodListParams
+from payments.payment_api.given_card import Id
 from payments.payment_api.handover import HandoverClient
-from payments.payment_api.intent_params import Id
 from payments.storage.database import Connection
 from payments.storage.events import append_events
 from payments.storage.versions import require_unmoved

@@ -18,6 +18,7 @@ from payments.domain.payment_options import (
     PaymentDetails,
     RadarOptions,
 )
+from payments.payment_api.given_card import GivenCard
 from payments.wire.changes import HashParam
 from payments.wire.params import ShortText, Text
 
@@ -193,7 +194,7 @@ class PaymentDetailsParam(HashParam, frozen=True, kw_only=True):
     order_reference: ShortText | UnsetType = UNSET
 
 
-class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Options(GivenCard, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What create, update and confirm have in common."""
 
     amount_details: AmountDetailsParam | Literal[""] | UnsetType = UNSET

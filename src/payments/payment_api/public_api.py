@@ -7,11 +7,13 @@ from payments.payment_api.confirmation import Cards
 from payments.payment_api.customers import Customers
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.intent_update import IntentUpdate
+from payments.payment_api.keeping import Keeping
 from payments.payment_api.payment_intents import PaymentIntents
 from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.prices import Prices
 from payments.payment_api.products import Products
 from payments.payment_api.refunds import Refunds
+from payments.payment_api.setup_intents import SetupIntents
 from payments.payment_api.steps import Steps
 from payments.storage.database import Pool
 from payments.wire.api import Endpoints
@@ -20,7 +22,15 @@ from payments.wire.reading import Reader
 
 
 def public_api(
-    *, steps: Steps, cards: Cards, vault: CardVault, handover: HandoverClient, objects: Objects, reader: Reader, pool: Pool
+    *,
+    steps: Steps,
+    cards: Cards,
+    vault: CardVault,
+    handover: HandoverClient,
+    keeping: Keeping,
+    objects: Objects,
+    reader: Reader,
+    pool: Pool,
 ) -> Endpoints:
     """Return the route table."""
     return [
@@ -31,5 +41,6 @@ def public_api(
         *Customers(objects, reader).endpoints(),
         *Products(objects, reader).endpoints(),
         *Prices(objects, reader).endpoints(),
+        *SetupIntents(objects=objects, reader=reader, cards=cards, keeping=keeping).endpoints(),
         *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
     ]

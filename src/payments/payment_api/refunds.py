@@ -11,7 +11,8 @@ from payments.domain.errors import InvalidRequest, ObjectLocked
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
 from payments.domain.refund import Refund
-from payments.payment_api.intent_params import Amount, Id, check_step
+from payments.payment_api.given_card import Id
+from payments.payment_api.intent_params import Amount, check_step
 from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt

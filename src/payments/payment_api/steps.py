@@ -5,11 +5,14 @@ claim points at that id: whoever asks again, after whatever crash, is answered f
 """
 
 import hmac
+import secrets
 from dataclasses import dataclass
 
-from payments.domain.errors import ObjectLocked, OutcomePending
+from payments.domain.errors import InvalidRequest, ObjectLocked, OutcomePending, PermissionDenied
 from payments.domain.event import Event
 from payments.domain.payment_intent import PaymentIntent
+from payments.domain.principal import KeyKind
+from payments.domain.setup_intent import SetupIntent
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.clock import Clock
 from payments.storage.attempts import OpenAttempt
@@ -87,6 +90,26 @@ class Steps:
         return await self.reader.expanded(call, result)
 
 
-def is_secret_of(intent: PaymentIntent, client_secret: str) -> bool:
+def client_secret_of(intent_id: str) -> str:
+    """Return a new client secret for an intent."""
+    return f"{intent_id}_secret_{secrets.token_urlsafe(18).replace('-', 'A').replace('_', 'B')}"
+
+
+def is_secret_of(intent: PaymentIntent | SetupIntent, client_secret: str) -> bool:
     """Tell whether a client secret opens this intent."""
     return hmac.compare_digest(intent.client_secret.encode(), client_secret.encode(errors="replace"))
+
+
+def check_browser_knows(call: Call, client_secret: str | None, kind: str) -> None:
+    """Have a browser give a client secret, of a `kind` of intent, and expand nothing; raises `PermissionDenied`."""
+    if call.principal.kind is KeyKind.PUBLISHABLE:
+        if client_secret is None:
+            raise PermissionDenied(f"A publishable key needs the client_secret of the {kind}.", param="client_secret")
+        if call.expand:
+            raise PermissionDenied("A publishable key can't expand properties.", param="expand")
+
+
+def check_secret(intent: PaymentIntent | SetupIntent, client_secret: str | None, kind: str) -> None:
+    """Raise `InvalidRequest` for the secret of another intent."""
+    if client_secret is not None and not is_secret_of(intent, client_secret):
+        raise InvalidRequest(f"The client_secret provided does not match any associated {kind} on this account.", param="client_secret")

@@ -91,6 +91,10 @@ class HandoverRoutes:
             exp_month=method.card.exp_month,
             exp_year=method.card.exp_year,
             cvc=None if question.sealed_cvc is None else self._processor.sealer.open_cvc(method, question.sealed_cvc),
+            sets_up=question.sets_up,
+            asks_for_authentication=question.asks_for_authentication,
+            authenticated=question.authenticated,
+            moto=question.moto,
         )
         verdict = Verdict(outcome=await self._processor.acquirer.verify_card(order))
         return Response(_encode(verdict), media_type="application/json")

@@ -1,6 +1,6 @@
 """What a customer's browser, which has a publishable key, may call from any page, and what it sees.
 
-Sources: Fetch standard, "CORS protocol"; Stripe, "PaymentIntent" (the fields that a publishable key retrieves).
+Sources: Fetch standard, "CORS protocol"; Stripe, "PaymentIntent" and "SetupIntent" (the fields that a publishable key retrieves).
 """
 
 from typing import cast
@@ -45,9 +45,27 @@ _SHOWN: dict[str, frozenset[str]] = {
             "status",
         ]
     ),
+    "setup_intent": frozenset(
+        [
+            "id",
+            "object",
+            "automatic_payment_methods",
+            "cancellation_reason",
+            "client_secret",
+            "created",
+            "description",
+            "last_setup_error",
+            "livemode",
+            "next_action",
+            "payment_method",
+            "payment_method_types",
+            "status",
+            "usage",
+        ]
+    ),
     "payment_method": frozenset(["id", "object", "allow_redisplay", "billing_details", "card", "created", "customer", "livemode", "type"]),
 }
-"""By kind of object; what isn't here is the merchant's own business. Of a payment intent it is what Stripe's reference marks "retrievable with publishable key"."""
+"""By kind of object; what isn't here is the merchant's own business. Of an intent it is what Stripe's reference marks "retrievable with publishable key"."""
 _SHOWN_OF_CARD = frozenset(
     [
         "brand",

@@ -9,10 +9,13 @@ import asyncpg
 import msgspec
 
 from payments.domain import errors
-from payments.domain.payment_intent import PaymentIntent
+from payments.domain.payment_intent import PaymentError, PaymentIntent
+from payments.domain.resource import Resource
+from payments.domain.setup_intent import SetupIntent
 from payments.storage.database import CONNECTION_FAILURES
-from payments.wire.render import render_payment_intent
-from payments.wire.render_card import render_payment_method
+from payments.wire.render import render_payment_error, render_payment_intent
+from payments.wire.render_people import Rendered
+from payments.wire.render_setup import render_setup_intent
 
 _encode = msgspec.json.Encoder().encode
 
@@ -92,8 +95,8 @@ def _body(error: errors.TapError, error_type: str) -> dict[str, object]:
         body["param"] = error.param
     if isinstance(error, errors.CardError) and error.decline_code is not None:
         body["decline_code"] = error.decline_code
-    if isinstance(error, errors.UnexpectedState) and isinstance(error.payment_intent, PaymentIntent):
-        body["payment_intent"] = render_payment_intent(error.payment_intent)
+    if isinstance(error, errors.UnexpectedState):
+        body[error.intent.OBJECT] = _intent(error.intent)
     return body
 
 
@@ -116,20 +119,25 @@ def failure_error(failure: Exception) -> WireError:
 
 def payment_failed_body(intent: PaymentIntent) -> bytes:
     """Render the 402 for an intent whose last confirm or capture was declined."""
-    failure = intent.last_payment_error
+    return _failed(intent, intent.last_payment_error)
+
+
+def setup_failed_body(intent: SetupIntent) -> bytes:
+    """Render the 402 for an intent whose card was refused."""
+    return _failed(intent, intent.last_setup_error)
+
+
+def _failed(intent: PaymentIntent | SetupIntent, failure: PaymentError | None) -> bytes:
     if failure is None:
-        raise ValueError(f"{intent.id} has no payment error")
-    body: dict[str, object] = {
-        "type": failure.type,
-        "code": failure.code,
-        "doc_url": f"https://stripe.com/docs/error-codes/{failure.code.replace('_', '-')}",
-        "message": failure.message,
-        "payment_intent": render_payment_intent(intent),
-    }
-    if failure.decline_code is not None:
-        body["decline_code"] = failure.decline_code
-    if failure.charge is not None:
-        body["charge"] = failure.charge
-    if failure.payment_method is not None:
-        body["payment_method"] = render_payment_method(failure.payment_method)
-    return _encode({"error": body})
+        raise ValueError(f"{intent.id} has no error")
+    return _encode({"error": render_payment_error(failure) | {intent.OBJECT: _intent(intent)}})
+
+
+def _intent(intent: Resource) -> Rendered:
+    match intent:
+        case PaymentIntent():
+            return render_payment_intent(intent)
+        case SetupIntent():
+            return render_setup_intent(intent)
+        case _:
+            raise TypeError(f"{intent.OBJECT} has no status")

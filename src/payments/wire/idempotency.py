@@ -22,6 +22,7 @@ from payments.wire.errors import NOT_TO_BE_RETRIED, payment_failed_body
 from payments.wire.kinds import render, subject_of
 
 _SHOWN_CHARACTERS_MAX = 200
+_DECLINED = 402
 _FIRST_REQUEST_WAIT_SECONDS = 2.0
 """How long a repetition waits for the first request to finish, before the client is told to come again."""
 
@@ -107,7 +108,8 @@ class Idempotency:
             raise IdempotencyMismatch(key)
         if claim.status is not None and claim.sealed_body is not None:
             body = self._sealer.open(claim.sealed_body, _context(claim))
-            return Reply(claim.status, body, replayed=True, api_version=claim.api_version or NEWEST)
+            headers = NOT_TO_BE_RETRIED if claim.status == _DECLINED else {}
+            return Reply(claim.status, body, replayed=True, headers=headers, api_version=claim.api_version or NEWEST)
         if claim.response_event is None:
             raise IdempotencyKeyInUse(key)
         event = await find_event(

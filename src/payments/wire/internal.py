@@ -40,6 +40,13 @@ class Verification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sealed_number: str | None = None
     """None for a card on file: only transaction-processor can read its number."""
     sealed_cvc: str | None = None
+    sets_up: bool = False
+    """The card is to be kept for payments while its holder is away: the issuer may want them to authenticate."""
+    asks_for_authentication: bool = False
+    """The merchant wants that in any case."""
+    authenticated: bool = False
+    """They did."""
+    moto: bool = False
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

@@ -18,12 +18,14 @@ from payments.domain.price import Price
 from payments.domain.product import Product
 from payments.domain.refund import Refund
 from payments.domain.resource import R, Resource
+from payments.domain.setup_intent import Mandate, SetupAttempt, SetupIntent
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.render_card import render_payment_method
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_people import Rendered
+from payments.wire.render_setup import render_mandate, render_setup_attempt, render_setup_intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +226,61 @@ WEBHOOK_ENDPOINT = Kind(
     param="webhook_endpoint",
 )
 
+SETUP_INTENT = Kind(
+    noun=Noun(
+        "payments.setup_intents",
+        "seti",
+        SetupIntent,
+        Filters(indexed=("payment_method", "customer")),
+        columns=("customer", "payment_method"),
+    ),
+    path="/v1/setup_intents",
+    render=render_setup_intent,
+    title="setupintent",
+    param="intent",
+    expandable={
+        "customer": _CUSTOMER,
+        "latest_attempt": Expandable(("setup_attempt",)),
+        "mandate": Expandable(("mandate",)),
+        "payment_method": _PAYMENT_METHOD,
+        **_never("application", "on_behalf_of", "single_use_mandate"),
+    },
+)
+SETUP_ATTEMPT = Kind(
+    noun=Noun("payments.setup_attempts", "setatt", SetupAttempt, Filters(indexed=("setup_intent",)), columns=("setup_intent",)),
+    path="/v1/setup_attempts",
+    render=render_setup_attempt,
+    expandable={
+        "customer": _CUSTOMER,
+        "payment_method": _PAYMENT_METHOD,
+        "setup_intent": Expandable(("setup_intent",)),
+        **_never("application", "on_behalf_of"),
+    },
+)
+MANDATE = Kind(
+    noun=Noun("payments.mandates", "mandate", Mandate),
+    path="/v1/mandates",
+    render=render_mandate,
+    param="mandate",
+    expandable={"payment_method": _PAYMENT_METHOD},
+)
+
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
-    for kind in (PAYMENT_INTENT, CHARGE, REFUND, PAYMENT_METHOD, CUSTOMER, BALANCE_TRANSACTION, PRODUCT, PRICE, WEBHOOK_ENDPOINT)
+    for kind in (
+        PAYMENT_INTENT,
+        CHARGE,
+        REFUND,
+        PAYMENT_METHOD,
+        CUSTOMER,
+        BALANCE_TRANSACTION,
+        PRODUCT,
+        PRICE,
+        WEBHOOK_ENDPOINT,
+        SETUP_INTENT,
+        SETUP_ATTEMPT,
+        MANDATE,
+    )
 }
 """By what their objects say that they are."""
 

@@ -44,16 +44,16 @@ def render_payment_intent(intent: PaymentIntent) -> Rendered:
         "customer_account": None,
         "description": intent.description,
         "excluded_payment_method_types": intent.excluded_payment_method_types,
-        "last_payment_error": None if intent.last_payment_error is None else _payment_error(intent.last_payment_error),
+        "last_payment_error": None if intent.last_payment_error is None else render_payment_error(intent.last_payment_error),
         "latest_charge": intent.latest_charge,
         "livemode": intent.livemode,
         "managed_payments": None,
         "metadata": intent.metadata,
-        "next_action": None if intent.next_action is None else _next_action(intent.next_action),
+        "next_action": None if intent.next_action is None else render_next_action(intent.next_action),
         "on_behalf_of": None,
         "payment_method": intent.payment_method,
         "payment_method_configuration_details": None,
-        "payment_method_options": _CARD_OPTIONS if intent.card_options is None else {"card": _card_options(intent.card_options)},
+        "payment_method_options": _CARD_OPTIONS if intent.card_options is None else {"card": render_card_options(intent.card_options)},
         "payment_method_types": ["card"],
         "payment_record": None,
         "processing": None,
@@ -101,7 +101,8 @@ _SHOWN_IF_GIVEN = (
 )
 
 
-def _card_options(options: CardOptions) -> Rendered:
+def render_card_options(options: CardOptions) -> Rendered:
+    """Render how a card is to be charged."""
     body: Rendered = {
         "installments": {"available_plans": [], "enabled": True, "plan": None} if options.installments else None,
         "mandate_options": None,
@@ -113,7 +114,8 @@ def _card_options(options: CardOptions) -> Rendered:
     return body | {name: value for name in _SHOWN_IF_GIVEN if (value := getattr(options, name)) is not None}
 
 
-def _payment_error(failure: PaymentError) -> Rendered:
+def render_payment_error(failure: PaymentError) -> Rendered:
+    """Render why a confirm failed."""
     body: Rendered = {
         "type": failure.type,
         "code": failure.code,
@@ -129,7 +131,8 @@ def _payment_error(failure: PaymentError) -> Rendered:
     return body
 
 
-def _next_action(action: NextAction) -> Rendered:
+def render_next_action(action: NextAction) -> Rendered:
+    """Render what the customer has to do."""
     if action.type == "redirect_to_url":
         return {"type": "redirect_to_url", "redirect_to_url": {"return_url": action.return_url, "url": action.url}}
     return {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": action.url}}

@@ -17,7 +17,7 @@ def render_payment_method(method: PaymentMethod) -> Rendered:
         "billing_details": render_billing_details(method.billing_details),
         "card": {
             "brand": card.brand,
-            "checks": _checks(card),
+            "checks": render_checks(card),
             "country": card.country,
             "display_brand": card.brand,
             "exp_month": card.exp_month,
@@ -58,7 +58,7 @@ def render_charged_card(charge: Charge) -> Rendered:
         "amount_authorized": charge.amount if charge.paid else None,
         "authorization_code": charge.authorization_code,
         "brand": card.brand,
-        "checks": _checks(card),
+        "checks": render_checks(card),
         "country": card.country,
         "electronic_commerce_indicator": _indicator(charge) if charge.paid else None,
         "exp_month": card.exp_month,
@@ -78,7 +78,7 @@ def render_charged_card(charge: Charge) -> Rendered:
         "network_transaction_id": charge.network_transaction_id,
         "overcapture": {"maximum_amount_capturable": charge.amount, "status": "unavailable"},
         "regulated_status": "unregulated",
-        "three_d_secure": None if charge.three_d_secure is None else _three_d_secure(charge.three_d_secure, charge.authentication),
+        "three_d_secure": None if charge.three_d_secure is None else render_three_d_secure(charge.three_d_secure, charge.authentication),
         "transaction_link_id": None,
         "wallet": None,
     }
@@ -95,7 +95,8 @@ def _indicator(charge: Charge) -> str | None:
     return brought or _ECI[charge.three_d_secure is not None].get(charge.card.brand)
 
 
-def _three_d_secure(result: str, brought: Authentication | None) -> Rendered:
+def render_three_d_secure(result: str, brought: Authentication | None = None) -> Rendered:
+    """Render what came of 3-D Secure."""
     return {
         "authentication_flow": "challenge" if brought is None else None,
         "electronic_commerce_indicator": "05" if brought is None else brought.electronic_commerce_indicator,
@@ -107,7 +108,8 @@ def _three_d_secure(result: str, brought: Authentication | None) -> Rendered:
     }
 
 
-def _checks(card: Card) -> Rendered:
+def render_checks(card: Card) -> Rendered:
+    """Render what the issuer said of what was given with a card."""
     return {
         "address_line1_check": card.address_line1_check,
         "address_postal_code_check": card.address_postal_code_check,

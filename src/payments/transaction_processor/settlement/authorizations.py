@@ -1,15 +1,13 @@
 """What follows from an authorization: a payment, a hold, a refusal, a challenge, or waiting."""
 
 from typing import assert_never
-from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
 from payments.domain.event import Event
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
-from payments.domain.payment_intent import IntentStatus, NextAction
+from payments.domain.payment_intent import IntentStatus
 from payments.ledger import postings
-from payments.runtime.topology import CHALLENGE_PARAMETER, CHALLENGE_PATH
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
 from payments.transaction_processor.judgement import charge_of, payment_error_of
@@ -24,6 +22,7 @@ from payments.transaction_processor.settlement.terms import (
     event_about,
     kept_card,
 )
+from payments.wire.challenge_link import challenge_of
 
 _UNAUTHENTICATED = Declined(
     code="authentication_required",
@@ -147,14 +146,8 @@ def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
 
 def _challenged(work: OpenAttempt, outcome: AuthenticationRequired, terms: Terms) -> Settlement:
     """The cardholder has to authenticate on our challenge page, for what this attempt was about: the link names it."""
-    intent = work.intent
-    page = CHALLENGE_PATH.format(mode="live" if intent.livemode else "test", merchant=intent.merchant_id, intent=intent.id)
-    action = NextAction(
-        type="redirect_to_url" if intent.return_url else "use_stripe_sdk",
-        url=terms.public_url + page + f"?{urlencode({'client_secret': intent.client_secret, CHALLENGE_PARAMETER: work.attempt.id})}",
-        return_url=intent.return_url,
-    )
-    intent = advanced(intent, IntentStatus.REQUIRES_ACTION, next_action=action)
+    action = challenge_of(work.intent, work.attempt.id, terms.public_url)
+    intent = advanced(work.intent, IntentStatus.REQUIRES_ACTION, next_action=action)
     return Settlement(
         attempt=work.attempt,
         outcome=outcome,
