@@ -16,7 +16,7 @@ from payments.storage.database import Connection
 from payments.storage.payments import encode_settlement
 from payments.transaction_processor.settlement import Terms, settlement_of
 from payments.transaction_processor.sweeper import refund_failure_attempt
-from tests.integration.use_cases import Act, cancel_a_hold, capture, capture_in_part, intent, refund_by_charge
+from tests.integration.use_cases import Act, cancel_a_hold, capture, capture_in_part, intent, paid, refund_by_charge
 from tests.support.in_process import InProcess, in_process
 from tests.support.rival import Read, in_hand, touch, unchanged
 
@@ -82,6 +82,12 @@ async def authorize_and_keep(tap: InProcess) -> Act:
     return lambda: tap.post(f"payment_intents/{made['id']}/confirm", payment_method="pm_card_visa")
 
 
+async def increment(tap: InProcess) -> Act:
+    growing = {"payment_method_options[card][request_incremental_authorization]": "if_available"}
+    made = await paid(tap, capture_method="manual", **growing)
+    return lambda: tap.post(f"payment_intents/{made['id']}/increment_authorization", amount="3000")
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """An attempt, what it was answered, and which objects that changes."""
@@ -105,6 +111,8 @@ ENDINGS = [
     Ending(capture, APPROVED, (INTENT, CHARGE, ATTEMPT)),
     Ending(capture, DECLINED, (INTENT, ATTEMPT)),
     Ending(capture_in_part, APPROVED, (INTENT, CHARGE, ATTEMPT)),
+    Ending(increment, APPROVED, (INTENT, CHARGE, ATTEMPT)),
+    Ending(increment, DECLINED, (INTENT, ATTEMPT)),
     Ending(cancel_a_hold, APPROVED, (INTENT, CHARGE, ATTEMPT)),
     Ending(cancel_a_hold, DECLINED, (INTENT, CHARGE, ATTEMPT)),
     Ending(refund_by_charge, APPROVED, (REFUND, ATTEMPT)),

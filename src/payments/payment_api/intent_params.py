@@ -75,6 +75,16 @@ class CaptureParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     statement_descriptor_suffix: str | UnsetType = UNSET
 
 
+class IncrementParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /v1/payment_intents/{intent}/increment_authorization`."""
+
+    amount: Amount
+    """What shall be held in all."""
+    description: Description | UnsetType = UNSET
+    metadata: MetadataParam | UnsetType = UNSET
+    statement_descriptor: str | UnsetType = UNSET
+
+
 class CancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/payment_intents/{intent}/cancel`."""
 
@@ -86,14 +96,15 @@ def default_capture_method(api_version: str) -> CaptureMethod:
     return "automatic_async" if api_version >= AUTOMATIC_ASYNC_FROM else "automatic"
 
 
-def check_statement_descriptors(params: CreateParams | UpdateParams | CaptureParams) -> None:
+def check_statement_descriptors(params: CreateParams | UpdateParams | CaptureParams | IncrementParams) -> None:
     """Raise `InvalidRequest` for what card schemes don't print on a statement.
 
     The whole text has 5 to 22 characters. A suffix is put behind the account's own prefix, so that it may be short. Each has a letter, for a statement must
     tell the cardholder something. Source: Stripe, "Statement descriptors", requirements.
     """
     _check_statement(params.statement_descriptor, "statement_descriptor", "statement descriptor", 5)
-    _check_statement(params.statement_descriptor_suffix, "statement_descriptor_suffix", "statement descriptor suffix", 1)
+    if not isinstance(params, IncrementParams):
+        _check_statement(params.statement_descriptor_suffix, "statement_descriptor_suffix", "statement descriptor suffix", 1)
 
 
 STATEMENT_CHARACTERS_MAX = 22

@@ -20,6 +20,7 @@ from payments.payment_api.intent_params import (
     CaptureParams,
     ConfirmParams,
     CreateParams,
+    IncrementParams,
     Payer,
     UpdateParams,
     check_amount,
@@ -41,6 +42,9 @@ from payments.wire.kinds import CHARGE, PAYMENT_INTENT, PAYMENT_METHOD, render
 from payments.wire.params import Text
 from payments.wire.reading import FilterId, ListParams, Reader
 from payments.wire.resource import listing
+
+INCREMENTS_MAX = 10
+"""Of one authorization, the refused ones included. Source: Stripe, "Increment an authorization"."""
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +74,7 @@ class PaymentIntents:
             Endpoint("POST", one, UpdateParams, self.update.handle),
             Endpoint("POST", f"{one}/confirm", ConfirmParams, self._confirm, publishable=True),
             Endpoint("POST", f"{one}/capture", CaptureParams, self._capture),
+            Endpoint("POST", f"{one}/increment_authorization", IncrementParams, self._increment),
             Endpoint("POST", f"{one}/cancel", CancelParams, self._cancel),
         ]
 
@@ -200,6 +205,29 @@ class PaymentIntents:
         final = params.final_capture or amount == intent.amount_capturable
         return await self._follow_up(call, intent, AttemptKind.CAPTURE, amount, final_capture=final)
 
+    async def _increment(self, call: Call, params: IncrementParams) -> Reply:
+        check_statement_descriptors(params)
+        intent = await self.reader.get(call, PAYMENT_INTENT, call.path["id"])
+        intent.expect(CAPTURABLE, "This PaymentIntent's authorization could not be incremented", "incremented")
+        options = intent.card_options
+        if options is None or options.request_incremental_authorization != "if_available":
+            raise InvalidRequest(
+                "This PaymentIntent is not eligible for incremental authorization: confirm it with "
+                "payment_method_options[card][request_incremental_authorization] set to if_available.",
+                code="charge_not_incrementable",
+            )
+        check_amount(params.amount, intent.currency)
+        if params.amount <= intent.amount:
+            raise InvalidRequest(
+                f"The amount must be greater than what is authorized already ({format_amount(intent.amount, intent.currency)}).",
+                code="amount_too_small",
+                param="amount",
+            )
+        if intent.increments >= INCREMENTS_MAX:
+            raise InvalidRequest(f"An authorization can be incremented {INCREMENTS_MAX} times at most.", code="increments_exhausted")
+        intent = made(intent, params, amount=intent.amount, increments=intent.increments + 1)
+        return await self._follow_up(call, intent, AttemptKind.INCREMENT, params.amount)
+
     async def _cancel(self, call: Call, params: CancelParams) -> Reply:
         intent = await self.reader.get(call, PAYMENT_INTENT, call.path["id"])
         intent.expect(CANCELABLE, "You cannot cancel this PaymentIntent", "canceled", named=CANCELABLE_AT_STRIPE)
@@ -237,7 +265,7 @@ class PaymentIntents:
         final_capture: bool = True,
         cancellation_reason: str | None = None,
     ) -> Reply:
-        """Have a hold captured or released."""
+        """Have a hold captured, made larger, or released."""
         charge = await self.reader.get(call, CHARGE, intent.latest_charge or "")
         method = await self.reader.get(call, PAYMENT_METHOD, charge.payment_method)
         claim = claim_of(call, response_event=new_id("evt"))
