@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from payments.domain.api_version import NEWEST, OLDEST, VERSIONS, check_version
 from payments.domain.errors import InvalidRequest
-from payments.payment_api.intent_params import CreateParams, automatic_payment_methods, default_capture_method
+from payments.payment_api.given_card import automatic_payment_methods
+from payments.payment_api.intent_params import CreateParams, default_capture_method
 from payments.wire.older_versions import CHANGES, encoded_in_version, in_version, is_newest_shape
 from payments.wire.params import parse
 from tests.support.rendered_samples import GOLDEN, rendered_in, samples, without_version
@@ -144,7 +145,7 @@ def test_a_version_that_never_was_is_refused_as_at_stripe(name: str) -> None:
 def created(version: str, **given: object) -> tuple[str, bool]:
     """How an intent is captured, and whether Tap chooses its payment methods."""
     params = parse({"amount": 100, "currency": "usd", **given}, CreateParams)
-    methods = automatic_payment_methods(params, version)
+    methods = automatic_payment_methods(params, params.automatic_payment_methods, version)
     assert methods is None or methods.allow_redirects == "always"
     return params.capture_method or default_capture_method(version), methods is not None and methods.enabled
 

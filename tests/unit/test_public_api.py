@@ -9,9 +9,31 @@ import pytest
 from payments.domain.errors import InvalidRequest
 from payments.domain.resource import Resource
 from payments.notification_service import webhook_endpoints
-from payments.payment_api import charges, customers, intent_params, payment_methods, prices, product_params, products, refunds
+from payments.payment_api import (
+    charges,
+    customers,
+    intent_params,
+    payment_methods,
+    prices,
+    product_params,
+    products,
+    refunds,
+    setup_intents,
+)
 from payments.runtime.topology import Service, route
-from payments.wire.kinds import CHARGE, CUSTOMER, KINDS, PAYMENT_INTENT, PAYMENT_METHOD, PRICE, PRODUCT, REFUND, WEBHOOK_ENDPOINT, Kind
+from payments.wire.kinds import (
+    CHARGE,
+    CUSTOMER,
+    KINDS,
+    PAYMENT_INTENT,
+    PAYMENT_METHOD,
+    PRICE,
+    PRODUCT,
+    REFUND,
+    SETUP_INTENT,
+    WEBHOOK_ENDPOINT,
+    Kind,
+)
 from payments.wire.params import parse
 from tests.support.public_api import PAGE, endpoints, mounted, own, refused, with_tables
 
@@ -23,6 +45,9 @@ OWN: dict[str, set[str]] = {
     | OF_STRIPES_BROWSER_CODE
     | {"return_url", "off_session", "error_on_requires_action", "use_stripe_sdk", "mandate_data", "radar_options"},
     "POST /v1/payment_intents/{id}/confirm": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE,
+    "POST /v1/setup_intents": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE,
+    "POST /v1/setup_intents/{id}": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE | {"return_url", "use_stripe_sdk"},
+    "POST /v1/setup_intents/{id}/confirm": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE | {"excluded_payment_method_types"},
     "POST /v1/customers": {"shipping[carrier]", "shipping[tracking_number]"},
     "POST /v1/customers/{id}": {"shipping[carrier]", "shipping[tracking_number]"},
 }
@@ -40,6 +65,11 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (PRICE, prices._UpdateParams, {"transfer_lookup_key"}),
     (WEBHOOK_ENDPOINT, webhook_endpoints._CreateParams, set()),
     (WEBHOOK_ENDPOINT, webhook_endpoints._UpdateParams, {"disabled"}),
+    (
+        SETUP_INTENT,
+        setup_intents._UpdateParams,
+        {"payment_method_data", "payment_method_options", "payment_method_types", "use_stripe_sdk"},
+    ),
     (
         PAYMENT_INTENT,
         intent_params.UpdateParams,

@@ -6,7 +6,8 @@ import pytest
 
 from payments.domain.errors import InvalidRequest
 from payments.payment_api.customers import _Params as CustomerParams
-from payments.payment_api.intent_params import CreateParams, check_payer
+from payments.payment_api.given_card import check_given_card
+from payments.payment_api.intent_params import CreateParams
 from payments.wire.params import parse
 
 PAYMENT = {"amount": 1000, "currency": "usd"}
@@ -32,4 +33,4 @@ def test_no_list_is_longer_than_anybody_needs(params: type[Any], given: dict[str
 )
 def test_a_return_url_has_no_line_breaks_or_blanks(url: str) -> None:
     with pytest.raises(InvalidRequest, match="Not a valid URL"):
-        check_payer(parse({**PAYMENT, "return_url": url}, CreateParams))
+        check_given_card(parse({**PAYMENT, "return_url": url}, CreateParams))

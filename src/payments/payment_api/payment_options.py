@@ -53,7 +53,6 @@ class AuthenticationParam(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     transaction_id: Annotated[str, Meta(min_length=1, max_length=100)]
     cryptogram: Annotated[str, Meta(min_length=1, max_length=100)]
     electronic_commerce_indicator: Literal["01", "02", "05", "06", "07"] | None = None
-    exemption_indicator: Literal["low_risk", "none"] | None = None
     ares_trans_status: Literal["A", "C", "I", "N", "R", "U", "Y"] | None = None
 
     def __repr__(self) -> str:
@@ -62,6 +61,15 @@ class AuthenticationParam(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def value(self) -> Authentication:
         """Return the domain's form."""
         return Authentication(**asdict(self))
+
+
+class PaymentAuthenticationParam(AuthenticationParam, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same for a payment, which may have been exempt from it."""
+
+    exemption_indicator: Literal["low_risk", "none"] | None = None
+
+    def __repr__(self) -> str:
+        return "PaymentAuthenticationParam(…)"
 
 
 class CardOptionsParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,7 +88,7 @@ class CardOptionsParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     setup_future_usage: Literal["none", "off_session", "on_session", ""] | None = None
     statement_descriptor_suffix_kana: Annotated[str, Meta(max_length=22)] | None = None
     statement_descriptor_suffix_kanji: Annotated[str, Meta(max_length=17)] | None = None
-    three_d_secure: AuthenticationParam | None = None
+    three_d_secure: PaymentAuthenticationParam | None = None
 
     def over(self, kept: CardOptions) -> CardOptions:
         """Return `kept` with what is given in its place; an empty string takes away."""

@@ -79,6 +79,8 @@ _CUSTOMER = Expandable(("customer",))
 _PAYMENT_INTENT = Expandable(("payment_intent",))
 _PAYMENT_METHOD = Expandable(("payment_method",))
 _CHARGE = Expandable(("charge",))
+_MANDATE = Expandable(("mandate",))
+_SETUP_ATTEMPT = Expandable(("setup_attempt",))
 _BALANCE_TRANSACTION = Expandable(("balance_transaction",))
 _TURNED_INTO_DEBITS = ("bancontact", "ideal", "sofort")
 """Payment methods that leave a direct debit behind: Tap has none of them, Stripe's schema has."""
@@ -121,9 +123,10 @@ CHARGE = Kind(
         "payment_intent": _PAYMENT_INTENT,
         "refunds": Expandable(("refund",), listed=True, column="charge"),
         **_never("application", "application_fee", "on_behalf_of", "review", "source_transfer", "transfer", "transfer_data.destination"),
-        **_never("payment_method_details.card.mandate", "payment_method_details.us_bank_account.mandate"),
+        "payment_method_details.card.mandate": _MANDATE,
+        "payment_method_details.us_bank_account.mandate": _MANDATE,
         **{f"payment_method_details.{name}.generated_sepa_debit": _PAYMENT_METHOD for name in _TURNED_INTO_DEBITS},
-        **_never(*(f"payment_method_details.{name}.generated_sepa_debit_mandate" for name in _TURNED_INTO_DEBITS)),
+        **{f"payment_method_details.{name}.generated_sepa_debit_mandate": _MANDATE for name in _TURNED_INTO_DEBITS},
     },
 )
 REFUND = Kind(
@@ -156,7 +159,8 @@ PAYMENT_METHOD = Kind(
     expandable={
         "customer": _CUSTOMER,
         "sepa_debit.generated_from.charge": _CHARGE,
-        **_never("card.generated_from.setup_attempt", "sepa_debit.generated_from.setup_attempt"),
+        "card.generated_from.setup_attempt": _SETUP_ATTEMPT,
+        "sepa_debit.generated_from.setup_attempt": _SETUP_ATTEMPT,
     },
 )
 CUSTOMER = Kind(
@@ -240,10 +244,11 @@ SETUP_INTENT = Kind(
     param="intent",
     expandable={
         "customer": _CUSTOMER,
-        "latest_attempt": Expandable(("setup_attempt",)),
-        "mandate": Expandable(("mandate",)),
+        "latest_attempt": _SETUP_ATTEMPT,
+        "mandate": _MANDATE,
+        "single_use_mandate": _MANDATE,
         "payment_method": _PAYMENT_METHOD,
-        **_never("application", "on_behalf_of", "single_use_mandate"),
+        **_never("application", "on_behalf_of"),
     },
 )
 SETUP_ATTEMPT = Kind(
@@ -254,6 +259,9 @@ SETUP_ATTEMPT = Kind(
         "customer": _CUSTOMER,
         "payment_method": _PAYMENT_METHOD,
         "setup_intent": Expandable(("setup_intent",)),
+        "payment_method_details.card_present.generated_card": _PAYMENT_METHOD,
+        **{f"payment_method_details.{name}.generated_sepa_debit": _PAYMENT_METHOD for name in _TURNED_INTO_DEBITS},
+        **{f"payment_method_details.{name}.generated_sepa_debit_mandate": _MANDATE for name in _TURNED_INTO_DEBITS},
         **_never("application", "on_behalf_of"),
     },
 )
