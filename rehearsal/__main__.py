@@ -14,9 +14,10 @@ from payments.cli.data_directory import UsageError
 from rehearsal import stamp
 from rehearsal.base_images import base_images
 from rehearsal.engine import INSTALL_VARIABLE, Engine, running_engine
+from rehearsal.operating import Operator, RehearsalFailed
 from rehearsal.private_engine import EngineError
 from rehearsal.report import Report
-from rehearsal.scenario import ENVIRONMENT, RehearsalFailed, Scenario
+from rehearsal.scenario import ENVIRONMENT, Scenario
 from rehearsal.stage import ROOT, stage
 
 _CACHE = ROOT / ".rehearsal"
@@ -55,7 +56,7 @@ def _rehearse(engine: Engine, report: Report) -> None:
         with report.step("images of the services, and the stage") as step:
             built = stack.enter_context(stage(engine, images, ENVIRONMENT))
             step.shown = "three, from the one Dockerfile"
-        Scenario(built, built.aws(), report).run()
+        Scenario(Operator(built, built.aws()), report, built.import_certificate()).run()
 
 
 def _say(failure: Exception, status: int) -> int:

@@ -1,4 +1,4 @@
-"""A certificate authority that is thrown away, and the certificate of one server: what stands for AWS's authorities for databases."""
+"""A certificate authority that is thrown away, and the certificate of one server: what stands for AWS's authorities, for databases and for the public."""
 
 import datetime
 import ipaddress
@@ -84,7 +84,7 @@ def _ca(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 
 
 def _server(key: ec.EllipticCurvePrivateKey, ca_key: ec.EllipticCurvePrivateKey, names: tuple[str, ...]) -> x509.Certificate:
-    made = _builder(_name("PostgreSQL"), key, ca_key)
+    made = _builder(_name(names[0]), key, ca_key)
     made = made.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
     return made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False).sign(ca_key, hashes.SHA256())
 

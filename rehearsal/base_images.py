@@ -55,6 +55,14 @@ class BaseImages:
     emulator: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Whose certificates the services take: as they take AWS's for databases, and everybody's for names on the internet."""
+
+    databases: Authority
+    public: Authority
+
+
 def base_images(engine: Engine, directory: Path, *, may_install: bool = False) -> BaseImages:
     """Have them on the engine; `directory` is for what is made on the way. Raises `EngineError`."""
     base = _base(engine, directory, may_install=may_install)
@@ -63,26 +71,39 @@ def base_images(engine: Engine, directory: Path, *, may_install: bool = False) -
         return BaseImages(base=base, database=database.result(), emulator=emulator.result())
 
 
-def service_images(engine: Engine, images: BaseImages, authority: Authority, tag: str) -> dict[Service, str]:
-    """Build the services' images as they are released, and add a layer in which they trust `authority`'s databases.
+def service_images(engine: Engine, images: BaseImages, trusted: Trusted, tag: str) -> dict[Service, str]:
+    """Build the services' images as they are released, and add a layer in which they trust the rehearsal's authorities.
 
     They are called as `make images` calls them, so that `tap deploy --image TAG` finds them built. Raises `EngineError`.
     """
-    named: dict[Service, str] = {}
-    for service in Service:
-        released, named[service] = f"{PREFIX}/released/{service}:{tag}", local_image(service, tag)
+
+    def made(service: Service) -> str:
+        released, named = f"{PREFIX}/released/{service}:{tag}", local_image(service, tag)
         engine.build(released, ROOT, target=service, BASE=images.base, REVISION=tag)
-        trusting(engine, released, named[service], authority)
+        _trusting(engine, released, named, trusted)
         engine.run("image", "rm", "--no-prune", released)
-    return named
+        return named
+
+    first, *others = Service
+    named = {first: made(first)}  # what it is made of is there for the others, then
+    with ThreadPoolExecutor() as pool:
+        return named | dict(zip(others, pool.map(made, others), strict=True))
 
 
-def trusting(engine: Engine, image: str, name: str, authority: Authority) -> None:
-    """Build `name`: an image of a service with one more authority for databases."""
+def _trusting(engine: Engine, image: str, name: str, trusted: Trusted) -> None:
     with tempfile.TemporaryDirectory(prefix="tap-rehearsal-") as made:
         context = Path(made)
-        (context / "bundle.pem").write_bytes(DATABASE_CA_SOURCE.read_bytes() + authority.ca_file.read_bytes())
-        (context / "Dockerfile").write_text(f"FROM {image}\nCOPY --chmod=0444 bundle.pem {DATABASE_CA_FILE}\n")
+        (context / "bundle.pem").write_bytes(DATABASE_CA_SOURCE.read_bytes() + trusted.databases.ca_file.read_bytes())
+        (context / "public.crt").write_bytes(trusted.public.ca_file.read_bytes())
+        lines = (
+            f"FROM {image}",
+            f"COPY --chmod=0444 bundle.pem {DATABASE_CA_FILE}",
+            "COPY --chmod=0444 public.crt /usr/local/share/ca-certificates/rehearsal.crt",
+            "USER root",
+            "RUN update-ca-certificates",
+            "USER 10001:10001",
+        )
+        (context / "Dockerfile").write_text("\n".join(lines))
         engine.build(name, context)
 
 

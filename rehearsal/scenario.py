@@ -1,33 +1,35 @@
 """The rehearsal itself: an environment's life from an empty account to nothing left, with payments going on through all of it.
 
-Each step uses what an operator uses: the `tap` command, the CDK command line, AWS's APIs. What it shows is checked, not printed and believed.
+Each step uses what an operator uses: the `tap` command, the CDK command line, AWS's APIs. What it shows is checked, not printed and believed. Steps that
+have nothing to do with each other go side by side, as several operators would: what they wait for is mostly the clock.
 """
 
 import json
-import subprocess
-import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import stripe
+from botocore.exceptions import ClientError
 
-from payments.cli.aws.clients import Aws
-from payments.cli.aws.environment import DeployedEnvironment, DeployedService
+from payments.cli.aws.clients import error_message
 from payments.cli.aws.smoke import sandbox_key
-from payments.runtime.topology import SERVICES, Names, Service
+from payments.runtime.metrics import REPORT_SECONDS
+from payments.runtime.topology import SERVICES, Metric, Service
+from rehearsal.operating import Operator, RehearsalFailed
+from rehearsal.releasing import Releasing
 from rehearsal.report import Report
 from rehearsal.stage import Stage
 from rehearsal.traffic import CLIENTS, Traffic
 
-ENVIRONMENT = "staging"
-"""Two tasks of each service, a canary, and data that goes with the stack."""
-_POLL_SECONDS = 0.5
-_WAIT_SECONDS_MAX = 300.0
+ENVIRONMENT = "prod"
+"""Its template: protected, with a certificate, and a canary; but for the number of copies."""
+_FEWER = (("tasks_min=3", "tasks_min=2", 3), ("database_readers=2", "database_readers=1", 1))
+"""What a machine of two processors is spared: a third copy of everything. What is in lib/environments.py, what it becomes, and how often."""
 _READ_ONLY = (
     "ALTER SYSTEM SET default_transaction_read_only = on",
     "SELECT pg_reload_conf()",
@@ -38,68 +40,57 @@ _WRITABLE = ("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_relo
 _READ_ONLY_SECONDS = 5.0
 
 
-class RehearsalFailed(Exception):
-    """The system didn't do what it must."""
-
-
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One run on one stage."""
 
-    stage: Stage
-    aws: Aws
+    operator: Operator
     report: Report
+    certificate_arn: str
+    """Of the front door."""
 
     @property
-    def _names(self) -> Names:
-        return Names(ENVIRONMENT)
-
-    @property
-    def _deployed(self) -> DeployedEnvironment:
-        return DeployedEnvironment(self.aws, self._names)
+    def _stage(self) -> Stage:
+        return self.operator.stage
 
     def run(self) -> None:
         """Do all steps; raises `RehearsalFailed` at the first that shows something else than it must."""
-        with self.report.step("deploy from an empty account") as step:
-            self._deploy("--bootstrap", "--new")
-            step.shown = "one command; a payment through the load balancer"
-        key = sandbox_key(self._deployed)
-        with Traffic(self.stage.front_door, key, "through") as traffic:
-            self._pay_and_hear(key)
-            self._let_a_merchant_in()
-            self._verify()
+        self._deploy_from_nothing()
+        key = sandbox_key(self.operator.deployed)
+        with Traffic(self._stage.front_door, key, "through") as traffic:
+            releasing = Releasing(self.operator, self.report, traffic)
             with self._no_server_error(traffic):
-                self._scale(traffic)
+                self._pay_and_hear(key)
+                self._knock_at_the_plain_door(key)
+                _side_by_side(lambda: self._scale(traffic), lambda: self._share_the_load(traffic), self._verify)
             self._lose_a_task(traffic)
             self._lose_the_database(traffic)
             with self._no_server_error(traffic):
-                self._change_a_size(traffic)
-                for service in SERVICES:
-                    self._release(service, traffic)
-                self._go_back(traffic)
-                self._release_what_is_broken(traffic)
-                self._release_what_pays_badly(traffic)
-                self._alarm_while_traffic_shifts(traffic)
-        with self.report.step("every payment, held against what the merchant was told") as step:
-            faults = traffic.faults()
-            if faults.failed or faults.missing or faults.doubled:
-                raise RehearsalFailed(f"failed: {faults.failed[:3]}, missing: {faults.missing[:3]}, doubled: {faults.doubled[:3]}")
-            step.shown = (
-                f"{len(traffic.paid)} payments of {CLIENTS} clients, none failed, missing or doubled; the slowest {traffic.slowest_seconds:.1f} s; "
-                f"{traffic.server_errors} requests of {traffic.raw.total()} answered with 5xx or not at all, all while tasks or the database were lost"
-            )
-        self._verify()
-        with self.report.step("destroy") as step:
-            self.stage.cdk("destroy", self._names.stack, "--force", "--context", f"environmentSuffix={ENVIRONMENT}")
-            left = self.stage.containers()
-            if left:
-                raise RehearsalFailed(f"containers are left: {left}")
-            step.shown = "no container is left"
+                _side_by_side(lambda: self._change_a_size(traffic), self._let_a_merchant_in)
+                _side_by_side(
+                    lambda: releasing.release(Service.NOTIFICATION_SERVICE),
+                    lambda: releasing.release(Service.TRANSACTION_PROCESSOR),
+                    lambda: releasing.release_though_the_command_dies(Service.PAYMENT_API),
+                )
+                _side_by_side(
+                    lambda: releasing.go_back(Service.PAYMENT_API),
+                    lambda: releasing.alarm_while_traffic_shifts(Service.NOTIFICATION_SERVICE),
+                )
+                _side_by_side(releasing.release_what_is_broken, releasing.release_what_pays_badly)
+        _side_by_side(lambda: self._compare(traffic), self._verify)
+        self._destroy()
+
+    def _deploy_from_nothing(self) -> None:
+        with self.report.step("deploy from an empty account") as step:
+            for size, smaller, times in _FEWER:
+                self._stage.change_checkout("lib/environments.py", size, smaller, times=times)
+            self._deploy("--bootstrap", "--new")
+            step.shown = "one command; a payment through the load balancer, by TLS all the way"
 
     def _pay_and_hear(self, key: str) -> None:
-        client = stripe.StripeClient(key, base_addresses={"api": self.stage.front_door}, max_network_retries=4)
+        client = stripe.StripeClient(key, base_addresses={"api": self._stage.front_door}, max_network_retries=4)
         with self.report.step("the official SDK on every path rule; a webhook") as step:
-            url = self.stage.receiver_inside
+            url = self._stage.receiver_inside
             endpoint = client.v1.webhook_endpoints.create({"url": url, "enabled_events": ["payment_intent.succeeded", "charge.refunded"]})
             self._receiver("PUT", "/secret", str(endpoint.secret).encode())
             payment = client.v1.payment_intents.create(
@@ -107,64 +98,104 @@ class Scenario:
             )
             client.v1.refunds.create({"payment_intent": payment.id, "amount": 1000})
             client.v1.balance.retrieve()
-            self._until(lambda: "charge.refunded" in self._receiver("GET", "/")["received"], "the webhook arrives")
+            self.operator.until(lambda: "charge.refunded" in self._receiver("GET", "/")["received"], "the webhook arrives")
             if refused := self._receiver("GET", "/")["refused"]:
                 raise RehearsalFailed(f"{refused} webhooks had a wrong signature")
             client.v1.webhook_endpoints.delete(endpoint.id)
             step.shown = "payment, refund, balance, signed webhooks; services found by name"
 
+    def _knock_at_the_plain_door(self, key: str) -> None:
+        with self.report.step("port 80, beside the certificate") as step:
+            with_key, _ = self._stage.ask_plainly("/v1/balance", {"Authorization": f"Bearer {key}"})
+            page_with_key, _ = self._stage.ask_plainly("/pay/x", {"Authorization": f"Bearer {key}"})
+            page, leads_to = self._stage.ask_plainly("/pay/x", {})
+            if (with_key, page_with_key, page) != (403, 403, 301) or not leads_to.startswith("https://"):
+                raise RehearsalFailed(f"with a key {with_key} and {page_with_key}, a page {page} to {leads_to}")
+            step.shown = "a key is refused, a page is led to HTTPS"
+
     def _let_a_merchant_in(self) -> None:
         with self.report.step("a merchant's key: made, used, revoked") as step:
-            printed = self._output("keys", "create", "--new-merchant", "Rehearsal")
+            printed = self.operator.output("keys", "create", "--new-merchant", "Rehearsal")
             key = next(word for word in printed.split() if word.startswith("sk_test_"))
             key_id = next(word.strip(".,") for word in printed.split() if word.startswith("key_"))
-            client = stripe.StripeClient(key, base_addresses={"api": self.stage.front_door}, max_network_retries=4)
+            client = stripe.StripeClient(key, base_addresses={"api": self._stage.front_door}, max_network_retries=4)
             order = {"amount": 700, "currency": "eur", "payment_method": "pm_card_mastercard", "confirm": True}
             client.v1.payment_intents.create(order)  # pyright: ignore[reportArgumentType] - a dict of this shape is what it takes
-            if key_id not in self._output("keys", "list"):
+            if key_id not in self.operator.output("keys", "list"):
                 raise RehearsalFailed(f"{key_id} isn't listed")
-            self._output("keys", "revoke", key_id)
+            self.operator.output("keys", "revoke", key_id)
             try:
                 client.v1.balance.retrieve()
             except stripe.AuthenticationError:
-                step.shown = "as the merchant's own, and no longer"
+                step.shown = "as the merchant's own, and no longer; while the stack was updated"
             else:
                 raise RehearsalFailed(f"{key_id} is revoked, and still opens")
 
     def _verify(self) -> None:
         with self.report.step("tap verify") as step:
-            self._tap("verify")
+            self.operator.tap("verify")
             step.shown = "the books are in order"
 
     def _scale(self, traffic: Traffic) -> None:
-        with self.report.step("scale payment-api 2 → 4 → 2") as step:
-            for count in (4, 2):
-                live = self._service(Service.PAYMENT_API)
-                self.aws.ecs.update_service(cluster=self._names.cluster, service=live.ecs_service, desiredCount=count)
-                self._until(lambda count=count: self._service(Service.PAYMENT_API).running == count, f"{count} tasks run")
-                traffic.wait_for(40)
+        """On Spot is the fourth task: two are of the base, and of three others two are."""
+        service = Service.PAYMENT_API
+        with self.report.step("scale payment-api 2 → 4; Spot's notice to one of them; → 2") as step:
+            self._have(service, 4)
+            (noticed,) = self._stage.tasks_of(service, self.operator.aws, on_spot=True)
+            self._stage.give_notice(noticed)
+            traffic.wait_for(40)
+            self.operator.until(lambda: self._is_replaced(service, noticed), f"{service} is whole again")
+            if (ended := self._stage.how_it_ended(service, noticed, self.operator.aws)) != ("SpotInterruption", 0):
+                raise RehearsalFailed(f"the task that got Spot's notice ended by {ended}")
+            self._have(service, 2)
+            traffic.wait_for(20)
             step.shown = "payments went on"
+
+    def _have(self, service: Service, count: int) -> None:
+        live = self.operator.service(service)
+        self.operator.aws.ecs.update_service(cluster=self.operator.names.cluster, service=live.ecs_service, desiredCount=count)
+        self.operator.until(lambda: self.operator.service(service).running == count, f"{count} tasks of {service} run")
+
+    def _share_the_load(self, traffic: Traffic) -> None:
+        """By what each copy itself reports, a quarter of a minute at a time: its first report that tells of a whole one."""
+        service = Service.TRANSACTION_PROCESSOR
+        with self.report.step("scale transaction-processor 2 → 3 → 2 under steady load") as step:
+            old = self._stage.tasks_of(service, self.operator.aws)
+            self._have(service, 3)
+            (new,) = self._stage.tasks_of(service, self.operator.aws) - old
+            self.operator.until(lambda: len(self._approved(new)) > 1, "the new copy has reported what it did")
+            share, others = self._approved(new)[1], [self._approved(each)[-1] for each in old]
+            if share < sum(others) / len(others) / 2:
+                raise RehearsalFailed(f"the new copy approved {share} payments, the others {others} in as long a time")
+            self._have(service, 2)
+            traffic.wait_for(20)
+            step.shown = f"in its first {REPORT_SECONDS:.0f} s the new copy carried out {share:.0f} payments, the others {others[0]:.0f} and {others[1]:.0f}"
+
+    def _approved(self, container: str) -> list[float]:
+        """Return how many payments a task approved, by its reports; the first is made when it starts."""
+        reports = [json.loads(line) for line in self._stage.log_of(container) if '"event":"metrics"' in line]
+        return [report[Metric.PAYMENTS_APPROVED] for report in reports]
 
     def _lose_a_task(self, traffic: Traffic) -> None:
         with self.report.step("kill a task of each service") as step:
             for service in SERVICES:
-                killed = self.stage.kill_a_task(service, self.aws)
+                killed = self._stage.kill_a_task(service, self.operator.aws)
                 traffic.wait_for(20)
-                self._until(lambda service=service, killed=killed: self._is_replaced(service, killed), f"{service} is whole again")
+                self.operator.until(lambda service=service, killed=killed: self._is_replaced(service, killed), f"{service} is whole again")
             step.shown = "each was replaced"
 
     def _is_replaced(self, service: Service, killed: str) -> bool:
-        running = self.stage.tasks_of(service, self.aws)
-        return killed not in running and len(running) >= self._service(service).desired
+        running = self._stage.tasks_of(service, self.operator.aws)
+        return killed not in running and len(running) >= self.operator.service(service).desired
 
     def _lose_the_database(self, traffic: Traffic) -> None:
         with self.report.step("the database ends, and comes back read-only for a while") as step:
             with traffic.nobody_can_be_served():
-                self.stage.restart_database()
+                self._stage.restart_database()
                 traffic.wait_for(20)
-                self.stage.as_database_owner(*_READ_ONLY)
+                self._stage.as_database_owner(*_READ_ONLY)
                 time.sleep(_READ_ONLY_SECONDS)
-                self.stage.as_database_owner(*_WRITABLE)
+                self._stage.as_database_owner(*_WRITABLE)
                 traffic.wait_for(60)
             step.shown = f"payments went on when it was back; {len(traffic.refused)} were refused meanwhile"
 
@@ -178,164 +209,65 @@ class Scenario:
 
     def _change_a_size(self, traffic: Traffic) -> None:
         """As an operator does it: another figure in lib/environments.py, and the same command."""
+        service = Service.PAYMENT_API
         with self.report.step("change a size, deploy again") as step:
-            before = self._service(Service.PAYMENT_API)
-            size = "payment_api=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=2, tasks_max=8"
-            self.stage.change_checkout("lib/environments.py", size, size.replace("1024", "512").replace("2048", "1024"))
+            before = self.operator.service(service)
+            size = "payment_api=ServiceSize(cpu=1024, memory_mb=2048, tasks_min=2, tasks_max=30"
+            self._stage.change_checkout("lib/environments.py", size, size.replace("1024", "512").replace("2048", "1024"))
             self._deploy()
-            after = self._service(Service.PAYMENT_API)
+            after = self.operator.service(service)
             if (after.task_definition, after.weights) != (before.task_definition, before.weights):
                 raise RehearsalFailed("updating the stack changed what serves")
-            newest = self.aws.ecs.describe_task_definition(taskDefinition=self._names.task_family(Service.PAYMENT_API))["taskDefinition"]
+            newest = self.operator.aws.ecs.describe_task_definition(taskDefinition=self.operator.names.task_family(service))[
+                "taskDefinition"
+            ]
             if newest.get("memory") != "1024":
                 raise RehearsalFailed(f"the new revision has {newest.get('memory')} MB")
             traffic.wait_for(20)
             step.shown = "a new revision waits for its release; what serves went on"
 
-    def _release(self, service: Service, traffic: Traffic) -> None:
-        with self.report.step(f"release {service}") as step:
-            idle = next(colour for colour, weight in self._service(service).weights.items() if weight == 0)
-            seen: list[int] = []
-            with _Watching(lambda: self._service(service).weights[idle], seen):
-                self._tap("release", service, "--image", self.stage.releases.good[1], "--build")
-            traffic.wait_for(20)
-            serving = self._service(service)
-            digest = self._deployed.image(serving.task_definition)
-            if "@sha256:" not in digest:
-                raise RehearsalFailed(f"{service} serves {digest}, which names no digest")
-            if not any(0 < share < 100 for share in seen):
-                raise RehearsalFailed(f"blue and green never served side by side: {seen}")
-            self._tap("status")
-            step.shown = f"traffic on the new tasks: {' → '.join(map(str, seen))} %"
-
-    def _go_back(self, traffic: Traffic) -> None:
-        with self.report.step("tap rollback of payment-api, and forward again") as step:
-            released = self._service(Service.PAYMENT_API)
-            self._tap("rollback", Service.PAYMENT_API)
-            back = self._service(Service.PAYMENT_API)
-            if back.task_definition == released.task_definition:
-                raise RehearsalFailed("the rollback left the release in service")
-            traffic.wait_for(20)
-            self._tap("release", Service.PAYMENT_API, "--image", self.stage.releases.good[1], "--end-wait")
-            traffic.wait_for(20)
-            step.shown = "there and back"
-
-    def _release_what_is_broken(self, traffic: Traffic) -> None:
-        with self.report.step("release an image that doesn't start") as step:
-            self._must_be_undone(
-                traffic, "release", Service.PAYMENT_API, "--image", self.stage.releases.broken, "--build", "--skip-migration", "--end-wait"
+    def _compare(self, traffic: Traffic) -> None:
+        with self.report.step("every payment, held against what the merchant was told") as step:
+            faults = traffic.faults()
+            if faults.failed or faults.missing or faults.doubled:
+                raise RehearsalFailed(f"failed: {faults.failed[:3]}, missing: {faults.missing[:3]}, doubled: {faults.doubled[:3]}")
+            step.shown = (
+                f"{len(traffic.paid)} payments of {CLIENTS} clients, none failed, missing or doubled; the slowest {traffic.slowest_seconds:.1f} s; "
+                f"{traffic.server_errors} requests of {traffic.raw.total()} answered with 5xx or not at all, all while tasks or the database were lost"
             )
-            step.shown = "rolled back; payments went on"
 
-    def _release_what_pays_badly(self, traffic: Traffic) -> None:
-        """Tasks that start well, and do to payments what nobody should see: the hook's payment finds it before any traffic moves."""
-        service = Service.TRANSACTION_PROCESSOR
-        for what, tag in (("declines everything", self.stage.releases.declining), ("hangs", self.stage.releases.hanging)):
-            with self.report.step(f"release a transaction-processor that {what}") as step:
-                idle = next(colour for colour, weight in self._service(service).weights.items() if weight == 0)
-                seen: list[int] = []
-                with _Watching(lambda idle=idle: self._service(service).weights[idle], seen):
-                    self._must_be_undone(traffic, "release", service, "--image", tag, "--build", "--skip-migration", "--end-wait")
-                if seen != [0]:
-                    raise RehearsalFailed(f"it had traffic: {seen} %")
-                step.shown = "caught by the hook; it had no traffic"
-
-    def _alarm_while_traffic_shifts(self, traffic: Traffic) -> None:
-        with self.report.step("an alarm while traffic shifts") as step:
-            live = self._service(Service.NOTIFICATION_SERVICE)
-            raised = threading.Event()
-
-            def raise_alarm() -> None:
-                self._until(lambda: all(self._service(Service.NOTIFICATION_SERVICE).weights.values()), "traffic shifts")
-                self.aws.cloudwatch.set_alarm_state(AlarmName=live.alarms[0], StateValue="ALARM", StateReason="Rehearsal")
-                raised.set()
-
-            thread = threading.Thread(target=raise_alarm, daemon=True)
-            thread.start()
+    def _destroy(self) -> None:
+        """As docs/deploy.md says of prod: nothing goes before each protection is taken off."""
+        cloudformation, stack = self.operator.aws.cloudformation, self.operator.names.stack
+        with self.report.step("destroy, once the protections are taken off") as step:
             try:
-                self._must_be_undone(
-                    traffic, "release", Service.NOTIFICATION_SERVICE, "--image", self.stage.releases.good[2], "--build", "--end-wait"
-                )
-            finally:
-                thread.join(_WAIT_SECONDS_MAX)
-                self.aws.cloudwatch.set_alarm_state(AlarmName=live.alarms[0], StateValue="OK", StateReason="Rehearsal")
-            if not raised.is_set():
-                raise RehearsalFailed("traffic never shifted, so that the alarm showed nothing")
-            step.shown = "rolled back; payments went on"
+                cloudformation.delete_stack(StackName=stack)
+            except ClientError as refusal:
+                if "protect" not in error_message(refusal).lower():
+                    raise
+            else:
+                raise RehearsalFailed("a protected stack can be deleted")
+            self._stage.unprotect(self.operator.aws)
+            cloudformation.delete_stack(StackName=stack)
+            self.operator.until(lambda: self.operator.deployed.stack_status() != "DELETE_IN_PROGRESS", "the stack is gone")
+            if (status := self.operator.deployed.stack_status()) is not None:
+                raise RehearsalFailed(f"{stack} is {status}")
+            if left := self._stage.containers():
+                raise RehearsalFailed(f"containers are left: {left}")
+            step.shown = "no container is left"
 
     def _deploy(self, *options: str) -> None:
-        self._tap("deploy", "--image", self.stage.releases.good[0], "--public-url", self.stage.front_door, "--private-webhooks", *options)
-
-    def _must_be_undone(self, traffic: Traffic, *arguments: str) -> None:
-        service = Service(arguments[1])
-        before = self._service(service)
-        done = self._run(*arguments)
-        if done == 0:
-            raise RehearsalFailed(f"tap {' '.join(arguments)} succeeded, and must not")
-        self._until(lambda: self._service(service).active_deployment is None, "the rollback ends")
-        after = self._service(service)
-        if (after.task_definition, after.serving) != (before.task_definition, before.serving):
-            raise RehearsalFailed(
-                f"{service}: {after.task_definition} on {after.serving} serves, {before.task_definition} on {before.serving} did"
-            )
-        traffic.wait_for(20)
-
-    def _service(self, service: Service) -> DeployedService:
-        return self._deployed.service(service)
-
-    def _tap(self, command: str, *arguments: str) -> None:
-        if code := self._run(command, *arguments):
-            raise RehearsalFailed(f"tap {command} {' '.join(arguments)} exited with {code}")
-
-    def _run(self, command: str, *arguments: str) -> int:
-        line = self._line(command, *arguments)
-        return subprocess.run(line, cwd=self.stage.checkout, env=self.stage.environment, check=False, timeout=900).returncode
-
-    def _output(self, command: str, *arguments: str) -> str:
-        """Return what a command prints, which is kept from the log: it may be a key."""
-        line, environment = self._line(command, *arguments), self.stage.environment | {"COLUMNS": "200"}
-        done = subprocess.run(line, cwd=self.stage.checkout, env=environment, check=False, timeout=300, capture_output=True, text=True)
-        if done.returncode:
-            raise RehearsalFailed(f"tap {command} {arguments[0]} exited with {done.returncode}: {done.stderr.strip()}")
-        return done.stdout
-
-    def _line(self, command: str, *arguments: str) -> list[str]:
-        polling = ("--poll-seconds", str(_POLL_SECONDS)) if command != "status" else ()
-        return [sys.executable, "-m", "payments.cli", command, *arguments, "--environment", ENVIRONMENT, *polling]
+        front_door = ("--certificate-arn", self.certificate_arn, "--public-url", self._stage.front_door)
+        self.operator.tap("deploy", "--image", self._stage.releases.good[0], *front_door, "--private-webhooks", *options)
 
     def _receiver(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(self.stage.receiver_outside + path, data=body, method=method)  # noqa: S310 - our own, on loopback
+        request = urllib.request.Request(self._stage.receiver_outside + path, data=body, method=method)  # noqa: S310 - our own, on loopback
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.loads(answer.read() or b"{}")
 
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _WAIT_SECONDS_MAX
-        while not condition():
-            if time.monotonic() > deadline:
-                raise RehearsalFailed(f"It took longer than {_WAIT_SECONDS_MAX:.0f} s until {what}")
-            time.sleep(_POLL_SECONDS)
 
-
-class _Watching:
-    """Looks at a value again and again in a thread, and keeps what it went through."""
-
-    def __init__(self, look: Callable[[], int], seen: list[int]) -> None:
-        self._look, self._seen = look, seen
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(10)
-        self._note()
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.2):
-            self._note()
-
-    def _note(self) -> None:
-        if (now := self._look()) not in self._seen[-1:]:
-            self._seen.append(now)
+def _side_by_side(*steps: Callable[[], None]) -> None:
+    """Do steps at the same time; raises what the first that failed raised, once all have ended."""
+    with ThreadPoolExecutor(len(steps)) as pool:
+        for done in [pool.submit(step) for step in steps]:
+            done.result()

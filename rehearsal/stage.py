@@ -1,5 +1,6 @@
 """Where a rehearsal plays: a network with the emulator of AWS and a merchant's webhook receiver, a copy of the checkout, and nothing left afterwards."""
 
+import http.client
 import os
 import random
 import shutil
@@ -8,17 +9,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
+
+import boto3
+import stripe
 
 from payments.cli.aws.clients import Aws, connect
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.images import local_image
 from payments.runtime.topology import Names, Service
 from rehearsal.authority import Authority, database_names
-from rehearsal.base_images import PREFIX, BaseImages, remove_images, service_images
+from rehearsal.base_images import PREFIX, BaseImages, Trusted, remove_images, service_images
 from rehearsal.endpoint import ACCOUNT, REGION, answers, emulator_environment
 from rehearsal.engine import Engine
 from rehearsal.private_engine import EngineError
@@ -34,6 +40,10 @@ _GATEWAY_PORT = 4566
 _PORTS = range(20_000, 32_000)
 _RECEIVER_PORT = 8443
 _START_SECONDS_MAX = 180.0
+_ANSWER_SECONDS_MAX = 60.0
+PUBLIC_NAME = "localhost"
+"""Whose certificate the load balancers show: a name that leads here from outside."""
+_boto3: Any = boto3  # its own annotations name clients whose types aren't installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class Releases:
 
     @property
     def good(self) -> tuple[str, str, str]:
-        """The first is built; the others differ from it in a label, as another commit would in its files."""
+        """The first is built; the others differ from it in a label, as another commit would in its files. The third is notification-service's alone."""
         return f"{self.run}-1", f"{self.run}-2", f"{self.run}-3"
 
     @property
@@ -66,7 +76,21 @@ class Releases:
     def images(self) -> list[str]:
         """The names of all that are made."""
         bad = [(Service.PAYMENT_API, self.broken), *((Service.TRANSACTION_PROCESSOR, tag) for tag in (self.declining, self.hanging))]
-        return [local_image(service, tag) for service in Service for tag in self.good] + [local_image(*each) for each in bad]
+        good = [(service, tag) for service in Service for tag in self.good[:2]] + [(Service.NOTIFICATION_SERVICE, self.good[2])]
+        return [local_image(*each) for each in (*good, *bad)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """On loopback."""
+
+    emulator: int
+    """AWS's APIs."""
+    front_door: int
+    """The load balancer's 443."""
+    plain: int
+    """The load balancer's 80."""
+    receiver: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +101,20 @@ class Stage:
     names: Names
     network: str
     releases: Releases
-    port: int
-    """Of the emulator, on loopback."""
-    receiver_port: int
+    ports: Ports
+    trusted: Trusted
     checkout: Path
     """An operator's checkout, in which a size may be changed."""
 
     @property
     def front_door(self) -> str:
         """The load balancer's production listener, as it is reached from outside."""
-        return f"http://localhost:{self.port}/_alb/{self.names.cluster}"
+        return f"https://{PUBLIC_NAME}:{self.ports.front_door}"
+
+    @property
+    def plain_door(self) -> str:
+        """The load balancer's port 80."""
+        return f"http://{PUBLIC_NAME}:{self.ports.plain}"
 
     @property
     def receiver_inside(self) -> str:
@@ -96,46 +124,86 @@ class Stage:
     @property
     def receiver_outside(self) -> str:
         """The webhook receiver, as it is asked what came."""
-        return f"http://localhost:{self.receiver_port}"
+        return f"http://localhost:{self.ports.receiver}"
 
     @property
     def environment(self) -> dict[str, str]:
         """What the operator's commands are told."""
-        return emulator_environment(f"http://localhost:{self.port}", self.engine.environment) | {
+        return emulator_environment(f"http://localhost:{self.ports.emulator}", self.engine.environment) | {
+            "SSL_CERT_FILE": str(self.trusted.public.ca_file),
             "CDK_HOME": str(self.checkout / "cdk-home"),  # it remembers accounts there
             "CDK_DISABLE_CLI_TELEMETRY": "true",
         }
 
     def aws(self) -> Aws:
-        """Return clients of the emulator; the process's own environment is made to point there as well."""
+        """Return clients of the emulator; the process itself is made to point there as well, and to trust the front door's authority."""
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
         os.environ.update({name: value for name, value in self.environment.items() if name.startswith("AWS_")})
+        stripe.ca_bundle_path = str(self.trusted.public.ca_file)
         return connect(REGION)
 
-    def cdk(self, *arguments: str) -> None:
-        """Run the CDK command line in the checkout; raises `CalledProcessError`."""
-        cdk = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        subprocess.run(
-            [str(cdk), *arguments, "--ci", "--no-notices"], cwd=self.checkout, env={**self.environment, "PATH": path}, check=True
+    def import_certificate(self) -> str:
+        """Give the front door's certificate to ACM; returns its ARN."""
+        certificate = self.trusted.public
+        imported = _boto3.client("acm").import_certificate(
+            Certificate=certificate.certificate_file.read_bytes(),
+            PrivateKey=certificate.key_file.read_bytes(),
+            CertificateChain=certificate.ca_file.read_bytes(),
         )
+        return str(imported["CertificateArn"])
 
-    def change_checkout(self, file: str, before: str, after: str) -> None:
-        """Change one place of the checkout; raises `ValueError` unless it is there once."""
+    def change_checkout(self, file: str, before: str, after: str, *, times: int = 1) -> None:
+        """Change each place of a checkout's file that reads so; raises `ValueError` unless there are so many."""
         path = self.checkout / file
         text = path.read_text(encoding="utf-8")
-        if text.count(before) != 1:
+        if text.count(before) != times:
             raise ValueError(f"{file} has {before!r} {text.count(before)} times")
         path.write_text(text.replace(before, after), encoding="utf-8")
 
-    def tasks_of(self, service: Service, aws: Aws) -> set[str]:
-        """Return the ids of the containers in which a service's tasks run."""
+    def ask_plainly(self, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+        """Ask at port 80; returns the status, and where it leads."""
+        connection = http.client.HTTPConnection(PUBLIC_NAME, self.ports.plain, timeout=_ANSWER_SECONDS_MAX)
+        with closing(connection):
+            connection.request("GET", path, headers=dict(headers))
+            answer = connection.getresponse()
+            return answer.status, answer.getheader("Location", "")
+
+    def tasks_of(self, service: Service, aws: Aws, *, on_spot: bool = False) -> set[str]:
+        """Return the ids of the containers in which a service's tasks run: all, or those on Fargate Spot."""
         deployed = DeployedEnvironment(aws, self.names).service(service)
         arns = aws.ecs.list_tasks(cluster=self.names.cluster, serviceName=deployed.ecs_service, desiredStatus="RUNNING")["taskArns"]
         tasks = aws.ecs.describe_tasks(cluster=self.names.cluster, tasks=arns)["tasks"] if arns else []
         running = [each for each in tasks if each.get("lastStatus") == "RUNNING"]
+        if on_spot:
+            running = [each for each in running if each.get("capacityProviderName") == "FARGATE_SPOT"]
         return {container.get("runtimeId", "") for task in running for container in task.get("containers", [])}
+
+    def how_it_ended(self, service: Service, container: str, aws: Aws) -> tuple[str, int | None]:
+        """Return ECS's word for why a service's task stopped, and what its container exited with."""
+        deployed = DeployedEnvironment(aws, self.names).service(service)
+        arns = aws.ecs.list_tasks(cluster=self.names.cluster, serviceName=deployed.ecs_service, desiredStatus="STOPPED")["taskArns"]
+        tasks = aws.ecs.describe_tasks(cluster=self.names.cluster, tasks=arns)["tasks"]
+        found = [(str(task.get("stopCode", "")), each) for task in tasks for each in task.get("containers", [])]
+        return next((code, each.get("exitCode")) for code, each in found if each.get("runtimeId") == container)
+
+    def unprotect(self, aws: Aws) -> None:
+        """Take the protection off stack, load balancers and database, as docs/deploy.md has it."""
+        aws.cloudformation.update_termination_protection(EnableTerminationProtection=False, StackName=self.names.stack)
+        for name in (self.names.cluster, self.names.internal_load_balancer):
+            (balancer,) = aws.elbv2.describe_load_balancers(Names=[name])["LoadBalancers"]
+            aws.elbv2.modify_load_balancer_attributes(
+                LoadBalancerArn=balancer.get("LoadBalancerArn", ""), Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}]
+            )
+        aws.rds.modify_db_cluster(DBClusterIdentifier=self.names.database_cluster, DeletionProtection=False, ApplyImmediately=True)
+
+    def give_notice(self, container: str) -> None:
+        """Tell a task that its capacity is taken away, as Fargate Spot does."""
+        self.engine.run("kill", "--signal", "TERM", container)
+
+    def log_of(self, container: str) -> list[str]:
+        """Return the lines that a task has written."""
+        return self.engine.run("logs", container).splitlines()
 
     def kill_a_task(self, service: Service, aws: Aws) -> str:
         """Kill the container of a task, as a broken host would; returns its id."""
@@ -175,24 +243,26 @@ def stage(engine: Engine, images: BaseImages, environment: str) -> Generator[Sta
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{PREFIX}-")))
         checkout = directory / "checkout"
         _copy_checkout(checkout)
-        authority = Authority.create(directory / "tls", *database_names(REGION))
+        trusted = Trusted(
+            databases=Authority.create(directory / "databases", *database_names(REGION)),
+            public=Authority.create(directory / "public", PUBLIC_NAME),
+        )
         releases = Releases(token)
         stack.callback(remove_images, engine, releases.images)
-        _build_releases(engine, images, authority, releases)
-        port = _free_port()
-        stack.callback(_clear, engine, token, port)
+        ports = Ports(*_free_ports(len(fields(Ports))))
+        stack.callback(_clear, engine, token, ports.emulator)
         engine.run("network", "create", token)
-        _start_emulator(engine, images, token, port, authority)
-        receiver_port = _free_port()
-        _start_receiver(engine, images, token, receiver_port)
-        _wait_until_it_answers(port)
+        _start_emulator(engine, images, token, ports, trusted)
+        _start_receiver(engine, images, token, ports.receiver)
+        _build_releases(engine, images, trusted, releases)  # it starts meanwhile
+        _wait_until_it_answers(ports.emulator)
         yield Stage(
             engine=engine,
             names=Names(environment),
             network=token,
             releases=releases,
-            port=port,
-            receiver_port=receiver_port,
+            ports=ports,
+            trusted=trusted,
             checkout=checkout,
         )
 
@@ -205,23 +275,31 @@ def _copy_checkout(checkout: Path) -> None:
     (checkout / ".venv").symlink_to(sys.prefix, target_is_directory=True)
 
 
-def _build_releases(engine: Engine, images: BaseImages, authority: Authority, releases: Releases) -> None:
-    first, *others = releases.good
-    service_images(engine, images, authority, first)
-    for service in Service:
-        for tag in others:
-            _derive(engine, local_image(service, first), local_image(service, tag), f"LABEL release={tag}")
+def _build_releases(engine: Engine, images: BaseImages, trusted: Trusted, releases: Releases) -> None:
+    first, second, third = releases.good
+    service_images(engine, images, trusted, first)
 
-    def spoil(service: Service, tag: str, command: str) -> None:
-        lines = f"USER root\nWORKDIR {_PACKAGE}\nRUN {command}\nWORKDIR /app\nUSER 10001:10001"
-        _derive(engine, local_image(service, first), local_image(service, tag), lines)
+    def spoilt(command: str) -> str:
+        return f"USER root\nWORKDIR {_PACKAGE}\nRUN {command}\nWORKDIR /app\nUSER 10001:10001"
 
-    spoil(Service.PAYMENT_API, releases.broken, "rm -r payment_api")
-    for tag, line in ((releases.declining, _DECLINES), (releases.hanging, _HANGS)):
+    def replaced(line: str) -> str:
         code = f"async def _spoilt(*_): {line}\\nSimulator.execute = _spoilt\\n"
         # What was compiled before isn't looked at again by itself.
-        compiled = "acquirers/__pycache__/simulator.*"
-        spoil(Service.TRANSACTION_PROCESSOR, tag, f"printf '{code}' >> acquirers/simulator.py && rm -f {compiled}")
+        return spoilt(f"printf '{code}' >> acquirers/simulator.py && rm -f acquirers/__pycache__/simulator.*")
+
+    derived = [(service, second, f"LABEL release={second}") for service in Service] + [
+        (Service.NOTIFICATION_SERVICE, third, f"LABEL release={third}"),
+        (Service.PAYMENT_API, releases.broken, spoilt("rm -r payment_api")),
+        (Service.TRANSACTION_PROCESSOR, releases.declining, replaced(_DECLINES)),
+        (Service.TRANSACTION_PROCESSOR, releases.hanging, replaced(_HANGS)),
+    ]
+
+    def derive(service: Service, tag: str, lines: str) -> None:
+        _derive(engine, local_image(service, first), local_image(service, tag), lines)
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(derive, *zip(*derived, strict=True)):
+            pass  # what one of them raised is raised here
 
 
 _PACKAGE = "/app/.venv/lib/python3.13/site-packages/payments"
@@ -235,21 +313,24 @@ def _derive(engine: Engine, base: str, name: str, lines: str) -> None:
         engine.build(name, Path(made))
 
 
-def _start_emulator(engine: Engine, images: BaseImages, token: str, port: int, authority: Authority) -> None:
-    tls = authority.ca_file.parent
+def _start_emulator(engine: Engine, images: BaseImages, token: str, ports: Ports, trusted: Trusted) -> None:
+    database, public = trusted.databases, trusted.public
     settings = {
         "DOCKER_NETWORK": token,
         "MINISTACK_IMAGE_PREFIX": PREFIX,
         "TAP_EMULATOR_LISTEN": "1",
-        "TAP_EMULATOR_REGISTRY": f"localhost:{port}",
-        "TAP_EMULATOR_DATABASE_CERTIFICATE": f"/tls/{authority.certificate_file.name}",
-        "TAP_EMULATOR_DATABASE_KEY": f"/tls/{authority.key_file.name}",
+        "TAP_EMULATOR_REGISTRY": f"localhost:{ports.emulator}",
+        "TAP_EMULATOR_DATABASE_CERTIFICATE": f"/databases/{database.certificate_file.name}",
+        "TAP_EMULATOR_DATABASE_KEY": f"/databases/{database.key_file.name}",
+        "SSL_CERT_FILE": f"/public/{public.ca_file.name}",  # Lambda functions look up there whom they trust
         "TAP_EMULATOR_SECONDS_PER_MINUTE": str(SECONDS_PER_MINUTE),
         "TAP_EMULATOR_LIMIT_SECONDS_PER_MINUTE": str(_LIMIT_SECONDS_PER_MINUTE),
     }
+    published = {ports.emulator: _GATEWAY_PORT, ports.front_door: 443, ports.plain: 80}
     engine.run(
-        *("run", "--detach", "--name", f"{token}-aws", "--network", token, "--publish", f"127.0.0.1:{port}:{_GATEWAY_PORT}"),
-        *("--volume", f"{engine.socket}:/var/run/docker.sock", "--volume", f"{tls}:/tls:ro"),
+        *("run", "--detach", "--name", f"{token}-aws", "--network", token, "--volume", f"{engine.socket}:/var/run/docker.sock"),
+        *(part for outside, inside in published.items() for part in ("--publish", f"127.0.0.1:{outside}:{inside}")),
+        *("--volume", f"{database.ca_file.parent}:/databases:ro", "--volume", f"{public.ca_file.parent}:/public:ro"),
         *(part for name, value in settings.items() for part in ("--env", f"{name}={value}")),
         images.emulator,
     )
@@ -292,10 +373,12 @@ def _clear(engine: Engine, token: str, port: int) -> None:
     remove_images(engine, [name for name in named if name.startswith((f"localhost:{port}/", f"{ACCOUNT}.dkr.ecr."))])
 
 
-def _free_port() -> int:
-    """Return a port that nobody listens on, outside of what the kernel hands out for outgoing connections."""
-    while True:
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, outside of what the kernel hands out for outgoing connections."""
+    found: set[int] = set()
+    while len(found) < count:
         port = random.choice(_PORTS)  # noqa: S311 - no secret
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            found.add(port)
+    return list(found)

@@ -1,5 +1,6 @@
 """Payments that go on all the time, as a merchant's system makes them: the official SDK, an idempotency key each, a few retries."""
 
+import json
 import math
 import threading
 import time
@@ -8,7 +9,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import stripe
 
@@ -140,10 +141,7 @@ class Traffic:
         while "processing" in (told := self._told(client)).values() and time.monotonic() < deadline:
             time.sleep(_PAUSE_SECONDS)
         payments = Counter(order for (order, _), status in told.items() if status == "succeeded")
-        charges: Counter[str] = Counter()
-        for charge in client.v1.charges.list({"limit": 100}).auto_paging_iter():
-            if charge.paid and charge.metadata:
-                charges[charge.metadata.to_dict().get("order", "")] += 1
+        charges = Counter(_order(charge) for charge in _all(client, "charges") if charge["paid"])
         return Faults(
             failed=list(self.failed),
             missing=[order for order in self.paid if not payments[order]],
@@ -152,9 +150,23 @@ class Traffic:
 
     def _told(self, client: stripe.StripeClient) -> dict[tuple[str, str], str]:
         """Return the status of each payment of this run, by its order and its id."""
-        told: dict[tuple[str, str], str] = {}
-        for payment in client.v1.payment_intents.list({"limit": 100}).auto_paging_iter():
-            order = payment.metadata.to_dict().get("order", "") if payment.metadata else ""
-            if order.startswith(f"{self.label}-"):
-                told[order, payment.id] = payment.status
-        return told
+        return {
+            (order, payment["id"]): payment["status"]
+            for payment in _all(client, "payment_intents")
+            if (order := _order(payment)).startswith(f"{self.label}-")
+        }
+
+
+def _order(made: dict[str, Any]) -> str:
+    return str((made.get("metadata") or {}).get("order", ""))
+
+
+def _all(client: stripe.StripeClient, kind: str) -> Generator[dict[str, Any]]:
+    """Return all of a kind, the newest first, as they come: an object of the SDK for each of thousands would take longer than all else."""
+    after = ""
+    while True:
+        page: dict[str, Any] = json.loads(client.raw_request("get", f"/v1/{kind}?limit=100{after}").body)
+        yield from page["data"]
+        if not page["has_more"]:
+            return
+        after = f"&starting_after={page['data'][-1]['id']}"

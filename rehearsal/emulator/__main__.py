@@ -53,7 +53,7 @@ def main() -> None:
     scheduler.SCHEDULER.start()
     codedeploy.DEPLOYMENTS.start()
     if upstream.has_engine():
-        tasks.watch_engine()
+        tasks.watch_engine(scheduler.interrupted)
     if settings.SETTINGS.listen:
         listeners.Listeners().start()
     logging.getLogger("tap").info("engine: %s", upstream.has_engine())

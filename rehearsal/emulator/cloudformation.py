@@ -22,6 +22,9 @@ Update = Callable[[str, Record, Record, str, str], Created]
 """Takes physical id, old and new properties, stack's name, logical id."""
 Delete = Callable[[str, Record], None]
 
+EARLY_DELETIONS: dict[str, Callable[[str], None]] = {}
+"""By type: what begins the deletion of a resource, by its physical id, that takes long. CloudFormation deletes at the same time what doesn't depend on each other."""
+
 _NESTED = "AWS::CloudFormation::Stack"
 _RETAINED = {"Retain", "RetainExceptOnCreate"}
 _log = logging.getLogger("tap.cloudformation")
@@ -155,12 +158,24 @@ def delete_nested(physical_id: str, _properties: Record) -> None:
     events._add_event(stack["StackId"], name, name, _NESTED, "DELETE_IN_PROGRESS", physical_id=stack["StackId"])
     order = [each for each in engine._topological_sort(definitions, stack.get("_conditions", {})) if each in resources]
     order += [each for each in resources if each not in order]
+    for each in order:
+        if (begin := EARLY_DELETIONS.get(resources[each]["ResourceType"])) and not _is_kept(definitions.get(each, {})):
+            begin(resources[each]["PhysicalResourceId"])
     failed = {each: reason for each in reversed(order) if (reason := _delete_one(stack, name, each, definitions.get(each, {})))}
     stack["StackStatus"] = "DELETE_FAILED" if failed else "DELETE_COMPLETE"
     stack["StackStatusReason"] = "; ".join(f"{each}: {reason}" for each, reason in failed.items())
     events._add_event(stack["StackId"], name, name, _NESTED, stack["StackStatus"], stack["StackStatusReason"], physical_id=stack["StackId"])
     if failed:
         raise ResourceFailed(f"The following resource(s) failed to delete: [{', '.join(failed)}]. {stack['StackStatusReason']}")
+
+
+def _policy(definition: Record) -> str:
+    default = upstream.module("services.cloudformation.stacks")._default_resource_policy(definition, "DeletionPolicy")
+    return str(definition.get("DeletionPolicy", default))
+
+
+def _is_kept(definition: Record) -> bool:
+    return _policy(definition) in _RETAINED
 
 
 def _delete_one(stack: Record, name: str, logical_id: str, definition: Record) -> str | None:
@@ -172,8 +187,8 @@ def _delete_one(stack: Record, name: str, logical_id: str, definition: Record) -
     def tell(status: str, reason: str = "") -> None:
         events._add_event(stack["StackId"], name, logical_id, kind, status, reason, physical_id)
 
-    policy = str(definition.get("DeletionPolicy", events._default_resource_policy(definition, "DeletionPolicy")))
-    if policy in _RETAINED:
+    policy = _policy(definition)
+    if _is_kept(definition):
         tell("DELETE_SKIPPED")
         del stack["_resources"][logical_id]
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.emulator import appspec, loops, release, services, telling, traffic, upstream
+from rehearsal.emulator import appspec, events, loops, release, services, telling, traffic, upstream
 from rehearsal.emulator.deployment import TERMINAL, Deployment, DeploymentProblem, Plan, RollbackCause, Status
 from rehearsal.emulator.groups import Application, applications
 from rehearsal.emulator.settings import SETTINGS
@@ -38,6 +38,8 @@ class _Scoped:
     account: str
     region: str
     running: Running
+    announced: int = 0
+    """How many of its events EventBridge has had."""
 
 
 class Deployments:
@@ -53,9 +55,14 @@ class Deployments:
 
     def _advance(self) -> None:
         for each in list(self._all.values()):
-            if each.running.deployment.is_active:
-                with self.lock, upstream.scope(each.account, each.region):
-                    each.running.deployment.advance()
+            with upstream.scope(each.account, each.region):
+                with self.lock:
+                    if each.running.deployment.is_active:
+                        each.running.deployment.advance()
+                    entries = events.of(each.running)
+                if entries[each.announced :]:
+                    events.announce(entries[each.announced :])
+                    each.announced = len(entries)
 
     def add(self, running: Running) -> None:
         """Take over a deployment."""

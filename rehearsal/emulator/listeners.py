@@ -1,4 +1,4 @@
-"""Load balancers that listen: on their listeners' own ports, with a DNS name that resolves.
+"""Load balancers that listen: on their listeners' own ports, with a DNS name that resolves, and with the certificate that was imported into ACM.
 
 For an emulator in a container of its own: there nobody else wants port 80, and /etc/hosts may be written.
 """
@@ -6,6 +6,7 @@ For an emulator in a container of its own: there nobody else wants port 80, and 
 import asyncio
 import importlib
 import logging
+import tempfile
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,12 +51,12 @@ class Listeners:
     def tick(self) -> None:
         """Compare what listens with what should."""
         alb = upstream.module("services.alb")
-        wanted = {arn: (account, region, each) for (account, region, arn), each in alb._listeners.all_items() if each["Protocol"] == "HTTP"}
+        wanted = {arn: (account, region, each) for (account, region, arn), each in alb._listeners.all_items()}
         for arn in self._open.keys() - wanted.keys():
             self._open.pop(arn).end()
         for arn in wanted.keys() - self._open.keys():
             account, region, listener = wanted[arn]
-            self._open[arn] = _serve(account, region, listener["LoadBalancerArn"], int(listener["Port"]))
+            self._open[arn] = _serve(account, region, listener)
         names = {str(balancer["DNSName"]) for _, balancer in alb._lbs.all_items()}
         if names != self._names:
             self._names = names
@@ -68,30 +69,47 @@ def _write_hosts(names: set[str]) -> None:
     _HOSTS.write_text("\n".join([*kept, *(f"127.0.0.1 {name} {_MARK}" for name in sorted(names))]) + "\n")
 
 
-def _serve(account: str, region: str, balancer_arn: str, port: int) -> _Listening:
+def _serve(account: str, region: str, listener: Record) -> _Listening:
     serve = importlib.import_module("hypercorn.asyncio").serve
     config = importlib.import_module("hypercorn.config").Config()
+    port = int(listener["Port"])
     config.bind = [f"0.0.0.0:{port}"]
     config.loglevel = "WARNING"
     config.keep_alive_timeout = 60
     ready = threading.Event()
     made: list[_Listening] = []
 
-    async def main() -> None:
+    async def main(directory: Path) -> None:
         stop = asyncio.Event()
         made.append(_Listening(asyncio.get_running_loop(), stop))
         ready.set()
-        await serve(_application(account, region, balancer_arn, port), config, shutdown_trigger=stop.wait)
+        if listener["Protocol"] == "HTTPS":
+            with upstream.scope(account, region):
+                config.certfile, config.keyfile = _certificate_files(listener, directory)
+        await serve(_application(account, region, listener["LoadBalancerArn"], port), config, shutdown_trigger=stop.wait)
 
     def run() -> None:
         try:
-            asyncio.run(main())
-        except OSError:
+            with tempfile.TemporaryDirectory() as directory:
+                asyncio.run(main(Path(directory)))
+        except (OSError, LookupError):
             _log.exception("port %d can't be opened", port)
 
     threading.Thread(target=run, name=f"tap-listener-{port}", daemon=True).start()
     ready.wait()
     return made[0]
+
+
+def _certificate_files(listener: Record, directory: Path) -> tuple[str, str]:
+    """Write a listener's certificate with its chain, and its key; raises `LookupError` for one that has none to show, as what ACM itself issues has here."""
+    known = upstream.module("services.acm")._certificates.get(next(iter(listener.get("Certificates", [])), ""))
+    if not known or not known["_private_key"]:
+        raise LookupError(f"{listener['ListenerArn']} has no certificate that was imported with its key")
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    certificate.write_text(f"{known['_pem_body']}\n{known['_pem_chain']}")
+    key.touch(mode=0o600)
+    key.write_text(known["_private_key"])
+    return str(certificate), str(key)
 
 
 def _application(account: str, region: str, balancer_arn: str, port: int) -> Callable[[_Scope, _Receive, _Send], Awaitable[None]]:

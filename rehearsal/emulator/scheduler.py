@@ -3,6 +3,9 @@
 A task that ends is replaced, after a pause that grows while tasks keep failing. Whoever leaves is first taken out of its target group and
 its Cloud Map name, is left a moment for the requests under way, then gets SIGTERM and its stop timeout. Tasks that stay unhealthy beyond
 the grace period, or whose container's own health check fails, are replaced.
+
+SIGTERM that comes to a task on Fargate Spot from outside, by the engine, is Spot's notice: the task is told first, and its load balancer some seconds later.
+AWS: "Amazon ECS clusters for Fargate", Fargate Spot termination notices.
 """
 
 import logging
@@ -20,6 +23,10 @@ from rehearsal.emulator.upstream import Record
 _log = logging.getLogger("tap.scheduler")
 _TICK_SECONDS = 0.25
 _DRAIN_SECONDS_MAX = 2.0
+_NOTICE_SECONDS = 120
+"""Between Spot's notice and the end: what isn't over by then is killed."""
+_NOTICE_LAG_SECONDS = 2.0
+"""For so long requests go on coming to a task that got the notice."""
 _FAILED = frozenset({"TaskFailedToStart", "EssentialContainerExited"})
 
 
@@ -159,6 +166,40 @@ def _stop(account: str, region: str, task_set: TaskSet, task: Record, reason: st
             exit_code = max(exit_code, _stop_container(docker, container))
         _ecs()._mark_task_stopped(task["taskArn"], task, reason, "ServiceSchedulerInitiated", exit_code=exit_code)
         _ecs()._cleanup_task_resources(task, docker)
+
+
+def interrupted(task: Record) -> None:
+    """Have a task leave that got Spot's notice; another one takes its place."""
+    for service in list(_ecs()._services.values()):
+        for task_set in sets_of(service) if is_ours(service) else []:
+            if task.get("_deployment_id") == task_set.set_id:
+                _log.info("Spot's notice came to %s", task["taskArn"])
+                arguments = (upstream.account(), upstream.region(), service, task)
+                threading.Thread(target=_end_interrupted, args=arguments, name="tap-spot-notice", daemon=True).start()
+                return
+
+
+def _end_interrupted(account: str, region: str, service: Record, task: Record) -> None:
+    time.sleep(_NOTICE_LAG_SECONDS)
+    with upstream.scope(account, region):
+        task["_leaving"] = True
+        publish(service)
+        SCHEDULER.wake()
+        docker = _ecs()._get_docker()
+        exit_code = max((_wait_for_end(docker, each) for each in list(task.get("_docker_ids") or [])), default=0)
+        _ecs()._mark_task_stopped(task["taskArn"], task, "Your Spot Task was interrupted.", "SpotInterruption", exit_code=exit_code)
+        _ecs()._cleanup_task_resources(task, docker)
+
+
+def _wait_for_end(docker: Any, container_id: str) -> int:
+    """Wait for a container that was told to end, and return its exit code; one that doesn't is killed."""
+    container = docker.containers.get(container_id)
+    try:
+        return int(container.wait(timeout=_NOTICE_SECONDS - _NOTICE_LAG_SECONDS)["StatusCode"])
+    except Exception as problem:  # noqa: BLE001 - the engine's client has no word of its own for a wait that was too long
+        _log.warning("a task outlives Spot's notice: %s", problem)
+        container.kill()
+        return int(container.wait()["StatusCode"])
 
 
 def _stop_container(docker: Any, container_id: str) -> int:

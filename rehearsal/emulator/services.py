@@ -96,6 +96,7 @@ def install() -> None:
     sanitize = upstream.replace(ecs, "_sanitize", lambda record: sanitize(copy(record)))
     describe_services = upstream.replace(ecs, "_describe_services", lambda request: _with_task_sets(describe_services(request)))
     cloudformation.register("AWS::ECS::Service", create=_create_resource, update=_update_resource, delete=_delete_resource)
+    cloudformation.EARLY_DELETIONS["AWS::ECS::Service"] = _begin_deletion
     cloudformation.register("AWS::ECS::TaskDefinition", create=_register, update=_register_anew, delete=_deregister)
     cloudformation.register(
         "AWS::ECS::ClusterCapacityProviderAssociations",
@@ -202,6 +203,12 @@ def _delete_resource(physical_id: str, _properties: Record) -> None:
     service = _ecs()._services.get(f"{cluster}/{name}")
     if service is not None and service["status"] != "INACTIVE":
         _delete_and_wait(service)
+
+
+def _begin_deletion(physical_id: str) -> None:
+    service = find(*physical_id.split("/")[-2:])
+    if service is not None and is_ours(service) and service["status"] == "ACTIVE":
+        _delete(service, force=True)
 
 
 def _delete_and_wait(service: Record) -> None:

@@ -13,6 +13,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rehearsal.emulator import images, loops, upstream
@@ -27,6 +28,7 @@ _POLL_SECONDS = 3
 _ONE_OFF_SECONDS = 0.3
 _LAST_OUTPUT_SECONDS = 1
 _FAILING_TAG = "failing"
+_SIGTERM = "15"
 
 
 def _ecs() -> Any:
@@ -204,6 +206,11 @@ def _end_soon(account: str, region: str, task: Record) -> None:
         _end(task, exit_code=0)
 
 
+def is_on_spot(task: Record) -> bool:
+    """Whether the task runs, on capacity that may be taken away."""
+    return task["lastStatus"] == "RUNNING" and task.get("capacityProviderName") == "FARGATE_SPOT"
+
+
 def stop_timeout_seconds(container: Any) -> int:
     """Return how long a container may take to end after SIGTERM."""
     return int(container.labels.get(_STOP_TIMEOUT_LABEL, _STOP_TIMEOUT_SECONDS))
@@ -249,26 +256,31 @@ def _install_watching(ecs: Any) -> None:
     upstream.replace(ecs, "_watch_task_lifecycle", lambda task, *_args: note(task))
 
 
-def watch_engine() -> None:
-    """Begin to follow the engine's events, for as long as the process lives."""
-    loops.forever("engine-events", _follow, seconds=1)
+def watch_engine(interrupted: Callable[[Record], None]) -> None:
+    """Begin to follow the engine's events, for as long as the process lives; `interrupted` is called with a task that gets Spot's notice."""
+    loops.forever("engine-events", lambda: _follow(interrupted), seconds=1)
     loops.forever("engine-poll", _poll, seconds=_POLL_SECONDS)
 
 
-def _follow() -> None:
+def _follow(interrupted: Callable[[Record], None]) -> None:
     docker = importlib.import_module("docker").from_env()
     for event in docker.events(decode=True, filters={"type": "container", "label": "ministack=ecs"}):
-        _take(str(event.get("Action", "")), event["Actor"]["ID"])
+        action, actor = str(event.get("Action", "")), event["Actor"]
+        is_notice = action == "kill" and actor["Attributes"].get("signal") == _SIGTERM
+        if action == "die" or action.startswith("health_status") or is_notice:
+            _take(action, actor["ID"], interrupted)
 
 
-def _take(action: str, container: str) -> None:
-    if action != "die" and not action.startswith("health_status"):
-        return
+def _take(action: str, container: str, interrupted: Callable[[Record], None]) -> None:
     for (account, region, _), task in _ecs()._tasks.all_items():
         if container in (task.get("_docker_ids") or []):
             with upstream.scope(account, region):
                 if action == "die":
                     _ecs()._maybe_mark_stopped(task)
+                elif action == "kill":
+                    # Whoever else ends a task has taken note of that before.
+                    if is_on_spot(task) and not task.get("_leaving"):
+                        interrupted(task)
                 else:
                     task["healthStatus"] = action.rsplit(" ", 1)[-1].upper()
 
