@@ -15,6 +15,7 @@ from lib.acknowledgements import acknowledge
 from lib.ecs_stack import EcsStack
 from lib.environments import size_of
 from lib.monitoring_stack import MonitoringStack
+from lib.network_function import Place
 from lib.release_check import ReleaseCheck, ReleaseCheckProps
 from lib.scaling_resumption import ScalingResumption
 from lib.security_stack import TEST_LISTENER_PORT
@@ -50,26 +51,23 @@ class DeploymentStack(cdk.NestedStack):
         super().__init__(scope, construct_id, **kwargs)
         self._props, self._services = props, made_by(EcsStack, props.alb_listener)
         options = self._services.options
+        place = Place(
+            environment_suffix=props.environment_suffix,
+            vpc=self._services.props.vpc,
+            kms_key_arn=self._services.props.kms_key.key_arn,
+        )
         self.release_check = ReleaseCheck(
             self,
             "ReleaseCheck",
             props=ReleaseCheckProps(
-                environment_suffix=props.environment_suffix,
-                vpc=self._services.props.vpc,
-                kms_key_arn=self._services.props.kms_key.key_arn,
+                place=place,
                 sandbox_secret_arn=self._services.api_secrets[ApiSecretField.SANDBOX_KEY].secret_arn,
                 test_url=f"{options.scheme}://{self._services.alb.load_balancer_dns_name}:{TEST_LISTENER_PORT}",
                 public_url=options.public_url,
             ),
         )
         self.scaling_resumption = ScalingResumption(
-            self,
-            "ScalingResumption",
-            environment_suffix=props.environment_suffix,
-            vpc=self._services.props.vpc,
-            kms_key_arn=self._services.props.kms_key.key_arn,
-            services=props.services,
-            check=self.release_check,
+            self, "ScalingResumption", place=place, services=props.services, security_group=self.release_check.security_group
         )
         groups, alarms = by_service(props.target_groups), by_service(props.alarms)
         self.deployment_groups = {

@@ -100,7 +100,7 @@ def _trusting(engine: Engine, image: str, name: str, trusted: Trusted) -> None:
             f"COPY --chmod=0444 bundle.pem {DATABASE_CA_FILE}",
             "COPY --chmod=0444 public.crt /usr/local/share/ca-certificates/rehearsal.crt",
             "USER root",
-            "RUN update-ca-certificates",
+            "RUN /usr/sbin/update-ca-certificates",
             "USER 10001:10001",
         )
         (context / "Dockerfile").write_text("\n".join(lines))
