@@ -45,6 +45,14 @@ class Operator:
         """Read a service."""
         return self.deployed.service(service)
 
+    def healthy(self, service: Service) -> int:
+        """Return how many tasks get requests, of the target group that serves."""
+        live = self.service(service)
+        (colour,) = (colour for colour, weight in live.weights.items() if weight)
+        (group,) = self.aws.elbv2.describe_target_groups(Names=[self.names.target_group(service, colour)])["TargetGroups"]
+        told = self.aws.elbv2.describe_target_health(TargetGroupArn=group.get("TargetGroupArn", ""))["TargetHealthDescriptions"]
+        return sum(each.get("TargetHealth", {}).get("State") == "healthy" for each in told)
+
     def is_suspended(self, service: Service) -> bool:
         """Whether auto scaling leaves a service alone."""
         wanted = f"service/{self.names.cluster}/{self.service(service).ecs_service}"

@@ -154,7 +154,9 @@ class Scenario:
     def _have(self, service: Service, count: int) -> None:
         live = self.operator.service(service)
         self.operator.aws.ecs.update_service(cluster=self.operator.names.cluster, service=live.ecs_service, desiredCount=count)
-        self.operator.until(lambda: self.operator.service(service).running == count, f"{count} tasks of {service} run")
+        self.operator.until(
+            lambda: self.operator.service(service).running == self.operator.healthy(service) == count, f"{count} tasks of {service} serve"
+        )
 
     def _share_the_load(self, traffic: Traffic) -> None:
         """By what each copy itself reports, a quarter of a minute at a time: its first report that tells of a whole one."""

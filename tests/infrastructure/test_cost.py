@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from payments.cli.cost import HOURS, Estimator
+from payments.cli.cost import HOURS, Estimator, Item
 from tests.infrastructure.conftest import Synthesised
 
 PRICES = json.loads(files("payments.cli").joinpath("prices.json").read_text())
@@ -26,6 +26,21 @@ def test_the_sums_follow_from_the_sizes(prod: Synthesised) -> None:
     assert processor.largest == pytest.approx(30 * (1 * 0.04048 + 2 * 0.004445) * HOURS)
     api = items["Fargate: payment-api, 3 to 30 tasks"]
     assert api.largest < processor.largest, "two thirds beyond the base run on Spot"
+
+
+def test_arm64_has_a_price_of_its_own(environments: dict[str, Synthesised], with_options: Synthesised) -> None:
+    """With everything said that may be, tasks run on ARM64; all else of an environment's tasks is as without."""
+    (on_x86,) = [item for item in estimated(environments["dev"]) if item.what.startswith("Fargate: transaction-processor")]
+    (on_arm,) = [item for item in estimated(with_options) if item.what.startswith("Fargate: transaction-processor")]
+    assert on_arm.what == on_x86.what
+    assert on_arm.largest == pytest.approx(4 * (0.5 * 0.03238 + 1 * 0.00356) * HOURS)
+    for kind in ("", "_spot"):
+        for unit in ("vcpu", "gb"):
+            assert 0.79 < PRICES[f"fargate_arm64{kind}_{unit}_hour"] / PRICES[f"fargate{kind}_{unit}_hour"] < 0.81
+
+
+def estimated(synthesised: Synthesised) -> list[Item]:
+    return Estimator(list(synthesised.templates.values()), PRICES).estimate().items
 
 
 def test_a_database_that_may_pause_is_awake_as_long_as_tasks_run(environments: dict[str, Synthesised]) -> None:

@@ -42,6 +42,7 @@ class FargateTasks:
     """The tasks of one service, as the templates size them."""
 
     service: str
+    architecture: Architecture
     vcpu: float
     gigabytes: float
     tasks_min: int
@@ -76,6 +77,7 @@ def fargate_tasks(templates: Sequence[Template]) -> Iterator[FargateTasks]:
         strategy = {each["CapacityProvider"]: each for each in service["CapacityProviderStrategy"]}
         yield FargateTasks(
             service=name,
+            architecture=_processors(task),
             vcpu=int(task["Cpu"]) / 1024,
             gigabytes=int(task["Memory"]) / 1024,
             tasks_min=int(target["MinCapacity"]),
@@ -88,10 +90,16 @@ def fargate_tasks(templates: Sequence[Template]) -> Iterator[FargateTasks]:
 def architecture(templates: Iterable[Template]) -> Architecture:
     """Return the processors that an environment's templates ask for; x86-64 where they ask for none."""
     tasks = (
-        each for template in templates for each in template.get("Resources", {}).values() if each["Type"] == "AWS::ECS::TaskDefinition"
+        each["Properties"]
+        for template in templates
+        for each in template.get("Resources", {}).values()
+        if each["Type"] == "AWS::ECS::TaskDefinition"
     )
-    asked: set[str | None] = {each["Properties"].get("RuntimePlatform", {}).get("CpuArchitecture") for each in tasks}
-    return Architecture.from_ecs(next(iter(asked), None))
+    return next(map(_processors, tasks), Architecture.X86_64)
+
+
+def _processors(task: Mapping[str, Any]) -> Architecture:
+    return Architecture.from_ecs(task.get("RuntimePlatform", {}).get("CpuArchitecture"))
 
 
 def synthesise(directory: Path, context: Mapping[str, str], *, region: str | None = None) -> Assembly:

@@ -255,11 +255,14 @@ def rollback(service: ServiceName, environment: Environment, region: Region = No
 
 
 @app.command()
-def cost(environment: Annotated[str, typer.Option(help="dev, staging or prod.")] = "prod") -> None:
+def cost(
+    environment: Annotated[str, typer.Option(help="dev, staging or prod.")] = "prod",
+    architecture: Annotated[Architecture | None, typer.Option(help="The tasks' processors; else the environment's own.")] = None,
+) -> None:
     """Estimate what an environment costs on AWS a month, item by item."""
     from payments.cli.cost import run_cost
 
-    run_cost(console, environment)
+    run_cost(console, environment, architecture)
 
 
 @app.command()
