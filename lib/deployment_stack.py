@@ -19,6 +19,7 @@ from lib.network_function import Place
 from lib.release_check import ReleaseCheck, ReleaseCheckProps
 from lib.scaling_resumption import ScalingResumption
 from lib.security_stack import TEST_LISTENER_PORT
+from lib.spot_notices import SpotNotices
 from lib.wiring import ServicesProps, by_service, made_by
 from payments.runtime.topology import ApiSecretField, Colour, Names, Service
 
@@ -39,7 +40,7 @@ class DeploymentStackProps(ServicesProps):
 
 class DeploymentStack(cdk.NestedStack):
     """Exposes `deployment_groups`, one a service, and `release_check`, the function that tries a release out,
-    and `scaling_resumption`, the one that lets services scale again."""
+    `scaling_resumption`, the one that lets services scale again, and `spot_notices`, the one that takes tasks out of service which Spot ends."""
 
     def __init__(
         self,
@@ -70,6 +71,14 @@ class DeploymentStack(cdk.NestedStack):
             self, "ScalingResumption", place=place, services=props.services, security_group=self.release_check.security_group
         )
         groups, alarms = by_service(props.target_groups), by_service(props.alarms)
+        self.spot_notices = SpotNotices(
+            self,
+            "SpotNotices",
+            place=place,
+            cluster=next(iter(props.services.values())).cluster,
+            target_groups=groups,
+            security_group=self.release_check.security_group,
+        )
         self.deployment_groups = {
             service: self._group(service, made, groups[service], alarms[service]) for service, made in props.services.items()
         }

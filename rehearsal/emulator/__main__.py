@@ -43,6 +43,7 @@ def main() -> None:
         load_balancer,
         targets,
         tasks,
+        scheduler,
         services,
         scaling,
         groups,

@@ -1,6 +1,6 @@
-"""What CodeDeploy tells EventBridge of a deployment: that it began, and how it ended.
+"""What AWS's services tell EventBridge here: CodeDeploy that a deployment began, and how it ended; ECS of Spot's notices.
 
-AWS: "Monitoring deployments with Amazon CloudWatch Events"; EventBridge's reference, "AWS CodeDeploy events". Rules and their targets are ministack's own.
+AWS: "Monitoring deployments with Amazon CloudWatch Events"; ECS, "Amazon ECS task state change events". Rules and their targets are ministack's own.
 """
 
 import json
@@ -42,6 +42,20 @@ def _entry(running: Running, deployment_id: str, state: str) -> Record:
         "Resources": [f"{arn}:application:{running.application}", f"{arn}:deploymentgroup:{running.application}/{group}"],
         "Detail": json.dumps(detail),
     }
+
+
+def interruption(task: Record, address: str) -> Record:
+    """Return what ECS tells when a task gets Spot's notice."""
+    interface = {"id": task["taskArn"], "type": "eni", "details": [{"name": "privateIPv4Address", "value": address}]}
+    detail = {
+        **{name: task[name] for name in ("clusterArn", "group", "lastStatus", "taskArn", "taskDefinitionArn")},
+        "attachments": [interface],
+        "capacityProviderName": task["capacityProviderName"],
+        "desiredStatus": "STOPPED",
+        "stopCode": "SpotInterruption",
+        "stoppedReason": "Your Spot Task was interrupted.",
+    }
+    return {"Source": "aws.ecs", "DetailType": "ECS Task State Change", "Resources": [task["taskArn"]], "Detail": json.dumps(detail)}
 
 
 def announce(entries: list[Record]) -> None:

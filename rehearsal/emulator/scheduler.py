@@ -4,8 +4,9 @@ A task that ends is replaced, after a pause that grows while tasks keep failing.
 its Cloud Map name, is left a moment for the requests under way, then gets SIGTERM and its stop timeout. Tasks that stay unhealthy beyond
 the grace period, or whose container's own health check fails, are replaced.
 
-SIGTERM that comes to a task on Fargate Spot from outside, by the engine, is Spot's notice: the task is told first, and its load balancer some seconds later.
-AWS: "Amazon ECS clusters for Fargate", Fargate Spot termination notices.
+SIGTERM that comes to a task on Fargate Spot from outside, by the engine, is Spot's notice. EventBridge is told, and another task started; the load balancer
+goes on sending until somebody deregisters the task, or it has stopped, which is the worst that AWS says of it.
+AWS: knowledge center, "How do I handle Spot termination notices in AWS Fargate Spot tasks?".
 """
 
 import logging
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rehearsal.emulator import loops, tasks, upstream
+from rehearsal.emulator import events, loops, tasks, upstream
 from rehearsal.emulator.settings import SETTINGS
 from rehearsal.emulator.targets import HEALTH, Address, Health, drain_seconds
 from rehearsal.emulator.task_sets import SetStatus, TaskSet, provider_for, sets_of, tasks_of
@@ -25,8 +26,6 @@ _TICK_SECONDS = 0.25
 _DRAIN_SECONDS_MAX = 2.0
 _NOTICE_SECONDS = 120
 """Between Spot's notice and the end: what isn't over by then is killed."""
-_NOTICE_LAG_SECONDS = 2.0
-"""For so long requests go on coming to a task that got the notice."""
 _FAILED = frozenset({"TaskFailedToStart", "EssentialContainerExited"})
 
 
@@ -86,7 +85,7 @@ class Scheduler:
         for task_set in list(sets_of(service)):
             self._note_failures(task_set)
             _replace_unhealthy(service, task_set)
-            alive = [task for task in tasks_of(task_set) if not task.get("_leaving")]
+            alive = [task for task in tasks_of(task_set) if not (task.get("_leaving") or task.get("_interrupted"))]
             missing = task_set.wanted(service["desiredCount"]) - len(alive)
             if missing > 0 and time.monotonic() >= task_set.not_before:
                 _start(service, task_set, len(alive), missing)
@@ -169,33 +168,49 @@ def _stop(account: str, region: str, task_set: TaskSet, task: Record, reason: st
 
 
 def interrupted(task: Record) -> None:
-    """Have a task leave that got Spot's notice; another one takes its place."""
+    """Have a task end that got Spot's notice; another one takes its place."""
     for service in list(_ecs()._services.values()):
         for task_set in sets_of(service) if is_ours(service) else []:
             if task.get("_deployment_id") == task_set.set_id:
-                _log.info("Spot's notice came to %s", task["taskArn"])
-                arguments = (upstream.account(), upstream.region(), service, task)
+                task["_interrupted"] = True
+                SCHEDULER.wake()
+                events.announce([events.interruption(task, _ecs()._task_ip(task))])
+                arguments = (upstream.account(), upstream.region(), task_set, task)
                 threading.Thread(target=_end_interrupted, args=arguments, name="tap-spot-notice", daemon=True).start()
                 return
 
 
-def _end_interrupted(account: str, region: str, service: Record, task: Record) -> None:
-    time.sleep(_NOTICE_LAG_SECONDS)
+def _end_interrupted(account: str, region: str, task_set: TaskSet, task: Record) -> None:
     with upstream.scope(account, region):
-        task["_leaving"] = True
-        publish(service)
-        SCHEDULER.wake()
-        docker = _ecs()._get_docker()
+        docker, addresses = _ecs()._get_docker(), addresses_of(task_set, task)
         exit_code = max((_wait_for_end(docker, each) for each in list(task.get("_docker_ids") or [])), default=0)
         _ecs()._mark_task_stopped(task["taskArn"], task, "Your Spot Task was interrupted.", "SpotInterruption", exit_code=exit_code)
         _ecs()._cleanup_task_resources(task, docker)
+        _deregistered.difference_update((each.group, each.host) for each in addresses)
+        SCHEDULER.wake()
+
+
+_deregistered: set[tuple[str, str]] = set()
+"""Targets, by their group's ARN and their address, that somebody took out of it by the API: ECS doesn't put them back."""
+
+
+def install() -> None:
+    """Take note of who is deregistered."""
+    alb = upstream.module("services.alb")
+
+    def deregister(params: Record) -> upstream.Answer:
+        group = alb._p(params, "TargetGroupArn")
+        _deregistered.update((group, str(each["Id"])) for each in alb._parse_targets_param(params))
+        return original(params)
+
+    original = upstream.replace(alb, "_deregister_targets", deregister)
 
 
 def _wait_for_end(docker: Any, container_id: str) -> int:
     """Wait for a container that was told to end, and return its exit code; one that doesn't is killed."""
     container = docker.containers.get(container_id)
     try:
-        return int(container.wait(timeout=_NOTICE_SECONDS - _NOTICE_LAG_SECONDS)["StatusCode"])
+        return int(container.wait(timeout=_NOTICE_SECONDS)["StatusCode"])
     except Exception as problem:  # noqa: BLE001 - the engine's client has no word of its own for a wait that was too long
         _log.warning("a task outlives Spot's notice: %s", problem)
         container.kill()
@@ -227,7 +242,8 @@ def publish(service: Record) -> None:
         wanted |= {each["targetGroupArn"]: [] for task_set in sets_of(service) for each in task_set.load_balancers}
         for task_set, task in serving:
             for address in addresses_of(task_set, task):
-                wanted[address.group].append((address.host, address.port))
+                if (address.group, address.host) not in _deregistered:
+                    wanted[address.group].append((address.host, address.port))
         for group, members in wanted.items():
             alb.set_targets_for_group(group, members, service["_published"].get(group, ()))
             service["_published"][group] = [host for host, _ in members]

@@ -245,7 +245,7 @@ def _install_watching(ecs: Any) -> None:
 
     def note(task: Record, docker_client: Any = None) -> None:
         # What the scheduler itself stops isn't a task that died.
-        if task.get("_leaving"):
+        if task.get("_leaving") or task.get("_interrupted"):
             return
         containers = list(task.get("_docker_ids") or [])
         original_note(task, docker_client)
@@ -279,7 +279,7 @@ def _take(action: str, container: str, interrupted: Callable[[Record], None]) ->
                     _ecs()._maybe_mark_stopped(task)
                 elif action == "kill":
                     # Whoever else ends a task has taken note of that before.
-                    if is_on_spot(task) and not task.get("_leaving"):
+                    if is_on_spot(task) and not (task.get("_leaving") or task.get("_interrupted")):
                         interrupted(task)
                 else:
                     task["healthStatus"] = action.rsplit(" ", 1)[-1].upper()

@@ -278,17 +278,39 @@ def test_the_end_of_the_key_is_told_by_what_does_not_depend_on_it(synthesised: S
     assert len(key["resources"]["ARN"]) == 1
 
 
+def called(synthesised: Synthesised, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The rule about events of an AWS service, and the function that it calls and may call."""
+    rules = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::Events::Rule").values()]
+    (rule,) = [each for each in rules if each["EventPattern"]["source"] == [source]]
+    (target,) = rule["Targets"]
+    name = target["Arn"]["Fn::GetAtt"][0]
+    permissions = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::Lambda::Permission").values()]
+    (permission,) = [each for each in permissions if each["FunctionName"]["Fn::GetAtt"][0] == name]
+    assert permission["Principal"] == "events.amazonaws.com"
+    return rule, synthesised.resources("Deployment", "AWS::Lambda::Function")[name]["Properties"]
+
+
+def test_a_task_that_spot_ends_is_taken_out_of_its_load_balancer(synthesised: Synthesised) -> None:
+    """ECS itself may do so only once the task has stopped, which accepts no more by then."""
+    rule, function = called(synthesised, "aws.ecs")
+    assert rule["EventPattern"]["detail-type"] == ["ECS Task State Change"]
+    assert rule["EventPattern"]["detail"]["stopCode"] == ["SpotInterruption"]
+    assert len(rule["EventPattern"]["detail"]["clusterArn"]) == 1
+    assert function["Handler"] == "spot_notice.handler"
+    assert all(f"tap-{synthesised.environment}-{service}" in json.dumps(function["Environment"]) for service in Service)
+    policies = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::IAM::Policy").values()]
+    statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+    (right,) = [each for each in statements if each["Action"] == "elasticloadbalancing:DeregisterTargets"]
+    assert len(right["Resource"]) == 2 * len(Service), "blue and green of each service, and no other"
+
+
 def test_services_scale_again_when_their_deployment_has_ended_whoever_began_it(synthesised: Synthesised) -> None:
-    (rule,) = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::Events::Rule").values()]
+    rule, function = called(synthesised, "aws.codedeploy")
     families = {f"tap-{synthesised.environment}-{service}" for service in Service}
     assert set(rule["EventPattern"]["detail"]["application"]) == families
     assert set(rule["EventPattern"]["detail"]["state"]) == {"SUCCESS", "FAILURE", "STOP"}
-    (target,) = rule["Targets"]
-    function = synthesised.resources("Deployment", "AWS::Lambda::Function")[target["Arn"]["Fn::GetAtt"][0]]["Properties"]
     assert function["Handler"] == "resume_scaling.handler"
     assert all(family in json.dumps(function["Environment"]["Variables"]["TARGETS"]) for family in families)
-    (permission,) = synthesised.resources("Deployment", "AWS::Lambda::Permission").values()
-    assert permission["Properties"]["Principal"] == "events.amazonaws.com"
     targets = synthesised.resources("Ecs", "AWS::ApplicationAutoScaling::ScalableTarget").values()
     assert not any("SuspendedState" in each["Properties"] for each in targets), "an update of the stack leaves it as it is"
 
