@@ -59,7 +59,7 @@ class Deployments:
                 with self.lock:
                     if each.running.deployment.is_active:
                         each.running.deployment.advance()
-                    entries = events.of(each.running)
+                    entries = telling.events(each.running)
                 if entries[each.announced :]:
                     events.announce(entries[each.announced :])
                     each.announced = len(entries)

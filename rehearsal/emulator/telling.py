@@ -1,5 +1,6 @@
-"""How CodeDeploy's API tells of a deployment."""
+"""How CodeDeploy's API tells of a deployment, and what EventBridge is told."""
 
+import json
 from dataclasses import dataclass
 from typing import cast
 
@@ -8,6 +9,9 @@ from rehearsal.emulator.deployment import Deployment, Status
 from rehearsal.emulator.lifecycle import EventRecord, EventStatus
 from rehearsal.emulator.task_sets import TaskSet, tasks_of
 from rehearsal.emulator.upstream import Record
+
+_ENDED = {Status.SUCCEEDED: "SUCCESS", Status.FAILED: "FAILURE", Status.STOPPED: "STOP"}
+"""EventBridge's words for CodeDeploy's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,4 +167,34 @@ def _set_info(running: Running, task_set: TaskSet, weight: int, label: str) -> R
         "trafficWeight": float(weight),
         "targetGroup": {"name": upstream.module("services.alb")._tgs.get(group, {}).get("TargetGroupName", group)},
         "taskSetLabel": label,
+    }
+
+
+def events(running: Running) -> list[Record]:
+    """Return all that there is to tell so far, the oldest first, as entries of PutEvents; what was told stays at its place."""
+    it = running.deployment
+    told = [(it.deployment_id, "START")] if it.status is not Status.CREATED else []
+    told += [(it.deployment_id, _ENDED[it.status])] if it.status in _ENDED else []
+    if it.rollback is not None:
+        told.append((it.rollback.deployment_id, "START"))
+        told += [(it.rollback.deployment_id, _ENDED[it.rollback.status])] if it.rollback.status in _ENDED else []
+    return [_event_entry(running, deployment_id, state) for deployment_id, state in told]
+
+
+def _event_entry(running: Running, deployment_id: str, state: str) -> Record:
+    region, group = upstream.region(), running.group["deploymentGroupName"]
+    arn = f"arn:aws:codedeploy:{region}:{upstream.account()}"
+    detail = {
+        "instanceGroupId": running.group["deploymentGroupId"],
+        "region": region,
+        "application": running.application,
+        "deploymentId": deployment_id,
+        "state": state,
+        "deploymentGroup": group,
+    }
+    return {
+        "Source": "aws.codedeploy",
+        "DetailType": "CodeDeploy Deployment State-change Notification",
+        "Resources": [f"{arn}:application:{running.application}", f"{arn}:deploymentgroup:{running.application}/{group}"],
+        "Detail": json.dumps(detail),
     }
