@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class Step:
     """How many seconds after the first step; some go side by side."""
     seconds: float = 0.0
     shown: str = ""
-    """What it showed, in a few words."""
+    """What it showed, in a few words; of one that failed, why."""
     failed: bool = False
 
 
@@ -43,8 +44,8 @@ class Report:
         self.console.rule(name, align="left")
         try:
             yield step
-        except BaseException:
-            step.failed = True
+        except BaseException as failure:
+            step.failed, step.shown = True, f"{type(failure).__name__}: {failure}"
             raise
         finally:
             step.seconds = time.monotonic() - started
@@ -58,7 +59,9 @@ class Report:
         """Print all steps."""
         table = Table("step", "from", "seconds", "showed", title="The rehearsal")
         for step in self.steps:
-            table.add_row(step.name, f"{step.began:.1f}", f"{step.seconds:.1f}", "[red]failed[/red]" if step.failed else step.shown)
+            table.add_row(
+                step.name, f"{step.began:.1f}", f"{step.seconds:.1f}", Text(f"failed: {step.shown}", "red") if step.failed else step.shown
+            )
         table.add_section()
         table.add_row("together", "", f"{self.seconds:.1f}", "")
         self.console.print(table)
