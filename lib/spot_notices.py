@@ -56,11 +56,12 @@ class SpotNotices(Construct):
         events.Rule(
             self,
             "Noticed",
-            description="Spot takes a task's capacity away",
+            description="A task runs still, and is to stop",
             event_pattern=events.EventPattern(
                 source=["aws.ecs"],
                 detail_type=["ECS Task State Change"],
-                detail={"clusterArn": [cluster.cluster_arn], "stopCode": ["SpotInterruption"]},
+                # Why it is to stop isn't always said: aws/containers-roadmap issue 1565. To take it out of service is right whyever.
+                detail={"clusterArn": [cluster.cluster_arn], "desiredStatus": ["STOPPED"], "lastStatus": ["RUNNING", "DEACTIVATING"]},
             ),
             targets=[cast("events.IRuleTarget", targets.LambdaFunction(cast("lambda_.IFunction", self.function)))],
         )

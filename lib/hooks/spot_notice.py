@@ -1,8 +1,8 @@
 """Takes a task out of its load balancer when Fargate Spot takes its capacity away: ECS itself may do so only once the task has stopped.
 
-A Lambda function that EventBridge calls when a task gets Spot's notice, which the task gets as SIGTERM at the same time. It has nothing but Python's standard
-library and boto3, which Lambda brings. Source: ECS, "Amazon ECS task state change events"; AWS's knowledge center, "How do I handle Spot termination notices
-in AWS Fargate Spot tasks?".
+A Lambda function that EventBridge calls when a task that runs is to stop: with Spot's notice, which the task gets as SIGTERM at the same time, or otherwise.
+It has nothing but Python's standard library and boto3, which Lambda brings. Source: ECS, "Amazon ECS task state change events"; AWS's knowledge center, "How
+do I handle Spot termination notices in AWS Fargate Spot tasks?"; aws/containers-roadmap issues 797 and 2673.
 """
 
 import json
