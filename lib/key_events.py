@@ -1,4 +1,4 @@
-"""What becomes of the key and the secrets, told by EventBridge: no metric shows it, and no alarm could say it.
+"""What becomes of the key, the secrets and the certificate, told by EventBridge: no metric of ours shows it, and no alarm could say it.
 
 Its topic isn't encrypted under our key: one that is disabled would keep the message of its own end. So no message has more in it than what happened to what.
 """
@@ -23,7 +23,15 @@ class KeyEvents(Construct):
     """Exposes `topic`. Events come by way of CloudTrail: the account must have a trail that records management events."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, environment_suffix: str, key_arn: str, secret_arns: Sequence[str], email: str | None
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment_suffix: str,
+        key_arn: str,
+        secret_arns: Sequence[str],
+        certificate_arn: str | None,
+        email: str | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.topic = sns.Topic(self, "Topic", display_name=f"Tap {environment_suffix} key and secrets", enforce_ssl=True)
@@ -65,6 +73,17 @@ class KeyEvents(Construct):
             ),
             f"Tap {environment_suffix}: {called} was called for {key_arn}, which can't be used any more. {_SECTION}",
         )
+
+        if certificate_arn is not None:
+            self._rule(
+                "CertificateEnds",
+                "The certificate wasn't renewed",
+                # From 45 days before its end, each day; ACM renews what it issued before that, and what was imported never.
+                events.EventPattern(
+                    source=["aws.acm"], detail_type=["ACM Certificate Approaching Expiration"], resources=[certificate_arn]
+                ),
+                f"Tap {environment_suffix}: the certificate {certificate_arn} ends in {events.EventField.from_path('$.detail.DaysToExpiry')} days. {_SECTION}",
+            )
 
     def _rule(self, construct_id: str, description: str, pattern: events.EventPattern, message: str) -> None:
         # By the topic's policy, without a condition and without a role: EventBridge's documentation has it so, and a message that is refused is never seen.

@@ -88,7 +88,8 @@ class MonitoringStack(cdk.NestedStack):
                 conditions={"StringEquals": {"aws:SourceAccount": self.account}},
             )
         )
-        email, services = Options.of(self).alarm_email, made_by(EcsStack, props.alb)
+        options, services = Options.of(self), made_by(EcsStack, props.alb)
+        email = options.alarm_email
         if email:
             self.topic.add_subscription(cast("sns.ITopicSubscription", subscriptions.EmailSubscription(email)))
         self.key_events = KeyEvents(
@@ -97,6 +98,7 @@ class MonitoringStack(cdk.NestedStack):
             environment_suffix=props.environment_suffix,
             key_arn=services.props.kms_key.key_arn,
             secret_arns=services.secret_arns,
+            certificate_arn=options.certificate_arn,
             email=email,
         )
         failing = {service: self._service_alarms(service, watched) for service, watched in self._watched.items()}

@@ -7,6 +7,8 @@ from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -52,7 +54,7 @@ class Work:
 
 
 def network_function(scope: Construct, place: Place, work: Work, security_group: ec2.SecurityGroup) -> lambda_.Function:
-    """Make a function in private subnets, which leaves them as the group lets it."""
+    """Make a function in private subnets, which leaves them as the group lets it; its handler is called each day with `{"awake": true}`, which asks nothing."""
     key = kms.Key.from_key_arn(scope, "Key", place.kms_key_arn)
     written = log_group(scope, "Logs", name=f"/tap/{place.environment_suffix}/{work.log}", key=key, size=size_of(place.environment_suffix))
     role = iam.Role(
@@ -72,7 +74,7 @@ def network_function(scope: Construct, place: Place, work: Work, security_group:
         role.node.find_child("DefaultPolicy"),
         {INLINE_POLICY: INLINE_REASON, "AwsSolutions::AwsSolutions-IAM5[Resource::*]": work.any_resource_reason},
     )
-    return lambda_.Function(
+    function = lambda_.Function(
         scope,
         "Function",
         function_name=work.name,
@@ -90,6 +92,19 @@ def network_function(scope: Construct, place: Place, work: Work, security_group:
         vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
         security_groups=[cast("ec2.ISecurityGroup", security_group)],
     )
+    events.Rule(
+        scope,
+        "Awake",
+        description="Lambda takes the network away from a function that nobody called for weeks, and refuses its next call",
+        schedule=events.Schedule.rate(cdk.Duration.days(1)),
+        targets=[
+            cast(
+                "events.IRuleTarget",
+                targets.LambdaFunction(cast("lambda_.IFunction", function), event=events.RuleTargetInput.from_object({"awake": True})),
+            )
+        ],
+    )
+    return function
 
 
 def deployment_groups(scope: Construct, environment_suffix: str, services: Sequence[Service]) -> list[str]:

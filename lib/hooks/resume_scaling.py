@@ -18,6 +18,8 @@ _UNDER_WAY = ["Created", "Queued", "InProgress", "Baking", "Ready"]
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
     """Resume, unless the next deployment is under way already: that one's end is told, too. What raises is tried again by Lambda."""
+    if event.get("awake"):  # the daily call, for which being called is all
+        return
     detail = event["detail"]
     application, group = detail["application"], detail["deploymentGroup"]
     next_ones = _boto3.client("codedeploy").list_deployments(

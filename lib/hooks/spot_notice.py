@@ -17,6 +17,8 @@ _boto3: Any = boto3  # its types cover what is installed of them, and Lambda has
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
     """Deregister it from both groups of its service; one that isn't registered is no error. What raises is tried again by Lambda."""
+    if event.get("awake"):  # the daily call, for which being called is all
+        return
     task = event["detail"]
     family = task["taskDefinitionArn"].rpartition("/")[2].rpartition(":")[0]
     addresses = [

@@ -281,12 +281,12 @@ def test_the_end_of_the_key_is_told_by_what_does_not_depend_on_it(synthesised: S
 def called(synthesised: Synthesised, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The rule about events of an AWS service, and the function that it calls and may call."""
     rules = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::Events::Rule").values()]
-    (rule,) = [each for each in rules if each["EventPattern"]["source"] == [source]]
+    (rule,) = [each for each in rules if each.get("EventPattern", {}).get("source") == [source]]
     (target,) = rule["Targets"]
     name = target["Arn"]["Fn::GetAtt"][0]
     permissions = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::Lambda::Permission").values()]
-    (permission,) = [each for each in permissions if each["FunctionName"]["Fn::GetAtt"][0] == name]
-    assert permission["Principal"] == "events.amazonaws.com"
+    callers = [each["Principal"] for each in permissions if each["FunctionName"]["Fn::GetAtt"][0] == name]
+    assert callers == ["events.amazonaws.com"] * 2, "of this rule, and of the daily one"
     return rule, synthesised.resources("Deployment", "AWS::Lambda::Function")[name]["Properties"]
 
 
@@ -304,6 +304,37 @@ def test_a_task_that_spot_ends_is_taken_out_of_its_load_balancer(synthesised: Sy
     statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
     (right,) = [each for each in statements if each["Action"] == "elasticloadbalancing:DeregisterTargets"]
     assert len(right["Resource"]) == 2 * len(Service), "blue and green of each service, and no other"
+
+
+def test_no_function_in_the_network_is_left_alone_for_weeks(synthesised: Synthesised) -> None:
+    """Lambda makes it inactive then, and its next call fails: a release would be undone, or go on without it."""
+    functions = synthesised.resources("Deployment", "AWS::Lambda::Function")
+    assert all(each["Properties"]["VpcConfig"]["SubnetIds"] for each in functions.values())
+    daily = [each["Properties"] for each in synthesised.resources("Deployment", "AWS::Events::Rule").values()]
+    called = {
+        target["Arn"]["Fn::GetAtt"][0]: target["Input"]
+        for rule in daily
+        if rule.get("ScheduleExpression") == "rate(1 day)"
+        for target in rule["Targets"]
+    }
+    assert called == dict.fromkeys(functions, '{"awake":true}')
+
+
+def test_whoever_is_on_call_learns_of_a_certificate_that_is_not_renewed(synthesised: Synthesised) -> None:
+    patterns = [each["Properties"]["EventPattern"] for each in synthesised.resources("Monitoring", "AWS::Events::Rule").values()]
+    about = [each for each in patterns if each["source"] == ["aws.acm"]]
+    if synthesised.environment != "prod":  # the one that has a certificate
+        assert about == []
+        return
+    (pattern,) = about
+    assert pattern["detail-type"] == ["ACM Certificate Approaching Expiration"]
+    assert len(pattern["resources"]) == 1
+
+
+def test_no_stack_comes_near_cloudformations_limits(synthesised: Synthesised) -> None:
+    for name, template in synthesised.templates.items():
+        assert len(template["Resources"]) < 400, f"{name}: 500 resources are what a stack may have"
+        assert max(len(template.get("Parameters", {})), len(template.get("Outputs", {}))) < 150, f"{name}: 200 of each"
 
 
 def test_services_scale_again_when_their_deployment_has_ended_whoever_began_it(synthesised: Synthesised) -> None:

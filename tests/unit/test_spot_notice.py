@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lib.hooks import spot_notice
+from lib.hooks import resume_scaling, spot_notice, synthetic_payment
 
 BLUE, GREEN = "arn:aws:elasticloadbalancing:blue", "arn:aws:elasticloadbalancing:green"
 
@@ -50,3 +50,9 @@ def test_it_leaves_both_groups_whichever_serves(monkeypatch: pytest.MonkeyPatch)
 )
 def test_what_is_in_no_group_is_left_alone(monkeypatch: pytest.MonkeyPatch, family: str, details: list[dict[str, str]]) -> None:
     assert noticed(monkeypatch, family=family, details=details) == []
+
+
+@pytest.mark.parametrize("function", [resume_scaling, spot_notice, synthetic_payment], ids=lambda function: function.__name__)
+def test_the_daily_call_that_keeps_a_function_awake_asks_nothing(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
+    monkeypatch.setattr(function, "_boto3", None)
+    assert function.handler({"awake": True}, None) is None
