@@ -38,6 +38,18 @@ def test_port_80_leads_pages_on_and_no_request_that_carries_a_key(prod: Synthesi
     assert pages["Actions"][0]["RedirectConfig"]["Protocol"] == "HTTPS"
 
 
+def test_no_rule_and_no_load_balancer_has_more_than_may_be(synthesised: Synthesised) -> None:
+    """Elastic Load Balancing, quotas: five values and five wildcards in a rule, a hundred rules in a load balancer."""
+    rules = [each["Properties"] for each in synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::ListenerRule").values()]
+    assert 0 < len(rules) < 100
+    for rule in rules:
+        values = [
+            value for each in rule["Conditions"] for config in each.values() if isinstance(config, dict) for value in config["Values"]
+        ]
+        assert len(values) <= 5
+        assert "".join(values).count("*") + "".join(values).count("?") <= 5
+
+
 def test_what_other_services_call_is_shifted_by_the_release_that_shifts_everything_else_of_it(synthesised: Synthesised) -> None:
     """Its name leads to the load balancer between the services, and CodeDeploy moves the listener there: it has one pair and one listener per service."""
     ecs = synthesised.resources("Ecs")
