@@ -275,3 +275,29 @@ def test_bad_requests_are_refused_in_aws_words(aws: Aws) -> None:
         assert refused.value.response.get("Error", {}).get("Code") == code
     with pytest.raises(ClientError, match="Use AWS CodeDeploy to trigger a new deployment"):
         aws.ecs.update_service(cluster=DEV.cluster, service=service_arn(aws, API), taskDefinition=f"{DEV.task_family(API)}:1")
+
+
+def suspension(aws: Aws, service: Service, *, suspends: bool | None = None) -> bool:
+    """Whether auto scaling leaves a service alone; `suspends` changes it before."""
+    resource = "/".join(["service", *service_arn(aws, service).split("/")[-2:]])
+    named: Any = {"ServiceNamespace": "ecs", "ResourceId": resource, "ScalableDimension": "ecs:service:DesiredCount"}
+    if suspends is not None:
+        state: Any = dict.fromkeys(("DynamicScalingInSuspended", "DynamicScalingOutSuspended"), suspends)
+        aws.scaling.register_scalable_target(**named, SuspendedState=state)
+    (target,) = aws.scaling.describe_scalable_targets(ServiceNamespace="ecs", ResourceIds=[resource])["ScalableTargets"]
+    return any(target.get("SuspendedState", {}).values())
+
+
+@pytest.mark.parametrize("status", ["Succeeded", "Stopped"])
+def test_a_service_scales_again_when_its_deployment_has_ended_though_nobody_watches(aws: Aws, status: str) -> None:
+    """The environment's own function sees to that, which EventBridge calls; when a deployment is undone, at the end of what undoes it."""
+    stopped = status == "Stopped"
+    assert suspension(aws, NOTIFY, suspends=True)
+    revision = digest_revision(aws, NOTIFY, f"unwatched-{status.lower()}")
+    deployment = create(aws, NOTIFY, revision, configuration=LONG_CANARY if stopped else None)
+    if stopped:
+        wait_until(lambda: events(aws, deployment).get("AllowTraffic") == "InProgress", "traffic shifts")
+        assert suspension(aws, NOTIFY), "while the deployment runs"
+        aws.codedeploy.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+    assert end(aws, deployment)["status"] == status
+    wait_until(lambda: not suspension(aws, NOTIFY), "it scales again")
