@@ -24,6 +24,8 @@ from rehearsal.emulator.upstream import Record
 _log = logging.getLogger("tap.scheduler")
 _TICK_SECONDS = 0.25
 _DRAIN_SECONDS_MAX = 2.0
+_PATIENCE = 3
+"""Times the grace that a service asks for: containers start as slowly as the machine is busy."""
 _NOTICE_SECONDS = 120
 """Between Spot's notice and the end: what isn't over by then is killed."""
 _FAILED = frozenset({"TaskFailedToStart", "EssentialContainerExited"})
@@ -130,7 +132,7 @@ def _start(service: Record, task_set: TaskSet, position: int, count: int) -> Non
 
 
 def _replace_unhealthy(service: Record, task_set: TaskSet) -> None:
-    grace_seconds = float(service.get("healthCheckGracePeriodSeconds") or 0)
+    grace_seconds = _PATIENCE * float(service.get("healthCheckGracePeriodSeconds") or 0)
     for task in tasks_of(task_set):
         if not is_serving(task):
             continue

@@ -23,6 +23,8 @@ make_data() {
     rm "$password"
     echo 'hostssl all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
     echo "listen_addresses = '*'" >>"$PGDATA/postgresql.conf"
+    # Aurora takes hundreds at its smallest; three services that are released at once want twice their connections.
+    echo 'max_connections = 500' >>"$PGDATA/postgresql.conf"
     # Nobody can connect from elsewhere before it is complete.
     pg_ctl --options="-c listen_addresses=''" --wait start >/dev/null
     [ "$database" = postgres ] || createdb --username="$user" --maintenance-db=postgres "$database"
