@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from rehearsal import engine, private_engine
 from rehearsal.authority import Authority, database_names
 from rehearsal.engine import EngineError
 from rehearsal.private_engine import end_orphans, mounts_below, stop_left_over
+from rehearsal.report import Report, Step
 from rehearsal.traffic import Traffic
 from tests.support.serving import Handler, serving
 
@@ -347,3 +349,11 @@ def test_a_payment_is_missing_only_when_it_has_an_outcome_and_did_not_succeed() 
     with listing_api(first, [payment("run-1", "succeeded"), *first[1:]]) as url:
         faults = Traffic(url, "sk_test_1", "run", paid=["run-1", "run-2", "run-3"]).faults()
     assert (faults.failed, faults.missing, faults.doubled) == ([], ["run-2", "run-3"], [])
+
+
+def test_steps_that_go_side_by_side_take_together_what_passes_from_the_first_to_the_last() -> None:
+    report = Report(Console(), steps=[Step("one", 0.0, 5.0), Step("beside it", 1.0, 7.0), Step("after", 8.0, 2.0)])
+    assert report.seconds == 10.0
+    with pytest.raises(ValueError, match="why"), report.step("fails"):
+        raise ValueError("why")
+    assert (report.steps[-1].failed, report.steps[-1].shown) == (True, "ValueError: why")
