@@ -207,7 +207,7 @@ class Scenario:
         before = traffic.server_errors
         yield
         if errors := traffic.server_errors - before:
-            raise RehearsalFailed(f"{errors} requests were answered with 5xx, or not at all: {dict(traffic.raw)}")
+            raise RehearsalFailed(f"{errors} requests were answered with 5xx, or not at all: {traffic.server_failures[-errors:][:5]}")
 
     def _change_a_size(self, traffic: Traffic) -> None:
         """As an operator does it: another figure in lib/environments.py, and the same command."""

@@ -39,9 +39,9 @@ _COUNTING = threading.Lock()
 class _Counting(stripe.RequestsClient):
     """The SDK's client, which counts what it is answered."""
 
-    def __init__(self, counted: Counter[int]) -> None:
+    def __init__(self, counted: Counter[int], failures: list[str]) -> None:
         super().__init__()
-        self._counted = counted
+        self._counted, self._failures = counted, failures
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: object = None
@@ -49,15 +49,17 @@ class _Counting(stripe.RequestsClient):
         """As the SDK's own."""
         try:
             answer = super().request(method, url, headers, post_data)
-        except stripe.APIConnectionError:
-            self._count(0)
+        except stripe.APIConnectionError as failure:
+            self._count(0, str(failure))
             raise
-        self._count(answer[1])
+        self._count(answer[1], answer[0])
         return answer
 
-    def _count(self, status: int) -> None:
+    def _count(self, status: int, told: str | bytes) -> None:
         with _COUNTING:
             self._counted[status] += 1
+            if status >= 500 or status == 0:
+                self._failures.append(f"{time.strftime('%H:%M:%S')} {status} {told[:200]}")
 
 
 @dataclass(slots=True)
@@ -76,6 +78,8 @@ class Traffic:
     _down_until: float = 0.0
     raw: Counter[int] = field(default_factory=Counter[int])
     """How many answers of each status came, the SDK's repetitions included; 0: none came."""
+    server_failures: list[str] = field(default_factory=list[str])
+    """When, which, and what was said, of each answer with 5xx and each that didn't come."""
     _ended: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list[threading.Thread])
 
@@ -113,7 +117,10 @@ class Traffic:
 
     def _pay(self, number: int) -> None:
         client = stripe.StripeClient(
-            self.key, base_addresses={"api": self.base_url}, max_network_retries=_RETRIES_MAX, http_client=_Counting(self.raw)
+            self.key,
+            base_addresses={"api": self.base_url},
+            max_network_retries=_RETRIES_MAX,
+            http_client=_Counting(self.raw, self.server_failures),
         )
         count = 0
         while not self._ended.is_set():
