@@ -1,8 +1,7 @@
 """Load balancers: weighted forwarding to healthy targets.
 
-A rule forwards to several target groups by weight, and each is spoken to in its own protocol. A target group without a healthy target answers 503, a target that can't be reached
-502. Stricter than ALB in one thing: with unhealthy targets only, ALB sends requests to all of them; here that is a 503, so that a
-rehearsal sees it.
+A rule forwards to several target groups by weight, and each is spoken to in its own protocol. A target group without a target answers 503, a target that
+can't be reached 502. With unhealthy targets only, requests go to all of them, as on AWS: what they answer says more than that a busy machine checks slowly.
 
 Without an engine there is nobody to forward to: the load balancer itself answers 200 and says who would have got the request.
 """
@@ -139,7 +138,7 @@ def _install_traffic() -> None:
         arn: str, method: str, path: str, headers: Any, body: Any, query: Any, raw_query: Any = None, raw_path: Any = None
     ) -> Answer:
         group = alb._tgs.get(arn)
-        targets = HEALTH.healthy(arn) if group else []
+        targets = HEALTH.served_by(arn) if group else []
         if not targets:
             return _html(503, "Service Temporarily Unavailable")
         target = random.choice(targets)  # noqa: S311 - it spreads load

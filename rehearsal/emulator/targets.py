@@ -128,15 +128,17 @@ class TargetHealth:
             known = self._targets.get(address)
             return known.health if known else Health.INITIAL
 
-    def healthy(self, group: str) -> list[Address]:
-        """Return those targets of a group that may get requests: healthy and registered still."""
+    def served_by(self, group: str) -> list[Address]:
+        """Return those targets of a group that get requests: healthy and registered still; where none is healthy, those that are unhealthy."""
         members = {(str(each["Id"]), int(each.get("Port") or 0)) for each in _alb()._targets.get(group, [])}
         with self._lock:
-            return [
-                address
+            registered = [
+                (address, target.health)
                 for address, target in self._targets.items()
-                if address.group == group and target.health is Health.HEALTHY and (address.host, address.port) in members
+                if address.group == group and (address.host, address.port) in members
             ]
+        healthy = [address for address, health in registered if health is Health.HEALTHY]
+        return healthy or [address for address, health in registered if health is Health.UNHEALTHY]
 
     def describe(self, group: str) -> list[tuple[Address, Health, str]]:
         """Return all targets of a group, those that drain included, with what is wrong with them."""
