@@ -79,9 +79,13 @@ async def test_what_was_told_while_nobody_listened_is_found_when_somebody_does(d
         async with running(notifier, wakeup):
             await listens.wait()
             lost.set()
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tap' AND query = 'SELECT'"
-            )
+
+            async def is_ended() -> bool:
+                """It asks as soon as it listens: before, there is nothing to end."""
+                query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'tap' AND query = 'SELECT'"
+                return await connection.fetchval(query) > 0
+
+            await eventually(is_ended, "its connection is ended")
             await tell(connection)
             back.set()
 

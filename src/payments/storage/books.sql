@@ -161,6 +161,7 @@ WHERE NOT CASE e.object_type
     WHEN 'refund' THEN EXISTS (SELECT FROM payments.refunds o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'payment_method' THEN EXISTS (SELECT FROM payments.payment_methods o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'customer' THEN EXISTS (SELECT FROM payments.customers o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'setup_intent' THEN EXISTS (SELECT FROM payments.setup_intents o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'product' THEN EXISTS (SELECT FROM payments.products o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'price' THEN EXISTS (SELECT FROM payments.prices o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     ELSE false
