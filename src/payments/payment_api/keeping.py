@@ -121,7 +121,7 @@ class Keeping:
         kept = replace(method, customer=method.customer or intent.customer, set_up=method.set_up or intent.usage == "off_session")
         if kept != method and not is_new:
             kept = replace(kept, version=method.version + 1)
-        mandate = None if intent.mandate_data is None else self._mandate(intent, method)
+        mandate = self._mandate(intent, method)
         done = next_version(
             intent,
             status=SetupStatus.SUCCEEDED,
@@ -193,7 +193,8 @@ class Keeping:
         """Record it in the transaction of the call. `created`: the intent as it was made by it; `abandoned`: an attempt that another one took the place of.
         Raises `ObjectLocked`.
         """
-        await require_unmoved(connection, *(each for each in (customer,) if each is not None))
+        if customer is not None:
+            await require_unmoved(connection, customer)
         if isinstance(card, Vaulted):
             await PAYMENT_METHOD.noun.insert(connection, kept.method, sealed_number=card.sealed_number)
         elif kept.method.version == card.version:

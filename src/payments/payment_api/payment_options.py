@@ -93,9 +93,9 @@ class CardOptionsParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def over(self, kept: CardOptions) -> CardOptions:
         """Return `kept` with what is given in its place; an empty string takes away."""
         given: dict[str, Any] = {
-            name: None if getattr(self, name) == "" else getattr(self, name)
+            name: None if value == "" else value
             for name in self.__struct_fields__
-            if name not in _OF_ONE_CONFIRMATION and name != "installments" and getattr(self, name) is not None
+            if name not in _OF_ONE_CONFIRMATION and name != "installments" and (value := getattr(self, name)) is not None
         }
         if self.installments is not None:
             given["installments"] = self.installments.enabled

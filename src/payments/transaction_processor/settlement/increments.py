@@ -9,8 +9,7 @@ from payments.domain.payment_intent import IntentStatus
 from payments.ledger import postings
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
-from payments.transaction_processor.judgement import payment_error_of
-from payments.transaction_processor.settlement.terms import Terms, advanced, answer, books_of, event_about, loaded
+from payments.transaction_processor.settlement.terms import Terms, advanced, answer, books_of, event_about, loaded, still_held
 
 
 def settle_increment(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
@@ -19,13 +18,7 @@ def settle_increment(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settl
         case Approved():
             return _held(work, outcome, terms)
         case Declined():
-            intent = advanced(work.intent, IntentStatus.REQUIRES_CAPTURE, last_payment_error=payment_error_of(work, outcome))
-            return Settlement(
-                attempt=work.attempt,
-                outcome=outcome,
-                intent=intent,
-                events=[answer("payment_intent.payment_failed", intent, work, terms)],
-            )
+            return still_held(work, outcome, terms)
         case AuthenticationRequired() | Unknown():
             return None
         case _ as never:

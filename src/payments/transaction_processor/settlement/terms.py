@@ -9,11 +9,14 @@ from payments.domain.attempt import Attempt
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.event import Event, EventObject, event_of
 from payments.domain.fees import FeeSchedule
+from payments.domain.outcome import Declined
 from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.ledger import postings
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
+from payments.storage.payments import Settlement
+from payments.transaction_processor.judgement import payment_error_of
 
 T = TypeVar("T")
 
@@ -88,6 +91,17 @@ def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool,
         source=attempt.charge,
         available_on=terms.now if available_at_once else terms.now + AVAILABILITY_SECONDS,
         description=work.intent.description,
+    )
+
+
+def still_held(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
+    """Return what follows when something was refused that was asked of a hold: it stays what it was, and the intent says why."""
+    intent = advanced(work.intent, IntentStatus.REQUIRES_CAPTURE, last_payment_error=payment_error_of(work, outcome))
+    return Settlement(
+        attempt=work.attempt,
+        outcome=outcome,
+        intent=intent,
+        events=[answer("payment_intent.payment_failed", intent, work, terms)],
     )
 
 
