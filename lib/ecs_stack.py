@@ -32,6 +32,7 @@ from payments.runtime.topology import (
     INTERNAL_PATH_PREFIX,
     MIGRATION_MODULE,
     PUBLIC_PATHS,
+    RATE_LIMIT_VARIABLE,
     SANDBOX_KEY_VARIABLE,
     SECRET_VARIABLES,
     SERVE_TLS_VARIABLE,
@@ -261,6 +262,7 @@ class EcsStack(cdk.NestedStack):
                 "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours
                 "TAP_PORT": str(CONTAINER_PORT),
                 SERVE_TLS_VARIABLE: "true",
+                RATE_LIMIT_VARIABLE: str(self.options.writes_per_second),
                 WEBHOOK_PORTS_VARIABLE: ",".join(map(str, WEBHOOK_PORTS)),
                 "TAP_LINGER_SECONDS": str(LINGER_SECONDS),
                 "TAP_PUBLIC_URL": self.options.public_url or f"{self.options.scheme}://{self.alb.load_balancer_dns_name}",

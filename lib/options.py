@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from constructs import IConstruct
 
 from lib.environments import ZONES, ConfigurationError
-from payments.runtime.topology import Architecture, Colour, Service
+from payments.runtime.topology import WRITES_PER_SECOND_MAX, Architecture, Colour, Service
+
+_WRITES_PER_SECOND = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Options:
     """Clients may come by IPv6, too. Fixed once the network is made."""
     private_webhooks: bool
     """Webhooks may go to private addresses: for merchants' systems inside of the network."""
+    writes_per_second: int
+    """How fast an API key may write for which nothing else is set."""
 
     @classmethod
     def of(cls, construct: IConstruct) -> "Options":
@@ -50,6 +54,7 @@ class Options:
             architecture=_architecture(said("architecture")),
             dual_stack=_true(said("dualStack")),
             private_webhooks=_true(said("privateWebhooks")),
+            writes_per_second=_writes(said("writesPerSecond")),
         )
 
     @property
@@ -73,6 +78,13 @@ class Options:
 
 def _true(said: object) -> bool:
     return str(said).lower() == "true"
+
+
+def _writes(said: object) -> int:
+    text = str(said or _WRITES_PER_SECOND)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= WRITES_PER_SECOND_MAX):
+        raise ConfigurationError(f"The context's `writesPerSecond` must be a whole number of 1 to {WRITES_PER_SECOND_MAX}, and not {said}.")
+    return int(text)
 
 
 def _architecture(said: object) -> Architecture | None:

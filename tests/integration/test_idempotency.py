@@ -33,7 +33,9 @@ def idempotency(pool: Pool) -> Idempotency:
 
 def call(key: str | None = "k", *, merchant_id: int = 1, livemode: bool = False, endpoint: str = "POST /v1/x", **params: object) -> Call:
     return Call(
-        principal=Principal(merchant_id=merchant_id, livemode=livemode, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST),
+        principal=Principal(
+            merchant_id=merchant_id, livemode=livemode, kind=KeyKind.SECRET, account_id="acct_1", key_id="key_1", api_version=NEWEST
+        ),
         path={},
         params=dict(params),
         expand=(),

@@ -14,7 +14,7 @@ from payments.domain.principal import KeyKind
 from payments.runtime.ids import new_id
 from payments.runtime.keyring import KeyRing
 from payments.storage.database import Connection
-from payments.storage.key_tasks import CreateKey, RevokeKey
+from payments.storage.key_tasks import CreateKey, LimitKey, RevokeKey
 from payments.storage.keys import ApiKey, create_key, create_merchant, find_principal, key_hash, list_keys, make_key
 from tests.integration.test_maintenance import run
 
@@ -77,6 +77,15 @@ async def test_a_revoked_key_is_unknown_and_its_first_revocation_counts(database
     assert datetime.fromisoformat(line["revoked_at"]) == record.revoked_at
     _, (again,), _ = run(database_url, "revoke-key", tell(RevokeKey(key.id)))
     assert again["revoked_at"] == line["revoked_at"]
+
+
+async def test_how_fast_a_key_may_write_is_set_and_left_to_the_deployment_again(database_url: str, connection: Connection) -> None:
+    key = await create_key(connection, await create_merchant(connection, "Test"), livemode=True, kind=KeyKind.SECRET, pepper=PEPPER)
+    for limit in (250, None):
+        status, (line,), errors = run(database_url, "limit-key", tell(LimitKey(key.id, limit)))
+        assert (status, errors, line["event"], line["key_id"], line["writes_per_second"]) == (0, "", "key limited", key.id, limit)
+        (record,) = await list_keys(connection)
+        assert record.writes_per_second == limit
 
 
 async def test_a_merchant_or_key_that_there_is_not_is_one_line(database_url: str, connection: Connection) -> None:

@@ -110,7 +110,9 @@ class InProcess:
     pool: Pool
     """payment-api's."""
     principal: Principal = field(
-        default_factory=lambda: Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST)
+        default_factory=lambda: Principal(
+            merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", key_id="key_1", api_version=NEWEST
+        )
     )
 
     on_trial: bool = False

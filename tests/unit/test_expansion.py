@@ -21,7 +21,7 @@ from payments.wire.render_people import Rendered
 from tests.support.stripe_schema import schema, violations
 
 NOW = 1_800_000_000
-MERCHANT = Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST)
+MERCHANT = Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", key_id="key_1", api_version=NEWEST)
 CARD = Card(brand="visa", last4="4242", exp_month=12, exp_year=2034, fingerprint="f")
 
 

@@ -16,6 +16,7 @@ from payments.runtime.seal import Sealer
 from payments.runtime.topology import HEALTH_PATH, LIVE_PATH
 from payments.wire.api import build_api
 from tests.integration.builders import Key
+from tests.support.write_limits import UNLIMITED
 
 
 class Service:
@@ -85,7 +86,9 @@ async def test_a_change_is_logged_and_no_more_than_that(service: Service) -> Non
 async def test_each_question_has_a_path_of_its_own(service: Service) -> None:
     service.database = False
     authenticator: Any = None  # nobody is asked who they are
-    app = build_api([], authenticator=authenticator, digest=Sealer(Key()).digest, log=service.log, health=service.health)
+    app = build_api(
+        [], authenticator=authenticator, write_limit=UNLIMITED, digest=Sealer(Key()).digest, log=service.log, health=service.health
+    )
 
     async def get(path: str) -> tuple[int, dict[str, Any]]:
         sent: list[Message] = []

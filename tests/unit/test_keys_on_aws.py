@@ -19,7 +19,7 @@ from payments.cli.main import app
 from payments.domain.principal import KeyKind
 from payments.runtime.keyring import KeyRing
 from payments.runtime.topology import Names
-from payments.storage.key_tasks import CreateKey, RevokeKey
+from payments.storage.key_tasks import CreateKey, LimitKey, RevokeKey
 from payments.storage.keys import key_hash
 from payments.wire.auth import REMEMBERED_SECONDS
 from tests.support.stubbed_aws import StubbedAws, stubbed_aws
@@ -267,7 +267,13 @@ def test_an_environment_that_is_not_there(stubbed: StubbedAws, operator: Operato
 
 def test_keys_are_listed_from_all_pages_of_the_log_when_it_is_whole(stubbed: StubbedAws, operator: Operator) -> None:
     have_environment(stubbed)
-    revoked = LISTED | {"id": KEY_ID[:-1] + "Z", "livemode": False, "kind": "publishable", "revoked_at": "2026-02-03T04:05:06Z"}
+    revoked = LISTED | {
+        "id": KEY_ID[:-1] + "Z",
+        "writes_per_second": 250,
+        "livemode": False,
+        "kind": "publishable",
+        "revoked_at": "2026-02-03T04:05:06Z",
+    }
     run_task(stubbed, 0, [{"event": "key", **LISTED}])
     read_log(stubbed, [{"event": "key", **LISTED}], nextForwardToken="f/1")
     read_log(stubbed, ["a library's warning", {"event": "key", **revoked}, {"event": "keys", "count": 2}], nextForwardToken="f/2")
@@ -275,8 +281,26 @@ def test_keys_are_listed_from_all_pages_of_the_log_when_it_is_whole(stubbed: Stu
     operator.keys.show_list()
     shown = operator.written.getvalue()
     assert [line.split("│")[1:-1] for line in shown.splitlines() if "key_" in line] == [
-        [f" {KEY_ID} ", " 3        ", " secret      ", " live ", " cafe    ", " 2026-01-02 03:04 ", "                  "],
-        [f" {revoked['id']} ", " 3        ", " publishable ", " test ", " cafe    ", " 2026-01-02 03:04 ", " 2026-02-03 04:05 "],
+        [
+            f" {KEY_ID} ",
+            " 3        ",
+            " secret      ",
+            " live ",
+            " cafe    ",
+            " 2026-01-02 03:04 ",
+            "          ",
+            "                  ",
+        ],
+        [
+            f" {revoked['id']} ",
+            " 3        ",
+            " publishable ",
+            " test ",
+            " cafe    ",
+            " 2026-01-02 03:04 ",
+            " 250      ",
+            " 2026-02-03 04:05 ",
+        ],
     ]
     assert [asked.get("nextToken") for asked in stubbed.asked("GetLogEvents")] == [None, None, "f/1", "f/2"]
     (asked,) = stubbed.asked("RunTask")
@@ -308,6 +332,16 @@ def test_a_key_is_revoked_whatever_the_stack_is_doing_and_it_is_said_since_when(
     assert operator.waited == [REMEMBERED_SECONDS]
 
 
+@pytest.mark.parametrize(("limit", "said"), [(250, "250 times a second"), (None, "as the deployment says")])
+def test_how_fast_a_key_may_write_is_set_by_a_task(stubbed: StubbedAws, operator: Operator, limit: int | None, said: str) -> None:
+    have_environment(stubbed)
+    run_task(stubbed, 0, [{"event": "key limited", "key_id": KEY_ID, "writes_per_second": limit}])
+    operator.keys.limit(KEY_ID, limit)
+    assert operator.written.getvalue() == f"Key {KEY_ID} may write {said}.\n"
+    task, order = override(stubbed)
+    assert (task, msgspec.json.decode(order, type=LimitKey)) == ("limit-key", LimitKey(KEY_ID, limit))
+
+
 def test_a_key_that_is_unknown(stubbed: StubbedAws, operator: Operator) -> None:
     have_environment(stubbed)
     run_task(stubbed, 1, [{"event": "error", "kind": "UnknownKeyError", "message": f"There is no key {KEY_ID}. See: tap keys list"}])
@@ -320,5 +354,8 @@ def test_a_key_that_is_unknown(stubbed: StubbedAws, operator: Operator) -> None:
 def test_what_is_no_id_goes_nowhere_since_it_may_be_the_key_itself(stubbed: StubbedAws, operator: Operator, given: str) -> None:
     with pytest.raises(UsageError) as failure:
         operator.keys.revoke(given)
+    assert str(failure.value) == "That isn't a key's id, which begins with key_. See: tap keys list --environment dev"
+    with pytest.raises(UsageError) as failure:
+        operator.keys.limit(given, 5)
     assert str(failure.value) == "That isn't a key's id, which begins with key_. See: tap keys list --environment dev"
     assert stubbed.calls == []

@@ -8,7 +8,7 @@ from typing import Any, cast
 import asyncpg
 import pytest
 
-from payments.domain.errors import Overloaded, RateLimited, TooSlow
+from payments.domain.errors import Overloaded, TooManyLists, TooSlow
 from payments.storage.database import Pool
 from payments.wire.errors import wire_error
 from payments.wire.lists import RUNNING_MAX, UNDER_WAY_MAX, WAITING_MAX, Lists
@@ -70,7 +70,7 @@ async def test_one_more_is_refused_and_told_to_come_again_and_others_are_not_aff
     lists = lists_on(Connections())
     readers = Readers(lists)
     await readers.start(1, RUNNING_MAX + WAITING_MAX)
-    with pytest.raises(RateLimited) as refused:
+    with pytest.raises(TooManyLists) as refused:
         async with lists.connection(1):
             pass
     answer = wire_error(refused.value)
@@ -89,7 +89,7 @@ async def test_who_waits_too_long_is_told_to_come_again() -> None:
     lists = lists_on(connections, wait_seconds_max=0.01)
     readers = Readers(lists)
     await readers.start(1, RUNNING_MAX)
-    with pytest.raises(RateLimited):
+    with pytest.raises(TooManyLists):
         async with lists.connection(1):
             pass
     await readers.finish()

@@ -17,7 +17,7 @@ from payments.runtime.seal import Sealer
 from payments.wire.params import parse
 from tests.integration.builders import FakeClock, Key
 
-MERCHANT = Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST)
+MERCHANT = Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", key_id="key_1", api_version=NEWEST)
 ADDRESS = BillingDetails(address=Address(line1="Ring 1", postal_code="8010"))
 
 NAMES = {

@@ -18,7 +18,7 @@ from tests.support.own_server import own_server
 from tests.support.running_tap import free_port
 
 CALL: Any = {
-    "principal": Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST),
+    "principal": Principal(merchant_id=1, livemode=False, kind=KeyKind.SECRET, account_id="acct_1", key_id="key_1", api_version=NEWEST),
     "path": {},
     "params": {},
     "expand": (),

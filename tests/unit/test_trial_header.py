@@ -15,6 +15,7 @@ from payments.wire.api import Call, Endpoint, Reply, build_api, reply
 from payments.wire.auth import Authenticator
 from payments.wire.params import NoParams
 from tests.integration.builders import FakeClock, Key
+from tests.support.write_limits import UNLIMITED
 
 
 class Everybody:
@@ -25,7 +26,9 @@ class Everybody:
         self._livemode = livemode
 
     async def authenticate(self, _: str | None) -> Principal:
-        return Principal(merchant_id=1, livemode=self._livemode, kind=KeyKind.SECRET, account_id="acct_1", api_version=NEWEST)
+        return Principal(
+            merchant_id=1, livemode=self._livemode, kind=KeyKind.SECRET, account_id="acct_1", key_id="key_1", api_version=NEWEST
+        )
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,7 @@ async def test_the_header_counts_in_test_mode(*, livemode: bool, fields: list[tu
     app = build_api(
         [Endpoint("POST", "/v1/things", NoParams, handler)],
         authenticator=cast("Authenticator", Everybody(livemode=livemode)),
+        write_limit=UNLIMITED,
         digest=Sealer(Key()).digest,
         log=log,
         health=Health(Background(log), is_database_well=well, log=log),

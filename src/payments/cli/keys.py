@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from payments.cli.data_directory import DataDirectory, UsageError
 from payments.domain.principal import KeyKind
@@ -16,10 +16,14 @@ from payments.storage.keys import (
     UnknownKeyError,
     choose_merchant,
     create_key,
+    limit_key,
     list_keys,
     revoke_key,
 )
 from payments.wire.auth import REMEMBERED_SECONDS
+
+
+_ID_CHARACTERS = 28
 
 
 async def create(
@@ -51,11 +55,13 @@ async def show_list(console: Console, directory: DataDirectory) -> None:
 
 def show_keys(console: Console, keys: Iterable[KeyRecord]) -> None:
     """Print a table of keys."""
-    table = Table("id", "merchant", "kind", "mode", "ends in", "created", "revoked")
+    # Whole, however narrow the terminal is: it is what one copies.
+    table = Table(Column("id", min_width=_ID_CHARACTERS), "merchant", "kind", "mode", "ends in", "created", "writes/s", "revoked")
     for key in keys:
         revoked = "" if key.revoked_at is None else f"{key.revoked_at:%Y-%m-%d %H:%M}"
         mode = "live" if key.livemode else "test"
-        table.add_row(key.id, str(key.merchant_id), key.kind, mode, key.last4, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
+        limit = "" if key.writes_per_second is None else str(key.writes_per_second)
+        table.add_row(key.id, str(key.merchant_id), key.kind, mode, key.last4, f"{key.created_at:%Y-%m-%d %H:%M}", limit, revoked)
     console.print(table)
 
 
@@ -68,3 +74,20 @@ async def revoke(console: Console, directory: DataDirectory, key_id: str) -> Non
             raise UsageError(f"There is no key {key_id}. See: {directory.command('keys', 'list')}") from None
     await asyncio.sleep(REMEMBERED_SECONDS)
     console.print(f"Key {key_id} is revoked.")
+
+
+async def limit(console: Console, directory: DataDirectory, key_id: str, writes_per_second: int | None) -> None:
+    """Say how fast a key may write, and wait until every service knows it."""
+    async with connect(directory.run().database_url) as connection:
+        try:
+            await limit_key(connection, key_id, writes_per_second)
+        except UnknownKeyError:
+            raise UsageError(f"There is no key {key_id}. See: {directory.command('keys', 'list')}") from None
+    await asyncio.sleep(REMEMBERED_SECONDS)
+    show_limit(console, key_id, writes_per_second)
+
+
+def show_limit(console: Console, key_id: str, writes_per_second: int | None) -> None:
+    """Print how fast a key may write."""
+    how_fast = "as the deployment says" if writes_per_second is None else f"{writes_per_second} times a second"
+    console.print(f"Key {key_id} may write {how_fast}.", soft_wrap=True)

@@ -18,7 +18,7 @@ from payments.cli.data_directory import DataDirectory, Run, UsageError
 from payments.cli.key_ring_commands import key_ring_app
 from payments.cli.private_files import open_private
 from payments.cli.typed import same_program
-from payments.runtime.topology import Architecture, Service
+from payments.runtime.topology import WRITES_PER_SECOND_MAX, Architecture, Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
 keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys; replace the keys that secrets are kept with.")
@@ -195,6 +195,7 @@ def deploy(
     private_webhooks: Annotated[
         bool, typer.Option("--private-webhooks", help="Webhooks may go to private addresses: merchants' systems inside of the network.")
     ] = False,
+    writes_per_second: Annotated[int | None, typer.Option(min=1, help="How fast an API key may write; else 100 times a second.")] = None,
     zones: Annotated[
         str | None, typer.Option(help="Three availability zones for a new environment; else the first that have the database.")
     ] = None,
@@ -215,6 +216,7 @@ def deploy(
         public_url=public_url,
         allow_http=allow_http,
         private_webhooks=private_webhooks,
+        writes_per_second=writes_per_second,
         alarm_email=alarm_email,
         zones=zones,
         architecture=architecture,
@@ -358,6 +360,29 @@ def keys_revoke(
     from payments.cli.keys import revoke
 
     asyncio.run(revoke(console, DataDirectory(data_dir), key_id))
+
+
+@keys_app.command("limit")
+def keys_limit(
+    key_id: Annotated[str, typer.Argument(help="Its id, from `tap keys list`.")],
+    writes_per_second: Annotated[
+        int | None, typer.Argument(min=1, max=WRITES_PER_SECOND_MAX, help="As fast as the deployment says when it is left out.")
+    ] = None,
+    data_dir: DataDir = DATA_DIR,
+    environment: OnAws = None,
+    region: Region = None,
+    poll_seconds: PollSeconds = 5.0,
+) -> None:
+    """Say how many times a second an API key may change something."""
+    if environment is not None:
+        from payments.cli.aws import commands
+
+        with commands.keys(console, environment, region, poll_seconds) as keys:
+            keys.limit(key_id, writes_per_second)
+        return
+    from payments.cli.keys import limit
+
+    asyncio.run(limit(console, DataDirectory(data_dir), key_id, writes_per_second))
 
 
 def main() -> None:

@@ -110,10 +110,24 @@ class ObjectLocked(TapError):
 
 
 class RateLimited(TapError):
-    """The merchant has as many lists under way as it may; nothing was done, the client retries."""
+    """The client asks for more than it may; nothing was done, it retries."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="rate_limit")
+
+
+class TooManyLists(RateLimited):
+    """The merchant has as many lists under way as it may."""
 
     def __init__(self) -> None:
-        super().__init__("Too many lists are being read at once. Please retry, with fewer of them at a time.", code="rate_limit")
+        super().__init__("Too many lists are being read at once. Please retry, with fewer of them at a time.")
+
+
+class TooManyWrites(RateLimited):
+    """The key wrote as fast as it may."""
+
+    def __init__(self) -> None:
+        super().__init__("Request rate limit exceeded. Please retry, with fewer requests a second that change something.")
 
 
 class TooSlow(TapError):

@@ -20,5 +20,9 @@ class Principal(Struct, frozen=True, kw_only=True):
     kind: KeyKind
     account_id: str
     """How the API calls the merchant: `acct_…`, the same in both modes."""
+    key_id: str
+    """Of the key: `key_…`."""
+    writes_per_second: int | None = None
+    """How fast the key may write; None: as fast as the deployment says."""
     api_version: str
     """The version that the merchant's requests are in when they name none."""

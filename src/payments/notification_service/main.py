@@ -31,12 +31,14 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.outbox import oldest_waiting_seconds
 from payments.storage.wakeup import Wakeup
 from payments.storage.watched_database import open_database
+from payments.storage.write_limits import WriteLimitStore
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
 from payments.wire.reading import Reader
 from payments.wire.serve import Binding, serve
+from payments.wire.write_limit import WriteLimit
 
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
 _API_POOL = 6
@@ -137,9 +139,11 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.keep("watch database", database.watch)
         background.watch("delivery", lambda: thread.quiet_seconds, quiet_seconds_max=STUCK_SECONDS)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
+        write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
             [*endpoints.endpoints(), *events.endpoints(), *trial.endpoints()],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            write_limit=write_limit,
             digest=sealer.digest,
             log=log,
             health=Health(background, delivering.background, is_database_well=database.is_well, log=log),
@@ -147,6 +151,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             raw_routes=trial.routes(),
         )
         await background.stop()
+        await write_limit.close()
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
+from payments.storage.write_limits import WriteLimitStore
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
@@ -38,6 +39,7 @@ from payments.wire.lists import open_lists
 from payments.wire.objects import Objects
 from payments.wire.reading import Reader
 from payments.wire.serve import Binding, serve
+from payments.wire.write_limit import WriteLimit
 
 _SPEC = SERVICES[Service.PAYMENT_API]
 
@@ -97,11 +99,13 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.keep("watch database", database.watch)
         background.watch("commit 1", lambda: begins.stalled_seconds)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
+        write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
             public_api(
                 steps=steps, cards=cards, vault=vault, handover=handover, keeping=keeping, objects=objects, reader=reader, pool=pool
             ),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            write_limit=write_limit,
             digest=sealer.digest,
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
@@ -109,6 +113,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             raw_routes=[*Challenge(steps, cards, keeping).routes(), *passing_on.routes()],
         )
         await background.stop()
+        await write_limit.close()
         await begins.close()
 
 

@@ -17,10 +17,12 @@ from payments.runtime.topology import (
     DATABASE_SECRET_VARIABLE,
     ENVELOPE_KEY_VARIABLE,
     INTERNAL_NAME_VARIABLE,
+    RATE_LIMIT_VARIABLE,
     SANDBOX_KEY_VARIABLE,
     SERVE_TLS_VARIABLE,
     SERVICES,
     WEBHOOK_PORTS_VARIABLE,
+    WRITES_PER_SECOND_MAX,
     Service,
 )
 
@@ -77,6 +79,9 @@ class Settings:
     allow_private_webhook_targets: bool
     """`TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS`: deliver to loopback and private addresses (local runs only)."""
 
+    writes_per_second: float | None
+    """`TAP_RATE_LIMIT_WRITES`: how fast an API key may write for which nothing else is set; unset: as fast as it can."""
+
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "Settings":
         """Build the settings; raises `SettingsError` with the name of the first variable that is wrong."""
@@ -104,7 +109,10 @@ class Settings:
             acquirer_timeout_seconds=read.number("TAP_ACQUIRER_TIMEOUT_SECONDS", 10.0),
             webhook_ports=read.ports(WEBHOOK_PORTS_VARIABLE),
             allow_private_webhook_targets=read.text("TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS", "false") == "true",
+            writes_per_second=read.number(RATE_LIMIT_VARIABLE, 0.0) if RATE_LIMIT_VARIABLE in environment else None,
         )
+        if settings.writes_per_second is not None and not 1 <= settings.writes_per_second <= WRITES_PER_SECOND_MAX:
+            raise SettingsError(f"{RATE_LIMIT_VARIABLE} must be between 1 and {WRITES_PER_SECOND_MAX}")
         if settings.acquirer_timeout_seconds >= settings.attempt_lease_seconds:
             raise SettingsError("TAP_ACQUIRER_TIMEOUT_SECONDS must be shorter than TAP_ATTEMPT_LEASE_SECONDS")
         return settings

@@ -192,6 +192,9 @@ INTERNAL_NAME_VARIABLE = "TAP_TRANSACTION_PROCESSOR_SERVER_NAME"
 WEBHOOK_PORTS = (80, 443, 8443)
 """Where webhooks may go on AWS: what the tasks' security group lets out, and what an endpoint's URL may name there."""
 WEBHOOK_PORTS_VARIABLE = "TAP_WEBHOOK_PORTS"
+RATE_LIMIT_VARIABLE = "TAP_RATE_LIMIT_WRITES"
+WRITES_PER_SECOND_MAX = 1_000_000
+"""Of one API key."""
 
 DATABASE_CA_FILE = "/app/rds-global-bundle.pem"
 """Where the image has AWS's certificate authorities for databases."""

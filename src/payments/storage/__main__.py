@@ -16,7 +16,16 @@ import msgspec
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
 from payments.storage.envelope_tasks import EnvelopeTask, run_reseal, run_uses
-from payments.storage.key_tasks import CreateKey, KeyTask, RevokeKey, run_create_key, run_list_keys, run_revoke_key
+from payments.storage.key_tasks import (
+    CreateKey,
+    KeyTask,
+    LimitKey,
+    RevokeKey,
+    run_create_key,
+    run_limit_key,
+    run_list_keys,
+    run_revoke_key,
+)
 from payments.storage.keys import MerchantError, UnknownKeyError
 from payments.storage.maintenance import EXPLAINED, run_logins, run_migrate, run_verify
 from payments.storage.merchant_tasks import SETTINGS, SettingsOrder, run_settings
@@ -74,6 +83,8 @@ def _task(command: str, orders: list[str]) -> Task:
             return partial(run_create_key, order=_read(order, CreateKey))
         case KeyTask.REVOKE, [order]:
             return partial(run_revoke_key, order=_read(order, RevokeKey))
+        case KeyTask.LIMIT, [order]:
+            return partial(run_limit_key, order=_read(order, LimitKey))
         case "settings", [order]:
             return partial(run_settings, order=_read(order, SettingsOrder))
         case EnvelopeTask.USES, []:

@@ -14,7 +14,8 @@ from payments.domain.principal import KeyKind
 from payments.runtime.keyring import KEY_ID_MAX
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
-from payments.storage.keys import check_choice, choose_merchant, list_keys, revoke_key, store_key
+from payments.runtime.topology import WRITES_PER_SECOND_MAX
+from payments.storage.keys import check_choice, choose_merchant, limit_key, list_keys, revoke_key, store_key
 from payments.storage.maintenance import maintenance_connection
 
 KeyId = Annotated[str, Meta(pattern=r"\Akey_[0-9A-Za-z]{24}\Z")]
@@ -26,6 +27,7 @@ class KeyTask(StrEnum):
     CREATE = "create-key"
     LIST = "list-keys"
     REVOKE = "revoke-key"
+    LIMIT = "limit-key"
 
 
 class KeyEvent(StrEnum):
@@ -35,6 +37,7 @@ class KeyEvent(StrEnum):
     KEY = "key"
     LISTED = "keys"
     REVOKED = "key revoked"
+    LIMITED = "key limited"
 
 
 class CreateKey(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -61,6 +64,14 @@ class RevokeKey(Struct, frozen=True, forbid_unknown_fields=True):
     """Revoke a key."""
 
     key_id: KeyId
+
+
+class LimitKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """Say how fast a key may write."""
+
+    key_id: KeyId
+    writes_per_second: Annotated[int, Meta(ge=1, le=WRITES_PER_SECOND_MAX)] | None = None
+    """None: as fast as the deployment says."""
 
 
 async def run_create_key(settings: MaintenanceSettings, log: Logger, order: CreateKey) -> int:
@@ -97,4 +108,12 @@ async def run_revoke_key(settings: MaintenanceSettings, log: Logger, order: Revo
     async with maintenance_connection(settings, log) as connection:
         revoked_at = await revoke_key(connection, order.key_id)
     log.event(KeyEvent.REVOKED, key_id=order.key_id, revoked_at=revoked_at)
+    return 0
+
+
+async def run_limit_key(settings: MaintenanceSettings, log: Logger, order: LimitKey) -> int:
+    """Say how fast a key may write and log it; returns the exit status. Raises `UnknownKeyError`."""
+    async with maintenance_connection(settings, log) as connection:
+        await limit_key(connection, order.key_id, order.writes_per_second)
+    log.event(KeyEvent.LIMITED, key_id=order.key_id, writes_per_second=order.writes_per_second)
     return 0

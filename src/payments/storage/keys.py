@@ -55,6 +55,8 @@ class KeyRecord:
     last4: str
     created_at: datetime
     revoked_at: datetime | None
+    writes_per_second: int | None = None
+    """How fast it may write; None: as fast as the deployment says, and where the task that tells of it is of an older version."""
 
 
 def key_hash(plaintext: str, pepper: KeyRing) -> bytes:
@@ -183,6 +185,7 @@ async def list_keys(connection: Queries, merchant_id: int | None = None) -> list
             last4=row["last4"],
             created_at=row["created_at"],
             revoked_at=row["revoked_at"],
+            writes_per_second=row["writes_per_second"],
         )
         for row in rows
     ]
@@ -196,6 +199,12 @@ async def revoke_key(connection: Queries, key_id: str) -> datetime:
     return revoked_at
 
 
+async def limit_key(connection: Queries, key_id: str, writes_per_second: int | None) -> None:
+    """Say how fast a key may write, None for as fast as the deployment says; services know it a second after that. Raises `UnknownKeyError`."""
+    if await connection.fetchval(_SQL["limit_key"], key_id, writes_per_second) is None:
+        raise UnknownKeyError(key_id)
+
+
 async def find_principal(connection: Queries, *hashes: bytes) -> Principal | None:
     """Return whom the key stands for that has one of these hashes; None for an unknown or revoked one."""
     row = await connection.fetchrow(_SQL["find_principal"], hashes)
@@ -207,4 +216,6 @@ async def find_principal(connection: Queries, *hashes: bytes) -> Principal | Non
         kind=KeyKind(row["kind"]),
         account_id=row["account_id"],
         api_version=row["api_version"],
+        key_id=row["id"],
+        writes_per_second=row["writes_per_second"],
     )

@@ -27,13 +27,16 @@ SELECT EXISTS (SELECT FROM payments.api_keys WHERE key_hash = ANY ($1));
 SELECT pepper, count(*) FROM payments.api_keys WHERE revoked_at IS NULL GROUP BY pepper ORDER BY pepper;
 
 -- list_keys: all keys, or those of one merchant
-SELECT id, merchant_id, livemode, kind, last4, created_at, revoked_at FROM payments.api_keys
+SELECT id, merchant_id, livemode, kind, last4, created_at, revoked_at, writes_per_second FROM payments.api_keys
 WHERE $1::bigint IS NULL OR merchant_id = $1 ORDER BY created_at, id;
 
 -- revoke_key: the first revocation counts; returns nothing when there is no such key
 UPDATE payments.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING revoked_at;
 
+-- limit_key: how fast a key may write; returns nothing when there is no such key
+UPDATE payments.api_keys SET writes_per_second = $2 WHERE id = $1 RETURNING true;
+
 -- find_principal: whom a key stands for, unless it is revoked
-SELECT k.merchant_id, k.livemode, k.kind, m.account_id, m.api_version
+SELECT k.id, k.merchant_id, k.livemode, k.kind, k.writes_per_second, m.account_id, m.api_version
 FROM payments.api_keys k JOIN payments.merchants m ON m.id = k.merchant_id
 WHERE k.key_hash = ANY ($1) AND k.revoked_at IS NULL;

@@ -27,6 +27,7 @@ from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
+from payments.storage.write_limits import WriteLimitStore
 from payments.transaction_processor.balance import BalanceApi
 from payments.transaction_processor.handover import HandoverRoutes
 from payments.transaction_processor.processor import Processor, Tally
@@ -36,6 +37,7 @@ from payments.wire.auth import Authenticator
 from payments.wire.lists import open_lists
 from payments.wire.reading import Reader
 from payments.wire.serve import DRAIN_SECONDS, Binding, serve
+from payments.wire.write_limit import WriteLimit
 
 _SPEC = SERVICES[Service.TRANSACTION_PROCESSOR]
 
@@ -91,15 +93,18 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
+        write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
             BalanceApi(Reader(pool, lists, clock), accounts).endpoints(),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
+            write_limit=write_limit,
             digest=sealer.digest,
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             raw_routes=handover.routes(),
         )
         await background.stop()
+        await write_limit.close()
         unfinished = await handover.drain(DRAIN_SECONDS)
         await settlements.close()
         await attempts.hand_back(unfinished)  # another copy goes on at once, instead of when the leases run out

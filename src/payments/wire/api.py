@@ -31,6 +31,7 @@ from payments.wire.form import Params
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
 from payments.wire.request import Headers, check_ids, is_trial, path_of, read_params
+from payments.wire.write_limit import WriteLimit
 
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
 _LOCKED_PAUSES_SECONDS = (0.005, 0.02, 0.06)
@@ -148,6 +149,7 @@ def build_api(
     endpoints: Endpoints,
     *,
     authenticator: Authenticator,
+    write_limit: WriteLimit,
     digest: Digest,
     log: Logger,
     health: Health,
@@ -155,7 +157,7 @@ def build_api(
     raw_routes: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
     """Build a service's ASGI application; `raw_routes` are served as they are (internal calls, pages)."""
-    front = _Front(authenticator, digest, replay, log)
+    front = _Front(authenticator, write_limit, digest, replay, log)
     by_path: dict[str, dict[str, Endpoint[Any]]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -224,8 +226,9 @@ class _Unknown:
 class _Front:
     """What every call has in common."""
 
-    def __init__(self, authenticator: Authenticator, digest: Digest, replay: Replay, log: Logger) -> None:
+    def __init__(self, authenticator: Authenticator, write_limit: WriteLimit, digest: Digest, replay: Replay, log: Logger) -> None:
         self._authenticator = authenticator
+        self._write_limit = write_limit
         self._digest = digest
         self._replay = replay
         self._log = log
@@ -298,6 +301,8 @@ class _Front:
             raise PermissionDenied(
                 "This API call cannot be made with a publishable API key. Please use a secret API key.", code="secret_key_required"
             )
+        if endpoint.method != "GET":
+            self._write_limit.count(principal)
         caller.api_version = principal.api_version
         _check_account(headers, principal)
         check_ids(scope["path_params"], endpoint.path)

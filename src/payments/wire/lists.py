@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from payments.domain.errors import Overloaded, RateLimited, TooSlow
+from payments.domain.errors import Overloaded, TooManyLists, TooSlow
 from payments.storage.database import Connection, Pool
 from payments.storage.watched_database import WatchedDatabase
 
@@ -56,13 +56,13 @@ class Lists:
     async def connection(self, merchant_id: int) -> AsyncGenerator[Connection]:
         """Lend a connection for one list of a merchant's.
 
-        Raises `RateLimited` when the merchant has too many under way, `Overloaded` when all together have, `TooSlow` when a statement takes too long.
+        Raises `TooManyLists` when the merchant has too many under way, `Overloaded` when all together have, `TooSlow` when a statement takes too long.
         """
         if self._under_way >= UNDER_WAY_MAX:
             raise Overloaded
         merchant = self._merchants.get(merchant_id) or _Merchant(asyncio.Semaphore(RUNNING_MAX))
         if merchant.under_way >= RUNNING_MAX + WAITING_MAX:
-            raise RateLimited
+            raise TooManyLists
         self._merchants[merchant_id] = merchant
         merchant.under_way += 1
         self._under_way += 1
@@ -85,7 +85,7 @@ class Lists:
                 await stack.enter_async_context(merchant.turns)
                 return await stack.enter_async_context(self._pool.acquire())
         except TimeoutError:
-            raise RateLimited from None
+            raise TooManyLists from None
 
 
 @asynccontextmanager

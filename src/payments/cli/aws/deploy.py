@@ -44,6 +44,8 @@ class Options:
     public_url: str | None = None
     allow_http: bool = False
     private_webhooks: bool = False
+    writes_per_second: int | None = None
+    """Of an API key for which nothing else is set; else 100."""
     zones: str | None = None
     """Three availability zones, with commas between them; else they are chosen when the environment is made."""
     architecture: Architecture | None = None
@@ -67,6 +69,7 @@ class Options:
             "allowHttp": "true" if self.allow_http else None,
             "alarmEmail": self.alarm_email,
             "privateWebhooks": "true" if self.private_webhooks else None,
+            "writesPerSecond": None if self.writes_per_second is None else str(self.writes_per_second),
             "architecture": self.architecture,
             "dualStack": "true" if self.dual_stack else None,
         }

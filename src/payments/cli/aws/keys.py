@@ -14,11 +14,11 @@ from rich.console import Console
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.aws.storage_tasks import StorageTasks
 from payments.cli.data_directory import UsageError
-from payments.cli.keys import show_key, show_keys
+from payments.cli.keys import show_key, show_keys, show_limit
 from payments.domain.principal import KeyKind
 from payments.runtime.keyring import KeyRing, KeyRingError
 from payments.runtime.topology import API_KEY_PEPPER_VARIABLE
-from payments.storage.key_tasks import CreateKey, KeyEvent, KeyTask, RevokeKey
+from payments.storage.key_tasks import CreateKey, KeyEvent, KeyId, KeyTask, LimitKey, RevokeKey
 from payments.storage.keys import KeyRecord, MerchantError, check_choice, key_hash, make_key
 from payments.wire.auth import REMEMBERED_SECONDS
 
@@ -69,16 +69,26 @@ class Keys:
 
     def revoke(self, key_id: str) -> None:
         """Revoke a key, and wait until every task has forgotten it."""
-        try:
-            order = msgspec.convert({"key_id": key_id}, RevokeKey)
-        except msgspec.ValidationError:  # perhaps it is a key itself, which nobody should see again
-            raise UsageError(f"That isn't a key's id, which begins with key_. See: {self._list_command}") from None
+        order = RevokeKey(self._checked(key_id))
         done = self._tasks().run(KeyTask.REVOKE, order)
         self.sleep(REMEMBERED_SECONDS)
         since = next((f" since {_minute(event['revoked_at'])}" for event in done if event["event"] == KeyEvent.REVOKED), "")
         self.console.print(
             f"Key {key_id} is revoked{since}. Tasks refuse it {REMEMBERED_SECONDS:g} s after that at the latest.", soft_wrap=True
         )
+
+    def limit(self, key_id: str, writes_per_second: int | None) -> None:
+        """Say how fast a key may write, and wait until every task knows it."""
+        order = LimitKey(self._checked(key_id), writes_per_second)
+        self._tasks().run(KeyTask.LIMIT, order)
+        self.sleep(REMEMBERED_SECONDS)
+        show_limit(self.console, key_id, writes_per_second)
+
+    def _checked(self, key_id: str) -> str:
+        try:
+            return msgspec.convert(key_id, KeyId)
+        except msgspec.ValidationError:  # perhaps it is a key itself, which nobody should see again
+            raise UsageError(f"That isn't a key's id, which begins with key_. See: {self._list_command}") from None
 
     @property
     def _list_command(self) -> str:
