@@ -22,7 +22,6 @@ from payments.storage.keys import (
 )
 from payments.wire.auth import REMEMBERED_SECONDS
 
-
 _ID_CHARACTERS = 28
 
 

@@ -135,6 +135,7 @@ class WriteLimit:
         """Tell while there is anything to tell. While the database is away each copy goes on by itself."""
         try:
             while news := self._news():
+                levels: Mapping[str, Level]
                 try:
                     levels = await self._store.tell([each for each, _ in news])
                 except (asyncpg.PostgresError, TimeoutError, *CONNECTION_FAILURES):

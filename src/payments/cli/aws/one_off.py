@@ -23,9 +23,7 @@ _LOG_SECONDS_MAX = 30.0
 _STARTED_BY = "tap"
 _ENDS = frozenset(
     {
-        KeyEvent.CREATED,
-        KeyEvent.LISTED,
-        KeyEvent.REVOKED,
+        *set(KeyEvent) - {KeyEvent.KEY},
         EnvelopeEvent.USES,
         EnvelopeEvent.RESEALED,
         SETTINGS,
