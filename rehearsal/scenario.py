@@ -38,6 +38,8 @@ _READ_ONLY = (
 """As a writer is after a failover, to whoever still asks it by its old name."""
 _WRITABLE = ("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
 _READ_ONLY_SECONDS = 5.0
+_FOR_THE_LOAD = ("--private-webhooks", "--writes-per-second", "1000")
+"""The receiver is beside the tasks, and all clients have one key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,7 @@ class Scenario:
 
     def _deploy(self, *options: str) -> None:
         front_door = ("--certificate-arn", self.certificate_arn, "--public-url", self._stage.front_door)
-        self.operator.tap("deploy", "--image", self._stage.releases.good[0], *front_door, "--private-webhooks", *options)
+        self.operator.tap("deploy", "--image", self._stage.releases.good[0], *front_door, *self._for_load, *options)
 
     def _receiver(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         request = urllib.request.Request(self._stage.receiver_outside + path, data=body, method=method)  # noqa: S310 - our own, on loopback
