@@ -56,7 +56,12 @@ def _rehearse(engine: Engine, report: Report) -> None:
         with report.step("images of the services, and the stage") as step:
             built = stack.enter_context(stage(engine, images, ENVIRONMENT))
             step.shown = "three, from the one Dockerfile"
-        Scenario(Operator(built, built.aws()), report, built.import_certificate()).run()
+        operator = Operator(built, built.aws())
+        try:
+            Scenario(operator, report, built.import_certificate()).run()
+        except Exception:
+            operator.show_targets()
+            raise
 
 
 def _say(failure: Exception, status: int) -> int:

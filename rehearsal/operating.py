@@ -53,6 +53,14 @@ class Operator:
         told = self.aws.elbv2.describe_target_health(TargetGroupArn=group.get("TargetGroupArn", ""))["TargetHealthDescriptions"]
         return sum(each.get("TargetHealth", {}).get("State") == "healthy" for each in told)
 
+    def show_targets(self) -> None:
+        """Print how each target stands, and what is wrong with it: what one wants to know of a rehearsal that failed."""
+        for group in self.aws.elbv2.describe_target_groups()["TargetGroups"]:
+            told = self.aws.elbv2.describe_target_health(TargetGroupArn=group.get("TargetGroupArn", ""))["TargetHealthDescriptions"]
+            for each in told:
+                host, health = each.get("Target", {}).get("Id"), each.get("TargetHealth", {})
+                print(f"{group.get('TargetGroupName')} {host}: {health.get('State')} {health.get('Description', '')}", flush=True)
+
     def is_suspended(self, service: Service) -> bool:
         """Whether auto scaling leaves a service alone."""
         wanted = f"service/{self.names.cluster}/{self.service(service).ecs_service}"

@@ -262,7 +262,7 @@ class Scenario:
 
     def _deploy(self, *options: str) -> None:
         front_door = ("--certificate-arn", self.certificate_arn, "--public-url", self._stage.front_door)
-        self.operator.tap("deploy", "--image", self._stage.releases.good[0], *front_door, *self._for_load, *options)
+        self.operator.tap("deploy", "--image", self._stage.releases.good[0], *front_door, *_FOR_THE_LOAD, *options)
 
     def _receiver(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         request = urllib.request.Request(self._stage.receiver_outside + path, data=body, method=method)  # noqa: S310 - our own, on loopback

@@ -5,7 +5,6 @@ target is healthy after one good answer, as on AWS. A target that leaves is `dra
 gets no new request. Without an engine a registered target is healthy: only tasks that run are registered.
 """
 
-import http.client
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -168,8 +167,8 @@ def _probe(address: Address, group: Record) -> str:
     try:
         connection.request("GET", group["HealthCheckPath"], headers={"User-Agent": "ELB-HealthChecker/2.0"})
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as problem:
-        return f"Request failed: {problem}"
+    except Exception as problem:  # noqa: BLE001 - whatever it is, the target isn't well, and is to be asked again
+        return f"Request failed: {type(problem).__name__} {problem}"
     finally:
         connection.close()
     return (

@@ -56,16 +56,16 @@ class Pool(Queries, Protocol):
 CONNECTION_FAILURES = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.TargetServerAttributeNotMatched,
     *LOGIN_REFUSALS,
 )
-"""The server went away, and whether the statement under way took effect is not known; or it doesn't let us in, as for a moment of a rotation; or it isn't
-the one that takes writes, as for a while of a failover."""
+"""The server went away, perhaps in the middle of an answer, and whether the statement under way took effect is not known; or it doesn't let us in, as for a
+moment of a rotation; or it isn't the one that takes writes, as for a while of a failover."""
 
 BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "plan_cache_mode": "force_generic_plan"}
 """Session settings: each table is entered by an index, whatever the statistics said when a plan was made, which is kept for as long as the connection lives.
