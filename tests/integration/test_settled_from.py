@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from payments.acquirers.acquirer import FailedRefund, Order
+from payments.acquirers.notices import DisputeAnswer, Notice
 from payments.domain.attempt import AttemptKind
 from payments.domain.event import Event
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
@@ -49,6 +50,15 @@ class Bank:
         return []
 
     async def acknowledge(self, report: FailedRefund) -> None:
+        pass
+
+    async def notices(self) -> list[Notice]:
+        return []
+
+    async def acknowledge_notice(self, reference: str) -> None:
+        pass
+
+    async def answer_dispute(self, answer: DisputeAnswer) -> None:
         pass
 
     async def verify_card(self, order: Order) -> Outcome:  # noqa: ARG002 - the protocol's

@@ -38,7 +38,10 @@ from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.keys import create_merchant
 from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
+from payments.transaction_processor.money.booking import Bookkeeper
+from payments.transaction_processor.money.money_sweeper import MoneySweeper
 from payments.transaction_processor.processor import Processor, Tally
+from payments.transaction_processor.public_api import public_api as money_api
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import Call, Endpoint, Endpoints
 from payments.wire.errors import wire_error
@@ -92,6 +95,8 @@ class ProcessorCopy:
 
     processor: Processor
     sweeper: Sweeper
+    money: MoneySweeper
+    endpoints: Endpoints
     store: PaymentStore
 
 
@@ -203,7 +208,14 @@ async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer
             tally=Tally(),
         )
         sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
-        yield ProcessorCopy(processor=processor, sweeper=sweeper, store=store)
+        waker = SilentWaker(pool)
+        bookkeeper = Bookkeeper(pool=pool, accounts=processor.accounts, waker=waker, clock=clock)
+        money = MoneySweeper(acquirer=processor.acquirer, bookkeeper=bookkeeper, fees=processor.fees, pool=pool, clock=clock, log=log)
+        objects = Objects(
+            idempotency=Idempotency(pool, Sealer(Key()), clock), reader=Reader(pool, Lists(pool), clock), waker=waker, clock=clock
+        )
+        endpoints = money_api(objects=objects, accounts=processor.accounts, bookkeeper=bookkeeper, acquirer=processor.acquirer.name)
+        yield ProcessorCopy(processor=processor, sweeper=sweeper, money=money, endpoints=endpoints, store=store)
 
 
 @asynccontextmanager
@@ -245,9 +257,19 @@ async def in_process(
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
         keeping = Keeping(handover=steps.handover, trial=steps.trial, pool=pool, waker=waker, clock=clock, public_url="http://tap.example")
         yield InProcess(
-            endpoints=public_api(
-                steps=steps, cards=cards, vault=vault, handover=steps.handover, keeping=keeping, objects=objects, reader=reader, pool=pool
-            ),
+            endpoints=[
+                *public_api(
+                    steps=steps,
+                    cards=cards,
+                    vault=vault,
+                    handover=steps.handover,
+                    keeping=keeping,
+                    objects=objects,
+                    reader=reader,
+                    pool=pool,
+                ),
+                *processors[0].endpoints,
+            ],
             challenge=Challenge(steps, cards, keeping),
             steps=steps,
             sealer=sealer,

@@ -17,8 +17,9 @@ from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
 from payments.payment_api.public_api import public_api
 from payments.runtime.topology import Service
-from payments.transaction_processor.balance import BalanceApi
+from payments.transaction_processor.public_api import public_api as money_api
 from payments.wire.api import Endpoint
+from payments.wire.objects import Objects
 from payments.wire.reading import ListParams, PageParams
 from payments.wire.stripe_parameters import Parameters, taken_by_stripe
 
@@ -38,6 +39,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
     webhook_endpoints = WebhookEndpoints(
         reader=_NOTHING, idempotency=_NOTHING, deliveries=_NOTHING, sealer=_NOTHING, clock=_NOTHING, allow_private=False
     )
+    objects = Objects(idempotency=_NOTHING, reader=_NOTHING, waker=_NOTHING, clock=_NOTHING)
     return {
         Service.PAYMENT_API: [
             *public_api(
@@ -51,7 +53,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 pool=_NOTHING,
             )
         ],
-        Service.TRANSACTION_PROCESSOR: [*BalanceApi(_NOTHING, _NOTHING).endpoints()],
+        Service.TRANSACTION_PROCESSOR: [*money_api(objects=objects, accounts=_NOTHING, bookkeeper=_NOTHING, acquirer="")],
         Service.NOTIFICATION_SERVICE: [
             *webhook_endpoints.endpoints(),
             *Events(_NOTHING, _NOTHING, _NOTHING, _NOTHING).endpoints(),

@@ -21,9 +21,11 @@ from payments.payment_api import (
     setup_intents,
 )
 from payments.runtime.topology import Service, route
+from payments.transaction_processor.money import disputes
 from payments.wire.kinds import (
     CHARGE,
     CUSTOMER,
+    DISPUTE,
     KINDS,
     PAYMENT_INTENT,
     PAYMENT_METHOD,
@@ -56,6 +58,7 @@ OWN: dict[str, set[str]] = {
 SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (CHARGE, charges._UpdateParams, set()),
     (REFUND, refunds._UpdateParams, set()),
+    (DISPUTE, disputes.UpdateParams, {"submit"}),
     (CUSTOMER, customers._Params, {"invoice_settings"}),
     (PAYMENT_METHOD, payment_methods._CreateParams, {"type"}),
     (PAYMENT_METHOD, payment_methods._UpdateParams, set()),

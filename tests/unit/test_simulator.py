@@ -1,5 +1,6 @@
 """The sandbox acquirer does what each test card says, once per reference."""
 
+import msgspec
 import pytest
 
 from payments.acquirers.acquirer import Order
@@ -18,6 +19,7 @@ class FakeJournal:
         self.answers: dict[str, bytes] = {}
         self.fails_at: dict[str, int] = {}
         self.approvals: dict[str, int] = {}
+        self.told: dict[str, tuple[int, bytes]] = {}
 
     async def record(
         self,
@@ -29,12 +31,15 @@ class FakeJournal:
         approvals: int,
         answer: bytes,
         fails_at: int | None,
+        notice: bytes | None,
     ) -> bytes:
         if reference not in self.answers:
             self.answers[reference] = answer
             self.approvals[reference] = approvals
             if fails_at is not None:
                 self.fails_at[reference] = fails_at
+        if notice is not None:
+            await self.announce(notice)
         return self.answers[reference]
 
     async def find(self, reference: str) -> bytes | None:
@@ -45,6 +50,17 @@ class FakeJournal:
 
     async def acknowledge(self, reference: str) -> None:
         del self.fails_at[reference]
+
+    async def announce(self, notice: bytes) -> None:
+        parts = msgspec.json.decode(notice, type=dict[str, msgspec.Raw])
+        reference = msgspec.json.decode(parts["reference"], type=str)
+        self.told.setdefault(reference, (msgspec.json.decode(parts["due_at"], type=int), bytes(parts["document"])))
+
+    async def due_notices(self, now: int) -> list[bytes]:
+        return [document for due_at, document in self.told.values() if due_at <= now]
+
+    async def acknowledge_notice(self, reference: str) -> None:
+        self.told[reference] = (2**40, b"")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from payments.acquirers.notices import DisputeAnswer, NoticeSource
 from payments.domain.attempt import AttemptKind
 from payments.domain.card import Pan
 from payments.domain.outcome import Final, NotFound, Outcome, Unknown
@@ -57,7 +58,7 @@ class FailedRefund:
     livemode: bool
 
 
-class Acquirer(Protocol):
+class Acquirer(NoticeSource, Protocol):
     """A bank or processor. Implementations never raise for what the network does to them: silence and nonsense are `Unknown`."""
 
     @property
@@ -79,6 +80,10 @@ class Acquirer(Protocol):
 
     async def acknowledge(self, report: FailedRefund) -> None:
         """Tell that a report was booked."""
+        ...
+
+    async def answer_dispute(self, answer: DisputeAnswer) -> None:
+        """Hand in the merchant's answer to a dispute, once per case, however often it is repeated; raises when it may not have arrived."""
         ...
 
     async def verify_card(self, order: Order) -> Outcome:

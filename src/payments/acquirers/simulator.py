@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from payments.acquirers.acquirer import FailedRefund, Order
+from payments.acquirers.notices import DisputeAnswer, Notice
+from payments.acquirers.simulated_disputes import decoded, dispute_of, verdict_on
 from payments.acquirers.test_cards import BY_NUMBER, MESSAGES, Behaviour, TestCard
 from payments.domain.attempt import AttemptKind
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
@@ -47,9 +49,20 @@ class Journal(Protocol):
     """The bank's books: entries in their stored form, by reference."""
 
     async def record(
-        self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes, fails_at: int | None
+        self,
+        reference: str,
+        *,
+        kind: str,
+        amount: int,
+        currency: str,
+        approvals: int,
+        answer: bytes,
+        fails_at: int | None,
+        notice: bytes | None,
     ) -> str | bytes:
-        """Write an answer and return it; for a reference known already, return the first answer instead.
+        """Write an answer, and what will be told of it later, and return it; for a reference known already, return the first answer instead.
+
+        `notice` is an `Announcement` in JSON.
 
         `fails_at`, unix seconds: when a refund that was approved fails after all.
         """
@@ -65,6 +78,18 @@ class Journal(Protocol):
 
     async def acknowledge(self, reference: str) -> None:
         """Report a failure no more."""
+        ...
+
+    async def announce(self, notice: bytes) -> None:
+        """Have something told later, once per reference."""
+        ...
+
+    async def due_notices(self, now: int) -> Sequence[str | bytes]:
+        """Return the notices that are due by `now` and aren't acknowledged."""
+        ...
+
+    async def acknowledge_notice(self, reference: str) -> None:
+        """Tell a notice no more."""
         ...
 
 
@@ -107,6 +132,7 @@ class Simulator:
             merchant_id=order.merchant_id,
             livemode=order.livemode,
         )
+        dispute = dispute_of(order, behaviour, entry.answered_at) if isinstance(answer, Approved) else None
         recorded = await self._journal.record(
             entry.reference,
             kind=entry.kind,
@@ -117,6 +143,7 @@ class Simulator:
             fails_at=entry.answered_at + REFUND_PENDING_SECONDS
             if entry.kind is AttemptKind.REFUND and behaviour is Behaviour.REFUND_FAILS
             else None,
+            notice=None if dispute is None else _encode(dispute),
         )
         return self._visible(_decode(recorded))
 
@@ -133,6 +160,20 @@ class Simulator:
     async def acknowledge(self, report: FailedRefund) -> None:
         """Tell that a report was booked."""
         await self._journal.acknowledge(report.reference)
+
+    async def notices(self) -> list[Notice]:
+        """Return what cardholders and their banks had to say, until it is acknowledged."""
+        return [decoded(each) for each in await self._journal.due_notices(int(self._clock.now()))]
+
+    async def acknowledge_notice(self, reference: str) -> None:
+        """Tell that a notice was stored."""
+        await self._journal.acknowledge_notice(reference)
+
+    async def answer_dispute(self, answer: DisputeAnswer) -> None:
+        """Take an answer; evidence that says how it ends decides the dispute, any other stays under review."""
+        verdict = verdict_on(answer, int(self._clock.now()))
+        if verdict is not None:
+            await self._journal.announce(_encode(verdict))
 
     async def verify_card(self, order: Order) -> Outcome:
         """Check a card without moving money: plain declines are refused, those that only fail when charged pass."""

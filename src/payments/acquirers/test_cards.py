@@ -32,6 +32,10 @@ class Behaviour(StrEnum):
     REFUND_PENDING = "refund_pending"
     REFUND_FAILS = "refund_fails"
     AVAILABLE_AT_ONCE = "available_at_once"
+    DISPUTED_AS_FRAUDULENT = "disputed_as_fraudulent"
+    DISPUTED_AS_NOT_RECEIVED = "disputed_as_not_received"
+    INQUIRED_ABOUT = "inquired_about"
+    """Its holder asks about the payment, and disputes nothing yet."""
 
 
 class TestCard(Struct, frozen=True, kw_only=True):
@@ -82,9 +86,6 @@ _APPROVED = """
 4000051230000072 pm_card_debit_visaFsaProductCode debit
 5200828282828897 pm_card_mastercard_debit_mastercardFsaProductCode debit
 4000008400000076 pm_card_credit_disableEnterpriseCardFeatures credit
-4000000000000259 pm_card_createDispute credit
-4000000000002685 pm_card_createDisputeProductNotReceived credit
-4000000000001976 pm_card_createDisputeInquiry credit
 4000000000005423 pm_card_createIssuerFraudRecord credit
 4000002500001001 pm_card_visa_cartesBancaires credit FR
 5555552500001001 pm_card_mastercard_cartesBancaires credit FR
@@ -224,6 +225,9 @@ _SPECIAL = (
     ),
     TestCard(number="4000000000007726", alias="pm_card_pendingRefund", behaviour=Behaviour.REFUND_PENDING),
     TestCard(number="4000000000005126", alias="pm_card_refundFail", behaviour=Behaviour.REFUND_FAILS),
+    TestCard(number="4000000000000259", alias="pm_card_createDispute", behaviour=Behaviour.DISPUTED_AS_FRAUDULENT),
+    TestCard(number="4000000000002685", alias="pm_card_createDisputeProductNotReceived", behaviour=Behaviour.DISPUTED_AS_NOT_RECEIVED),
+    TestCard(number="4000000000001976", alias="pm_card_createDisputeInquiry", behaviour=Behaviour.INQUIRED_ABOUT),
     TestCard(number="4000000000000077", alias="pm_card_bypassPending", behaviour=Behaviour.AVAILABLE_AT_ONCE),
     TestCard(number="4000003720000278", alias="pm_card_bypassPendingInternational", behaviour=Behaviour.AVAILABLE_AT_ONCE, country="IE"),
 )

@@ -1,10 +1,10 @@
-"""What a capture, a refund or a failed refund did to a merchant's balance."""
+"""What a capture, a refund, a dispute or a payout did to a merchant's balance."""
 
 from payments.domain.resource import Resource
 
 
 class BalanceTransaction(Resource, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of a merchant's balance, in signed minor units: charges are positive, refunds negative; `net = amount - fee`."""
+    """One change of a merchant's balance, in signed minor units: charges are positive, refunds and payouts negative; `net = amount - fee`."""
 
     OBJECT = "balance_transaction"
 
@@ -12,9 +12,9 @@ class BalanceTransaction(Resource, frozen=True, kw_only=True, omit_defaults=True
     fee: int = 0
     currency: str
     type: str
-    """`charge`, `refund` or `refund_failure`."""
+    """`charge`, `refund`, `refund_failure`, or `adjustment` for disputes."""
     source: str
-    """The charge or refund."""
+    """The charge, refund or dispute."""
     available_on: int
     """Unix seconds: from then on the net amount can be paid out."""
     description: str | None = None

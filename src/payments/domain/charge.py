@@ -65,6 +65,12 @@ class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     statement_descriptor: str | None = None
     statement_descriptor_suffix: str | None = None
     transfer_group: str | None = None
+    disputed: bool = False
+    """The cardholder disputed it, or asked about it, whatever became of that."""
+    charged_back: bool = False
+    """Its money is withdrawn for a dispute, or lost by it: none of it can be refunded."""
+    dispute: str | None = None
+    """The dispute, if there is one."""
 
     def with_refunded(self, amount: int) -> "Charge":
         """Return the charge one version on, with `amount` more on its way back; negative for a refund that failed."""

@@ -1,4 +1,4 @@
-"""What a merchant pays per capture."""
+"""What a merchant pays per capture and per dispute."""
 
 from msgspec import Struct
 
@@ -6,6 +6,7 @@ from payments.domain.money import CURRENCIES
 
 _BASIS_POINTS = 10_000
 """In one: a basis point is a hundredth of a percent."""
+_SMALLEST_CHARGE_USD_CENTS = 50
 
 
 class FeeSchedule(Struct, frozen=True):
@@ -13,6 +14,8 @@ class FeeSchedule(Struct, frozen=True):
 
     basis_points: int = 290
     fixed_minor_units: int = 30
+    dispute_usd_cents: int = 1500
+    """Per dispute, in cents of a US dollar or about as much of another currency. It isn't returned when the dispute is won."""
 
     def fee(self, amount: int, currency: str) -> int:
         """Return the fee on `amount` minor units: share and fixed part together, rounded half up to what can be paid in the currency.
@@ -22,3 +25,10 @@ class FeeSchedule(Struct, frozen=True):
         step = CURRENCIES[currency].step
         exact = amount * self.basis_points + self.fixed_minor_units * _BASIS_POINTS
         return (exact + step * _BASIS_POINTS // 2) // (step * _BASIS_POINTS) * step
+
+    def dispute_fee(self, currency: str) -> int:
+        """Return the fee of a dispute in minor units: in each currency the smallest charge stands for half a US dollar."""
+        known = CURRENCIES[currency]
+        exact = self.dispute_usd_cents * known.charge_minor_units_min
+        unit = _SMALLEST_CHARGE_USD_CENTS * known.step
+        return (exact + unit // 2) // unit * known.step

@@ -1,4 +1,4 @@
-"""Which transfers each step of a payment posts.
+"""Which transfers each step of a payment, and of what comes after it, posts.
 
 | step | debit | credit | amount |
 |---|---|---|---|
@@ -8,6 +8,10 @@
 | availability | merchant pending | merchant available | net |
 | refund | merchant available | acquirer receivable | refunded |
 | refund failed | acquirer receivable | merchant available | refunded |
+| dispute | merchant available | merchant reserved | disputed |
+| dispute fee | merchant available | platform fees | fee |
+| dispute won | merchant reserved | merchant available | disputed |
+| dispute lost | merchant reserved | acquirer receivable | disputed |
 """
 
 from dataclasses import dataclass
@@ -37,6 +41,11 @@ class Books:
     def available(self) -> Account:
         """The merchant's funds that can be paid out."""
         return self._merchant(AccountKind.AVAILABLE)
+
+    @property
+    def reserved(self) -> Account:
+        """The merchant's funds that are withheld for disputes."""
+        return self._merchant(AccountKind.RESERVED)
 
     @property
     def receivable(self) -> Account:
@@ -83,3 +92,21 @@ def refund(books: Books, posting: str, amount: int, occurred_at: int) -> list[Tr
 def refund_reversal(books: Books, posting: str, amount: int, occurred_at: int) -> list[Transfer]:
     """Undo a refund that failed after it had been posted."""
     return [Transfer(posting, TransferKind.REFUND_REVERSAL, books.receivable, books.available, amount, occurred_at)]
+
+
+def dispute(books: Books, posting: str, amount: int, fee: int, occurred_at: int) -> list[Transfer]:
+    """Withhold `amount` until a dispute is decided, and charge the merchant `fee`; available funds may go below zero by it."""
+    transfers = [Transfer(posting, TransferKind.DISPUTE, books.available, books.reserved, amount, occurred_at)]
+    if fee:
+        transfers.append(Transfer(posting, TransferKind.DISPUTE_FEE, books.available, books.fees, fee, occurred_at))
+    return transfers
+
+
+def dispute_loss(books: Books, posting: str, amount: int, occurred_at: int) -> list[Transfer]:
+    """Give what was withheld to the acquirer, who has given it to the cardholder; under the posting of the dispute, so it can't be lost twice."""
+    return [Transfer(posting, TransferKind.DISPUTE_LOSS, books.reserved, books.receivable, amount, occurred_at)]
+
+
+def dispute_reversal(books: Books, posting: str, amount: int, occurred_at: int) -> list[Transfer]:
+    """Give back what was withheld; the fee stays with us."""
+    return [Transfer(posting, TransferKind.DISPUTE_REVERSAL, books.reserved, books.available, amount, occurred_at)]

@@ -20,6 +20,13 @@ class TransferKind(StrEnum):
     """A refund that failed after it had succeeded."""
     AVAILABILITY = "availability"
     """Pending funds become available."""
+    DISPUTE = "dispute"
+    """Funds are withheld until a dispute is decided."""
+    DISPUTE_FEE = "dispute_fee"
+    DISPUTE_LOSS = "dispute_loss"
+    """The cardholder keeps what was withheld."""
+    DISPUTE_REVERSAL = "dispute_reversal"
+    """The merchant gets it back."""
 
 
 class Phase(StrEnum):

@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from payments.domain.errors import NotFound
 from payments.wire.api import Call, Endpoint, Endpoints, Reply
-from payments.wire.kinds import CHARGE, REFUND, render
+from payments.wire.kinds import CHARGE, DISPUTE, REFUND, render
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText, Text
 from payments.wire.people_params import ShippingParam
@@ -44,6 +44,7 @@ class Charges:
             update(self.objects, CHARGE, _UpdateParams),
             Endpoint("GET", _REFUNDS, PageParams, self._refunds),
             Endpoint("GET", f"{_REFUNDS}/{{refund}}", NoParams, self._refund),
+            Endpoint("GET", f"{CHARGE.path}/{{id}}/dispute", NoParams, self._dispute),
         ]
 
     async def _refunds(self, call: Call, params: PageParams) -> Reply:
@@ -56,3 +57,9 @@ class Charges:
         if refund.charge != call.path["id"]:
             raise NotFound(REFUND.named, refund.id, param=REFUND.param)
         return await self.reader.answer(call, render(refund))
+
+    async def _dispute(self, call: Call, _: NoParams) -> Reply:
+        charge = await self.reader.get(call, CHARGE, call.path["id"])
+        if charge.dispute is None:
+            raise NotFound(DISPUTE.named, charge.id, param="charge")
+        return await self.reader.show(call, DISPUTE, charge.dispute)

@@ -132,6 +132,8 @@ def _refundable(charge: Charge, amount: int | None) -> int:
         raise InvalidRequest(
             f"Charge {charge.id} has not been captured yet. Cancel its PaymentIntent instead to release the funds.", param="charge"
         )
+    if charge.charged_back:
+        raise InvalidRequest(f"Charge {charge.id} has been charged back; cannot issue a refund.", code="charge_disputed")
     left = charge.amount_captured - charge.amount_refunded
     if amount is not None:  # what is left may always be returned
         check_step(amount, charge.currency, "amount")

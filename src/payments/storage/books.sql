@@ -32,7 +32,11 @@ WITH posted AS (
         coalesce(sum(amount) FILTER (WHERE kind = 'fee'), 0) AS fee,
         coalesce(sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunded,
         coalesce(sum(amount) FILTER (WHERE kind = 'refund_reversal'), 0) AS reversed,
-        coalesce(sum(amount) FILTER (WHERE kind = 'availability'), 0) AS made_available
+        coalesce(sum(amount) FILTER (WHERE kind = 'availability'), 0) AS made_available,
+        coalesce(sum(amount) FILTER (WHERE kind = 'dispute'), 0) AS withheld,
+        coalesce(sum(amount) FILTER (WHERE kind = 'dispute_fee'), 0) AS dispute_fee,
+        coalesce(sum(amount) FILTER (WHERE kind = 'dispute_loss'), 0) AS lost,
+        coalesce(sum(amount) FILTER (WHERE kind = 'dispute_reversal'), 0) AS given_back
     FROM ledger.transfers WHERE phase = 'posted' GROUP BY posting
 )
 SELECT b.id, b.type FROM payments.balance_transactions b LEFT JOIN posted p ON p.posting = b.id
@@ -42,6 +46,10 @@ WHERE CASE b.type
         OR coalesce(p.made_available, 0) <> CASE WHEN b.released_at IS NULL THEN 0 ELSE abs(b.amount - b.fee) END
     WHEN 'refund' THEN (coalesce(p.refunded, 0), coalesce(p.transfers, 0)) <> (-b.amount, 1)
     WHEN 'refund_failure' THEN (coalesce(p.reversed, 0), coalesce(p.transfers, 0)) <> (b.amount, 1)
+    WHEN 'adjustment' THEN CASE WHEN b.amount < 0
+        THEN (coalesce(p.withheld, 0), coalesce(p.dispute_fee, 0)) <> (-b.amount, b.fee)
+            OR coalesce(p.lost, 0) NOT IN (0, -b.amount) OR p.transfers <> 1 + (b.fee > 0)::integer + (p.lost > 0)::integer
+        ELSE (coalesce(p.given_back, 0), coalesce(p.transfers, 0)) <> (b.amount, 1) END
 END;
 
 -- unexplained_postings: every posting belongs to a balance transaction or, for holds, to an attempt
@@ -103,6 +111,12 @@ WHERE (version, status, amount, currency, charge, payment_intent) <>
     (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
      document ->> 'charge', document ->> 'payment_intent')
 UNION ALL
+SELECT id FROM payments.disputes
+WHERE (version, status, amount, currency, charge, payment_intent, acquirer_case) <>
+    (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
+     document ->> 'charge', document ->> 'payment_intent', document ->> 'acquirer_case')
+    OR answer_by <> (document ->> 'due_by')::bigint
+UNION ALL
 SELECT id FROM payments.payment_methods
 WHERE version <> coalesce((document ->> 'version')::integer, 1) OR customer IS DISTINCT FROM document ->> 'customer'
 UNION ALL
@@ -153,6 +167,42 @@ WHERE CASE r.status
     ELSE (b.returned, b.undone) <> (0, 0)
 END;
 
+-- wrong_disputes: a dispute has the balance transactions and the transfers of where it stands, and its charge says so
+SELECT d.id, d.status FROM payments.disputes d
+LEFT JOIN payments.charges c ON c.merchant_id = d.merchant_id AND c.livemode = d.livemode AND c.id = d.charge
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE b.amount = -d.amount) AS withdrawn, count(*) FILTER (WHERE b.amount = d.amount) AS reinstated, count(*) AS changes,
+        count(*) FILTER (WHERE EXISTS (SELECT FROM ledger.transfers t WHERE t.posting = b.id AND t.kind = 'dispute_loss')) AS lost
+    FROM payments.balance_transactions b WHERE b.merchant_id = d.merchant_id AND b.livemode = d.livemode AND b.source = d.id
+) b ON true
+WHERE ARRAY[b.withdrawn, b.reinstated, b.changes, b.lost] <> CASE
+        WHEN d.status IN ('needs_response', 'under_review') THEN ARRAY[1, 0, 1, 0]
+        WHEN d.status = 'won' THEN ARRAY[1, 1, 2, 0]
+        WHEN d.status = 'lost' THEN ARRAY[1, 0, 1, 1]
+        ELSE ARRAY[0, 0, 0, 0] END::bigint[]
+    OR c.id IS NULL
+    OR (c.document ->> 'dispute') IS DISTINCT FROM d.id
+    OR coalesce((c.document ->> 'disputed')::boolean, false) IS NOT TRUE
+    OR coalesce((c.document ->> 'charged_back')::boolean, false) <> (d.status IN ('needs_response', 'under_review', 'lost'));
+
+-- over_disputed: what went back of a charge, by refunds and by disputes, is no more than what was captured of it
+SELECT c.id FROM payments.disputes d
+JOIN payments.charges c ON c.merchant_id = d.merchant_id AND c.livemode = d.livemode AND c.id = d.charge
+WHERE d.status IN ('needs_response', 'under_review', 'lost')
+GROUP BY c.merchant_id, c.livemode, c.id HAVING sum(d.amount) + c.amount_refunded > c.amount_captured;
+
+-- wrong_reserves: what is withheld of a merchant is what is disputed and not decided
+WITH disputed AS (
+    SELECT 'merchant:' || merchant_id AS holder, livemode, currency, sum(amount) AS amount FROM payments.disputes
+    WHERE status IN ('needs_response', 'under_review') GROUP BY 1, 2, 3
+), withheld AS (
+    SELECT a.holder, a.livemode, a.currency, b.credits_posted - b.debits_posted AS amount
+    FROM ledger.accounts a JOIN ledger.balances b ON b.account_id = a.id WHERE a.kind = 'reserved'
+)
+SELECT coalesce(d.holder, w.holder) AS holder, coalesce(d.currency, w.currency) AS currency
+FROM disputed d FULL JOIN withheld w ON w.holder = d.holder AND w.livemode = d.livemode AND w.currency = d.currency
+WHERE coalesce(d.amount, 0) <> coalesce(w.amount, 0);
+
 -- events_without_objects: every event is about something that exists
 SELECT e.id, e.type FROM payments.events e
 WHERE NOT CASE e.object_type
@@ -161,6 +211,7 @@ WHERE NOT CASE e.object_type
     WHEN 'refund' THEN EXISTS (SELECT FROM payments.refunds o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'payment_method' THEN EXISTS (SELECT FROM payments.payment_methods o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'customer' THEN EXISTS (SELECT FROM payments.customers o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'dispute' THEN EXISTS (SELECT FROM payments.disputes o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'setup_intent' THEN EXISTS (SELECT FROM payments.setup_intents o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'product' THEN EXISTS (SELECT FROM payments.products o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'price' THEN EXISTS (SELECT FROM payments.prices o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))

@@ -28,6 +28,7 @@ class _Row(Struct, frozen=True):
     approvals: int
     answer: msgspec.Raw
     fails_at: int | None
+    notice: msgspec.Raw | None
 
 
 class PostgresJournal:
@@ -40,10 +41,23 @@ class PostgresJournal:
         self._finds: GroupCommit[str, str | None] = GroupCommit(self._find, name="journal's entries")
 
     async def record(
-        self, reference: str, *, kind: str, amount: int, currency: str, approvals: int, answer: bytes, fails_at: int | None
+        self,
+        reference: str,
+        *,
+        kind: str,
+        amount: int,
+        currency: str,
+        approvals: int,
+        answer: bytes,
+        fails_at: int | None,
+        notice: bytes | None,
     ) -> str | bytes:
-        """Write an answer and return it; for a reference known already, return the first answer instead."""
-        return await self._rows.submit(_Row(reference, kind, amount, currency, approvals, msgspec.Raw(answer), fails_at))
+        """Write an answer, and what will be told of it later, and return it; for a reference known already, return the first answer instead."""
+        return await self._rows.submit(
+            _Row(
+                reference, kind, amount, currency, approvals, msgspec.Raw(answer), fails_at, None if notice is None else msgspec.Raw(notice)
+            )
+        )
 
     async def find(self, reference: str) -> str | bytes | None:
         """Return the answer recorded for a reference."""
@@ -56,6 +70,18 @@ class PostgresJournal:
     async def acknowledge(self, reference: str) -> None:
         """Report a failure no more."""
         await self._pool.execute(_SQL["acknowledge"], reference)
+
+    async def announce(self, notice: bytes) -> None:
+        """Have something told later, once per reference."""
+        await self._pool.execute(_SQL["announce"], notice.decode())
+
+    async def due_notices(self, now: int) -> list[str]:
+        """Return the notices that are due by `now` and aren't acknowledged."""
+        return [row["document"] for row in await self._pool.fetch(_SQL["due_notices"], now)]
+
+    async def acknowledge_notice(self, reference: str) -> None:
+        """Tell a notice no more."""
+        await self._pool.execute(_SQL["acknowledge_notice"], reference)
 
     async def _write(self, batch: Sequence[_Row]) -> list[str]:
         unique = {row.reference: row for row in batch}

@@ -80,7 +80,9 @@ async def fee_schedule(connection: Queries, merchant_id: int) -> FeeSchedule:
     row = await connection.fetchrow(_SQL["merchant"], merchant_id)
     if row is None:
         raise LookupError(f"no merchant {merchant_id}")
-    return FeeSchedule(basis_points=row["fee_basis_points"], fixed_minor_units=row["fee_fixed_minor_units"])
+    return FeeSchedule(
+        basis_points=row["fee_basis_points"], fixed_minor_units=row["fee_fixed_minor_units"], dispute_usd_cents=row["fee_dispute_usd_cents"]
+    )
 
 
 async def find_account(connection: Queries, merchant_id: int) -> Account:

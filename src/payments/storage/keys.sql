@@ -2,7 +2,7 @@
 INSERT INTO payments.merchants (name, account_id, api_version) VALUES ($1, $2, $3) RETURNING id;
 
 -- merchant: name and fees
-SELECT id, name, fee_basis_points, fee_fixed_minor_units FROM payments.merchants WHERE id = $1;
+SELECT id, name, fee_basis_points, fee_fixed_minor_units, fee_dispute_usd_cents FROM payments.merchants WHERE id = $1;
 
 -- account: what the API shows of a merchant
 SELECT account_id, name, api_version, created_at FROM payments.merchants WHERE id = $1;

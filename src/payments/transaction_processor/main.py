@@ -28,13 +28,17 @@ from payments.storage.payments import PaymentStore
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
-from payments.transaction_processor.balance import BalanceApi
 from payments.transaction_processor.handover import HandoverRoutes
+from payments.transaction_processor.money.booking import Bookkeeper
+from payments.transaction_processor.money.money_sweeper import MoneySweeper
 from payments.transaction_processor.processor import Processor, Tally
+from payments.transaction_processor.public_api import public_api
 from payments.transaction_processor.sweeper import Sweeper
-from payments.wire.api import build_api
+from payments.wire.api import Call, Reply, build_api
 from payments.wire.auth import Authenticator
+from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
+from payments.wire.objects import Objects
 from payments.wire.reading import Reader
 from payments.wire.serve import DRAIN_SECONDS, Binding, serve
 from payments.wire.write_limit import WriteLimit
@@ -58,16 +62,19 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         attempts = Attempts(pool, lease_seconds=settings.attempt_lease_seconds)
         accounts = Accounts(pool)
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=1))
+        reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), Waker(pool)
+        bookkeeper = Bookkeeper(pool=pool, accounts=accounts, waker=waker, clock=clock)
+        fees = FeeSchedules(pool, clock)
         settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
         processor = Processor(
             acquirer=Simulator(PostgresJournal(journal_pool), clock),
             sealer=CardSealer(sealer),
             attempts=attempts,
             accounts=accounts,
-            fees=FeeSchedules(pool, clock),
+            fees=fees,
             settlements=settlements,
             pool=pool,
-            waker=Waker(pool),
+            waker=waker,
             clock=clock,
             log=log,
             public_url=settings.public_url,
@@ -75,6 +82,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             tally=Tally(),
         )
         handover = HandoverRoutes(processor, settings.internal_api_key)
+
+        async def replay(call: Call) -> Reply | None:
+            found = await idempotency.seen(call)
+            return None if found is None else await reader.expanded(call, found)
 
         async def readings() -> Readings:
             approved, declined = processor.tally.take()
@@ -92,15 +103,23 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.keep("watch database", database.watch)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
+        acquirer = processor.acquirer
+        MoneySweeper(acquirer=acquirer, bookkeeper=bookkeeper, fees=fees, pool=pool, clock=clock, log=log).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
-            BalanceApi(Reader(pool, lists, clock), accounts).endpoints(),
+            public_api(
+                objects=Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock),
+                accounts=accounts,
+                bookkeeper=bookkeeper,
+                acquirer=acquirer.name,
+            ),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             write_limit=write_limit,
             digest=sealer.digest,
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
+            replay=replay,
             raw_routes=handover.routes(),
         )
         await background.stop()

@@ -10,6 +10,7 @@ from typing import Any, Generic
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
+from payments.domain.dispute import Dispute
 from payments.domain.event import Event
 from payments.domain.money import CURRENCIES
 from payments.domain.payment_intent import PaymentIntent
@@ -24,6 +25,7 @@ from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.render_card import render_payment_method
 from payments.wire.render_catalog import render_price, render_product
+from payments.wire.render_money import EVIDENCE_FILES, render_dispute
 from payments.wire.render_people import Rendered
 from payments.wire.render_setup import render_mandate, render_setup_attempt, render_setup_intent
 
@@ -181,12 +183,29 @@ BALANCE_TRANSACTION = Kind(
         "payments.balance_transactions",
         "txn",
         BalanceTransaction,
-        Filters(indexed=("source",), few={"currency": tuple(CURRENCIES), "type": ("charge", "refund", "refund_failure")}),
+        Filters(indexed=("source",), few={"currency": tuple(CURRENCIES), "type": ("charge", "refund", "refund_failure", "adjustment")}),
     ),
     path="/v1/balance_transactions",
     render=shapes.render_balance_transaction,
     render_at=shapes.render_balance_transaction,
-    expandable={"source": Expandable(("charge", "refund"))},
+    expandable={"source": Expandable(("charge", "refund", "dispute"))},
+)
+DISPUTE = Kind(
+    noun=Noun(
+        "payments.disputes",
+        "dp",
+        Dispute,
+        Filters(indexed=("charge", "payment_intent")),
+        columns=("status", "answer_by"),
+    ),
+    path="/v1/disputes",
+    render=render_dispute,
+    param="dispute",
+    expandable={
+        "charge": _CHARGE,
+        "payment_intent": _PAYMENT_INTENT,
+        **_never(*(f"evidence.{name}" for name in EVIDENCE_FILES)),
+    },
 )
 PRODUCT = Kind(
     noun=Noun(
@@ -282,6 +301,7 @@ KINDS: dict[str, Kind[Any]] = {
         PAYMENT_METHOD,
         CUSTOMER,
         BALANCE_TRANSACTION,
+        DISPUTE,
         PRODUCT,
         PRICE,
         WEBHOOK_ENDPOINT,

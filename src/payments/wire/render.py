@@ -157,7 +157,7 @@ def render_charge(charge: Charge) -> Rendered:
         "currency": charge.currency,
         "customer": charge.customer,
         "description": charge.description,
-        "disputed": False,
+        "disputed": charge.disputed,
         "failure_balance_transaction": None,
         "failure_code": charge.failure_code,
         "failure_message": charge.failure_message,
@@ -282,7 +282,15 @@ def render_refund(refund: Refund) -> Rendered:
     return body
 
 
-_REPORTING_CATEGORIES = {"charge": "charge", "refund": "refund", "refund_failure": "refund_failure"}
+def _reporting_category(change: BalanceTransaction) -> str:
+    """Source: Stripe, "Reporting categories"."""
+    match change.type:
+        case "adjustment":
+            return "dispute" if change.amount < 0 else "dispute_reversal"
+        case "payout_cancel" | "payout_failure":
+            return "payout_reversal"
+        case itself:
+            return itself
 
 
 def render_balance_transaction(change: BalanceTransaction, now: float = math.inf) -> Rendered:
@@ -303,14 +311,14 @@ def render_balance_transaction(change: BalanceTransaction, now: float = math.inf
                 "amount": change.fee,
                 "application": None,
                 "currency": change.currency,
-                "description": "Tap processing fees",
+                "description": "Dispute fee" if change.type == "adjustment" else "Tap processing fees",
                 "type": "stripe_fee",
             }
         ]
         if change.fee
         else [],
         "net": change.net,
-        "reporting_category": _REPORTING_CATEGORIES[change.type],
+        "reporting_category": _reporting_category(change),
         "source": change.source,
         "status": "available" if change.available_on <= now else "pending",
         "type": change.type,

@@ -1,0 +1,100 @@
+"""One step of what happens to money after a payment, and writing it: objects, balance transactions, events and transfers in one transaction.
+
+A step is decided from objects as they were read, which are given as they shall be, one version on: whoever comes second finds them changed, and writes nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.dispute import Dispute
+from payments.domain.errors import ObjectLocked
+from payments.domain.event import Event, Origin, event_of
+from payments.domain.resource import Resource
+from payments.ledger.transfer import Transfer
+from payments.runtime.clock import Clock
+from payments.runtime.ids import new_id
+from payments.storage.accounts import Accounts
+from payments.storage.columns import Row
+from payments.storage.commit import write_alone
+from payments.storage.database import Connection, Pool
+from payments.storage.disputes import send_answer
+from payments.storage.events import append_events
+from payments.storage.rows import BALANCE_TRANSACTIONS, TRANSFERS
+from payments.storage.wakeup import Waker
+from payments.wire.kinds import KINDS, render
+from payments.wire.objects import changed_attributes
+
+
+class Booking(Struct, frozen=True, kw_only=True):
+    """One step; it takes effect as a whole or not at all."""
+
+    changes: Sequence[Resource] = ()
+    creates: Resource | None = None
+    columns: dict[str, object] = {}
+    """What SQL knows of what is created, beside what it knows of all of its kind."""
+    answers: Dispute | None = None
+    """The dispute whose answer is to be handed to the acquirer from now on."""
+    balance_transactions: Sequence[BalanceTransaction] = ()
+    transfers: Sequence[Transfer] = ()
+    events: Sequence[Event] = ()
+
+
+Also = Callable[[Connection], Awaitable[bool]]
+"""What else is written in a step's transaction; False: not after all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bookkeeper:
+    """Writes steps."""
+
+    pool: Pool
+    accounts: Accounts
+    waker: Waker
+    clock: Clock
+
+    async def rows_of(self, booking: Booking) -> list[Row]:
+        """Return the rows of the transfers, before the transaction begins: an account that is new is opened on a connection of its own."""
+        return [
+            TRANSFERS.row(each, await self.accounts.id_of(each.debit), await self.accounts.id_of(each.credit), "")
+            for each in booking.transfers
+        ]
+
+    async def write(self, connection: Connection, booking: Booking, transfers: Sequence[Row]) -> None:
+        """Write a step in a transaction that is open; raises `ObjectLocked` when something that it was decided from changed, or is changing."""
+        for subject in booking.changes:
+            await KINDS[subject.OBJECT].noun.update(connection, subject)
+        if booking.answers is not None:
+            await send_answer(connection, booking.answers, int(self.clock.now()))
+        if booking.creates is not None:
+            await KINDS[booking.creates.OBJECT].noun.insert(connection, booking.creates, **booking.columns)
+        if booking.balance_transactions:
+            rows = [BALANCE_TRANSACTIONS.row(each, True, "") for each in booking.balance_transactions]
+            await write_alone(connection, "balance_transactions", rows)
+        if booking.events:
+            await append_events(connection, booking.events)
+        if transfers:
+            # Last: everybody's balances are locked from here on, and whoever has them waits for nothing any more.
+            await write_alone(connection, "transfers", transfers)
+
+    async def book(self, booking: Booking, also: Also | None = None) -> bool:
+        """Write a step that nobody asked for; False when somebody else was first. `also` comes before all else in its transaction."""
+        transfers = await self.rows_of(booking)
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                if also is not None and not await also(connection):
+                    return False
+                await self.write(connection, booking, transfers)
+        except ObjectLocked:
+            return False
+        self.waker.wake()
+        return True
+
+
+def told(event_type: str, subject: Resource, now: int, origin: Origin, before: Resource | None = None) -> Event:
+    """Build an event about an object as it is now; of an update, `before` is what it was."""
+    previous: dict[str, Any] | None = None if before is None else changed_attributes(render(before), render(subject))
+    return event_of(new_id("evt"), event_type, subject, created=now, origin=origin, previous_attributes=previous)

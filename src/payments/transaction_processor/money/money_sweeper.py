@@ -1,0 +1,146 @@
+"""What must happen to money after a payment although no merchant asks for it: what acquirers tell is booked, answers are sent, deadlines end disputes.
+
+Runs in every copy of the service. Each step is decided from what was read, and written only if that is still so: of several copies one does it.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar, assert_never
+
+import msgspec
+
+from payments.acquirers.acquirer import Acquirer
+from payments.acquirers.notices import DisputeAnswer, DisputeDecided, DisputeOpened, Notice, NoticeSource
+from payments.domain.dispute import Dispute, DisputeStatus
+from payments.runtime.background import Background
+from payments.runtime.clock import Clock
+from payments.runtime.logging import Logger
+from payments.storage import notices
+from payments.storage.database import Connection, Pool
+from payments.storage.disputes import answer_sent, charge_of, dispute_of_case, past_due, take_to_send
+from payments.storage.fees import FeeSchedules
+from payments.storage.notices import StoredNotice
+from payments.transaction_processor.money import dispute_steps as steps
+from payments.transaction_processor.money.booking import Booking, Bookkeeper
+from payments.transaction_processor.money.dispute_steps import StepTerms
+from payments.wire.kinds import CHARGE
+
+_BATCH = 100
+_NOTICES_SECONDS = 2.0
+_AGAIN_SECONDS = 60
+"""An answer that may not have arrived is sent again."""
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Notice).decode
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoneySweeper:
+    """Sweeps."""
+
+    acquirer: Acquirer
+    bookkeeper: Bookkeeper
+    fees: FeeSchedules
+    pool: Pool
+    clock: Clock
+    log: Logger
+
+    def keep(self, background: Background) -> None:
+        """Sweep for ever; no sweep's failure is another's."""
+        background.repeat("sweep notices", self.take_notices, every_seconds=_NOTICES_SECONDS)
+        background.repeat("sweep disputes", self.end_past_due, every_seconds=10)
+
+    async def take_notices(self) -> int:
+        """Store what was told, book what follows from it, and send what is to be sent; returns how much was done."""
+        now = self._now()
+        await self._of_each("hear", [self.acquirer], self._hear)
+        booked = await self._of_each("book notice", await notices.waiting(self.pool, now, _BATCH), self._book)
+        to_send = await take_to_send(self.pool, now, _AGAIN_SECONDS, _BATCH)
+        return booked + await self._of_each("answer dispute", to_send, self._send)
+
+    async def end_past_due(self) -> int:
+        """Lose the disputes that nobody answered in time; returns how many."""
+        return await self._of_each("end dispute", await past_due(self.pool, self._now(), _BATCH), self._end)
+
+    async def _of_each(self, name: str, items: Iterable[T], act: Callable[[T], Awaitable[bool]]) -> int:
+        """Do something to each of several in turn; returns for how many it was done. One's failure, which is logged, is no other's."""
+        done = 0
+        for item in items:
+            try:
+                done += await act(item)
+            except Exception as failure:  # noqa: BLE001 - the others go on; this one is tried again
+                self.log.error(name, failure)
+        return done
+
+    async def _hear(self, source: NoticeSource) -> bool:
+        for notice in await source.notices():
+            # Stored before it is acknowledged, and once: a crash in between has it told again, which changes nothing.
+            await notices.record(self.pool, source.name, notice.reference, _encode(notice), self._now())
+            await source.acknowledge_notice(notice.reference)
+        return True
+
+    async def _book(self, stored: StoredNotice) -> bool:
+        notice = _decode(stored.document)
+        match notice:
+            case DisputeOpened():
+                result, booking = await self._opened(notice)
+            case DisputeDecided():
+                result, booking = await self._decided(notice)
+            case _ as never:
+                assert_never(never)
+        if booking is None and result is None:
+            await notices.put_off(self.pool, stored, self._now())
+            return False
+
+        async def finish(connection: Connection) -> bool:
+            return await notices.finish(connection, stored, result or "booked")
+
+        if booking is None:
+            self.log.event("notice_without_effect", source=stored.source, reference=stored.reference, reason=result)
+        return await self.bookkeeper.book(booking or Booking(), finish)
+
+    async def _opened(self, notice: DisputeOpened) -> tuple[str | None, Booking | None]:
+        """Return what follows from a new dispute, or why nothing does; neither while its charge isn't known as captured."""
+        charge = await charge_of(self.pool, notice.merchant_id, notice.livemode, notice.order)
+        if charge is None or not charge.captured:
+            return None, None
+        fees = await self.fees.of(notice.merchant_id)
+        booking = steps.open_dispute(notice, charge, fees, self._terms())
+        return ("nothing left to dispute", None) if booking is None else (None, booking)
+
+    async def _decided(self, notice: DisputeDecided) -> tuple[str | None, Booking | None]:
+        dispute = await dispute_of_case(self.pool, notice.merchant_id, notice.livemode, notice.case)
+        if dispute is None:
+            return None, None
+        if dispute.status in (DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.WARNING_CLOSED):
+            return f"the dispute is {dispute.status} already", None
+        if not notice.won:
+            return None, steps.lose(dispute, self._terms())
+        charge = await CHARGE.noun.get(self.pool, dispute.merchant_id, dispute.livemode, dispute.charge)
+        if charge is None:
+            raise LookupError(f"{dispute.id} is about a charge that there is not")
+        return None, steps.win(dispute, charge, self._terms())
+
+    async def _send(self, dispute: Dispute) -> bool:
+        accepted = dispute.submission_count == 0
+        await self.acquirer.answer_dispute(
+            DisputeAnswer(
+                case=dispute.acquirer_case,
+                merchant_id=dispute.merchant_id,
+                livemode=dispute.livemode,
+                accepted=accepted,
+                evidence={} if accepted else dispute.evidence.given(),
+            )
+        )
+        await answer_sent(self.pool, dispute)
+        return True
+
+    async def _end(self, dispute: Dispute) -> bool:
+        return await self.bookkeeper.book(steps.lose(dispute, self._terms()))
+
+    def _terms(self) -> StepTerms:
+        return StepTerms(now=self._now(), acquirer=self.acquirer.name)
+
+    def _now(self) -> int:
+        return int(self.clock.now())

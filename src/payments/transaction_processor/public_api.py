@@ -1,0 +1,16 @@
+"""The operations that transaction-processor answers."""
+
+from payments.storage.accounts import Accounts
+from payments.transaction_processor.balance import BalanceApi
+from payments.transaction_processor.money.booking import Bookkeeper
+from payments.transaction_processor.money.disputes import Disputes
+from payments.wire.api import Endpoints
+from payments.wire.objects import Objects
+
+
+def public_api(*, objects: Objects, accounts: Accounts, bookkeeper: Bookkeeper, acquirer: str) -> Endpoints:
+    """Return the route table."""
+    return [
+        *BalanceApi(objects.reader, accounts).endpoints(),
+        *Disputes(objects=objects, bookkeeper=bookkeeper, acquirer=acquirer).endpoints(),
+    ]
