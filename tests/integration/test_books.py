@@ -40,6 +40,10 @@ FAULTS: dict[str, dict[str, str]] = {
         "a fee wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'fee'",
         "a capture was posted with another amount": "UPDATE ledger.transfers SET amount = amount + 1 WHERE kind = 'capture'",
         "a refund was posted with another amount": "UPDATE ledger.transfers SET amount = amount + 1 WHERE kind = 'refund'",
+        "what was disputed was withheld with another amount": "UPDATE ledger.transfers SET amount = amount + 1 WHERE kind = 'dispute'",
+        "a dispute's fee wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'dispute_fee'",
+        "less was lost than withheld": "UPDATE ledger.transfers SET amount = 1 WHERE kind = 'dispute_loss'",
+        "what was won wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'dispute_reversal'",
         "a reversal wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'refund_reversal'",
         "funds were released in name only": "UPDATE payments.balance_transactions SET released_at = now() WHERE type = 'charge' AND released_at IS NULL",
     },
@@ -103,6 +107,16 @@ FAULTS: dict[str, dict[str, str]] = {
                 "charge": "'ch_x'",
                 "payment_intent": "'pi_x'",
             },
+            "disputes": {
+                "version": "version + 1",
+                "status": "'won'",
+                "amount": "amount + 1",
+                "currency": "'eur'",
+                "charge": "'ch_x'",
+                "payment_intent": "'pi_x'",
+                "acquirer_case": "acquirer_case || 'x'",
+                "answer_by": "1",
+            },
             "payment_methods": {"version": "version + 1", "customer": "'cus_x'"},
             "customers": {"version": "version + 1", "deleted": "NOT deleted", "email": "'x@shop.example'"},
             "balance_transactions": {
@@ -145,9 +159,23 @@ FAULTS: dict[str, dict[str, str]] = {
         "it was returned twice": "INSERT INTO payments.balance_transactions SELECT merchant_id, livemode, id || 'x', created, type, source, amount, fee, currency,"
         " available_on, released_at, document FROM payments.balance_transactions WHERE type = 'refund'",
     },
+    "wrong_disputes": {
+        "it was lost in name only": "DELETE FROM ledger.transfers WHERE kind = 'dispute_loss'",
+        "it was won in name only": changed("payments.disputes", "status = 'lost'", "status = 'won'", "'status', 'won'"),
+        "what came back came twice": "INSERT INTO payments.balance_transactions SELECT merchant_id, livemode, id || 'x', created, type, source, amount, fee,"
+        " currency, available_on, released_at, document FROM payments.balance_transactions WHERE type = 'adjustment' AND amount > 0",
+        "nothing was withdrawn": "DELETE FROM payments.balance_transactions WHERE type = 'adjustment'",
+        "its charge is gone": "DELETE FROM payments.charges WHERE document ->> 'dispute' IS NOT NULL",
+        "its charge can be refunded": "UPDATE payments.charges SET " + IN_DOCUMENT.format("'charged_back', false"),
+    },
+    "over_disputed": {"beside a refund": "UPDATE payments.charges SET amount_refunded = 1 WHERE document ->> 'dispute' IS NOT NULL"},
+    "wrong_reserves": {
+        "more is withheld": "UPDATE ledger.balances SET credits_posted = credits_posted + 1",
+        "a dispute is gone": "DELETE FROM payments.disputes WHERE status = 'needs_response'",
+    },
     "events_without_objects": {
         f"a {kind} is gone": f"DELETE FROM payments.{kind}s WHERE id IN (SELECT object_id FROM payments.events)"
-        for kind in ("payment_intent", "charge", "refund", "payment_method", "customer")
+        for kind in ("payment_intent", "charge", "refund", "payment_method", "customer", "dispute")
     }
     | {"it is about nothing that we know": "UPDATE payments.events SET object_type = 'invoice'"},
     "differing_events": {
@@ -181,6 +209,21 @@ async def some_of_everything(tap: InProcess) -> None:
     await tap.post("refunds", payment_intent=failing["id"], amount="300")
     tap.clock.time += 60
     assert await tap.copies[0].sweeper.book_failed_refunds() == 1
+    for evidence in ("winning_evidence", "losing_evidence", None):
+        await paid(tap, payment_method="pm_card_createDispute")
+        await hear(tap)
+        newest = (await tap.get("disputes"))["data"][0]["id"]
+        if evidence is not None:
+            await tap.post(f"disputes/{newest}", **{"evidence[uncategorized_text]": evidence})
+            await hear(tap)
+            await hear(tap)
+
+
+async def hear(tap: InProcess) -> None:
+    """Book what the acquirer has to say by now."""
+    tap.clock.time += 60
+    while await tap.copies[0].money.take_notices():
+        pass
 
 
 async def without_bounds(connection: Connection) -> None:
