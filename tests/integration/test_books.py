@@ -44,6 +44,8 @@ FAULTS: dict[str, dict[str, str]] = {
         "a dispute's fee wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'dispute_fee'",
         "less was lost than withheld": "UPDATE ledger.transfers SET amount = 1 WHERE kind = 'dispute_loss'",
         "what was won wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'dispute_reversal'",
+        "a payout wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'payout'",
+        "a payout that came back was posted with another amount": "UPDATE ledger.transfers SET amount = amount + 1 WHERE kind = 'payout_reversal'",
         "a reversal wasn't posted": "DELETE FROM ledger.transfers WHERE kind = 'refund_reversal'",
         "funds were released in name only": "UPDATE payments.balance_transactions SET released_at = now() WHERE type = 'charge' AND released_at IS NULL",
     },
@@ -107,6 +109,15 @@ FAULTS: dict[str, dict[str, str]] = {
                 "charge": "'ch_x'",
                 "payment_intent": "'pi_x'",
             },
+            "payouts": {
+                "version": "version + 1",
+                "status": "'canceled'",
+                "amount": "amount + 1",
+                "currency": "'eur'",
+                "destination": "'ba_x'",
+                "arrival_date": "1",
+            },
+            "bank_accounts": {"version": "version + 1", "currency": "'eur'", "default_for_currency": "false", "deleted": "true"},
             "disputes": {
                 "version": "version + 1",
                 "status": "'won'",
@@ -173,9 +184,24 @@ FAULTS: dict[str, dict[str, str]] = {
         "more is withheld": "UPDATE ledger.balances SET credits_posted = credits_posted + 1",
         "a dispute is gone": "DELETE FROM payments.disputes WHERE status = 'needs_response'",
     },
+    "wrong_payouts": {
+        "it was paid, and nothing was taken": "DELETE FROM payments.balance_transactions WHERE type = 'payout'",
+        "it failed, and nothing came back": "DELETE FROM payments.balance_transactions WHERE type = 'payout_failure'",
+        "it was canceled, and nothing came back": "DELETE FROM payments.balance_transactions WHERE type = 'payout_cancel'",
+        "it was paid in name only": changed("payments.payouts", "status = 'failed'", "status = 'paid'", "'status', 'paid'"),
+        "it came back twice": "INSERT INTO payments.balance_transactions SELECT merchant_id, livemode, id || 'x', created, type, source, amount, fee, currency,"
+        " available_on, released_at, document FROM payments.balance_transactions WHERE type = 'payout_failure'",
+        "what was taken back is said to be paid": "UPDATE payments.payouts SET "
+        + IN_DOCUMENT.format("'reversed_by', NULL")
+        + " WHERE document ->> 'reversed_by' IS NOT NULL",
+    },
+    "wrong_paid_out": {
+        "more was paid out": "UPDATE ledger.balances SET credits_posted = credits_posted + 1",
+        "a payout is gone": "DELETE FROM payments.payouts WHERE status = 'pending'",
+    },
     "events_without_objects": {
         f"a {kind} is gone": f"DELETE FROM payments.{kind}s WHERE id IN (SELECT object_id FROM payments.events)"
-        for kind in ("payment_intent", "charge", "refund", "payment_method", "customer", "dispute")
+        for kind in ("payment_intent", "charge", "refund", "payment_method", "customer", "dispute", "payout", "bank_account")
     }
     | {"it is about nothing that we know": "UPDATE payments.events SET object_type = 'invoice'"},
     "differing_events": {
@@ -217,6 +243,27 @@ async def some_of_everything(tap: InProcess) -> None:
             await tap.post(f"disputes/{newest}", **{"evidence[uncategorized_text]": evidence})
             await hear(tap)
             await hear(tap)
+    await paid_out(tap)
+
+
+async def paid_out(tap: InProcess) -> None:
+    """A payout in each state, and one that was taken back."""
+    for _ in range(10):
+        await paid(tap, payment_method="pm_card_bypassPending")
+    bank = {"object": "bank_account", "country": "US", "currency": "usd", "routing_number": "110000000"}
+    for number in ("000123456789", "000111111116"):
+        given = {f"external_account[{name}]": value for name, value in {**bank, "account_number": number}.items()}
+        account = (await tap.post("accounts/acct_1/external_accounts", **given)).id
+        made = [(await tap.post("payouts", amount="300", currency="usd", destination=account)).id for _ in range(2)]
+        await tap.post(f"payouts/{made[0]}/cancel")
+        await hear(tap)
+        await hear(tap)
+        if number == "000123456789":
+            await tap.post(f"payouts/{made[1]}/reverse")
+            await tap.post("payouts", amount="250", currency="usd", destination=account)
+            await hear(tap)
+            await hear(tap)
+    await tap.post("payouts", amount="200", currency="usd")
 
 
 async def hear(tap: InProcess) -> None:

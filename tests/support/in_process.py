@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.routing import compile_path
 
 from payments.acquirers.acquirer import Acquirer
+from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
+from payments.acquirers.simulated_bank import SimulatedBank
 from payments.acquirers.simulator import Simulator
 from payments.domain.api_version import NEWEST
 from payments.domain.errors import TapError
@@ -123,7 +125,7 @@ class InProcess:
     on_trial: bool = False
     """Whether calls are those of a trial."""
 
-    async def call(self, method: str, path: str, key: str | None = None, **params: str) -> Answer:
+    async def call(self, method: str, path: str, /, key: str | None = None, **params: str) -> Answer:
         """Call an endpoint as the front would: a refusal is an answer, anything else that is raised is a fault."""
         endpoint, in_path = self._endpoint(method, path)
         call = Call(
@@ -210,7 +212,16 @@ async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer
         sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
         waker = SilentWaker(pool)
         bookkeeper = Bookkeeper(pool=pool, accounts=processor.accounts, waker=waker, clock=clock)
-        money = MoneySweeper(acquirer=processor.acquirer, bookkeeper=bookkeeper, fees=processor.fees, pool=pool, clock=clock, log=log)
+        money = MoneySweeper(
+            acquirer=processor.acquirer,
+            bank=SimulatedBank(PostgresJournal(bank), clock),
+            account_sealer=AccountSealer(Sealer(Key())),
+            bookkeeper=bookkeeper,
+            fees=processor.fees,
+            pool=pool,
+            clock=clock,
+            log=log,
+        )
         objects = Objects(
             idempotency=Idempotency(pool, Sealer(Key()), clock), reader=Reader(pool, Lists(pool), clock), waker=waker, clock=clock
         )
@@ -267,6 +278,7 @@ async def in_process(
                     objects=objects,
                     reader=reader,
                     pool=pool,
+                    account_sealer=AccountSealer(sealer),
                 ),
                 *processors[0].endpoints,
             ],

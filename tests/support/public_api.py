@@ -51,6 +51,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 objects=_NOTHING,
                 reader=_NOTHING,
                 pool=_NOTHING,
+                account_sealer=_NOTHING,
             )
         ],
         Service.TRANSACTION_PROCESSOR: [*money_api(objects=objects, accounts=_NOTHING, bookkeeper=_NOTHING, acquirer="")],

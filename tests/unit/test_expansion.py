@@ -62,6 +62,10 @@ async def expanded(subject: Any, *paths: str, stored: Stored | None = None) -> R
     return body
 
 
+OF_CUSTOMERS = {"default_source", "source", "sources"}
+"""Fields that show what a customer pays from: the bank accounts that there are are merchants'."""
+
+
 def expandable_fields(name: str) -> Iterator[tuple[str, frozenset[str]]]:
     """Field by field what Stripe's schema of an object lets be expanded, and into which of the objects that Tap has."""
 
@@ -71,7 +75,8 @@ def expandable_fields(name: str) -> Iterator[tuple[str, frozenset[str]]]:
             resources = leaf.get("x-expansionResources", {}).get("oneOf", [])
             items = leaf.get("properties", {}).get("data", {}).get("items", {})
             named = [each["$ref"].rpartition("/")[2] for each in (*resources, items, *items.get("anyOf", ())) if "$ref" in each]
-            yield ".".join((*path, name)), frozenset(named) & KINDS.keys()
+            of_customers = {"bank_account"} if name in OF_CUSTOMERS else set()
+            yield ".".join((*path, name)), (frozenset(named) & KINDS.keys()) - of_customers
         for name, below in part.get("properties", {}).items():
             for each in (below, *below.get("anyOf", ())):
                 yield from walk(each, (*path, name))

@@ -12,6 +12,7 @@ from payments.notification_service import webhook_endpoints
 from payments.payment_api import (
     charges,
     customers,
+    external_accounts,
     intent_params,
     payment_methods,
     prices,
@@ -21,14 +22,16 @@ from payments.payment_api import (
     setup_intents,
 )
 from payments.runtime.topology import Service, route
-from payments.transaction_processor.money import disputes
+from payments.transaction_processor.money import disputes, payouts
 from payments.wire.kinds import (
+    BANK_ACCOUNT,
     CHARGE,
     CUSTOMER,
     DISPUTE,
     KINDS,
     PAYMENT_INTENT,
     PAYMENT_METHOD,
+    PAYOUT,
     PRICE,
     PRODUCT,
     REFUND,
@@ -59,6 +62,8 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (CHARGE, charges._UpdateParams, set()),
     (REFUND, refunds._UpdateParams, set()),
     (DISPUTE, disputes.UpdateParams, {"submit"}),
+    (PAYOUT, payouts.UpdateParams, set()),
+    (BANK_ACCOUNT, external_accounts.UpdateParams, set()),
     (CUSTOMER, customers._Params, {"invoice_settings"}),
     (PAYMENT_METHOD, payment_methods._CreateParams, {"type"}),
     (PAYMENT_METHOD, payment_methods._UpdateParams, set()),

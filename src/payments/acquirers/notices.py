@@ -39,7 +39,30 @@ class DisputeDecided(Struct, frozen=True, kw_only=True, tag="dispute_decided"):
     """By the merchant."""
 
 
-Notice = DisputeOpened | DisputeDecided
+class PayoutPaid(Struct, frozen=True, kw_only=True, tag="payout_paid"):
+    """A payout is in the merchant's account, or one that takes back has come."""
+
+    reference: str
+    merchant_id: int
+    livemode: bool
+    payout: str
+    trace_id: str | None = None
+    """The bank's own reference."""
+
+
+class PayoutFailed(Struct, frozen=True, kw_only=True, tag="payout_failed"):
+    """A payout couldn't be carried out, or came back after it was paid."""
+
+    reference: str
+    merchant_id: int
+    livemode: bool
+    payout: str
+    code: str
+    """`no_account`, `account_closed`, …; source: Stripe, "Payout failures"."""
+    message: str
+
+
+Notice = DisputeOpened | DisputeDecided | PayoutPaid | PayoutFailed
 
 
 class NoticeSource(Protocol):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from payments.acquirers.acquirer import FailedRefund, Order
-from payments.acquirers.notices import DisputeAnswer, Notice
+from payments.acquirers.notices import DisputeAnswer, DisputeDecided, DisputeOpened, Notice
 from payments.acquirers.simulated_disputes import decoded, dispute_of, verdict_on
 from payments.acquirers.test_cards import BY_NUMBER, MESSAGES, Behaviour, TestCard
 from payments.domain.attempt import AttemptKind
@@ -163,7 +163,8 @@ class Simulator:
 
     async def notices(self) -> list[Notice]:
         """Return what cardholders and their banks had to say, until it is acknowledged."""
-        return [decoded(each) for each in await self._journal.due_notices(int(self._clock.now()))]
+        told = [decoded(each) for each in await self._journal.due_notices(int(self._clock.now()))]
+        return [each for each in told if isinstance(each, DisputeOpened | DisputeDecided)]
 
     async def acknowledge_notice(self, reference: str) -> None:
         """Tell that a notice was stored."""

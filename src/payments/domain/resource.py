@@ -10,7 +10,9 @@ class Resource(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One object of the API."""
 
     OBJECT: ClassVar[str]
-    """What its field `object` says, and its events' types begin with."""
+    """What its field `object` says."""
+    TOLD_AS: ClassVar[str] = ""
+    """What its events' types begin with, where that is something else."""
     id: str
     merchant_id: int
     livemode: bool

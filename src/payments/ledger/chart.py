@@ -18,7 +18,7 @@ class AccountKind(StrEnum):
     RESERVED = "reserved"
     """Merchant: withheld for disputes."""
     PAID_OUT = "paid_out"
-    """Merchant: paid to the merchant's bank."""
+    """Merchant: paid to the merchant's bank, or on the way there; what our own bank says of it isn't booked yet."""
     RECEIVABLE = "receivable"
     """Acquirer: captured for us, not yet settled."""
     SETTLED = "settled"
@@ -31,7 +31,7 @@ class AccountKind(StrEnum):
     """Platform: received and not explained yet."""
 
 
-_DEBIT_NORMAL = frozenset({AccountKind.RECEIVABLE, AccountKind.SETTLED, AccountKind.LOSSES, AccountKind.PAID_OUT})
+_DEBIT_NORMAL = frozenset({AccountKind.RECEIVABLE, AccountKind.SETTLED, AccountKind.LOSSES})
 
 _ACCOUNTS_REMEMBERED = 10_000
 PLATFORM = "platform"

@@ -12,6 +12,8 @@
 | dispute fee | merchant available | platform fees | fee |
 | dispute won | merchant reserved | merchant available | disputed |
 | dispute lost | merchant reserved | acquirer receivable | disputed |
+| payout | merchant available | merchant paid out | paid out |
+| payout canceled, failed or taken back | merchant paid out | merchant available | paid out |
 """
 
 from dataclasses import dataclass
@@ -46,6 +48,11 @@ class Books:
     def reserved(self) -> Account:
         """The merchant's funds that are withheld for disputes."""
         return self._merchant(AccountKind.RESERVED)
+
+    @property
+    def paid_out(self) -> Account:
+        """What went to the merchant's bank."""
+        return self._merchant(AccountKind.PAID_OUT)
 
     @property
     def receivable(self) -> Account:
@@ -110,3 +117,13 @@ def dispute_loss(books: Books, posting: str, amount: int, occurred_at: int) -> l
 def dispute_reversal(books: Books, posting: str, amount: int, occurred_at: int) -> list[Transfer]:
     """Give back what was withheld; the fee stays with us."""
     return [Transfer(posting, TransferKind.DISPUTE_REVERSAL, books.reserved, books.available, amount, occurred_at)]
+
+
+def payout(books: Books, posting: str, amount: int, occurred_at: int) -> list[Transfer]:
+    """Take `amount` of the available funds for the merchant's bank."""
+    return [Transfer(posting, TransferKind.PAYOUT, books.available, books.paid_out, amount, occurred_at)]
+
+
+def payout_reversal(books: Books, posting: str, amount: int, occurred_at: int) -> list[Transfer]:
+    """Give back what didn't reach the merchant's bank, or came back from there."""
+    return [Transfer(posting, TransferKind.PAYOUT_REVERSAL, books.paid_out, books.available, amount, occurred_at)]

@@ -27,6 +27,9 @@ class TransferKind(StrEnum):
     """The cardholder keeps what was withheld."""
     DISPUTE_REVERSAL = "dispute_reversal"
     """The merchant gets it back."""
+    PAYOUT = "payout"
+    PAYOUT_REVERSAL = "payout_reversal"
+    """What was paid out, or was to be, is the merchant's again."""
 
 
 class Phase(StrEnum):

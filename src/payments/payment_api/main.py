@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from starlette.types import ASGIApp
 
+from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
@@ -102,7 +103,15 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
             public_api(
-                steps=steps, cards=cards, vault=vault, handover=handover, keeping=keeping, objects=objects, reader=reader, pool=pool
+                steps=steps,
+                cards=cards,
+                vault=vault,
+                handover=handover,
+                keeping=keeping,
+                objects=objects,
+                reader=reader,
+                pool=pool,
+                account_sealer=AccountSealer(sealer),
             ),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             write_limit=write_limit,

@@ -1,10 +1,12 @@
 """The operations that payment-api answers."""
 
+from payments.acquirers.sealed_account import AccountSealer
 from payments.payment_api.accounts import Accounts
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.charges import Charges
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.customers import Customers
+from payments.payment_api.external_accounts import ExternalAccounts
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.intent_update import IntentUpdate
 from payments.payment_api.keeping import Keeping
@@ -31,6 +33,7 @@ def public_api(
     objects: Objects,
     reader: Reader,
     pool: Pool,
+    account_sealer: AccountSealer,
 ) -> Endpoints:
     """Return the route table."""
     return [
@@ -38,6 +41,7 @@ def public_api(
         *Refunds(steps, objects, reader).endpoints(),
         *Charges(objects, reader).endpoints(),
         *Accounts(pool).endpoints(),
+        *ExternalAccounts(objects, account_sealer, pool).endpoints(),
         *Customers(objects, reader).endpoints(),
         *Products(objects, reader).endpoints(),
         *Prices(objects, reader).endpoints(),

@@ -19,3 +19,8 @@ def secret_context(merchant_id: int, livemode: bool, endpoint: str) -> bytes:
 def response_context(merchant_id: int, livemode: bool, request_id: str) -> bytes:
     """Of a stored answer."""
     return f"response {merchant_id} {livemode} {request_id}".encode()
+
+
+def account_number_context(merchant_id: int, livemode: bool, bank_account: str) -> bytes:
+    """Of a bank account's number."""
+    return f"account number {merchant_id} {livemode} {bank_account}".encode()

@@ -26,6 +26,8 @@ CHECKS = {
     "wrong_disputes": "each dispute agrees with its balance transactions, its transfers and its charge",
     "over_disputed": "nothing was refunded and disputed beyond what was captured",
     "wrong_reserves": "what is withheld of a merchant is what is disputed and not decided",
+    "wrong_payouts": "each payout agrees with its balance transactions",
+    "wrong_paid_out": "what was paid out of a merchant's balance is what their payouts say",
     "events_without_objects": "each event has its object",
     "differing_events": "two events of one object and version never differ",
     "double_approvals": "the sandbox acquirer approved nothing twice, and nothing behind our back",

@@ -36,7 +36,9 @@ WITH posted AS (
         coalesce(sum(amount) FILTER (WHERE kind = 'dispute'), 0) AS withheld,
         coalesce(sum(amount) FILTER (WHERE kind = 'dispute_fee'), 0) AS dispute_fee,
         coalesce(sum(amount) FILTER (WHERE kind = 'dispute_loss'), 0) AS lost,
-        coalesce(sum(amount) FILTER (WHERE kind = 'dispute_reversal'), 0) AS given_back
+        coalesce(sum(amount) FILTER (WHERE kind = 'dispute_reversal'), 0) AS given_back,
+        coalesce(sum(amount) FILTER (WHERE kind = 'payout'), 0) AS paid_out,
+        coalesce(sum(amount) FILTER (WHERE kind = 'payout_reversal'), 0) AS came_back
     FROM ledger.transfers WHERE phase = 'posted' GROUP BY posting
 )
 SELECT b.id, b.type FROM payments.balance_transactions b LEFT JOIN posted p ON p.posting = b.id
@@ -50,6 +52,8 @@ WHERE CASE b.type
         THEN (coalesce(p.withheld, 0), coalesce(p.dispute_fee, 0)) <> (-b.amount, b.fee)
             OR coalesce(p.lost, 0) NOT IN (0, -b.amount) OR p.transfers <> 1 + (b.fee > 0)::integer + (p.lost > 0)::integer
         ELSE (coalesce(p.given_back, 0), coalesce(p.transfers, 0)) <> (b.amount, 1) END
+    WHEN 'payout' THEN (coalesce(p.paid_out, 0) - coalesce(p.came_back, 0), coalesce(p.transfers, 0)) <> (-b.amount, 1)
+    ELSE (coalesce(p.came_back, 0), coalesce(p.transfers, 0)) <> (b.amount, 1)
 END;
 
 -- unexplained_postings: every posting belongs to a balance transaction or, for holds, to an attempt
@@ -116,6 +120,16 @@ WHERE (version, status, amount, currency, charge, payment_intent, acquirer_case)
     (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
      document ->> 'charge', document ->> 'payment_intent', document ->> 'acquirer_case')
     OR answer_by <> (document ->> 'due_by')::bigint
+UNION ALL
+SELECT id FROM payments.payouts
+WHERE (version, status, amount, currency, destination, arrival_date) <>
+    (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
+     document ->> 'destination', (document ->> 'arrival_date')::bigint)
+UNION ALL
+SELECT id FROM payments.bank_accounts
+WHERE (version, currency, default_for_currency, deleted) <>
+    (coalesce((document ->> 'version')::integer, 1), document ->> 'currency', coalesce((document ->> 'default_for_currency')::boolean, false),
+     coalesce((document ->> 'deleted')::boolean, false))
 UNION ALL
 SELECT id FROM payments.payment_methods
 WHERE version <> coalesce((document ->> 'version')::integer, 1) OR customer IS DISTINCT FROM document ->> 'customer'
@@ -203,6 +217,36 @@ SELECT coalesce(d.holder, w.holder) AS holder, coalesce(d.currency, w.currency) 
 FROM disputed d FULL JOIN withheld w ON w.holder = d.holder AND w.livemode = d.livemode AND w.currency = d.currency
 WHERE coalesce(d.amount, 0) <> coalesce(w.amount, 0);
 
+-- wrong_payouts: a payout has the balance transactions of where it stands
+SELECT o.id, o.status FROM payments.payouts o
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE b.type = 'payout' AND b.amount = -o.amount) AS paid,
+        count(*) FILTER (WHERE b.type = 'payout_cancel' AND b.amount = o.amount) AS canceled,
+        count(*) FILTER (WHERE b.type = 'payout_failure' AND b.amount = o.amount) AS failed, count(*) AS changes
+    FROM payments.balance_transactions b WHERE b.merchant_id = o.merchant_id AND b.livemode = o.livemode AND b.source = o.id
+) b ON true
+WHERE ARRAY[b.paid, b.canceled, b.failed, b.changes] <> CASE
+        WHEN o.amount < 0 THEN CASE o.status WHEN 'paid' THEN ARRAY[1, 0, 0, 1] ELSE ARRAY[0, 0, 0, 0] END
+        WHEN o.status = 'canceled' THEN ARRAY[1, 1, 0, 2]
+        WHEN o.status = 'failed' THEN ARRAY[1, 0, 1, 2]
+        ELSE ARRAY[1, 0, 0, 1] END::bigint[]
+    OR (o.amount < 0 AND NOT EXISTS (
+        SELECT FROM payments.payouts p WHERE p.merchant_id = o.merchant_id AND p.livemode = o.livemode AND p.id = o.document ->> 'original_payout'
+            AND p.amount = -o.amount AND p.currency = o.currency
+            AND (o.status IN ('failed', 'canceled') OR (p.status = 'paid' AND p.document ->> 'reversed_by' = o.id))));
+
+-- wrong_paid_out: what a merchant was paid out is what the payouts say that didn't fail, without what was taken back
+WITH payouts AS (
+    SELECT 'merchant:' || merchant_id AS holder, livemode, currency, sum(amount) AS amount FROM payments.payouts
+    WHERE status = 'paid' OR (amount > 0 AND status IN ('pending', 'in_transit')) GROUP BY 1, 2, 3
+), booked AS (
+    SELECT a.holder, a.livemode, a.currency, b.credits_posted - b.debits_posted AS amount
+    FROM ledger.accounts a JOIN ledger.balances b ON b.account_id = a.id WHERE a.kind = 'paid_out'
+)
+SELECT coalesce(o.holder, b.holder) AS holder, coalesce(o.currency, b.currency) AS currency
+FROM payouts o FULL JOIN booked b ON b.holder = o.holder AND b.livemode = o.livemode AND b.currency = o.currency
+WHERE coalesce(o.amount, 0) <> coalesce(b.amount, 0);
+
 -- events_without_objects: every event is about something that exists
 SELECT e.id, e.type FROM payments.events e
 WHERE NOT CASE e.object_type
@@ -212,6 +256,8 @@ WHERE NOT CASE e.object_type
     WHEN 'payment_method' THEN EXISTS (SELECT FROM payments.payment_methods o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'customer' THEN EXISTS (SELECT FROM payments.customers o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'dispute' THEN EXISTS (SELECT FROM payments.disputes o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'payout' THEN EXISTS (SELECT FROM payments.payouts o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'bank_account' THEN EXISTS (SELECT FROM payments.bank_accounts o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'setup_intent' THEN EXISTS (SELECT FROM payments.setup_intents o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'product' THEN EXISTS (SELECT FROM payments.products o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'price' THEN EXISTS (SELECT FROM payments.prices o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))

@@ -24,8 +24,17 @@ from payments.storage.sql import queries
 _SQL = queries("nouns.sql")
 _PAGE_ARGUMENTS = 8
 
-Filter = str | bool | Sequence[str]
-"""What a column is to be, or which of several."""
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Between which values a number is to be, inclusive."""
+
+    earliest: int
+    latest: int
+
+
+Filter = str | bool | Range | Sequence[str]
+"""What a column is to be, or which of several, or between which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +203,11 @@ class Noun(Generic[R]):
         matches, compared = ["true"], ""
         for name, value in rest.items():
             compared += "" if name in self._filters.compared else f", {name}"
+            if isinstance(value, Range):
+                arguments += [value.earliest, value.latest]
+                last = _PAGE_ARGUMENTS + len(arguments)
+                matches.append(f"{self._compared(name)} BETWEEN ${last - 1}::bigint AND ${last}::bigint")
+                continue
             arguments.append(value)
             argument = f"${_PAGE_ARGUMENTS + len(arguments)}::{_sql_type(value)}"
             wanted = f"IS NOT DISTINCT FROM {argument}" if isinstance(value, str | bool) else f"= ANY ({argument})"

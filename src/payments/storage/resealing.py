@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments.runtime.seal import Sealer, SealError
-from payments.runtime.seal_contexts import number_context, response_context, secret_context
+from payments.runtime.seal_contexts import account_number_context, number_context, response_context, secret_context
 from payments.storage.claims import KEPT_SECONDS
 from payments.storage.database import Connection, Queries, Row
 from payments.storage.sql import queries
@@ -36,6 +36,7 @@ class _Kind:
 
 SEALED_KINDS = (
     _Kind("card numbers", "card_numbers", number_context),
+    _Kind("account numbers", "account_numbers", account_number_context),
     _Kind("webhook secrets", "webhook_secrets", secret_context),
     _Kind("previous webhook secrets", "previous_webhook_secrets", secret_context),
     _Kind("stored answers", "stored_answers", response_context),

@@ -11,6 +11,16 @@ UPDATE payments.payment_methods t SET sealed_number = n.sealed
 FROM unnest($1::bigint[], $2::boolean[], $3::text[], $4::text[]) AS n (merchant_id, livemode, key, sealed)
 WHERE t.merchant_id = n.merchant_id AND t.livemode = n.livemode AND t.id = n.key;
 
+-- account_numbers: as card_numbers
+SELECT merchant_id, livemode, id AS key, id AS bound_to, sealed_number AS sealed FROM payments.bank_accounts
+WHERE (merchant_id, livemode, id) > ($1, $2, $3) AND payments.sealed_by(sealed_number) <> $4
+ORDER BY merchant_id, livemode, id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED;
+
+-- put_account_numbers: those of the batch, which are locked
+UPDATE payments.bank_accounts t SET sealed_number = n.sealed
+FROM unnest($1::bigint[], $2::boolean[], $3::text[], $4::text[]) AS n (merchant_id, livemode, key, sealed)
+WHERE t.merchant_id = n.merchant_id AND t.livemode = n.livemode AND t.id = n.key;
+
 -- webhook_secrets: as card_numbers
 SELECT merchant_id, livemode, id AS key, id AS bound_to, sealed_secret AS sealed FROM notifications.webhook_endpoints
 WHERE (merchant_id, livemode, id) > ($1, $2, $3) AND payments.sealed_by(sealed_secret) <> $4
@@ -43,6 +53,8 @@ WHERE t.merchant_id = n.merchant_id AND t.livemode = n.livemode AND t.key = n.ke
 
 -- envelope_uses: how many values there are under each key; of digests, those that a repetition is still compared with
 SELECT 'card numbers' AS what, payments.sealed_by(sealed_number) AS key_id, count(*) FROM payments.payment_methods GROUP BY 2
+UNION ALL
+SELECT 'account numbers', payments.sealed_by(sealed_number), count(*) FROM payments.bank_accounts GROUP BY 2
 UNION ALL
 SELECT 'webhook secrets', payments.sealed_by(sealed_secret), count(*) FROM notifications.webhook_endpoints GROUP BY 2
 UNION ALL

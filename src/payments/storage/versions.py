@@ -10,6 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from payments.domain.attempt import Attempt
+from payments.domain.bank_account import BankAccount
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
 from payments.domain.errors import ObjectLocked
@@ -24,7 +25,7 @@ from payments.storage.sql import queries
 
 _SQL = queries("versions.sql")
 
-Versioned = Customer | PaymentMethod | PaymentIntent | Charge | Refund | Product | Price
+Versioned = Customer | PaymentMethod | PaymentIntent | Charge | Refund | Product | Price | BankAccount
 """What changes version by version."""
 
 
@@ -42,6 +43,7 @@ _TABLES: dict[Kind, tuple[str, str]] = {
     Charge: ("payments.charges", "o.version = n.version"),
     Product: ("payments.products", "o.version = n.version"),
     Price: ("payments.prices", "o.version = n.version"),
+    BankAccount: ("payments.bank_accounts", "o.version = n.version"),
     Refund: ("payments.refunds", "o.version = n.version"),
     Attempt: ("payments.attempts", "o.closed_at IS NULL AND o.answered = n.answered"),
 }

@@ -16,7 +16,7 @@ from payments.wire.resource import listing, retrieve
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     currency: FilterId | None = None
     source: FilterId | None = None
-    type: Literal["charge", "refund", "refund_failure", "adjustment"] | None = None
+    type: Literal["charge", "refund", "refund_failure", "adjustment", "payout", "payout_cancel", "payout_failure"] | None = None
 
 
 class BalanceApi:

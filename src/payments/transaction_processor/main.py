@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
+from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
+from payments.acquirers.simulated_bank import SimulatedBank
 from payments.acquirers.simulator import Simulator
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
@@ -64,10 +66,11 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=1))
         reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), Waker(pool)
         bookkeeper = Bookkeeper(pool=pool, accounts=accounts, waker=waker, clock=clock)
+        journal = PostgresJournal(journal_pool)
         fees = FeeSchedules(pool, clock)
         settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
         processor = Processor(
-            acquirer=Simulator(PostgresJournal(journal_pool), clock),
+            acquirer=Simulator(journal, clock),
             sealer=CardSealer(sealer),
             attempts=attempts,
             accounts=accounts,
@@ -104,7 +107,16 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
         acquirer = processor.acquirer
-        MoneySweeper(acquirer=acquirer, bookkeeper=bookkeeper, fees=fees, pool=pool, clock=clock, log=log).keep(background)
+        MoneySweeper(
+            acquirer=acquirer,
+            bank=SimulatedBank(journal, clock),
+            account_sealer=AccountSealer(sealer),
+            bookkeeper=bookkeeper,
+            fees=fees,
+            pool=pool,
+            clock=clock,
+            log=log,
+        ).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

@@ -4,6 +4,7 @@ from payments.storage.accounts import Accounts
 from payments.transaction_processor.balance import BalanceApi
 from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.disputes import Disputes
+from payments.transaction_processor.money.payouts import Payouts
 from payments.wire.api import Endpoints
 from payments.wire.objects import Objects
 
@@ -13,4 +14,5 @@ def public_api(*, objects: Objects, accounts: Accounts, bookkeeper: Bookkeeper, 
     return [
         *BalanceApi(objects.reader, accounts).endpoints(),
         *Disputes(objects=objects, bookkeeper=bookkeeper, acquirer=acquirer).endpoints(),
+        *Payouts(objects=objects, bookkeeper=bookkeeper, acquirer=acquirer).endpoints(),
     ]

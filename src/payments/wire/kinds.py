@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.bank_account import BankAccount
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
 from payments.domain.dispute import Dispute
@@ -15,6 +16,7 @@ from payments.domain.event import Event
 from payments.domain.money import CURRENCIES
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.payout import Payout
 from payments.domain.price import Price
 from payments.domain.product import Product
 from payments.domain.refund import Refund
@@ -25,7 +27,7 @@ from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.render_card import render_payment_method
 from payments.wire.render_catalog import render_price, render_product
-from payments.wire.render_money import EVIDENCE_FILES, render_dispute
+from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
 from payments.wire.render_people import Rendered
 from payments.wire.render_setup import render_mandate, render_setup_attempt, render_setup_intent
 
@@ -183,12 +185,18 @@ BALANCE_TRANSACTION = Kind(
         "payments.balance_transactions",
         "txn",
         BalanceTransaction,
-        Filters(indexed=("source",), few={"currency": tuple(CURRENCIES), "type": ("charge", "refund", "refund_failure", "adjustment")}),
+        Filters(
+            indexed=("source",),
+            few={
+                "currency": tuple(CURRENCIES),
+                "type": ("charge", "refund", "refund_failure", "adjustment", "payout", "payout_cancel", "payout_failure"),
+            },
+        ),
     ),
     path="/v1/balance_transactions",
     render=shapes.render_balance_transaction,
     render_at=shapes.render_balance_transaction,
-    expandable={"source": Expandable(("charge", "refund", "dispute"))},
+    expandable={"source": Expandable(("charge", "refund", "dispute", "payout"))},
 )
 DISPUTE = Kind(
     noun=Noun(
@@ -206,6 +214,39 @@ DISPUTE = Kind(
         "payment_intent": _PAYMENT_INTENT,
         **_never(*(f"evidence.{name}" for name in EVIDENCE_FILES)),
     },
+)
+PAYOUT = Kind(
+    noun=Noun(
+        "payments.payouts",
+        "po",
+        Payout,
+        Filters(indexed=("destination", "status"), compared={"arrival_date": "(document ->> 'arrival_date')::bigint"}),
+        columns=("status",),
+    ),
+    path="/v1/payouts",
+    render=render_payout,
+    param="payout",
+    expandable={
+        "balance_transaction": _BALANCE_TRANSACTION,
+        "destination": Expandable(("bank_account",)),
+        "failure_balance_transaction": _BALANCE_TRANSACTION,
+        "original_payout": Expandable(("payout",)),
+        "reversed_by": Expandable(("payout",)),
+        **_never("application_fee"),
+    },
+)
+BANK_ACCOUNT = Kind(
+    noun=Noun(
+        "payments.bank_accounts",
+        "ba",
+        BankAccount,
+        columns=("currency", "default_for_currency", "deleted"),
+        condition="NOT deleted",
+    ),
+    path="/v1/accounts/{account}/external_accounts",
+    render=render_bank_account,
+    title="external account",
+    expandable={"customer": _CUSTOMER, **_never("account")},
 )
 PRODUCT = Kind(
     noun=Noun(
@@ -302,6 +343,8 @@ KINDS: dict[str, Kind[Any]] = {
         CUSTOMER,
         BALANCE_TRANSACTION,
         DISPUTE,
+        PAYOUT,
+        BANK_ACCOUNT,
         PRODUCT,
         PRICE,
         WEBHOOK_ENDPOINT,

@@ -81,7 +81,7 @@ class Objects:
         """Build the event of what a call did to an object: `created`, `updated`, …"""
         return event_of(
             new_id("evt"),
-            f"{subject.OBJECT}.{event}",
+            f"{subject.TOLD_AS or subject.OBJECT}.{event}",
             subject,
             created=int(self.clock.now()),
             origin=call.origin,

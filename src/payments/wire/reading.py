@@ -38,6 +38,20 @@ class CreatedRange(Struct, frozen=True, forbid_unknown_fields=True):
     lte: int | None = None
 
 
+def range_of(given: CreatedRange | int | None) -> tuple[int, int]:
+    """Return between which times, unix seconds, inclusive; however far a bound is from any time, it is one that a column can hold."""
+    earliest, latest = 0, CREATED_MAX
+    match given:
+        case int():
+            earliest = latest = given
+        case CreatedRange(gt=gt, gte=gte, lt=lt, lte=lte):
+            earliest = max(0 if gt is None else gt + 1, gte or 0)
+            latest = min(latest if lt is None else lt - 1, latest if lte is None else lte)
+        case None:
+            pass
+    return min(max(earliest, 0), CREATED_MAX + 1), min(max(latest, -1), CREATED_MAX)
+
+
 class PageParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every list takes; a list with filters extends it by a field for each, called as its column."""
 
@@ -77,17 +91,8 @@ class ListParams(PageParams, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     created: CreatedRange | int | None = None
 
     def created_range(self) -> tuple[int, int]:
-        """Return between which creation times, unix seconds, inclusive; however far a bound is from any time, it is one that a column can hold."""
-        earliest, latest = 0, CREATED_MAX
-        match self.created:
-            case int():
-                earliest = latest = self.created
-            case CreatedRange(gt=gt, gte=gte, lt=lt, lte=lte):
-                earliest = max(0 if gt is None else gt + 1, gte or 0)
-                latest = min(latest if lt is None else lt - 1, latest if lte is None else lte)
-            case None:
-                pass
-        return min(max(earliest, 0), CREATED_MAX + 1), min(max(latest, -1), CREATED_MAX)
+        """Return between which creation times, unix seconds, inclusive."""
+        return range_of(self.created)
 
 
 class Reader:

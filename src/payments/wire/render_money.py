@@ -1,6 +1,8 @@
-"""Stripe's shape of what happens to money after a payment: disputes."""
+"""Stripe's shape of what happens to money after a payment: disputes, payouts, and the accounts that they go to."""
 
+from payments.domain.bank_account import BankAccount
 from payments.domain.dispute import Dispute
+from payments.domain.payout import Payout, PayoutStatus
 from payments.wire.render import render_balance_transaction
 from payments.wire.render_people import Rendered
 
@@ -56,4 +58,61 @@ def render_dispute(dispute: Dispute) -> Rendered:
         },
         "reason": dispute.reason,
         "status": dispute.status,
+    }
+
+
+def render_payout(payout: Payout) -> Rendered:
+    """Render a payout."""
+    on_its_way = payout.status in (PayoutStatus.PENDING, PayoutStatus.IN_TRANSIT)
+    traced = "supported" if payout.trace_id is not None else "pending" if on_its_way else "unsupported"
+    return {
+        "id": payout.id,
+        "object": "payout",
+        "amount": payout.amount,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "arrival_date": payout.arrival_date,
+        "automatic": payout.automatic,
+        "balance_transaction": payout.balance_transaction,
+        "created": payout.created,
+        "currency": payout.currency,
+        "description": payout.description,
+        "destination": payout.destination,
+        "failure_balance_transaction": payout.failure_balance_transaction,
+        "failure_code": payout.failure_code,
+        "failure_message": payout.failure_message,
+        "livemode": payout.livemode,
+        "metadata": payout.metadata,
+        "method": "standard",
+        "original_payout": payout.original_payout,
+        "payout_method": None,
+        "reconciliation_status": "not_applicable",
+        "reversed_by": payout.reversed_by,
+        "source_type": "card",
+        "statement_descriptor": payout.statement_descriptor,
+        "status": payout.status,
+        "trace_id": {"status": traced, "value": payout.trace_id},
+        "type": "bank_account",
+    }
+
+
+def render_bank_account(account: BankAccount) -> Rendered:
+    """Render a bank account."""
+    return {
+        "id": account.id,
+        "object": "bank_account",
+        "account": account.account,
+        "account_holder_name": account.account_holder_name,
+        "account_holder_type": account.account_holder_type,
+        "account_type": None,
+        "available_payout_methods": ["standard"],
+        "bank_name": None,
+        "country": account.country,
+        "currency": account.currency,
+        "default_for_currency": account.default_for_currency,
+        "fingerprint": account.fingerprint,
+        "last4": account.last4,
+        "metadata": account.metadata,
+        "routing_number": account.routing_number,
+        "status": "errored" if account.errored else "new",
     }

@@ -3,35 +3,17 @@
 Each takes objects as they are, and gives them as they shall be, one version on.
 """
 
-from dataclasses import dataclass, field
-
 from msgspec.structs import replace
 
 from payments.acquirers.notices import DisputeOpened
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.charge import Charge
 from payments.domain.dispute import Dispute, DisputeStatus
-from payments.domain.event import Origin
 from payments.domain.fees import FeeSchedule
 from payments.ledger import postings
 from payments.ledger.transfer import Transfer
 from payments.runtime.ids import new_id
-from payments.transaction_processor.money.booking import Booking, told
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepTerms:
-    """What a step depends on besides its objects."""
-
-    now: int
-    """Unix seconds."""
-    acquirer: str
-    origin: Origin = field(default_factory=Origin)
-    """The API request that asked for it, if one did."""
-
-    def books(self, dispute: Dispute) -> postings.Books:
-        """Return the accounts that a dispute touches."""
-        return postings.Books(dispute.merchant_id, dispute.livemode, self.acquirer, dispute.currency)
+from payments.transaction_processor.money.booking import Booking, StepTerms, told
 
 
 def open_dispute(notice: DisputeOpened, charge: Charge, fees: FeeSchedule, terms: StepTerms) -> Booking | None:

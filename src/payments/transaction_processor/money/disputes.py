@@ -10,8 +10,7 @@ from payments.domain.dispute import ANSWERABLE, Dispute, DisputeStatus, Evidence
 from payments.domain.errors import InvalidRequest
 from payments.storage.database import Connection
 from payments.transaction_processor.money import dispute_steps as steps
-from payments.transaction_processor.money.booking import Booking, Bookkeeper
-from payments.transaction_processor.money.dispute_steps import StepTerms
+from payments.transaction_processor.money.booking import Booking, Bookkeeper, StepTerms
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import HashParam, changed
 from payments.wire.kinds import DISPUTE, render

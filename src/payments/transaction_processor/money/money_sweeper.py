@@ -10,8 +10,11 @@ from typing import TypeVar, assert_never
 import msgspec
 
 from payments.acquirers.acquirer import Acquirer
-from payments.acquirers.notices import DisputeAnswer, DisputeDecided, DisputeOpened, Notice, NoticeSource
+from payments.acquirers.bank import Bank, PayoutOrder
+from payments.acquirers.notices import DisputeAnswer, DisputeDecided, DisputeOpened, Notice, NoticeSource, PayoutFailed, PayoutPaid
+from payments.acquirers.sealed_account import AccountSealer
 from payments.domain.dispute import Dispute, DisputeStatus
+from payments.domain.payout import Payout, PayoutStatus
 from payments.runtime.background import Background
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
@@ -20,10 +23,11 @@ from payments.storage.database import Connection, Pool
 from payments.storage.disputes import answer_sent, charge_of, dispute_of_case, past_due, take_to_send
 from payments.storage.fees import FeeSchedules
 from payments.storage.notices import StoredNotice
+from payments.storage.payouts import payout_sent, sealed_account_number, take_payouts
 from payments.transaction_processor.money import dispute_steps as steps
-from payments.transaction_processor.money.booking import Booking, Bookkeeper
-from payments.transaction_processor.money.dispute_steps import StepTerms
-from payments.wire.kinds import CHARGE
+from payments.transaction_processor.money import payout_steps
+from payments.transaction_processor.money.booking import Booking, Bookkeeper, StepTerms
+from payments.wire.kinds import BANK_ACCOUNT, CHARGE, PAYOUT
 
 _BATCH = 100
 _NOTICES_SECONDS = 2.0
@@ -40,6 +44,8 @@ class MoneySweeper:
     """Sweeps."""
 
     acquirer: Acquirer
+    bank: Bank
+    account_sealer: AccountSealer
     bookkeeper: Bookkeeper
     fees: FeeSchedules
     pool: Pool
@@ -54,10 +60,12 @@ class MoneySweeper:
     async def take_notices(self) -> int:
         """Store what was told, book what follows from it, and send what is to be sent; returns how much was done."""
         now = self._now()
-        await self._of_each("hear", [self.acquirer], self._hear)
+        await self._of_each("hear", [self.acquirer, self.bank], self._hear)
         booked = await self._of_each("book notice", await notices.waiting(self.pool, now, _BATCH), self._book)
         to_send = await take_to_send(self.pool, now, _AGAIN_SECONDS, _BATCH)
-        return booked + await self._of_each("answer dispute", to_send, self._send)
+        answered = await self._of_each("answer dispute", to_send, self._send)
+        to_pay = await take_payouts(self.pool, now, _AGAIN_SECONDS, _BATCH)
+        return booked + answered + await self._of_each("pay out", to_pay, self._pay)
 
     async def end_past_due(self) -> int:
         """Lose the disputes that nobody answered in time; returns how many."""
@@ -87,6 +95,10 @@ class MoneySweeper:
                 result, booking = await self._opened(notice)
             case DisputeDecided():
                 result, booking = await self._decided(notice)
+            case PayoutPaid():
+                result, booking = await self._paid(notice)
+            case PayoutFailed():
+                result, booking = await self._failed(notice)
             case _ as never:
                 assert_never(never)
         if booking is None and result is None:
@@ -121,6 +133,51 @@ class MoneySweeper:
         if charge is None:
             raise LookupError(f"{dispute.id} is about a charge that there is not")
         return None, steps.win(dispute, charge, self._terms())
+
+    async def _paid(self, notice: PayoutPaid) -> tuple[str | None, Booking | None]:
+        payout = await PAYOUT.noun.get(self.pool, notice.merchant_id, notice.livemode, notice.payout)
+        if payout is None or payout.status is PayoutStatus.PENDING:
+            return None, None
+        if payout.status is not PayoutStatus.IN_TRANSIT:
+            return f"the payout is {payout.status} already", None
+        return None, payout_steps.settle(payout, notice, self._terms())
+
+    async def _failed(self, notice: PayoutFailed) -> tuple[str | None, Booking | None]:
+        payout = await PAYOUT.noun.get(self.pool, notice.merchant_id, notice.livemode, notice.payout)
+        if payout is None or payout.status is PayoutStatus.PENDING:
+            return None, None
+        if payout.status in (PayoutStatus.FAILED, PayoutStatus.CANCELED):
+            return f"the payout is {payout.status} already", None
+        if payout.status is PayoutStatus.PAID and (payout.takes_back or payout.reversed_by is not None):
+            return "the payout is or was taken back: nothing is left that could come back", None
+        destination = await BANK_ACCOUNT.noun.get(self.pool, payout.merchant_id, payout.livemode, payout.destination)
+        original = None
+        if payout.original_payout is not None:
+            original = await PAYOUT.noun.get(self.pool, payout.merchant_id, payout.livemode, payout.original_payout)
+        return None, payout_steps.fail(payout, notice, destination, original, self._terms())
+
+    async def _pay(self, payout: Payout) -> bool:
+        """Hand a payout to the bank; before that it is said that it can't be canceled any more."""
+        if payout.status is PayoutStatus.PENDING and not await self.bookkeeper.book(payout_steps.hand_over(payout, self._terms())):
+            return False
+        account = await BANK_ACCOUNT.noun.get(self.pool, payout.merchant_id, payout.livemode, payout.destination)
+        if account is None:
+            raise LookupError(f"{payout.id} goes to a bank account that there is not")
+        await self.bank.pay(
+            PayoutOrder(
+                reference=payout.id,
+                merchant_id=payout.merchant_id,
+                livemode=payout.livemode,
+                amount=payout.amount,
+                currency=payout.currency,
+                account_number=self.account_sealer.open(account, await sealed_account_number(self.pool, account)),
+                routing_number=account.routing_number,
+                country=account.country,
+                statement_descriptor=payout.statement_descriptor,
+            )
+        )
+        await payout_sent(self.pool, payout)
+        return True
 
     async def _send(self, dispute: Dispute) -> bool:
         accepted = dispute.submission_count == 0
