@@ -1,6 +1,7 @@
 """What a merchant has goes to their bank: never more than that, never twice, and back when it doesn't arrive."""
 
 import asyncio
+import datetime
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -12,6 +13,8 @@ from payments.acquirers.notices import PayoutFailed
 from payments.storage import notices
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
+from payments.storage.keys import MerchantError, create_merchant
+from payments.storage.merchant_tasks import SettingsOrder, change_settings
 from payments.transaction_processor.money.payout_steps import PENDING_SECONDS, arrival_date
 from tests.integration.use_cases import paid
 from tests.support.in_process import Answer, InProcess, in_process
@@ -63,7 +66,7 @@ async def events_of(connection: Connection, subject: str) -> list[str]:
 
 async def test_a_payout_takes_what_is_available_and_arrives(tap: InProcess, connection: Connection) -> None:
     account = await ready(tap)
-    payout = (await pay_out(tap, statement_descriptor="TAP", description="Week 1", **{"metadata[week]": "1"})).body
+    payout = (await pay_out(tap, NET, statement_descriptor="TAP", description="Week 1", **{"metadata[week]": "1"})).body
     assert (payout["status"], payout["amount"], payout["destination"]) == ("pending", NET, account["id"])
     assert (payout["statement_descriptor"], payout["metadata"], payout["automatic"]) == ("TAP", {"week": "1"}, False)
     assert await available(tap) == 0
@@ -146,7 +149,9 @@ async def test_of_canceling_and_sending_at_once_one_holds(tap: InProcess, connec
     for _ in range(5):
         payout = (await pay_out(tap)).body
         tap.clock.time += PENDING_SECONDS
-        canceled, *_ = await asyncio.gather(tap.post(f"payouts/{payout['id']}/cancel"), *(copy.money.take_notices() for copy in tap.copies))
+        canceled, _ = await asyncio.gather(
+            tap.post(f"payouts/{payout['id']}/cancel"), asyncio.gather(*(copy.money.take_notices() for copy in tap.copies))
+        )
         await sweep(tap)
         assert (await tap.get(f"payouts/{payout['id']}"))["status"] == ("canceled" if canceled.status == 200 else "paid")
         if canceled.status != 200:
@@ -316,6 +321,97 @@ async def test_repetitions_get_the_first_answer(tap: InProcess) -> None:
     first = await tap.call("POST", "/v1/payouts", key="k", **given)
     assert (await tap.call("POST", "/v1/payouts", key="k", **given)).body == first.body
     assert await available(tap) == 0
+
+
+async def schedule(connection: Connection, **order: Any) -> None:
+    await change_settings(connection, SettingsOrder(**order))
+
+
+async def on_schedule(tap: InProcess) -> int:
+    """Both copies at once; returns how many payouts they made."""
+    return sum(await asyncio.gather(*(copy.money.pay_on_schedule() for copy in tap.copies)))
+
+
+async def test_a_merchant_is_paid_out_once_a_day(tap: InProcess, connection: Connection) -> None:
+    account = await ready(tap)
+    assert await on_schedule(tap) == 0  # by hand, unless something is set
+    await schedule(connection, payouts="daily")
+    assert await on_schedule(tap) == 1
+    (payout,) = (await tap.get("payouts"))["data"]
+    assert (payout["amount"], payout["automatic"], payout["destination"]) == (NET, True, account["id"])
+    await paid(tap, payment_method=AT_ONCE)
+    assert await on_schedule(tap) == 0
+    await sweep(tap)
+    tap.clock.time += 24 * 3600
+    assert await on_schedule(tap) == 1
+    assert await available(tap) == 0
+    assert await find_faults(connection) == []
+
+
+async def test_nothing_is_paid_by_schedule_to_an_account_that_failed(tap: InProcess, connection: Connection) -> None:
+    account = await ready(tap, "000111111113")
+    await schedule(connection, payouts="daily")
+    assert await on_schedule(tap) == 1
+    await sweep(tap)
+    tap.clock.time += 24 * 3600
+    assert await on_schedule(tap) == 0
+    await tap.post(f"{ACCOUNTS}/{account['id']}", **{"metadata[mended]": "yes"})
+    assert await on_schedule(tap) == 1
+
+
+async def test_who_owes_is_not_paid_out(tap: InProcess, connection: Connection) -> None:
+    await ready(tap)
+    await paid(tap, payment_method="pm_card_createDispute")
+    await sweep(tap)
+    await schedule(connection, payouts="daily")
+    assert await on_schedule(tap) == 0
+
+
+async def test_funds_wait_as_long_as_is_set(tap: InProcess, connection: Connection) -> None:
+    await schedule(connection, payout_delay_days=5)
+    await paid(tap)
+    (change,) = (await tap.get("balance_transactions"))["data"]
+    assert change["available_on"] - change["created"] == 5 * 24 * 3600
+    assert (await tap.get("account"))["settings"]["payouts"]["schedule"] == {"delay_days": 5, "interval": "manual"}
+
+
+@pytest.mark.parametrize(
+    ("order", "day", "is_payday"),
+    [
+        ({}, "2026-02-28", False),
+        ({"payouts": "daily"}, "2026-02-28", True),
+        ({"payouts": "weekly", "payout_anchor": "Friday"}, "2026-01-02", True),
+        ({"payouts": "weekly", "payout_anchor": "friday"}, "2026-01-03", False),
+        ({"payouts": "weekly"}, "2026-01-05", True),
+        ({"payouts": "monthly", "payout_anchor": "31"}, "2026-02-28", True),
+        ({"payouts": "monthly", "payout_anchor": "31"}, "2026-03-30", False),
+        ({"payouts": "monthly"}, "2026-03-01", True),
+    ],
+)
+async def test_a_schedule_names_its_days(connection: Connection, order: dict[str, Any], day: str, is_payday: bool) -> None:
+    await create_merchant(connection, "Test")
+    _, account = await change_settings(connection, SettingsOrder(**order))
+    assert account.payouts.is_payday(datetime.date.fromisoformat(day)) == is_payday
+    again, shown = await change_settings(connection, SettingsOrder())
+    assert (again, shown) == (1, account)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"payouts": "hourly"},
+        {"payouts": "daily", "payout_anchor": "monday"},
+        {"payouts": "weekly", "payout_anchor": "31"},
+        {"payouts": "monthly", "payout_anchor": "32"},
+        {"payout_anchor": "monday"},
+        {"payout_delay_days": 31},
+        {"payout_delay_days": -1},
+    ],
+)
+async def test_a_schedule_that_can_be_none_is_not_set(connection: Connection, order: dict[str, Any]) -> None:
+    await create_merchant(connection, "Test")
+    with pytest.raises(MerchantError):
+        await change_settings(connection, SettingsOrder(**order))
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,9 @@ def settings(
     data_dir: DataDir = DATA_DIR,
     merchant: Annotated[int | None, typer.Option(help="Of which merchant; the first one's when it is left out.")] = None,
     api_version: Annotated[str | None, typer.Option(help="Set the API version of requests and webhook endpoints that name none.")] = None,
+    payouts: Annotated[str | None, typer.Option(help="Pay out what is available: manual, daily, weekly or monthly.")] = None,
+    payout_anchor: Annotated[str | None, typer.Option(help="On which day of the week (monday) or of the month (1).")] = None,
+    payout_delay_days: Annotated[int | None, typer.Option(help="After how many days captured funds become available.")] = None,
     environment: OnAws = None,
     region: Region = None,
     poll_seconds: PollSeconds = 5.0,
@@ -279,7 +282,13 @@ def settings(
     """Show what is set for a merchant, here or on AWS, or set it."""
     from payments.storage.merchant_tasks import SettingsOrder
 
-    order = SettingsOrder(merchant=merchant, api_version=api_version)
+    order = SettingsOrder(
+        merchant=merchant,
+        api_version=api_version,
+        payouts=payouts,
+        payout_anchor=payout_anchor,
+        payout_delay_days=payout_delay_days,
+    )
     if environment is not None:
         from payments.cli.aws import commands
 

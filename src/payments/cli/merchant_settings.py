@@ -20,7 +20,7 @@ async def run_settings(console: Console, directory: DataDirectory, order: Settin
             merchant_id, account = await change_settings(connection, order)
         except MerchantError as mistake:
             raise UsageError(str(mistake)) from None
-    if order.api_version is not None:
+    if order.sets:
         await asyncio.sleep(REMEMBERED_SECONDS)
     show_settings(console, merchant_id, account)
 
@@ -31,4 +31,8 @@ def show_settings(console: Console, merchant_id: int, account: Account) -> None:
     table.add_row("Merchant", f"{merchant_id} ({account.name})")
     table.add_row("Account", account.id)
     table.add_row("API version", f"{account.api_version} for requests and webhook endpoints that name none")
+    payouts = account.payouts
+    anchor = payouts.weekly_anchor or payouts.monthly_anchor
+    table.add_row("Payouts", payouts.interval + ("" if anchor is None else f", on {anchor if payouts.weekly_anchor else f'day {anchor}'}"))
+    table.add_row("Funds", f"available {payouts.delay_days} days after they are captured")
     console.print(table, soft_wrap=True)

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from payments.domain.payout_schedule import PayoutSchedule
+
 
 class Account(Struct, frozen=True, kw_only=True):
     """The merchant that API keys stand for: one account for both modes."""
@@ -13,3 +15,4 @@ class Account(Struct, frozen=True, kw_only=True):
     """Unix seconds."""
     api_version: str
     """The version of requests and events that name none."""
+    payouts: PayoutSchedule = PayoutSchedule()

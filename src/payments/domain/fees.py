@@ -1,4 +1,4 @@
-"""What a merchant pays per capture and per dispute."""
+"""What a merchant pays per capture and per dispute, and when they have the rest."""
 
 from msgspec import Struct
 
@@ -16,6 +16,8 @@ class FeeSchedule(Struct, frozen=True):
     fixed_minor_units: int = 30
     dispute_usd_cents: int = 1500
     """Per dispute, in cents of a US dollar or about as much of another currency. It isn't returned when the dispute is won."""
+    delay_days: int = 2
+    """After how many days the net amount of a capture becomes available."""
 
     def fee(self, amount: int, currency: str) -> int:
         """Return the fee on `amount` minor units: share and fixed part together, rounded half up to what can be paid in the currency.

@@ -8,6 +8,7 @@ from datetime import datetime
 from payments.domain.account import Account
 from payments.domain.api_version import NEWEST
 from payments.domain.fees import FeeSchedule
+from payments.domain.payout_schedule import PayoutSchedule
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.ids import new_id
 from payments.runtime.keyring import KeyRing
@@ -81,7 +82,10 @@ async def fee_schedule(connection: Queries, merchant_id: int) -> FeeSchedule:
     if row is None:
         raise LookupError(f"no merchant {merchant_id}")
     return FeeSchedule(
-        basis_points=row["fee_basis_points"], fixed_minor_units=row["fee_fixed_minor_units"], dispute_usd_cents=row["fee_dispute_usd_cents"]
+        basis_points=row["fee_basis_points"],
+        fixed_minor_units=row["fee_fixed_minor_units"],
+        dispute_usd_cents=row["fee_dispute_usd_cents"],
+        delay_days=row["payout_delay_days"],
     )
 
 
@@ -90,7 +94,30 @@ async def find_account(connection: Queries, merchant_id: int) -> Account:
     row = await connection.fetchrow(_SQL["account"], merchant_id)
     if row is None:
         raise LookupError(f"no merchant {merchant_id}")
-    return Account(id=row["account_id"], name=row["name"], created=int(row["created_at"].timestamp()), api_version=row["api_version"])
+    return Account(
+        id=row["account_id"],
+        name=row["name"],
+        created=int(row["created_at"].timestamp()),
+        api_version=row["api_version"],
+        payouts=PayoutSchedule(
+            interval=row["payout_interval"],
+            weekly_anchor=row["payout_weekly_anchor"],
+            monthly_anchor=row["payout_monthly_anchor"],
+            delay_days=row["payout_delay_days"],
+        ),
+    )
+
+
+async def set_payout_schedule(connection: Queries, merchant_id: int, schedule: PayoutSchedule) -> None:
+    """Set when a merchant is paid out."""
+    await connection.execute(
+        _SQL["set_payout_schedule"],
+        merchant_id,
+        schedule.interval,
+        schedule.weekly_anchor,
+        schedule.monthly_anchor,
+        schedule.delay_days,
+    )
 
 
 async def set_api_version(connection: Queries, merchant_id: int, version: str) -> None:

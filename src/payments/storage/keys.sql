@@ -2,10 +2,14 @@
 INSERT INTO payments.merchants (name, account_id, api_version) VALUES ($1, $2, $3) RETURNING id;
 
 -- merchant: name and fees
-SELECT id, name, fee_basis_points, fee_fixed_minor_units, fee_dispute_usd_cents FROM payments.merchants WHERE id = $1;
+SELECT id, name, fee_basis_points, fee_fixed_minor_units, fee_dispute_usd_cents, payout_delay_days FROM payments.merchants WHERE id = $1;
 
 -- account: what the API shows of a merchant
-SELECT account_id, name, api_version, created_at FROM payments.merchants WHERE id = $1;
+SELECT account_id, name, api_version, created_at, payout_interval, payout_weekly_anchor, payout_monthly_anchor, payout_delay_days
+FROM payments.merchants WHERE id = $1;
+
+-- set_payout_schedule: when a merchant is paid out without asking
+UPDATE payments.merchants SET payout_interval = $2, payout_weekly_anchor = $3, payout_monthly_anchor = $4, payout_delay_days = $5 WHERE id = $1;
 
 -- set_api_version: the version of requests and events that name none; returns nothing when there is no such merchant
 UPDATE payments.merchants SET api_version = $2 WHERE id = $1 RETURNING true;

@@ -1,14 +1,16 @@
 """The one-off task behind `tap settings`, where nobody but tasks reaches the database."""
 
+import msgspec
 from msgspec import Struct, structs
 
 from payments.domain.account import Account
 from payments.domain.api_version import check_version
 from payments.domain.errors import InvalidRequest
+from payments.domain.payout_schedule import check_schedule
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
 from payments.storage.database import Connection
-from payments.storage.keys import MerchantError, choose_merchant, find_account, set_api_version
+from payments.storage.keys import MerchantError, choose_merchant, find_account, set_api_version, set_payout_schedule
 from payments.storage.maintenance import maintenance_connection
 
 SETTINGS = "settings"
@@ -21,6 +23,17 @@ class SettingsOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     merchant: int | None = None
     """Whose settings; the first merchant's when nothing is said."""
     api_version: str | None = None
+    payouts: str | None = None
+    """`manual`, `daily`, `weekly` or `monthly`."""
+    payout_anchor: str | None = None
+    """A day of the week or of the month."""
+    payout_delay_days: int | None = None
+    """After how many days captured funds become available."""
+
+    @property
+    def sets(self) -> bool:
+        """Whether anything is set, rather than shown."""
+        return any(getattr(self, name) is not None for name in self.__struct_fields__ if name != "merchant")
 
 
 async def change_settings(connection: Connection, order: SettingsOrder) -> tuple[int, Account]:
@@ -33,12 +46,19 @@ async def change_settings(connection: Connection, order: SettingsOrder) -> tuple
             except InvalidRequest as mistake:
                 raise MerchantError(str(mistake)) from None
             await set_api_version(connection, merchant_id, version)
-        return merchant_id, await find_account(connection, merchant_id)
+        account = await find_account(connection, merchant_id)
+        try:
+            schedule = check_schedule(account.payouts, order.payouts, order.payout_anchor, order.payout_delay_days)
+        except ValueError as mistake:
+            raise MerchantError(str(mistake)) from None
+        if schedule != account.payouts:
+            await set_payout_schedule(connection, merchant_id, schedule)
+        return merchant_id, structs.replace(account, payouts=schedule)
 
 
 async def run_settings(settings: MaintenanceSettings, log: Logger, order: SettingsOrder) -> int:
     """Carry an order out and log what is set then; returns the exit status. Raises `MerchantError`."""
     async with maintenance_connection(settings, log) as connection:
         merchant_id, account = await change_settings(connection, order)
-    log.event(SETTINGS, merchant_id=merchant_id, account=structs.asdict(account))
+    log.event(SETTINGS, merchant_id=merchant_id, account=msgspec.to_builtins(account))
     return 0

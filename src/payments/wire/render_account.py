@@ -1,6 +1,7 @@
 """Stripe's shape of an account: what a merchant is, as far as Tap knows."""
 
 from payments.domain.account import Account
+from payments.domain.payout_schedule import PayoutSchedule
 from payments.wire.render_people import Rendered
 
 
@@ -56,7 +57,7 @@ def render_account(account: Account) -> Rendered:
             },
             "payouts": {
                 "debit_negative_balances": True,
-                "schedule": {"delay_days": 2, "interval": "manual"},
+                "schedule": _schedule(account.payouts),
                 "statement_descriptor": None,
             },
             "sepa_debit_payments": {},
@@ -64,6 +65,15 @@ def render_account(account: Account) -> Rendered:
         "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
         "type": "standard",
     }
+
+
+def _schedule(payouts: PayoutSchedule) -> Rendered:
+    schedule: Rendered = {"delay_days": payouts.delay_days, "interval": payouts.interval}
+    if payouts.weekly_anchor is not None:
+        schedule |= {"weekly_anchor": payouts.weekly_anchor, "weekly_payout_days": [payouts.weekly_anchor]}
+    if payouts.monthly_anchor is not None:
+        schedule |= {"monthly_anchor": payouts.monthly_anchor, "monthly_payout_days": [payouts.monthly_anchor]}
+    return schedule
 
 
 STATEMENT_DESCRIPTOR = "TAP"

@@ -17,7 +17,7 @@ from payments.wire.auth import REMEMBERED_SECONDS
 def run_settings(console: Console, tasks: StorageTasks, order: SettingsOrder, *, sleep: Callable[[float], None] = time.sleep) -> None:
     """Set what is given, wait until every task knows it, and print what is set now; raises `UsageError`."""
     done = next((event for event in tasks.run(SETTINGS, order) if event["event"] == SETTINGS), None)
-    if order.api_version is not None:
+    if order.sets:
         sleep(REMEMBERED_SECONDS)
     if done is None:
         raise UsageError("It is done, but the task's line hasn't arrived in its log yet. Run this again without anything to set.")

@@ -67,3 +67,24 @@ GRANT INSERT, UPDATE (version, currency, default_for_currency, deleted, document
 GRANT SELECT, UPDATE (version, currency, default_for_currency, deleted, document) ON payments.bank_accounts TO tap_transaction_processor;
 GRANT SELECT ON payments.payouts TO tap_payment_api;
 GRANT SELECT, INSERT, UPDATE (version, status, send_at, document) ON payments.payouts TO tap_transaction_processor;
+
+-- When a merchant is paid out without asking. The table is small.
+ALTER TABLE payments.merchants
+    ADD COLUMN payout_interval text NOT NULL DEFAULT 'manual' CHECK (payout_interval IN ('manual', 'daily', 'weekly', 'monthly')),
+    ADD COLUMN payout_weekly_anchor text
+        CHECK (payout_weekly_anchor IN ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday')),
+    ADD COLUMN payout_monthly_anchor integer CHECK (payout_monthly_anchor BETWEEN 1 AND 31),
+    ADD COLUMN payout_delay_days integer NOT NULL DEFAULT 2 CHECK (payout_delay_days BETWEEN 0 AND 30),
+    ADD CONSTRAINT payout_anchor CHECK ((payout_weekly_anchor IS NOT NULL) = (payout_interval = 'weekly')
+        AND (payout_monthly_anchor IS NOT NULL) = (payout_interval = 'monthly'));
+
+-- The days on which that was done, each once.
+CREATE TABLE payments.paydays (
+    merchant_id bigint NOT NULL,
+    livemode    boolean NOT NULL,
+    currency    text NOT NULL,
+    day         date NOT NULL,
+    payout      payments.object_id NOT NULL,
+    PRIMARY KEY (merchant_id, livemode, currency, day)
+);
+GRANT SELECT, INSERT ON payments.paydays TO tap_transaction_processor;

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from payments.acquirers.notices import PayoutFailed, PayoutPaid
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.bank_account import BankAccount
+from payments.domain.money import CURRENCIES
 from payments.domain.payout import Payout, PayoutStatus
 from payments.ledger import postings
 from payments.runtime.ids import new_id
@@ -15,6 +16,8 @@ from payments.transaction_processor.money.booking import Booking, StepTerms, tol
 
 PENDING_SECONDS = 10
 """How long a payout can be canceled, before it is handed to the bank."""
+_PAYOUT_STEPS = {"huf": 100, "twd": 100}
+"""Whole in payouts, though not in payments. Source: Stripe, "Currencies", "Special cases"."""
 _DAY_SECONDS = 24 * 3600
 _SATURDAY = 5
 _ARRIVAL_DAYS = 2
@@ -29,6 +32,11 @@ def arrival_date(now: int) -> int:
         while (day + 3) % 7 >= _SATURDAY:  # day 0 was a Thursday
             day += 1
     return day * _DAY_SECONDS
+
+
+def step_of(currency: str) -> int:
+    """Return the minor units that divide every payout in a currency."""
+    return max(CURRENCIES[currency].step, _PAYOUT_STEPS.get(currency, 1))
 
 
 def create(payout: Payout, destination: BankAccount, terms: StepTerms) -> Booking:

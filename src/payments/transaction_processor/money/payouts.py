@@ -23,8 +23,6 @@ from payments.wire.reading import CreatedRange, FilterId, ListParams, range_of
 from payments.wire.resource import listing, retrieve, update
 
 _AMOUNT_MAX = 10**12
-_PAYOUT_STEPS = {"huf": 100, "twd": 100}
-"""Whole in payouts, though not in payments. Source: Stripe, "Currencies", "Special cases"."""
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,7 +158,7 @@ def _check_honoured(params: _CreateParams, currency: str) -> None:
     """Raise `InvalidRequest` for what can't be paid out like that."""
     if currency not in CURRENCIES:
         raise InvalidRequest(f"Invalid currency: {currency}.", param="currency")
-    step = max(CURRENCIES[currency].step, _PAYOUT_STEPS.get(currency, 1))
+    step = steps.step_of(currency)
     if params.amount % step:
         raise InvalidRequest(f"Invalid amount: in {currency}, payouts must be divisible by {step}.", param="amount")
     if params.method == "instant":

@@ -13,9 +13,9 @@ from payments.transaction_processor.settlement.authorizations import settle_auth
 from payments.transaction_processor.settlement.captures import EXPIRED, settle_capture, settle_void
 from payments.transaction_processor.settlement.increments import settle_increment
 from payments.transaction_processor.settlement.refunds import settle_refund, settle_refund_failure
-from payments.transaction_processor.settlement.terms import AVAILABILITY_SECONDS, CAPTURE_WINDOW_SECONDS, Terms
+from payments.transaction_processor.settlement.terms import CAPTURE_WINDOW_SECONDS, Terms
 
-__all__ = ["AVAILABILITY_SECONDS", "CAPTURE_WINDOW_SECONDS", "EXPIRED", "Terms", "settlement_of"]
+__all__ = ["CAPTURE_WINDOW_SECONDS", "EXPIRED", "Terms", "settlement_of"]
 
 
 def settlement_of(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:

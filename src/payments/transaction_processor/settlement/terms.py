@@ -24,8 +24,7 @@ CAPTURE_WINDOW_SECONDS = 7 * 24 * 3600
 """How long a hold lasts."""
 EXTENDED_CAPTURE_WINDOW_SECONDS = 30 * 24 * 3600
 """How long it lasts where more is asked for. Source: Stripe, "Place an extended hold on a payment method"."""
-AVAILABILITY_SECONDS = 2 * 24 * 3600
-"""When captured funds become available."""
+DAY_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool,
         currency=attempt.currency,
         type="charge",
         source=attempt.charge,
-        available_on=terms.now if available_at_once else terms.now + AVAILABILITY_SECONDS,
+        available_on=terms.now if available_at_once else terms.now + terms.fees.delay_days * DAY_SECONDS,
         description=work.intent.description,
     )
 
