@@ -85,3 +85,20 @@ def test_a_refund_that_fails_is_undone(amount: int) -> None:
 def test_no_posting_has_two_transfers_of_one_kind(amount: int, fee: int) -> None:
     made = postings.capture(BOOKS, "txn_1", amount, fee, 0, available_at_once=True)
     assert len({(transfer.posting, transfer.kind) for transfer in made}) == len(made)
+
+
+@given(amounts, fees)
+def test_a_dispute_ends_in_one_of_two_ways(amount: int, fee: int) -> None:
+    begun = postings.dispute(BOOKS, "txn_1", amount, fee, 0)
+    assert balances(begun)[BOOKS.reserved] == amount
+    won = balances([*begun, *postings.dispute_reversal(BOOKS, "txn_2", amount, 0)])
+    lost = balances([*begun, *postings.dispute_loss(BOOKS, "txn_1", amount, 0)])
+    assert (won[BOOKS.reserved], won[BOOKS.available], won[BOOKS.fees]) == (0, -fee, fee)
+    assert (lost[BOOKS.reserved], lost[BOOKS.available], lost[BOOKS.receivable]) == (0, -amount - fee, -amount)
+
+
+@given(amounts)
+def test_a_payout_that_comes_back_is_undone(amount: int) -> None:
+    begun = postings.payout(BOOKS, "txn_1", amount, 0)
+    assert balances(begun)[BOOKS.paid_out] == amount
+    assert not any(balances([*begun, *postings.payout_reversal(BOOKS, "txn_2", amount, 0)]).values())
