@@ -1,15 +1,17 @@
 """A model of a merchant's account, a plain dictionary, against the running system: whatever is called in whatever order, they agree."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import stripe
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule, run_state_machine_as_test
 
 from tests.support.running_tap import RunningTap
+from tests.support.waiting import wait_until
 
 CARDS = {
     "pm_card_visa": "approved",
@@ -19,17 +21,30 @@ CARDS = {
 }
 
 
+AT_ONCE = "pm_card_bypassPending"
+DISPUTE_FEE = 1500
+
+
+def net(amount: int) -> int:
+    """What is left of a capture: 2.9 % and 30, rounded half up, are the fee."""
+    return amount - (amount * 29 + 30_000 + 500) // 1000
+
+
 def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
     api = client.v1.payment_intents
+    begins_at = give_bank_account(client)
 
     class Account(RuleBasedStateMachine):
         """`self.model`: what each payment should be."""
 
         payments = Bundle("payments")
+        payouts = Bundle("payouts")
 
         def __init__(self) -> None:
             super().__init__()
             self.model: dict[str, dict[str, Any]] = {}
+            self.available = begins_at()
+            self.disputed = False
 
         @rule(target=payments, amount=st.integers(50, 100_000), manual=st.booleans())
         def create(self, amount: int, manual: bool) -> str:
@@ -42,6 +57,7 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
                 "received": 0,
                 "capturable": 0,
                 "refunded": 0,
+                "at_once": False,
             }
             return intent.id
 
@@ -70,9 +86,10 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
                 case "challenged", _:
                     model["status"] = "requires_action"
                 case _, True:
-                    model.update(status="requires_capture", capturable=model["amount"])
+                    model.update(status="requires_capture", capturable=model["amount"], at_once=card == AT_ONCE)
                 case _:
                     model.update(status="succeeded", received=model["amount"])
+                    self.available += net(model["amount"]) if card == AT_ONCE else 0
 
         @rule(payment=payments, share=st.floats(0.01, 1.2), final=st.booleans())
         def capture(self, payment: str, share: float, final: bool) -> None:
@@ -86,6 +103,7 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
             assert model["status"] == "requires_capture"
             assert amount <= model["capturable"]
             model["received"] += amount
+            self.available += net(amount) if model["at_once"] else 0
             model["capturable"] = 0 if final else model["capturable"] - amount
             if not model["capturable"]:
                 model["status"] = "succeeded"
@@ -114,6 +132,55 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
                 return
             assert amount <= model["received"] - model["refunded"]
             model["refunded"] += amount
+            self.available -= amount
+
+        @precondition(lambda self: not self.disputed)
+        @rule(amount=st.integers(50, 10_000), ending=st.sampled_from(["winning_evidence", "losing_evidence", "close", "open"]))
+        def dispute(self, amount: int, ending: str) -> None:
+            self.disputed = True  # each takes a second or two
+            paid = api.create({"amount": amount, "currency": "usd", "confirm": True, "payment_method": "pm_card_createDispute"})
+            wait_until(lambda: client.v1.disputes.list({"payment_intent": paid.id}).data, "it is disputed")
+            dispute = client.v1.disputes.list({"payment_intent": paid.id}).data[0]
+            self.available -= amount + DISPUTE_FEE
+            with pytest.raises(stripe.InvalidRequestError, match="charged back"):
+                client.v1.refunds.create({"payment_intent": paid.id})
+            match ending:
+                case "open":
+                    return
+                case "close":
+                    client.v1.disputes.close(dispute.id)
+                case _:
+                    client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": ending}})
+            wait_until(lambda: client.v1.disputes.retrieve(dispute.id).status in ("won", "lost"), "it is decided")
+            won = client.v1.disputes.retrieve(dispute.id).status == "won"
+            assert won == (ending == "winning_evidence")
+            self.available += amount if won else 0
+
+        @rule(target=payouts, share=st.floats(0.1, 1.2))
+        def pay_out(self, share: float) -> Any:
+            amount = max(1, int(self.available * share))
+            try:
+                payout = client.v1.payouts.create({"amount": amount, "currency": "usd"})
+            except stripe.InvalidRequestError as refused:
+                assert refused.code == "balance_insufficient"
+                assert amount > self.available
+                return multiple()
+            assert amount <= self.available
+            self.available -= amount
+            return payout.id
+
+        @rule(payout=payouts)
+        def cancel_payout(self, payout: str) -> None:
+            try:
+                canceled = client.v1.payouts.cancel(payout)
+            except stripe.InvalidRequestError:
+                assert client.v1.payouts.retrieve(payout).status != "pending"
+                return
+            self.available += canceled.amount
+
+        @invariant()
+        def what_is_available_is_what_it_should_be(self) -> None:
+            assert client.v1.balance.retrieve().available[0].amount == self.available
 
         @precondition(lambda self: self.model)
         @invariant()
@@ -132,6 +199,14 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
                 assert api.retrieve(payment).status == model["status"]
 
     return Account
+
+
+def give_bank_account(client: stripe.StripeClient) -> Callable[[], int]:
+    """Let a merchant be paid out; returns what tells their available funds."""
+    given: Any = {"object": "bank_account", "account_number": "000123456789", "country": "US", "currency": "usd"}
+    given["routing_number"] = "110000000"
+    client.v1.accounts.external_accounts.create(client.v1.accounts.retrieve_current().id, {"external_account": given})
+    return lambda: client.v1.balance.retrieve().available[0].amount
 
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
