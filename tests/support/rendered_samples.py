@@ -13,12 +13,15 @@ from msgspec.structs import replace
 from payments.domain.account import Account
 from payments.domain.api_version import NEWEST, VERSIONS
 from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.bank_account import BankAccount
 from payments.domain.card import Card
 from payments.domain.charge import Charge, ChargeOutcome
 from payments.domain.customer import Customer
+from payments.domain.dispute import Dispute, DisputeStatus, Evidence
 from payments.domain.event import Origin, event_of
 from payments.domain.payment_intent import AutomaticPaymentMethods, IntentStatus, NextAction, PaymentError, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.payout import Payout, PayoutStatus
 from payments.domain.people import Address, BillingDetails, Shipping
 from payments.domain.price import CustomUnitAmount, Price, TransformQuantity
 from payments.domain.product import MarketingFeature, PackageDimensions, Product, TaxDetails
@@ -204,6 +207,61 @@ _PRICE = Price(
     unit_amount=1500,
     unit_amount_decimal="1500",
 )
+_WITHDRAWAL = replace(_CHANGE, id="txn_4", amount=-2000, fee=1500, type="adjustment", source="dp_1")
+_DISPUTE = Dispute(
+    id="dp_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    amount=2000,
+    currency="usd",
+    charge="ch_1",
+    payment_intent="pi_1",
+    status=DisputeStatus.UNDER_REVIEW,
+    reason="fraudulent",
+    network_reason_code="10.4",
+    brand="visa",
+    due_by=_NOW + 1,
+    acquirer_case="case_1",
+    evidence=Evidence(customer_name="Ada"),
+    submission_count=1,
+    balance_transactions=[_WITHDRAWAL],
+    metadata=_METADATA,
+)
+_PAYOUT = Payout(
+    id="po_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    amount=1000,
+    currency="usd",
+    status=PayoutStatus.FAILED,
+    arrival_date=_NOW,
+    destination="ba_1",
+    balance_transaction="txn_5",
+    failure_balance_transaction="txn_6",
+    failure_code="no_account",
+    failure_message="No bank account could be located.",
+    description="Week 1",
+    statement_descriptor="TAP",
+    metadata=_METADATA,
+)
+_BANK_ACCOUNT = BankAccount(
+    id="ba_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    account="acct_1",
+    country="US",
+    currency="usd",
+    last4="6789",
+    routing_number="110000000",
+    fingerprint="F",
+    account_holder_name="A Shop",
+    account_holder_type="company",
+    default_for_currency=True,
+    metadata=_METADATA,
+)
 _ENDPOINT = WebhookEndpoint(
     id="we_1", merchant_id=1, livemode=False, created=_NOW, url="https://example.com", enabled_events=["*"], metadata=_METADATA
 )
@@ -238,6 +296,9 @@ def samples(version: str) -> dict[str, Any]:
         "price that the customer chooses": render(
             replace(_PRICE, unit_amount=None, unit_amount_decimal=None, custom_unit_amount=CustomUnitAmount(minimum=100))
         ),
+        "dispute": render(_DISPUTE),
+        "payout": render(_PAYOUT),
+        "bank_account": render(_BANK_ACCOUNT),
         "balance_transaction": render_balance_transaction(_CHANGE, _NOW),
         "balance": render_balance(False, {"usd": 1}, {"usd": 2}),
         "webhook_endpoint": render_webhook_endpoint(_ENDPOINT, "whsec_x"),
