@@ -22,6 +22,11 @@ async def record(connection: Queries, source: str, reference: str, document: byt
     await connection.execute(_SQL["record"], source, reference, now, document.decode())
 
 
+async def anything_due(connection: Queries, now: int) -> bool:
+    """Tell whether there is a notice to be looked at, or anything to be sent, by `now`, unix seconds."""
+    return bool(await connection.fetchval(_SQL["anything_due"], now))
+
+
 async def waiting(connection: Queries, now: int, limit: int) -> list[StoredNotice]:
     """Return notices that are to be looked at by `now`, unix seconds."""
     rows = await connection.fetch(_SQL["waiting"], now, limit)

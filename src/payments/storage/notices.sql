@@ -10,3 +10,8 @@ UPDATE payments.notices SET look_at = NULL, result = $3 WHERE source = $1 AND re
 -- put_off: look at it again later, each time after twice as long, an hour at most
 UPDATE payments.notices SET look_at = $3 + least(power(2, least(tries, 12))::bigint, 3600), tries = tries + 1
 WHERE source = $1 AND reference = $2 AND look_at IS NOT NULL;
+
+-- anything_due: whether there is a notice to be looked at, or anything to be sent to whoever sends notices; one look for all that is rarely there
+SELECT EXISTS (SELECT FROM payments.notices WHERE look_at <= $1)
+    OR EXISTS (SELECT FROM payments.disputes WHERE send_at <= $1)
+    OR EXISTS (SELECT FROM payments.payouts WHERE send_at <= $1 AND status IN ('pending', 'in_transit'));

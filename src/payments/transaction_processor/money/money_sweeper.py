@@ -62,8 +62,10 @@ class MoneySweeper:
 
     async def take_notices(self) -> int:
         """Store what was told, book what follows from it, and send what is to be sent; returns how much was done."""
-        now = self._now()
         await self._of_each("hear", [self.acquirer, self.bank], self._hear)
+        now = self._now()
+        if not await notices.anything_due(self.pool, now):
+            return 0
         booked = await self._of_each("book notice", await notices.waiting(self.pool, now, _BATCH), self._book)
         to_send = await take_to_send(self.pool, now, _AGAIN_SECONDS, _BATCH)
         answered = await self._of_each("answer dispute", to_send, self._send)
@@ -122,28 +124,36 @@ class MoneySweeper:
         return True
 
     async def _book(self, stored: StoredNotice) -> bool:
-        notice = _decode(stored.document)
-        match notice:
-            case DisputeOpened():
-                result, booking = await self._opened(notice)
-            case DisputeDecided():
-                result, booking = await self._decided(notice)
-            case PayoutPaid():
-                result, booking = await self._paid(notice)
-            case PayoutFailed():
-                result, booking = await self._failed(notice)
-            case _ as never:
-                assert_never(never)
+        """Book what follows from a notice. One that can't be booked is looked at again later, so that it keeps nobody else waiting."""
+        try:
+            result, booking = await self._follows(_decode(stored.document))
+        except Exception:
+            await notices.put_off(self.pool, stored, self._now())
+            raise
         if booking is None and result is None:
             await notices.put_off(self.pool, stored, self._now())
             return False
+        if booking is None:
+            self.log.event("notice_without_effect", source=stored.source, reference=stored.reference, reason=result)
 
         async def finish(connection: Connection) -> bool:
             return await notices.finish(connection, stored, result or "booked")
 
-        if booking is None:
-            self.log.event("notice_without_effect", source=stored.source, reference=stored.reference, reason=result)
         return await self.bookkeeper.book(booking or Booking(), finish)
+
+    async def _follows(self, notice: Notice) -> tuple[str | None, Booking | None]:
+        """Return what follows from a notice, or why nothing does; neither while what it is about isn't there yet."""
+        match notice:
+            case DisputeOpened():
+                return await self._opened(notice)
+            case DisputeDecided():
+                return await self._decided(notice)
+            case PayoutPaid():
+                return await self._paid(notice)
+            case PayoutFailed():
+                return await self._failed(notice)
+            case _ as never:
+                assert_never(never)
 
     async def _opened(self, notice: DisputeOpened) -> tuple[str | None, Booking | None]:
         """Return what follows from a new dispute, or why nothing does; neither while its charge isn't known as captured."""
