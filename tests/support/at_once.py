@@ -20,7 +20,7 @@ CALLS_MAX = 6
 class Merchant(Protocol):
     """A way to call the API."""
 
-    async def call(self, method: str, path: str, **params: str) -> Answer: ...
+    async def call(self, method: str, path: str, /, **params: str) -> Answer: ...
 
 
 class Kind(StrEnum):
