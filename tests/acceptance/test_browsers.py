@@ -18,6 +18,7 @@ OPEN = {
     ("GET", "/v1/payment_intents/{intent}"),
     ("POST", "/v1/payment_intents/{intent}/confirm"),
     ("POST", "/v1/payment_methods"),
+    ("POST", "/v1/tokens"),
 }
 """Everything that a publishable key may call."""
 RETRIEVABLE_WITH_PUBLISHABLE_KEY = {
@@ -54,6 +55,9 @@ CLOSED = [
     ("GET", "/v1/payment_methods"),
     ("POST", "/v1/payment_methods/{method}/attach"),
     ("GET", "/v1/customers"),
+    ("GET", "/v1/tokens/{method}"),
+    ("POST", "/v1/charges"),
+    ("POST", "/v1/ephemeral_keys"),
     ("POST", "/v1/refunds"),
     ("GET", "/v1/charges"),
     ("GET", "/v1/balance"),

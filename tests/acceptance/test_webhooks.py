@@ -102,6 +102,39 @@ def test_dead_letters_are_seen_and_sent_again(client: stripe.StripeClient) -> No
         client.v1.webhook_endpoints.delete(endpoint.id)
 
 
+def test_an_event_is_sent_again_to_an_endpoint(client: stripe.StripeClient) -> None:
+    """`stripe events resend`: to one that had it, and to one that came later."""
+    with receiver() as received:
+        endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.created"]})
+        received.secret = str(endpoint.secret)
+        customer = client.v1.customers.create({})
+
+        def of_customer() -> list[Any]:
+            return [each.event for each in received.deliveries if each.event["data"]["object"]["id"] == customer.id]
+
+        wait_until(of_customer, "it is delivered")
+        event = of_customer()[0]["id"]
+        again: Any = client.deserialize(
+            client.raw_request("post", f"/v1/events/{event}/retry", webhook_endpoint=endpoint.id), api_mode="V1"
+        )
+        assert (again["object"], again["id"]) == ("event", event)
+        wait_until(lambda: len(of_customer()) == 2, "it is delivered again")
+        client.v1.webhook_endpoints.delete(endpoint.id)
+        later = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["charge.failed"]})
+        received.secret = str(later.secret)
+        client.raw_request("post", f"/v1/events/{event}/retry", webhook_endpoint=later.id)
+        wait_until(lambda: len(of_customer()) == 3, "one that isn't subscribed to it has it too")
+        for given, param in (
+            ({"webhook_endpoint": endpoint.id}, "webhook_endpoint"),
+            ({"for_stripecli": True}, "for_stripecli"),
+            ({}, "webhook_endpoint"),
+        ):
+            with pytest.raises(stripe.InvalidRequestError) as refusal:
+                client.raw_request("post", f"/v1/events/{event}/retry", **given)
+            assert refusal.value.param == param
+        client.v1.webhook_endpoints.delete(later.id)
+
+
 @pytest.mark.parametrize(
     "params",
     [

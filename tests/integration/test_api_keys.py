@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from payments.domain.api_version import NEWEST
 from payments.domain.errors import AuthenticationFailed, Overloaded
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.keyring import KeyRing
@@ -15,6 +16,7 @@ from payments.storage.database import Connection, Pool, open_pool
 from payments.storage.keys import UnknownKeyError, create_key, create_merchant, list_keys, revoke_key
 from payments.wire.auth import REMEMBERED_SECONDS, Authenticator
 from tests.integration.builders import FakeClock
+from tests.support.in_process import in_process
 
 PEPPER = KeyRing.of(b"p" * 32)
 
@@ -117,3 +119,25 @@ class CountedPool:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pool, name)
+
+
+async def test_a_customers_key_is_over_after_its_time(database_url: str, connection: Connection) -> None:
+    async with in_process(database_url) as tap:
+        customer = (await tap.post("customers")).id
+        made = (await tap.post("ephemeral_keys", customer=customer)).body
+        assert made["secret"] not in str(await connection.fetch("SELECT k::text FROM payments.ephemeral_keys k"))
+        authenticator = Authenticator(tap.pool, PEPPER, tap.clock)
+        for seconds_left, known in ((60, True), (-1, False)):
+            await connection.execute("UPDATE payments.ephemeral_keys SET expires = extract(epoch FROM now())::bigint + $1", seconds_left)
+            tap.clock.time += REMEMBERED_SECONDS
+            if known:
+                principal = await authenticator.authenticate(f"Bearer {made['secret']}")
+                assert (principal.kind, principal.customer, principal.api_version) == (KeyKind.EPHEMERAL, customer, NEWEST)
+            else:
+                with pytest.raises(AuthenticationFailed):
+                    await authenticator.authenticate(f"Bearer {made['secret']}")
+        await connection.execute("UPDATE payments.ephemeral_keys SET expires = 0")
+        another = (await tap.post("ephemeral_keys", customer=customer)).id
+        assert [row["id"] for row in await connection.fetch("SELECT id FROM payments.ephemeral_keys")] == [another], (
+            "the other is forgotten"
+        )

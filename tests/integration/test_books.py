@@ -204,6 +204,9 @@ FAULTS: dict[str, dict[str, str]] = {
         for kind in ("payment_intent", "charge", "refund", "payment_method", "customer", "dispute", "payout", "bank_account")
     }
     | {"it is about nothing that we know": "UPDATE payments.events SET object_type = 'invoice'"},
+    "events_of_hidden_intents": {
+        "an intent that nobody made is told of": "UPDATE payments.events SET object_id = 'chi_1' WHERE object_type = 'payment_intent'",
+    },
     "differing_events": {
         "two tell differently of one version": "INSERT INTO payments.events SELECT merchant_id, livemode, id || 'x', created, type, object_type, object_id,"
         " object_version, '{}', previous_attributes, request_id, idempotency_key FROM payments.events",
@@ -231,6 +234,11 @@ async def some_of_everything(tap: InProcess) -> None:
     await tap.post(f"payment_intents/{held['id']}/capture", amount_to_capture="700", final_capture="false")
     await tap.post(f"payment_intents/{(await paid(tap, capture_method='manual'))['id']}/cancel")
     await tap.post("payment_intents", amount="2000", currency="usd", payment_method="pm_card_chargeDeclined", confirm="true")
+    alone = {"amount": "2000", "currency": "usd", "source": "tok_visa"}
+    await tap.post("refunds", charge=(await tap.post("charges", **alone)).body["id"], amount="400")
+    held_alone = (await tap.post("charges", **alone, capture="false")).body["id"]
+    await tap.post(f"charges/{held_alone}/capture", amount="700")
+    await tap.post("refunds", charge=(await tap.post("charges", **alone, capture="false")).body["id"])
     failing = await paid(tap, payment_method="pm_card_refundFail")
     await tap.post("refunds", payment_intent=failing["id"], amount="300")
     tap.clock.time += 60

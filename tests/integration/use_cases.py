@@ -244,7 +244,75 @@ async def delete_product(tap: InProcess) -> Act:
     return lambda: tap.call("DELETE", f"/v1/products/{product}")
 
 
+async def token(tap: InProcess) -> str:
+    card = {"card[number]": "4242424242424242", "card[exp_month]": "12", "card[exp_year]": "2040"}
+    return (await tap.post("tokens", **card)).id
+
+
+async def charge_held(tap: InProcess) -> str:
+    return (await tap.post("charges", amount="2000", currency="usd", source="tok_visa", capture="false")).id
+
+
+async def charge_a_token(tap: InProcess) -> Act:
+    given = await token(tap)
+    return lambda: tap.post("charges", amount="2000", currency="usd", source=given)
+
+
+async def charge_a_customer(tap: InProcess) -> Act:
+    customer = (await tap.post("customers", source="tok_visa")).id
+    return lambda: tap.post("charges", amount="2000", currency="usd", customer=customer)
+
+
+async def capture_a_charge(tap: InProcess) -> Act:
+    charge = await charge_held(tap)
+    return lambda: tap.post(f"charges/{charge}/capture", amount="1500")
+
+
+async def release_a_charge(tap: InProcess) -> Act:
+    charge = await charge_held(tap)
+    return lambda: tap.post(f"charges/{charge}/refunds")
+
+
+async def take_a_token_for_a_payment_method(tap: InProcess) -> Act:
+    given = await token(tap)
+    return lambda: tap.post("payment_methods", type="card", **{"card[token]": given})
+
+
+async def make_a_customer_with_a_token(tap: InProcess) -> Act:
+    given = await token(tap)
+    return lambda: tap.post("customers", source=given)
+
+
+async def add_a_source(tap: InProcess) -> Act:
+    customer, given = (await tap.post("customers")).id, await token(tap)
+    return lambda: tap.post(f"customers/{customer}/sources", source=given)
+
+
+async def replace_the_default_source(tap: InProcess) -> Act:
+    customer = (await tap.post("customers", source="tok_visa")).id
+    return lambda: tap.post(f"customers/{customer}", source="tok_mastercard")
+
+
+async def choose_the_default_source(tap: InProcess) -> Act:
+    customer, card = await customer_with_card(tap)
+    return lambda: tap.post(f"customers/{customer}", default_source=card)
+
+
+async def delete_the_default_source(tap: InProcess) -> Act:
+    customer = (await tap.post("customers", source="tok_visa")).id
+    await tap.post(f"customers/{customer}/sources", source="tok_mastercard")
+    card = (await tap.get(f"customers/{customer}"))["default_source"]
+    return lambda: tap.call("DELETE", f"/v1/customers/{customer}/sources/{card}")
+
+
+async def make_an_ephemeral_key(tap: InProcess) -> Act:
+    customer = (await tap.post("customers")).id
+    return lambda: tap.post("ephemeral_keys", customer=customer)
+
+
 PRODUCT, PRICE = "product", "price"
+TOKEN = "token"
+NEVER_CHANGED = {TOKEN: "it is never changed: its card says whether it was used"}
 INTENT, CHARGE, CARD_ON_FILE, CUSTOMER, REFUND = "payment_intent", "charge", "payment_method", "customer", "refund"
 HELD_CARD = {CARD_ON_FILE: "its number isn't asked for: the bank knows the hold by the authorization's reference"}
 RETURNED_CARD = {CARD_ON_FILE: "the money goes back where it came from, whatever has become of the card"}
@@ -296,6 +364,17 @@ USE_CASES: dict[str, UseCase] = {
         of(update_product, PRODUCT),
         of(delete_product, PRODUCT),
         of(complete_a_challenge, INTENT, CUSTOMER, CARD_ON_FILE),
+        of(charge_a_token, TOKEN, CARD_ON_FILE, but=NEVER_CHANGED),
+        of(charge_a_customer, CUSTOMER, CARD_ON_FILE),
+        of(capture_a_charge, INTENT, CHARGE, CARD_ON_FILE, but=HELD_CARD),
+        of(release_a_charge, INTENT, CHARGE, CARD_ON_FILE, but=HELD_CARD),
+        of(take_a_token_for_a_payment_method, TOKEN, CARD_ON_FILE, but=NEVER_CHANGED),
+        of(make_a_customer_with_a_token, TOKEN, CARD_ON_FILE, but=NEVER_CHANGED),
+        of(add_a_source, CUSTOMER, TOKEN, CARD_ON_FILE, but=NEVER_CHANGED),
+        of(replace_the_default_source, CUSTOMER, CARD_ON_FILE),
+        of(choose_the_default_source, CUSTOMER, CARD_ON_FILE),
+        of(delete_the_default_source, CUSTOMER, CARD_ON_FILE),
+        of(make_an_ephemeral_key, CUSTOMER),
         of(fail_a_challenge, INTENT, CARD_ON_FILE, but={CARD_ON_FILE: "it is only shown, as what failed"}),
     )
 }

@@ -29,6 +29,7 @@ from payments.payment_api.keeping import Keeping
 from payments.payment_api.public_api import public_api
 from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
+from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
 from payments.storage.accounts import Accounts
@@ -279,6 +280,7 @@ async def in_process(
                     reader=reader,
                     pool=pool,
                     account_sealer=AccountSealer(sealer),
+                    pepper=KeyRing.of(b"p" * 32),
                 ),
                 *processors[0].endpoints,
             ],

@@ -52,6 +52,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 reader=_NOTHING,
                 pool=_NOTHING,
                 account_sealer=_NOTHING,
+                pepper=_NOTHING,
             )
         ],
         Service.TRANSACTION_PROCESSOR: [*money_api(objects=objects, accounts=_NOTHING, bookkeeper=_NOTHING, acquirer="")],

@@ -18,6 +18,7 @@ from payments.domain.card import Card
 from payments.domain.charge import Charge, ChargeOutcome
 from payments.domain.customer import Customer
 from payments.domain.dispute import Dispute, DisputeStatus, Evidence
+from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.event import Origin, event_of
 from payments.domain.payment_intent import AutomaticPaymentMethods, IntentStatus, NextAction, PaymentError, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
@@ -26,7 +27,9 @@ from payments.domain.people import Address, BillingDetails, Shipping
 from payments.domain.price import CustomUnitAmount, Price, TransformQuantity
 from payments.domain.product import MarketingFeature, PackageDimensions, Product, TaxDetails
 from payments.domain.refund import Refund
+from payments.domain.token import Token
 from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.payment_api.customer_cards import as_source
 from payments.wire.errors import payment_failed_body
 from payments.wire.kinds import render, render_event
 from payments.wire.older_versions import in_version
@@ -262,6 +265,11 @@ _BANK_ACCOUNT = BankAccount(
     default_for_currency=True,
     metadata=_METADATA,
 )
+_ALONE = replace(_CHARGE, payment_intent="chi_1", authorization_code=None)
+_TOKEN = Token(id="tok_1", merchant_id=1, livemode=False, created=_NOW, card=replace(_METHOD, customer=None, token="tok_1"))
+_EPHEMERAL_KEY = EphemeralKey(
+    id="ephkey_1", merchant_id=1, livemode=False, created=_NOW, customer="cus_1", expires=_NOW + 3600, api_version=NEWEST
+)
 _ENDPOINT = WebhookEndpoint(
     id="we_1", merchant_id=1, livemode=False, created=_NOW, url="https://example.com", enabled_events=["*"], metadata=_METADATA
 )
@@ -288,8 +296,19 @@ def samples(version: str) -> dict[str, Any]:
         "charge that failed": render(
             replace(_HELD, status="failed", paid=False, capture_before=None, failure_code="card_declined", failure_message="No.")
         ),
+        "charge without an intent": render(_ALONE),
+        "charge without an intent whose hold was given up": render(
+            replace(_ALONE, captured=False, amount_captured=0, amount_refunded=2000, refunded=True, balance_transaction=None)
+        ),
+        "charge that is pending": render(
+            replace(_ALONE, status="pending", paid=False, captured=False, amount_captured=0, amount_refunded=0)
+        ),
         "refund": render(_REFUND),
+        "refund of a charge without an intent": render(replace(_REFUND, payment_intent="chi_1")),
         "payment_method": render(_METHOD),
+        "card": render(as_source(_METHOD)),
+        "token": render(_TOKEN),
+        "ephemeral_key": render(_EPHEMERAL_KEY),
         "customer": render(_CUSTOMER),
         "product": render(_PRODUCT),
         "price": render(_PRICE),

@@ -53,6 +53,7 @@ OWN: dict[str, set[str]] = {
     "POST /v1/setup_intents": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE,
     "POST /v1/setup_intents/{id}": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE | {"return_url", "use_stripe_sdk"},
     "POST /v1/setup_intents/{id}/confirm": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE | {"excluded_payment_method_types"},
+    "POST /v1/charges": {"card"},
     "POST /v1/customers": {"shipping[carrier]", "shipping[tracking_number]"},
     "POST /v1/customers/{id}": {"shipping[carrier]", "shipping[tracking_number]"},
 }
@@ -64,7 +65,7 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (DISPUTE, disputes.UpdateParams, {"submit"}),
     (PAYOUT, payouts.UpdateParams, set()),
     (BANK_ACCOUNT, external_accounts.UpdateParams, set()),
-    (CUSTOMER, customers._Params, {"invoice_settings"}),
+    (CUSTOMER, customers._UpdateParams, {"invoice_settings", "source"}),
     (PAYMENT_METHOD, payment_methods._CreateParams, {"type"}),
     (PAYMENT_METHOD, payment_methods._UpdateParams, set()),
     (PRODUCT, products._CreateParams, {"default_price_data"}),

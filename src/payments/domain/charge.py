@@ -4,6 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from payments.domain.card import Card
+from payments.domain.payment_intent import is_behind_charge
 from payments.domain.payment_options import Authentication, CardOptions, RadarOptions
 from payments.domain.people import BillingDetails, Shipping
 from payments.domain.resource import Resource
@@ -56,6 +57,8 @@ class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     outcome: ChargeOutcome
     failure_code: str | None = None
     failure_message: str | None = None
+    decline_code: str | None = None
+    """What the issuer gave as the reason."""
     balance_transaction: str | None = None
     billing_details: BillingDetails = BillingDetails()
     description: str | None = None
@@ -71,6 +74,17 @@ class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """Its money is withdrawn for a dispute, or lost by it: none of it can be refunded."""
     dispute: str | None = None
     """The dispute, if there is one."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether it was made without a payment intent, by the charges API."""
+        return is_behind_charge(self.payment_intent)
+
+    def released(self) -> "Charge":
+        """Return the charge one version on, with its hold given up: nothing was captured, and all of it counts as returned."""
+        if self.amount_captured or self.amount_refunded:
+            raise ValueError(f"{self.id} isn't just held")
+        return replace(self, version=self.version + 1, amount_refunded=self.amount, refunded=True)
 
     def with_refunded(self, amount: int) -> "Charge":
         """Return the charge one version on, with `amount` more on its way back; negative for a refund that failed."""

@@ -19,6 +19,8 @@ class Customer(Resource, frozen=True, kw_only=True, omit_defaults=True):
     individual_name: str | None = None
     invoice_prefix: str | None = None
     default_payment_method: str | None = None
+    default_source: str | None = None
+    """The card that the charges API charges when it is told the customer only."""
     metadata: dict[str, str] = {}
     name: str | None = None
     next_invoice_sequence: int = 1

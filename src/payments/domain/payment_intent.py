@@ -56,6 +56,15 @@ CAPTURABLE = (IntentStatus.REQUIRES_CAPTURE,)
 UPDATABLE_AMOUNT = (IntentStatus.REQUIRES_PAYMENT_METHOD, IntentStatus.REQUIRES_CONFIRMATION, IntentStatus.REQUIRES_ACTION)
 
 
+BEHIND_CHARGE = "chi"
+"""The prefix of the ids of intents that nobody made: each stands behind a charge that was made without one, and isn't shown."""
+
+
+def is_behind_charge(intent_id: str) -> bool:
+    """Tell whether an intent stands behind a charge of the charges API."""
+    return intent_id.startswith(f"{BEHIND_CHARGE}_")
+
+
 class PaymentError(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the last confirm failed."""
 
@@ -133,6 +142,11 @@ class PaymentIntent(Resource, frozen=True, kw_only=True, omit_defaults=True):
     radar_options: RadarOptions | None = None
     amount_details: AmountDetails | None = None
     payment_details: PaymentDetails | None = None
+
+    @property
+    def behind_charge(self) -> bool:
+        """Whether it stands behind a charge that was made without one: it isn't shown, and has no events."""
+        return is_behind_charge(self.id)
 
     @property
     def holds(self) -> bool:

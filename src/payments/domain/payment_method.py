@@ -23,6 +23,13 @@ class PaymentMethod(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """It was detached, or paid once without a customer: it can't be attached any more, and pays for nothing but `paid_for`."""
     paid_for: str | None = None
     """The payment intent that a card without a customer was used for; it may be tried for that one again."""
+    token: str | None = None
+    """The token that it was given by, until that is used."""
+
+    @property
+    def waits_for_token(self) -> bool:
+        """Whether it was given by a token that wasn't used, in whichever way."""
+        return self.token is not None and not self.consumed and self.customer is None
 
     def may_pay_for(self, intent_id: str | None, *, named: bool) -> bool:
         """Tell whether the card may be used for a payment now (None: a new one) whose intent names it already, or not; whose customer it is isn't asked here."""
@@ -37,3 +44,9 @@ class PaymentMethod(Resource, frozen=True, kw_only=True, omit_defaults=True):
         if self.customer is not None or self.paid_for == intent_id:
             return self
         return replace(self, consumed=True, paid_for=intent_id)
+
+
+class CardSource(PaymentMethod, frozen=True, kw_only=True, omit_defaults=True):
+    """The same card as the older API has it: a source of a customer's."""
+
+    OBJECT = "card"

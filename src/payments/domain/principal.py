@@ -6,10 +6,11 @@ from msgspec import Struct
 
 
 class KeyKind(StrEnum):
-    """What an API key may do: everything, or only what a customer's browser needs."""
+    """What an API key may do: everything, or only what a customer's browser needs, or what a customer's app shows and changes of them."""
 
     SECRET = "secret"  # noqa: S105 - the name of a kind, not a secret
     PUBLISHABLE = "publishable"
+    EPHEMERAL = "ephemeral"
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -26,3 +27,5 @@ class Principal(Struct, frozen=True, kw_only=True):
     """How fast the key may write; None: as fast as the deployment says."""
     api_version: str
     """The version that the merchant's requests are in when they name none."""
+    customer: str | None = None
+    """Whose an ephemeral key is; None for any other."""

@@ -21,3 +21,5 @@ class Refund(Resource, frozen=True, kw_only=True, omit_defaults=True):
     failure_balance_transaction: str | None = None
     failure_reason: str | None = None
     metadata: dict[str, str] = {}
+    releases: bool = False
+    """It gives up a hold of a charge that was made without an intent: nothing was captured, so nothing is booked."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.event import Event
 from payments.notification_service.webhook_endpoints import EVENT_TYPES
 from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.database import Pool
@@ -34,6 +35,12 @@ class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=T
     delivery_success: bool | None = None
 
 
+class _RetryParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    webhook_endpoint: FilterId | None = None
+    for_stripecli: bool = False
+    """What the Stripe CLI says where it is told no endpoint."""
+
+
 class _DeliveryListParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     event: FilterId | None = None
     endpoint: FilterId | None = None
@@ -57,6 +64,7 @@ class Events:
         return [
             Endpoint("GET", PATH, _ListParams, self._list),
             Endpoint("GET", f"{PATH}/{{id}}", NoParams, self._retrieve),
+            Endpoint("POST", f"{PATH}/{{id}}/retry", _RetryParams, self._retry),
             Endpoint("GET", DELIVERIES_PATH, _DeliveryListParams, self._list_deliveries),
             Endpoint("GET", f"{DELIVERIES_PATH}/{{id}}", NoParams, self._retrieve_delivery),
             Endpoint("POST", f"{DELIVERIES_PATH}/{{id}}/redeliver", NoParams, self._redeliver),
@@ -64,12 +72,32 @@ class Events:
 
     async def _retrieve(self, call: Call, _: NoParams) -> Reply:
         check_expandable(call, "event")
-        merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
-        event = await find_event(self.pool, merchant_id, livemode, call.path["id"])
+        return await self._shown(call, await self._find(call))
+
+    async def _find(self, call: Call) -> Event:
+        event = await find_event(self.pool, call.principal.merchant_id, call.principal.livemode, call.path["id"])
         if event is None:
             raise NotFound("event", call.path["id"][:100])
-        pending = await self.deliveries.pending_of(self.pool, merchant_id, livemode, [event.id])
+        return event
+
+    async def _shown(self, call: Call, event: Event) -> Reply:
+        pending = await self.deliveries.pending_of(self.pool, event.merchant_id, event.livemode, [event.id])
         return reply(render_event(event, pending.get(event.id, 0), call.api_version))
+
+    async def _retry(self, call: Call, params: _RetryParams) -> Reply:
+        """Send an event to an endpoint once more: `stripe events resend`."""
+        check_expandable(call, "event")
+        if params.webhook_endpoint is None:
+            if params.for_stripecli:
+                raise InvalidRequest(
+                    "No CLI endpoints found to retry delivery. Provide a specific webhook endpoint.", param="for_stripecli"
+                )
+            raise InvalidRequest("Missing required param: webhook_endpoint.", code="parameter_missing", param="webhook_endpoint")
+        event = await self._find(call)
+        if not await self.deliveries.resend(event.merchant_id, event.livemode, event.id, params.webhook_endpoint):
+            raise NotFound("enabled webhook endpoint", params.webhook_endpoint[:100], param="webhook_endpoint")
+        self.on_redelivery()
+        return await self._shown(call, event)
 
     async def _list(self, call: Call, params: _ListParams) -> Reply:
         if params.type is not None and params.types is not None:

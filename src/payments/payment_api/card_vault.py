@@ -14,6 +14,7 @@ from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.people import Address, BillingDetails
 from payments.domain.principal import Principal
+from payments.domain.token import TOKEN_SECONDS_MAX, Token
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
 
@@ -36,12 +37,17 @@ class CardParam(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Vaulted(Struct, frozen=True):
-    """A payment method just made, with its secrets sealed."""
+    """A payment method just made, with its secrets sealed; or that of a token, one version on, whose number is stored already."""
 
     method: PaymentMethod
-    sealed_number: str
+    sealed_number: str = ""
     sealed_cvc: str | None = None
     """It travels with the request, and is never stored."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is to be changed rather than created."""
+        return self.method.version > 1
 
 
 class CardVault:
@@ -53,11 +59,7 @@ class CardVault:
         self._test_cards: dict[tuple[int, str, int], tuple[Pan, Card]] = {}
 
     def vault(self, principal: Principal, card: CardParam, details: BillingDetails | None = None) -> Vaulted:
-        """Make a payment method of a card; raises `CardError`, `InvalidRequest`."""
-        if card.token:
-            if card != CardParam(token=card.token):
-                raise InvalidRequest("You may only specify one of these parameters: card[token], card[number].", param="card")
-            return self.from_alias(principal, card.token, details)
+        """Make a payment method of a card's number; raises `CardError`, `InvalidRequest`."""
         for name, value in (("number", card.number), ("exp_month", card.exp_month), ("exp_year", card.exp_year)):
             if value in (None, ""):
                 raise InvalidRequest(f"Missing required param: card[{name}].", code="parameter_missing", param=f"card[{name}]")
@@ -76,11 +78,22 @@ class CardVault:
         check_expiry(month, year, now_year=now_year, now_month=now_month)
         return year
 
-    def from_alias(self, principal: Principal, alias: str, details: BillingDetails | None = None) -> Vaulted:
+    def check_token(self, token: Token, *, param: str) -> None:
+        """Raise `InvalidRequest` for a token whose time is over."""
+        if self._clock.now() > token.created + TOKEN_SECONDS_MAX:
+            raise InvalidRequest(
+                f"The token {token.id} has expired: it could be used for {TOKEN_SECONDS_MAX // 60} minutes. Make a new one.",
+                code="resource_missing",
+                param=param,
+            )
+
+    def from_alias(
+        self, principal: Principal, alias: str, details: BillingDetails | None = None, *, param: str = "payment_method"
+    ) -> Vaulted:
         """Make a payment method of a test card's name, such as `pm_card_visa`; raises `NotFound`, in live mode always."""
         card = BY_ALIAS.get(alias)
         if card is None or principal.livemode:
-            raise NotFound("token" if alias.startswith("tok_") else "PaymentMethod", alias[:100], param="payment_method")
+            raise NotFound("token" if alias.startswith("tok_") else "PaymentMethod", alias[:100], param=param)
         year = _year_and_month(self._clock.now())[0] + EXP_YEARS_AHEAD
         known = self._test_cards.get((principal.merchant_id, card.number, year))
         if known is None:
@@ -132,6 +145,11 @@ class CardVault:
             funding="credit" if known is None else known.funding,
             country="US" if known is None else known.country,
         )
+
+
+def is_test_card(token: str) -> bool:
+    """Tell whether a token stands for a test card, as `tok_visa` does."""
+    return token in BY_ALIAS
 
 
 def is_alias(payment_method: str) -> bool:

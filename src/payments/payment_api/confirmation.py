@@ -11,10 +11,11 @@ from payments.domain.errors import InvalidRequest, NotFound, UnexpectedState
 from payments.domain.event import Event, Origin
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.people import BillingDetails
 from payments.domain.principal import Principal
 from payments.domain.resource import next_version
 from payments.domain.setup_intent import SetupIntent
-from payments.payment_api.card_vault import CardVault, Vaulted, is_alias
+from payments.payment_api.card_vault import CardParam, CardVault, Vaulted, is_alias, is_test_card
 from payments.payment_api.given_card import GivenCard
 from payments.payment_api.intent_params import Payer
 from payments.runtime.ids import new_id
@@ -25,7 +26,7 @@ from payments.storage.nouns import Gathered
 from payments.storage.payments import Begin
 from payments.wire.changes import made
 from payments.wire.idempotency import answer_id
-from payments.wire.kinds import CUSTOMER, PAYMENT_METHOD
+from payments.wire.kinds import CUSTOMER, PAYMENT_METHOD, TOKEN
 
 
 class Cards:
@@ -40,7 +41,8 @@ class Cards:
     ) -> Vaulted | PaymentMethod | None:
         """Return what the parameters name: a card just made, or one on file; raises `CardError`, `NotFound`, `InvalidRequest`."""
         if (data := params.payment_method_data) is not None:
-            vaulted = self._vault.vault(principal, data.card, data.billing_details.value() if data.billing_details else None)
+            details = data.billing_details.value() if data.billing_details else None
+            vaulted = await self.new(principal, data.card, details, param="payment_method_data[card]")
             method = vaulted.method
             return replace(vaulted, method=made(method, data, card=method.card, billing_details=method.billing_details))
         if not params.payment_method:
@@ -48,6 +50,27 @@ class Cards:
         if is_alias(params.payment_method):
             return self._vault.from_alias(principal, params.payment_method)
         return await self.on_file(principal, params.payment_method, customer=customer, intent=intent)
+
+    async def new(self, principal: Principal, card: CardParam, details: BillingDetails | None, *, param: str) -> Vaulted:
+        """Return what a number or a token stands for; `param` is what it was given as. Raises `CardError`, `NotFound`, `InvalidRequest`."""
+        if not card.token:
+            return self._vault.vault(principal, card, details)
+        if card != CardParam(token=card.token):
+            raise InvalidRequest("You may only specify one of these parameters: card[token], card[number].", param=param)
+        return await self.of_token(principal, card.token, details, param=f"{param}[token]")
+
+    async def of_token(self, principal: Principal, name: str, details: BillingDetails | None = None, *, param: str) -> Vaulted:
+        """Return the card that a token stands for, as using it leaves the card; who stores that has used it. Raises `NotFound`, `InvalidRequest`."""
+        if is_test_card(name):
+            return self._vault.from_alias(principal, name, details, param=param)
+        token = await TOKEN.noun.get(self._gathered, principal.merchant_id, principal.livemode, name)
+        if token is None:
+            raise NotFound(TOKEN.named, name[:100], param=param)
+        method = await PAYMENT_METHOD.noun.get(self._gathered, principal.merchant_id, principal.livemode, token.card.id)
+        if method is None or not method.waits_for_token:
+            raise InvalidRequest(f"You cannot use a Stripe token more than once: {token.id}.", code="token_already_used", param=param)
+        self._vault.check_token(token, param=param)
+        return Vaulted(next_version(method, token=None, billing_details=details or method.billing_details))
 
     async def named_by(self, intent: PaymentIntent | SetupIntent) -> PaymentMethod | None:
         """Return the payment method that an intent names, whatever has become of it."""
@@ -119,6 +142,8 @@ def naming(intent: PaymentIntent, card: Vaulted | PaymentMethod | None, customer
     match card:
         case None:
             return Paying(relies_on=named)
+        case Vaulted() if card.is_stored:
+            return Paying(changes=[_used(card.method, intent)], relies_on=named)
         case Vaulted():
             return Paying(creates=[_used(card.method, intent)], relies_on=named, sealed_number=card.sealed_number)
         case PaymentMethod():
@@ -134,7 +159,7 @@ def _paying(intent: PaymentIntent, card: Vaulted | PaymentMethod, customer: Cust
     """Pay with a card: as naming it, and one on file that has no customer pays for nothing else from now on."""
     if isinstance(card, Vaulted) or (used := _used(card, intent)) is card:
         named = naming(intent, card, customer)
-        return (named.creates[0] if isinstance(card, Vaulted) else card), named
+        return next(iter([*named.creates, *named.changes]), card if isinstance(card, PaymentMethod) else card.method), named
     used = next_version(used)
     return used, Paying(changes=[used], relies_on=[] if customer is None else [customer])
 
@@ -166,7 +191,8 @@ def confirmed(
         payment_method=method.id,
         outcome_event=answer_id(claim),
         authenticated=authenticated,
-        off_session=options is not None and options.off_session is not False,
+        # Who makes a charge without an intent has nowhere to send the cardholder: it is as if they were away.
+        off_session=intent.behind_charge or (options is not None and options.off_session is not False),
         error_on_requires_action=options is not None and options.error_on_requires_action,
         moto=of_card is not None and of_card.moto is True,
         authentication=of_card.three_d_secure.value() if of_card is not None and of_card.three_d_secure is not None else None,
@@ -197,7 +223,7 @@ def confirmed(
         attempt=attempt,
         intent=intent,
         payment_method=method,
-        sealed_number=card.sealed_number if isinstance(card, Vaulted) else None,
+        sealed_number=(card.sealed_number or None) if isinstance(card, Vaulted) else None,
         sealed_cvc=card.sealed_cvc if isinstance(card, Vaulted) else None,
     )
     return begin, work

@@ -1,7 +1,7 @@
 """The parameters of payment intents, and the checks that need no object."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -96,7 +96,17 @@ def default_capture_method(api_version: str) -> CaptureMethod:
     return "automatic_async" if api_version >= AUTOMATIC_ASYNC_FROM else "automatic"
 
 
-def check_statement_descriptors(params: CreateParams | UpdateParams | CaptureParams | IncrementParams) -> None:
+class _Printed(Protocol):
+    """What says something of the cardholder's statement."""
+
+    @property
+    def statement_descriptor(self) -> str | UnsetType: ...
+
+    @property
+    def statement_descriptor_suffix(self) -> str | UnsetType: ...
+
+
+def check_statement_descriptors(params: _Printed | IncrementParams) -> None:
     """Raise `InvalidRequest` for what card schemes don't print on a statement.
 
     The whole text has 5 to 22 characters. A suffix is put behind the account's own prefix, so that it may be short. Each has a letter, for a statement must

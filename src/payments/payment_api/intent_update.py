@@ -52,6 +52,8 @@ class IntentUpdate:
             await require_unmoved(connection, *named.relies_on)
             for method in named.creates:
                 await PAYMENT_METHOD.noun.insert(connection, method, sealed_number=named.sealed_number)
+            for method in named.changes:
+                await PAYMENT_METHOD.noun.update(connection, method)
             await PAYMENT_INTENT.noun.update(connection, updated)
             return reply(render(updated))
 

@@ -36,6 +36,14 @@ AUTHENTICATION_FAILED = PaymentError(
 )
 
 
+async def store_card(connection: Connection, card: Vaulted) -> None:
+    """Store a card that was just made, or that a token stood for. Raises `ObjectLocked`."""
+    if card.is_stored:
+        await PAYMENT_METHOD.noun.update(connection, card.method)
+    else:
+        await PAYMENT_METHOD.noun.insert(connection, card.method, sealed_number=card.sealed_number)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """All that an answer of the issuer's changes. Objects are as they shall be."""
@@ -67,7 +75,7 @@ class Keeping:
         vaulted = card if isinstance(card, Vaulted) else None
         question = Verification(
             payment_method=card.method if isinstance(card, Vaulted) else card,
-            sealed_number=None if vaulted is None else vaulted.sealed_number,
+            sealed_number=None if vaulted is None else vaulted.sealed_number or None,
             sealed_cvc=None if vaulted is None else vaulted.sealed_cvc,
             sets_up=True,
             asks_for_authentication=intent.card_options is not None and intent.card_options.asks_for_authentication,
@@ -196,7 +204,7 @@ class Keeping:
         if customer is not None:
             await require_unmoved(connection, customer)
         if isinstance(card, Vaulted):
-            await PAYMENT_METHOD.noun.insert(connection, kept.method, sealed_number=card.sealed_number)
+            await store_card(connection, replace(card, method=kept.method))
         elif kept.method.version == card.version:
             await require_unmoved(connection, card)
         else:

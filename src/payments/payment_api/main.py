@@ -112,6 +112,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 reader=reader,
                 pool=pool,
                 account_sealer=AccountSealer(sealer),
+                pepper=settings.api_key_pepper,
             ),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             write_limit=write_limit,

@@ -118,6 +118,7 @@ class PaymentIntents:
             livemode=principal.livemode,
             claim=claim_of(call, response_event=announcement.id),
             creates=[*named.creates, intent],
+            changes=named.changes,
             relies_on=named.relies_on,
             sealed_number=named.sealed_number,
             events=(announcement,),

@@ -1,25 +1,25 @@
 """Payment methods: create, retrieve, update, attach, detach, list."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from payments.domain.customer import Customer
-from payments.domain.errors import CardError, InvalidRequest, Overloaded
-from payments.domain.outcome import Declined, Unknown
-from payments.domain.resource import next_version
-from payments.payment_api.card_vault import CardParam, CardVault, Vaulted, is_alias
+from payments.domain.errors import InvalidRequest, NotFound
+from payments.payment_api.card_vault import CardParam, CardVault, is_alias
+from payments.payment_api.confirmation import Cards
+from payments.payment_api.customer_cards import CustomerCards, detached_from
 from payments.payment_api.customers import PaymentMethodListParams
 from payments.payment_api.given_card import Id
-from payments.payment_api.handover import HandoverClient
+from payments.payment_api.keeping import store_card
 from payments.storage.database import Connection
 from payments.storage.events import append_events
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
-from payments.wire.internal import Verification
+from payments.wire.customer_keys import handler_asks, named_by_parameter
 from payments.wire.kinds import CUSTOMER, PAYMENT_METHOD, render
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams
@@ -65,25 +65,31 @@ class PaymentMethods:
     objects: Objects
     reader: Reader
     vault: CardVault
-    handover: HandoverClient
+    cards: Cards
+    customer_cards: CustomerCards
 
     def endpoints(self) -> Endpoints:
         """What may be called."""
         one = f"{PAYMENT_METHOD.path}/{{id}}"
         return [
             Endpoint("POST", PAYMENT_METHOD.path, _CreateParams, self._create, publishable=True),
-            listing(self.reader, PAYMENT_METHOD, _ListParams),
+            dataclasses.replace(listing(self.reader, PAYMENT_METHOD, _ListParams), of_customer=named_by_parameter),
             Endpoint("GET", one, NoParams, self._retrieve),
             Endpoint("POST", one, _UpdateParams, self._update),
-            Endpoint("POST", f"{one}/attach", _AttachParams, self._attach),
-            Endpoint("POST", f"{one}/detach", NoParams, self._detach),
+            Endpoint("POST", f"{one}/attach", _AttachParams, self._attach, of_customer=named_by_parameter),
+            Endpoint("POST", f"{one}/detach", NoParams, self._detach, of_customer=handler_asks),
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
         details = params.billing_details.value() if params.billing_details else None
-        vaulted = self.vault.vault(call.principal, params.card, details)
+        vaulted = await self.cards.new(call.principal, params.card, details, param="card")
         method = made(vaulted.method, params, card=vaulted.method.card, billing_details=vaulted.method.billing_details)
-        return await self.objects.create(call, method, event=None, sealed_number=vaulted.sealed_number)
+
+        async def mutate(connection: Connection) -> Reply:
+            await store_card(connection, replace(vaulted, method=method))
+            return reply(render(method))
+
+        return await self.objects.once(call, mutate, PAYMENT_METHOD.name)
 
     async def _retrieve(self, call: Call, _: NoParams) -> Reply:
         if is_alias(call.path["id"]):
@@ -108,56 +114,31 @@ class PaymentMethods:
         if (found := await self.objects.idempotency.seen(call)) is not None:
             return await self.reader.expanded(call, found)
         customer = await self.reader.get(call, CUSTOMER, params.customer, param="customer")
-        if is_alias(call.path["id"]):
-            vaulted = self.vault.from_alias(call.principal, call.path["id"])
-            return await self._attach_new(call, vaulted, customer)
-        method = await self.reader.get(call, PAYMENT_METHOD, call.path["id"])
-        if method.customer == customer.id:
-            return await self.reader.answer(call, render(method))
-        if method.customer is not None:
-            raise InvalidRequest(
-                "The payment method you provided has already been attached to a customer.", code="resource_already_exists", param="customer"
-            )
-        if method.consumed:
-            raise InvalidRequest(
-                "This PaymentMethod was previously used without being attached to a Customer or was detached from a Customer, "
-                "and may not be used again."
-            )
-        await self._verify(Verification(payment_method=method))
-        return await self.objects.change(call, method, next_version(method, customer=customer.id), "attached", relies_on=[customer])
+        there = await self.reader.find(call, PAYMENT_METHOD, call.path["id"])
+        if there is not None and there.customer == customer.id:
+            return await self.reader.answer(call, render(there))
+        card = await self.customer_cards.of_payment_method(call, call.path["id"], customer.id, param=PAYMENT_METHOD.param)
 
-    async def _attach_new(self, call: Call, vaulted: Vaulted, customer: Customer) -> Reply:
-        method = replace(vaulted.method, customer=customer.id)
-        await self._verify(Verification(payment_method=method, sealed_number=vaulted.sealed_number))
-        return await self.objects.create(call, method, "attached", relies_on=[customer], sealed_number=vaulted.sealed_number)
+        async def mutate(connection: Connection) -> Reply:
+            await require_unmoved(connection, customer)
+            await store_card(connection, card)
+            await append_events(connection, [self.objects.event(call, "attached", card.method)])
+            return reply(render(card.method))
 
-    async def _verify(self, question: Verification) -> None:
-        """Ask the issuer before a card is kept; raises `CardError` when it says no."""
-        match await self.handover.verify(question):
-            case Declined() as refusal:
-                raise CardError(refusal.message, code=refusal.code, decline_code=refusal.decline_code)
-            case Unknown():
-                raise Overloaded("The card can't be verified right now. Please retry.")
-            case _:
-                pass
+        return await self.objects.once(call, mutate, PAYMENT_METHOD.name)
 
     async def _detach(self, call: Call, _: NoParams) -> Reply:
         method = await self.reader.get(call, PAYMENT_METHOD, call.path["id"])
+        if call.principal.customer not in (None, method.customer):
+            raise NotFound(PAYMENT_METHOD.named, method.id, param=PAYMENT_METHOD.param)
         if method.customer is None:
             raise InvalidRequest(
                 "The payment method you provided is not attached to a customer so detachment is impossible.", param="payment_method"
             )
         customer = await self.reader.get(call, CUSTOMER, method.customer)
-        detached = next_version(method, customer=None, consumed=True)
 
         async def mutate(connection: Connection) -> Reply:
-            told = [self.objects.event(call, "detached", detached, {"customer": customer.id})]
-            if customer.default_payment_method == method.id:
-                told.append(await self.objects.store(connection, call, customer, next_version(customer, default_payment_method=None)))
-            else:
-                await require_unmoved(connection, customer)
-            await PAYMENT_METHOD.noun.update(connection, detached)
-            await append_events(connection, told)
-            return reply(render(detached))
+            await append_events(connection, await self.customer_cards.detach(connection, call, customer, method))
+            return reply(render(detached_from(method)))
 
         return await self.objects.once(call, mutate, PAYMENT_METHOD.name)

@@ -5,7 +5,9 @@ from payments.payment_api.accounts import Accounts
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.charges import Charges
 from payments.payment_api.confirmation import Cards
+from payments.payment_api.customer_cards import CustomerCards
 from payments.payment_api.customers import Customers
+from payments.payment_api.ephemeral_keys import EphemeralKeys
 from payments.payment_api.external_accounts import ExternalAccounts
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.intent_update import IntentUpdate
@@ -16,7 +18,10 @@ from payments.payment_api.prices import Prices
 from payments.payment_api.products import Products
 from payments.payment_api.refunds import Refunds
 from payments.payment_api.setup_intents import SetupIntents
+from payments.payment_api.sources import Sources
 from payments.payment_api.steps import Steps
+from payments.payment_api.tokens import Tokens
+from payments.runtime.keyring import KeyRing
 from payments.storage.database import Pool
 from payments.wire.api import Endpoints
 from payments.wire.objects import Objects
@@ -34,17 +39,22 @@ def public_api(
     reader: Reader,
     pool: Pool,
     account_sealer: AccountSealer,
+    pepper: KeyRing,
 ) -> Endpoints:
     """Return the route table."""
+    customer_cards = CustomerCards(objects=objects, reader=reader, cards=cards, handover=handover)
     return [
         *PaymentIntents(steps=steps, cards=cards, reader=reader, update=IntentUpdate(steps, cards, reader)).endpoints(),
+        *Charges(steps=steps, cards=cards, objects=objects, reader=reader).endpoints(),
         *Refunds(steps, objects, reader).endpoints(),
-        *Charges(objects, reader).endpoints(),
+        *Tokens(objects=objects, reader=reader, vault=vault).endpoints(),
         *Accounts(pool).endpoints(),
         *ExternalAccounts(objects, account_sealer, pool).endpoints(),
-        *Customers(objects, reader).endpoints(),
+        *Customers(objects, reader, customer_cards).endpoints(),
+        *Sources(objects=objects, reader=reader, vault=vault, customer_cards=customer_cards).endpoints(),
+        *EphemeralKeys(objects=objects, reader=reader, pepper=pepper).endpoints(),
         *Products(objects, reader).endpoints(),
         *Prices(objects, reader).endpoints(),
         *SetupIntents(objects=objects, reader=reader, cards=cards, keeping=keeping).endpoints(),
-        *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
+        *PaymentMethods(objects=objects, reader=reader, vault=vault, cards=cards, customer_cards=customer_cards).endpoints(),
     ]

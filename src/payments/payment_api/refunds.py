@@ -11,6 +11,7 @@ from payments.domain.errors import InvalidRequest, ObjectLocked
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
 from payments.domain.refund import Refund
+from payments.domain.resource import next_version
 from payments.payment_api.given_card import Id
 from payments.payment_api.intent_params import Amount, check_step
 from payments.payment_api.steps import Steps
@@ -27,12 +28,15 @@ from payments.wire.reading import FilterId, ListParams, Reader
 from payments.wire.resource import listing, retrieve, update
 
 
-class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    charge: Id | None = None
-    payment_intent: Id | None = None
+class _OfChargeParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     amount: Amount | None = None
     reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
     metadata: MetadataParam | UnsetType = UNSET
+
+
+class _CreateParams(_OfChargeParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    charge: Id | None = None
+    payment_intent: Id | None = None
 
 
 class _UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,6 +60,7 @@ class Refunds:
         """What may be called."""
         return [
             Endpoint("POST", REFUND.path, _CreateParams, self._create),
+            Endpoint("POST", f"{CHARGE.path}/{{id}}/refunds", _OfChargeParams, self._create_of_charge),
             listing(self.reader, REFUND, _ListParams),
             retrieve(self.reader, REFUND),
             update(self.objects, REFUND, _UpdateParams),
@@ -63,11 +68,41 @@ class Refunds:
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
         intent, charge = await self._paid(call, params)
+        return await self._return(call, params, intent, charge)
+
+    async def _create_of_charge(self, call: Call, params: _OfChargeParams) -> Reply:
+        charge = await self.reader.get(call, CHARGE, call.path["id"])
+        return await self._return(call, params, await self.reader.intent_of(call, charge), charge)
+
+    async def _return(self, call: Call, params: _OfChargeParams, intent: PaymentIntent, charge: Charge) -> Reply:
+        if charge.alone and charge.paid and not charge.captured:
+            return await self._release(call, params, intent, charge)
         if intent.status is IntentStatus.SUCCEEDED and intent.open_attempt is not None:
             # The previous version's code refunds it: its charge doesn't count that yet, so what is left isn't known.
             raise ObjectLocked
         amount = _refundable(charge, params.amount)
+        # The intent stays as it is: a refund may take days at a bank, and nothing else waits for it. The charge counts it from now on.
+        return await self._begin(call, params, AttemptKind.REFUND, intent, charge, charge.with_refunded(amount), amount)
+
+    async def _release(self, call: Call, params: _OfChargeParams, intent: PaymentIntent, charge: Charge) -> Reply:
+        """Give up the hold of a charge that was made without an intent, which could be canceled instead."""
+        if intent.status is IntentStatus.SUCCEEDED:  # it was captured since the charge was read
+            raise ObjectLocked
+        if charge.refunded or intent.status is not IntentStatus.REQUIRES_CAPTURE:
+            raise _refunded_already(charge)
+        if params.amount not in (None, charge.amount):
+            raise InvalidRequest(
+                f"Charge {charge.id} has not been captured yet: its hold can be released as a whole only. Capture a part of it to release the rest.",
+                param="amount",
+            )
+        return await self._begin(call, params, AttemptKind.VOID, intent, charge, charge.released(), charge.amount)
+
+    async def _begin(
+        self, call: Call, params: _OfChargeParams, kind: AttemptKind, intent: PaymentIntent, charge: Charge, counted: Charge, amount: int
+    ) -> Reply:
+        """Return `amount` minor units, or release them; `counted`: the charge as it shall be."""
         method = await self.reader.get(call, PAYMENT_METHOD, charge.payment_method)
+        releases = kind is AttemptKind.VOID
         refund = Refund(
             **self.objects.identity(call, REFUND),
             amount=amount,
@@ -79,12 +114,12 @@ class Refunds:
             customer=charge.customer,
             reason=params.reason,
             metadata=merge_metadata({}, params.metadata or {}),
+            releases=releases,
         )
-        counted = charge.with_refunded(amount)
         claim = claim_of(call, response_event=new_id("evt"))
         attempt = attempt_on(
             intent,
-            AttemptKind.REFUND,
+            kind,
             new_id("att"),
             created=refund.created,
             charge=charge.id,
@@ -94,17 +129,17 @@ class Refunds:
             outcome_event=answer_id(claim),
             origin=call.origin,
         )
-        # The intent stays as it is: a refund may take days at a bank, and nothing else waits for it. The charge counts it from now on.
+        held = next_version(intent, open_attempt=attempt.id) if releases else intent
         unit = Begin(
             unit=call.request_id,
             merchant_id=charge.merchant_id,
             livemode=charge.livemode,
             claim=claim,
             creates=[refund],
-            changes=[counted],
+            changes=[held, counted] if releases else [counted],
             attempt=attempt,
         )
-        work = OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=counted, refund=refund)
+        work = OpenAttempt(attempt=attempt, intent=held, payment_method=method, charge=counted, refund=refund)
         return await self.steps.take(call, unit, work, answers=REFUND.name)
 
     async def _paid(self, call: Call, params: _CreateParams) -> tuple[PaymentIntent, Charge]:
@@ -121,11 +156,17 @@ class Refunds:
                 )
             return intent, await self.reader.get(call, CHARGE, intent.latest_charge)
         charge = await self.reader.get(call, CHARGE, params.charge or "")
-        return await self.reader.get(call, PAYMENT_INTENT, charge.payment_intent), charge
+        return await self.reader.intent_of(call, charge), charge
+
+
+def _refunded_already(charge: Charge) -> InvalidRequest:
+    return InvalidRequest(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
 
 
 def _refundable(charge: Charge, amount: int | None) -> int:
     """Return how much is refunded; raises `InvalidRequest`."""
+    if charge.status == "pending":
+        raise InvalidRequest(f"Charge {charge.id} is pending: what there is to refund isn't known yet.", param="charge")
     if not charge.paid:
         raise InvalidRequest(f"Charge {charge.id} was declined: there is nothing to refund.", param="charge")
     if not charge.captured:
@@ -138,7 +179,7 @@ def _refundable(charge: Charge, amount: int | None) -> int:
     if amount is not None:  # what is left may always be returned
         check_step(amount, charge.currency, "amount")
     if left == 0:
-        raise InvalidRequest(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
+        raise _refunded_already(charge)
     if amount is not None and amount > left:
         shown, unrefunded = format_amount(amount, charge.currency), format_amount(left, charge.currency)
         raise InvalidRequest(f"Refund amount ({shown}) is greater than unrefunded amount on charge ({unrefunded})", param="amount")

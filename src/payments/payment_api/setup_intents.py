@@ -23,7 +23,7 @@ from payments.payment_api.given_card import (
     check_version_takes,
 )
 from payments.payment_api.intent_params import Description
-from payments.payment_api.keeping import Keeping
+from payments.payment_api.keeping import Keeping, store_card
 from payments.payment_api.payment_options import AuthenticationParam, MandateDataParam, Network
 from payments.payment_api.steps import check_browser_knows, check_secret, client_secret_of
 from payments.storage.database import Connection
@@ -32,7 +32,7 @@ from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
 from payments.wire.errors import NOT_TO_BE_RETRIED, setup_failed_body
-from payments.wire.kinds import MANDATE, PAYMENT_METHOD, SETUP_ATTEMPT, SETUP_INTENT, render
+from payments.wire.kinds import MANDATE, SETUP_ATTEMPT, SETUP_INTENT, render
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, Text
 from payments.wire.reading import FilterId, ListParams, Reader
@@ -202,7 +202,7 @@ class SetupIntents:
         on_file = [card] if isinstance(card, PaymentMethod) else []
         await require_unmoved(connection, *on_file, *(each for each in relied_on if each is not None))
         if isinstance(card, Vaulted):
-            await PAYMENT_METHOD.noun.insert(connection, card.method, sealed_number=card.sealed_number)
+            await store_card(connection, card)
 
     async def _confirm(self, call: Call, params: _ConfirmParams) -> Reply:
         check_version_takes(call, params)

@@ -93,7 +93,7 @@ WHERE c.status = 'succeeded' AND i.amount_received + i.amount_capturable > c.amo
 SELECT c.id FROM payments.charges c WHERE c.amount_refunded > c.amount_captured AND NOT (c.amount_captured = 0 AND c.amount_refunded = c.amount)
 UNION ALL
 SELECT c.id FROM payments.charges c JOIN payments.refunds r ON r.merchant_id = c.merchant_id AND r.livemode = c.livemode AND r.charge = c.id
-WHERE r.status IN ('pending', 'requires_action', 'succeeded')
+WHERE r.status IN ('pending', 'requires_action', 'succeeded') AND NOT coalesce((r.document ->> 'releases')::boolean AND c.amount_captured = 0, false)
 GROUP BY c.merchant_id, c.livemode, c.id HAVING sum(r.amount) > c.amount_captured;
 
 -- wrong_columns: what SQL decides by is what the object says
@@ -169,14 +169,14 @@ SELECT i.id, i.status FROM payments.payment_intents i
 LEFT JOIN held h ON h.merchant_id = i.merchant_id AND h.livemode = i.livemode AND h.payment_intent = i.id
 WHERE i.amount_capturable <> coalesce(h.amount, 0);
 
--- wrong_refunds: a refund that succeeded or failed has the balance transactions of that
+-- wrong_refunds: a refund that succeeded or failed has the balance transactions of that; one that gave up a hold has none
 SELECT r.id, r.status FROM payments.refunds r
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE type = 'refund') AS returned, count(*) FILTER (WHERE type = 'refund_failure') AS undone
     FROM payments.balance_transactions b WHERE b.merchant_id = r.merchant_id AND b.livemode = r.livemode AND b.source = r.id
 ) b ON true
 WHERE CASE r.status
-    WHEN 'succeeded' THEN (b.returned, b.undone) <> (1, 0)
+    WHEN 'succeeded' THEN (b.returned, b.undone) <> (CASE WHEN (r.document ->> 'releases')::boolean THEN 0 ELSE 1 END, 0)
     WHEN 'failed' THEN b.returned <> b.undone OR b.returned > 1
     ELSE (b.returned, b.undone) <> (0, 0)
 END;
@@ -258,11 +258,15 @@ WHERE NOT CASE e.object_type
     WHEN 'dispute' THEN EXISTS (SELECT FROM payments.disputes o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'payout' THEN EXISTS (SELECT FROM payments.payouts o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'bank_account' THEN EXISTS (SELECT FROM payments.bank_accounts o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'card' THEN EXISTS (SELECT FROM payments.payment_methods o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'setup_intent' THEN EXISTS (SELECT FROM payments.setup_intents o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'product' THEN EXISTS (SELECT FROM payments.products o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'price' THEN EXISTS (SELECT FROM payments.prices o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     ELSE false
 END;
+
+-- events_of_hidden_intents: an intent that stands behind a charge has no events
+SELECT id, type FROM payments.events WHERE object_type = 'payment_intent' AND object_id LIKE 'chi\_%';
 
 -- differing_events: an object has one content at each of its versions, whichever event tells of it
 SELECT object_id, object_version FROM payments.events

@@ -157,6 +157,10 @@ class Deliveries:
         row = await self._pool.fetchrow(_SQL["redeliver"], merchant_id, livemode, event_id, endpoint_id)
         return None if row is None else _delivery(row)
 
+    async def resend(self, merchant_id: int, livemode: bool, event_id: str, endpoint_id: str) -> bool:
+        """Make an event due at an endpoint, whether it had it before or not; False when the endpoint is disabled, or there is none such."""
+        return await self._pool.fetchval(_SQL["resend"], merchant_id, livemode, event_id, endpoint_id) is True
+
     async def page(
         self,
         connection: Queries,

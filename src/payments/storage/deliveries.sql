@@ -98,6 +98,13 @@ WHERE d.merchant_id = $1 AND d.livemode = $2 AND d.event_id = $3 AND d.endpoint_
     AND w.merchant_id = d.merchant_id AND w.livemode = d.livemode AND w.id = d.endpoint_id AND w.enabled
 RETURNING d.event_id, d.endpoint_id, d.status, d.attempts, d.next_attempt_at, d.created_at;
 
+-- resend: the same of an endpoint that may not have had the event; nothing when the endpoint can't take it
+INSERT INTO notifications.deliveries (merchant_id, livemode, event_id, endpoint_id)
+SELECT w.merchant_id, w.livemode, $3, w.id FROM notifications.webhook_endpoints w
+WHERE w.merchant_id = $1 AND w.livemode = $2 AND w.id = $4 AND w.enabled
+ON CONFLICT (merchant_id, livemode, event_id, endpoint_id) DO UPDATE SET status = 'pending', queued = true, next_attempt_at = now()
+RETURNING true;
+
 -- page: deliveries from a cursor down, newest event first; of one event when the range of events holds only that
 SELECT event_id, endpoint_id, status, attempts, next_attempt_at, created_at FROM notifications.deliveries
 WHERE merchant_id = $1 AND livemode = $2 AND (event_id, endpoint_id) < ($3, $4) AND event_id >= $6 AND event_id <= $7

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from payments.domain.account import Account
 from payments.domain.api_version import NEWEST
+from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.fees import FeeSchedule
 from payments.domain.payout_schedule import PayoutSchedule
 from payments.domain.principal import KeyKind, Principal
@@ -18,6 +19,8 @@ from payments.storage.sql import queries
 _SQL = queries("keys.sql")
 _MERCHANT_NAME_CHARACTERS_MAX = 200
 _MERCHANTS_SHOWN_MAX = 20
+_EPHEMERAL = "ek_"
+"""How ephemeral keys begin."""
 
 
 class MerchantError(ValueError):
@@ -234,9 +237,29 @@ async def limit_key(connection: Queries, key_id: str, writes_per_second: int | N
         raise UnknownKeyError(key_id)
 
 
-async def find_principal(connection: Queries, *hashes: bytes) -> Principal | None:
-    """Return whom the key stands for that has one of these hashes; None for an unknown or revoked one."""
-    row = await connection.fetchrow(_SQL["find_principal"], hashes)
+def new_ephemeral_secret(*, livemode: bool) -> str:
+    """Return an ephemeral key that nobody knows yet."""
+    return f"{_EPHEMERAL}{'live' if livemode else 'test'}_{secrets.token_hex(32)}"
+
+
+def is_ephemeral(plaintext: str) -> bool:
+    """Tell whether a key says that it is a customer's."""
+    return plaintext.startswith(_EPHEMERAL)
+
+
+async def forget_ephemeral_keys(connection: Queries, key: EphemeralKey) -> None:
+    """Forget the keys of a customer whose time was over when `key` was made."""
+    await connection.execute(_SQL["forget_ephemeral_keys"], key.merchant_id, key.livemode, key.customer, key.created)
+
+
+async def delete_ephemeral_key(connection: Queries, key: EphemeralKey) -> None:
+    """End a key before its time; services refuse it a second after that."""
+    await connection.execute(_SQL["delete_ephemeral_key"], key.merchant_id, key.livemode, key.id)
+
+
+async def find_principal(connection: Queries, *hashes: bytes, ephemeral: bool = False) -> Principal | None:
+    """Return whom the key stands for that has one of these hashes, a customer's own key or not; None for one that is unknown, revoked or over."""
+    row = await connection.fetchrow(_SQL["find_customer" if ephemeral else "find_principal"], hashes)
     if row is None:
         return None
     return Principal(
@@ -247,4 +270,5 @@ async def find_principal(connection: Queries, *hashes: bytes) -> Principal | Non
         api_version=row["api_version"],
         key_id=row["id"],
         writes_per_second=row["writes_per_second"],
+        customer=row["customer"],
     )

@@ -17,8 +17,8 @@ CREATED_MAX = 2**53
 ROWS_LOOKED_AT_MAX = 10_000
 """How many rows a filter without an index may pass over, for one page."""
 
-_BEFORE_ALL, _AFTER_ALL = "", "~"
-"""Around every id, compared byte by byte."""
+_AFTER_ALL = "~"
+"""After whatever follows the prefix of an id, compared byte by byte."""
 _OLDER_IDS_SECONDS = 900
 """By how much an id may be older than its object: what an acquirer's answer makes has an id from before the question."""
 _YOUNGER_IDS_SECONDS = 60
@@ -54,13 +54,15 @@ class PageRequest:
         return self.created_from > 0 or self.created_to < CREATED_MAX
 
     def between(self, prefix: str) -> tuple[str, str]:
-        """Return what the ids lie between, neither included; wider than `created` says, so that it has to be compared as well."""
-        above, below = _BEFORE_ALL, _AFTER_ALL
+        """Return what the ids lie between, neither included; wider than `created` says, so that it has to be compared as well. Only ids of that prefix: there
+        may be others in a table that aren't shown.
+        """
+        above, below = f"{prefix}_", f"{prefix}_{_AFTER_ALL}"
         if self.created_from > 0:
             above = first_id_from(prefix, self.created_from - _OLDER_IDS_SECONDS)
         if self.created_to < CREATED_MAX:
             below = first_id_from(prefix, self.created_to + 1 + _YOUNGER_IDS_SECONDS)
-        return max(above, self.ending_before or _BEFORE_ALL), min(below, self.starting_after or _AFTER_ALL)
+        return max(above, self.ending_before or above), min(below, self.starting_after or below)
 
     def read(self, rows: Sequence[Row]) -> tuple[list[Row], bool]:
         """Return the page's rows, newest first, and whether there may be more in the direction asked for.

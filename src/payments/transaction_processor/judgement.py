@@ -3,37 +3,39 @@
 from msgspec.structs import replace
 
 from payments.domain.charge import Charge, ChargeOutcome
-from payments.domain.outcome import Approved, Declined, RiskLevel
+from payments.domain.outcome import Approved, Declined, RiskLevel, Unknown
 from payments.domain.payment_intent import PaymentError
 from payments.storage.attempts import OpenAttempt
 
 
 def charge_of(
     work: OpenAttempt,
-    outcome: Approved | Declined,
+    outcome: Approved | Declined | Unknown,
     *,
     captured: bool,
     capture_before: int | None = None,
     balance_transaction: str | None = None,
 ) -> Charge:
-    """Build the charge that an authorization leaves, approved or declined."""
+    """Build the charge that an authorization leaves, approved or declined; or pending, as one without an intent is while its outcome isn't known."""
     attempt, intent, method = work.attempt, work.intent, work.payment_method
     approved = isinstance(outcome, Approved)
-    return Charge(
+    declined = isinstance(outcome, Declined)
+    checked = None if isinstance(outcome, Unknown) else outcome.cvc_check
+    charge = Charge(
         id=attempt.charge,
         merchant_id=attempt.merchant_id,
         livemode=attempt.livemode,
         created=attempt.created,  # as its id: lists are ranges of both
         amount=attempt.amount,
         currency=attempt.currency,
-        status="succeeded" if approved else "failed",
+        status="succeeded" if approved else "failed" if declined else "pending",
         paid=approved,
         captured=captured,
         amount_captured=attempt.amount if captured else 0,
         payment_intent=intent.id,
         payment_method=method.id,
         customer=intent.customer,
-        card=replace(method.card, cvc_check=outcome.cvc_check or method.card.cvc_check),
+        card=replace(method.card, cvc_check=checked or method.card.cvc_check),
         authorization=attempt.id,
         three_d_secure="authenticated" if attempt.authenticated or attempt.authentication else None,
         authentication=None if attempt.authentication is None else replace(attempt.authentication, cryptogram=""),
@@ -44,8 +46,9 @@ def charge_of(
         network_transaction_id=outcome.network_transaction_id if approved else None,
         capture_before=capture_before,
         outcome=_judgement(outcome),
-        failure_code=None if approved else outcome.code,
-        failure_message=None if approved else outcome.message,
+        failure_code=outcome.code if declined else None,
+        failure_message=outcome.message if declined else None,
+        decline_code=outcome.decline_code if declined else None,
         balance_transaction=balance_transaction,
         billing_details=method.billing_details,
         description=intent.description,
@@ -56,6 +59,12 @@ def charge_of(
         statement_descriptor_suffix=intent.statement_descriptor_suffix,
         transfer_group=intent.transfer_group,
     )
+    before = work.charge
+    if before is None:
+        return charge
+    # It was pending, and is the merchant's to change meanwhile.
+    kept = {name: getattr(before, name) for name in ("description", "metadata", "receipt_email", "shipping")}
+    return replace(charge, version=before.version + 1, **kept)
 
 
 _RISK_SCORES: dict[RiskLevel, int] = {"normal": 20, "elevated": 65, "highest": 80}
@@ -68,7 +77,13 @@ _AUTHORIZED = {
 }
 
 
-def _judgement(outcome: Approved | Declined) -> ChargeOutcome:
+_NOT_KNOWN = ChargeOutcome(network_status="not_sent_to_network", seller_message="The outcome isn't known yet.", type="pending")
+"""Never shown."""
+
+
+def _judgement(outcome: Approved | Declined | Unknown) -> ChargeOutcome:
+    if isinstance(outcome, Unknown):
+        return _NOT_KNOWN
     if isinstance(outcome, Approved):
         return _AUTHORIZED[outcome.risk_level]
     if outcome.network_status == "not_sent_to_network":

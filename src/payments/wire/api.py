@@ -62,6 +62,8 @@ class Call:
     """Unix seconds."""
     digest: Digest = field(repr=False)
     """A keyed digest: what a call gives may be guessed, a card number above all, so nothing of it is kept that could be searched for."""
+    names_version: bool = True
+    """The caller said which version the call is in."""
     on_trial: bool = False
     """In test mode, and to be carried out by the copies that a release is tried out with."""
 
@@ -85,7 +87,8 @@ class Call:
         so that nobody takes a key that the merchant will use, or asks for an answer that the merchant got."""
         if self.idempotency_key is None or self.principal.kind is KeyKind.SECRET:
             return self.idempotency_key
-        return f"publishable\n{self.idempotency_key}"  # no header field has a line break in it
+        # No header field has a line break in it. What one customer's app does is no other's to repeat, either.
+        return f"{self.principal.customer or ''}{self.principal.kind}\n{self.idempotency_key}"
 
     @property
     def origin(self) -> Origin:
@@ -123,6 +126,8 @@ class Endpoint(Generic[P]):
     handler: Callable[[Call, P], Awaitable[Reply]]
     publishable: bool = False
     """Publishable keys may call it; the handler decides what they see."""
+    of_customer: Callable[[Call], bool] | None = None
+    """Whether a customer's own key may make a call of it, by whom the call is about; None where no such key may."""
 
     async def answer(self, call: Call) -> Reply:
         """Answer a call; raises `InvalidRequest` for parameters that it doesn't take."""
@@ -261,8 +266,8 @@ class _Front:
             caller.api_version = result.api_version
         # Of whole objects: what a browser doesn't see decides what others are.
         result.body = encoded_in_version(result.body, caller.api_version)
-        if caller.principal is not None and caller.principal.kind is KeyKind.PUBLISHABLE:
-            result.body = shown_to_browser(result.body)
+        if caller.principal is not None and caller.principal.kind is not KeyKind.SECRET:
+            result.body = shown_to_browser(result.body, of_customer=caller.principal.customer is not None)
         await _send(send, result, request_id, caller, with_origin=endpoint is not None and endpoint.publishable)
         self._log.event(
             "request",
@@ -301,6 +306,10 @@ class _Front:
             raise PermissionDenied(
                 "This API call cannot be made with a publishable API key. Please use a secret API key.", code="secret_key_required"
             )
+        if principal.customer is not None and endpoint.of_customer is None:
+            raise PermissionDenied(
+                "This API call cannot be made with an ephemeral key. Please use a secret API key.", code="secret_key_required"
+            )
         if endpoint.method != "GET":
             self._write_limit.count(principal)
         caller.api_version = principal.api_version
@@ -311,7 +320,7 @@ class _Front:
         if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
             raise InvalidRequest(f"Idempotency keys must have between 1 and {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters.")
         params = await read_params(scope, receive, headers)
-        return Call(
+        call = Call(
             principal=principal,
             path=scope["path_params"],
             expand=_expand(params),
@@ -321,9 +330,13 @@ class _Front:
             endpoint=f"{scope['method']} {scope['path']}",
             api_version=caller.api_version,
             received_at=int(self._authenticator.clock.now()),
+            names_version=version is not None,
             on_trial=not principal.livemode and is_trial(headers),
             digest=self._digest,
         )
+        if principal.customer is not None and endpoint.of_customer is not None and not endpoint.of_customer(call):
+            raise PermissionDenied("This ephemeral key is another customer's, or the call doesn't say whom it is about.")
+        return call
 
 
 class _Caller:

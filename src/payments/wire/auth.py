@@ -13,7 +13,7 @@ from payments.domain.principal import Principal
 from payments.runtime.clock import Clock
 from payments.runtime.keyring import KeyRing
 from payments.storage.database import Pool
-from payments.storage.keys import find_principal, key_hashes
+from payments.storage.keys import find_principal, is_ephemeral, key_hashes
 
 REMEMBERED_SECONDS = 1.0
 """How long a revoked key may still be accepted."""
@@ -37,6 +37,7 @@ class _Known:
     """A key that was found."""
 
     hashes: tuple[bytes, ...] = field(repr=False)
+    ephemeral: bool
     until: float
     lookup: "asyncio.Future[Principal | None]"
 
@@ -67,7 +68,7 @@ class Authenticator:
         """Look a key up again that was found before; concurrent callers with one key share one look-up."""
         if self.clock.now() >= known.until:
             known.until = self.clock.now() + REMEMBERED_SECONDS
-            known.lookup = asyncio.ensure_future(find_principal(self._pool, *known.hashes))
+            known.lookup = asyncio.ensure_future(find_principal(self._pool, *known.hashes, ephemeral=known.ephemeral))
         try:
             principal = known.lookup.result() if known.lookup.done() else await asyncio.shield(known.lookup)
         except BaseException:
@@ -88,7 +89,7 @@ class Authenticator:
         if lookup is None:
             if len(self._lookups) >= _UNKNOWN_LOOKUPS_MAX:
                 raise Overloaded
-            lookup = self._lookups[hashes] = asyncio.ensure_future(self._look_up(hashes))
+            lookup = self._lookups[hashes] = asyncio.ensure_future(self._look_up(hashes, ephemeral=is_ephemeral(key)))
             lookup.add_done_callback(lambda _: self._lookups.pop(hashes))
         principal = await asyncio.shield(lookup)
         until = self.clock.now() + REMEMBERED_SECONDS
@@ -101,12 +102,12 @@ class Authenticator:
             self._in_use.clear()
         found: asyncio.Future[Principal | None] = asyncio.get_running_loop().create_future()
         found.set_result(principal)
-        self._in_use[key] = _Known(hashes, until, found)
+        self._in_use[key] = _Known(hashes, is_ephemeral(key), until, found)
         return principal
 
-    async def _look_up(self, hashes: tuple[bytes, ...]) -> Principal | None:
+    async def _look_up(self, hashes: tuple[bytes, ...], *, ephemeral: bool) -> Principal | None:
         async with self._lookup_turns:
-            return await find_principal(self._pool, *hashes)
+            return await find_principal(self._pool, *hashes, ephemeral=ephemeral)
 
 
 def _masked(key: str) -> str:

@@ -3,6 +3,7 @@
 Sources: Fetch standard, "CORS protocol"; Stripe, "PaymentIntent" and "SetupIntent" (the fields that a publishable key retrieves).
 """
 
+from collections.abc import Mapping
 from typing import cast
 
 import msgspec
@@ -64,8 +65,53 @@ _SHOWN: dict[str, frozenset[str]] = {
         ]
     ),
     "payment_method": frozenset(["id", "object", "allow_redisplay", "billing_details", "card", "created", "customer", "livemode", "type"]),
+    "token": frozenset(["id", "object", "card", "client_ip", "created", "livemode", "type", "used"]),
+    "card": frozenset(
+        [
+            "id",
+            "object",
+            "address_city",
+            "address_country",
+            "address_line1",
+            "address_line1_check",
+            "address_line2",
+            "address_state",
+            "address_zip",
+            "address_zip_check",
+            "brand",
+            "country",
+            "cvc_check",
+            "dynamic_last4",
+            "exp_month",
+            "exp_year",
+            "funding",
+            "last4",
+            "name",
+            "regulated_status",
+            "tokenization_method",
+        ]
+    ),
 }
 """By kind of object; what isn't here is the merchant's own business. Of an intent it is what Stripe's reference marks "retrievable with publishable key"."""
+_SHOWN_TO_CUSTOMER: dict[str, frozenset[str]] = {
+    "customer": frozenset(
+        [
+            "id",
+            "object",
+            "created",
+            "default_source",
+            "deleted",
+            "email",
+            "invoice_settings",
+            "livemode",
+            "name",
+            "phone",
+            "shipping",
+            "sources",
+        ]
+    ),
+}
+"""What a customer's app sees beside that: not what a merchant notes about them."""
 _SHOWN_OF_CARD = frozenset(
     [
         "brand",
@@ -107,23 +153,24 @@ def allow_origin() -> list[tuple[bytes, bytes]]:
     return [_ANY_ORIGIN, _EXPOSED]
 
 
-def shown_to_browser(body: bytes) -> bytes:
-    """Return a response, or an error, with what a publishable key may see of each object in it."""
-    return msgspec.json.encode(_shown(msgspec.json.decode(body)))
+def shown_to_browser(body: bytes, *, of_customer: bool = False) -> bytes:
+    """Return a response, or an error, with what a publishable key, or a customer's own, may see of each object in it."""
+    return msgspec.json.encode(_shown(msgspec.json.decode(body), _SHOWN | _LIST | _SHOWN_TO_CUSTOMER if of_customer else _SHOWN))
 
 
-def _shown(value: object) -> object:
+def _shown(value: object, by_kind: Mapping[str, frozenset[str]]) -> object:
     if isinstance(value, list):
-        return [_shown(each) for each in cast("list[object]", value)]
+        return [_shown(each, by_kind) for each in cast("list[object]", value)]
     if not isinstance(value, dict):
         return value
     node = cast("Rendered", value)
     kind = node.get("object")
-    shown = {name: _shown(child) for name, child in node.items() if kind is None or name in _SHOWN.get(str(kind), _NAMED)}
+    shown = {name: _shown(child, by_kind) for name, child in node.items() if kind is None or name in by_kind.get(str(kind), _NAMED)}
     if kind == "payment_method" and isinstance(shown.get("card"), dict):
         shown["card"] = {name: child for name, child in cast("Rendered", shown["card"]).items() if name in _SHOWN_OF_CARD}
     return shown
 
 
+_LIST = {"list": frozenset(["object", "data", "has_more", "url"])}
 _NAMED = frozenset({"id", "object"})
 """Of any other kind of object."""

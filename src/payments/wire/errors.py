@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from payments.domain import errors
+from payments.domain.charge import Charge
 from payments.domain.payment_intent import PaymentError, PaymentIntent
 from payments.domain.resource import Resource
 from payments.domain.setup_intent import SetupIntent
@@ -125,6 +126,16 @@ def payment_failed_body(intent: PaymentIntent) -> bytes:
 def setup_failed_body(intent: SetupIntent) -> bytes:
     """Render the 402 for an intent whose card was refused."""
     return _failed(intent, intent.last_setup_error)
+
+
+def charge_failed_body(charge: Charge) -> bytes:
+    """Render the 402 for a charge that was declined, or whose capture was."""
+    if charge.failure_code is None:
+        raise ValueError(f"{charge.id} has no error")
+    failure = PaymentError(
+        code=charge.failure_code, decline_code=charge.decline_code, message=charge.failure_message or "", charge=charge.id
+    )
+    return _encode({"error": render_payment_error(failure)})
 
 
 def _failed(intent: PaymentIntent | SetupIntent, failure: PaymentError | None) -> bytes:

@@ -6,6 +6,7 @@ Source: Stripe, "Idempotent requests".
 from collections.abc import Awaitable, Callable
 
 from payments.domain.api_version import NEWEST
+from payments.domain.charge import Charge
 from payments.domain.errors import IdempotencyKeyInUse, IdempotencyMismatch
 from payments.domain.event import Event
 from payments.domain.payment_intent import PaymentIntent
@@ -18,7 +19,7 @@ from payments.storage.claims import Claim
 from payments.storage.database import Connection, Pool
 from payments.storage.events import find_event
 from payments.wire.api import Call, Reply, reply
-from payments.wire.errors import NOT_TO_BE_RETRIED, payment_failed_body
+from payments.wire.errors import NOT_TO_BE_RETRIED, charge_failed_body, payment_failed_body
 from payments.wire.kinds import render, subject_of
 
 _SHOWN_CHARACTERS_MAX = 200
@@ -54,6 +55,8 @@ def answer_of(event: Event) -> Reply:
     subject = subject_of(event)
     if event.type == "payment_intent.payment_failed" and isinstance(subject, PaymentIntent):
         return Reply(402, payment_failed_body(subject), headers=NOT_TO_BE_RETRIED)
+    if isinstance(subject, Charge) and subject.failure_code is not None:  # only what was done without an intent is answered by its charge
+        return Reply(402, charge_failed_body(subject), headers=NOT_TO_BE_RETRIED)
     return reply(render(subject))
 
 

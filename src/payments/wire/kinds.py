@@ -12,20 +12,22 @@ from payments.domain.bank_account import BankAccount
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
 from payments.domain.dispute import Dispute
+from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.event import Event
 from payments.domain.money import CURRENCIES
 from payments.domain.payment_intent import PaymentIntent
-from payments.domain.payment_method import PaymentMethod
+from payments.domain.payment_method import CardSource, PaymentMethod
 from payments.domain.payout import Payout
 from payments.domain.price import Price
 from payments.domain.product import Product
 from payments.domain.refund import Refund
 from payments.domain.resource import R, Resource
 from payments.domain.setup_intent import Mandate, SetupAttempt, SetupIntent
+from payments.domain.token import Token
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
-from payments.wire.render_card import render_payment_method
+from payments.wire.render_card import render_card, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
 from payments.wire.render_people import Rendered
@@ -111,7 +113,8 @@ PAYMENT_INTENT = Kind(
         "customer": _CUSTOMER,
         "latest_charge": _CHARGE,
         "payment_method": _PAYMENT_METHOD,
-        **_never("application", "on_behalf_of", "payment_record", "review", "source"),
+        "source": Expandable(("card",)),
+        **_never("application", "on_behalf_of", "payment_record", "review"),
         **_never("amount_details.line_items", "transfer_data.destination"),
     },
 )
@@ -174,10 +177,11 @@ CUSTOMER = Kind(
     render=shapes.render_customer,
     expandable={
         "invoice_settings.default_payment_method": _PAYMENT_METHOD,
-        "sources": _EMPTY,
+        "default_source": Expandable(("card",)),
+        "sources": Expandable(("card",), listed=True, column="customer"),
         "subscriptions": _EMPTY,
         "tax_ids": _EMPTY,
-        **_never("default_source", "test_clock"),
+        **_never("test_clock"),
     },
 )
 BALANCE_TRANSACTION = Kind(
@@ -333,6 +337,23 @@ MANDATE = Kind(
     expandable={"payment_method": _PAYMENT_METHOD},
 )
 
+CARD = Kind(
+    noun=Noun("payments.payment_methods", "pm", CardSource, Filters(indexed=("customer",)), columns=("customer",)),
+    path="/v1/customers",
+    render=render_card,
+    title="source",
+    expandable={"customer": _CUSTOMER, **_never("account")},
+)
+"""Cards once more, as the older API has them."""
+EPHEMERAL_KEY = Kind(
+    noun=Noun("payments.ephemeral_keys", "ephkey", EphemeralKey, columns=("customer", "expires")),
+    path="/v1/ephemeral_keys",
+    render=shapes.render_ephemeral_key,
+    title="ephemeral key",
+    param="key",
+)
+TOKEN = Kind(noun=Noun("payments.tokens", "tok", Token), path="/v1/tokens", render=render_token, param="token")
+
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
     for kind in (
@@ -351,6 +372,9 @@ KINDS: dict[str, Kind[Any]] = {
         SETUP_INTENT,
         SETUP_ATTEMPT,
         MANDATE,
+        CARD,
+        TOKEN,
+        EPHEMERAL_KEY,
     )
 }
 """By what their objects say that they are."""

@@ -10,7 +10,9 @@ from typing import Annotated, TypeVar, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from payments.domain.charge import Charge
 from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.payment_intent import PaymentIntent
 from payments.domain.resource import R
 from payments.runtime.clock import Clock
 from payments.runtime.ids import ID_CHARACTERS_MAX
@@ -19,7 +21,7 @@ from payments.storage.nouns import Filter, Gathered
 from payments.storage.paging import CREATED_MAX, PageRequest
 from payments.wire.api import Call, Reply, reply
 from payments.wire.expansion import Expansion, Tree, tree_of
-from payments.wire.kinds import Kind, rendered
+from payments.wire.kinds import PAYMENT_INTENT, Kind, rendered
 from payments.wire.lists import Lists
 from payments.wire.render_people import Rendered
 
@@ -106,7 +108,9 @@ class Reader:
         self._clock = clock
 
     async def find(self, call: Call, kind: Kind[R], object_id: str) -> R | None:
-        """Return one object of the caller's, or None; one that was deleted is found all the same, where something is left of it."""
+        """Return one object of the caller's, or None; one that was deleted is found all the same, where something is left of it. What isn't shown isn't found."""
+        if not kind.may_name(object_id):
+            return None
         return await kind.noun.get(self._gathered, call.principal.merchant_id, call.principal.livemode, object_id)
 
     async def get(self, call: Call, kind: Kind[R], object_id: str, *, param: str = "") -> R:
@@ -114,6 +118,14 @@ class Reader:
         found = await self.find(call, kind, object_id)
         if found is None or getattr(found, "deleted", False):
             raise NotFound(kind.named, object_id[:100], param=param or kind.param)
+        return found
+
+    async def intent_of(self, call: Call, charge: Charge) -> PaymentIntent:
+        """Return the intent of a charge, shown or not; raises `NotFound`."""
+        merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
+        found = await PAYMENT_INTENT.noun.get(self._gathered, merchant_id, livemode, charge.payment_intent)
+        if found is None:
+            raise NotFound(PAYMENT_INTENT.named, charge.payment_intent, param=PAYMENT_INTENT.param)
         return found
 
     async def show(self, call: Call, kind: Kind[R], object_id: str) -> Reply:

@@ -8,12 +8,13 @@ import math
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
-from payments.domain.payment_intent import NextAction, PaymentError, PaymentIntent
+from payments.domain.ephemeral_key import EphemeralKey
+from payments.domain.payment_intent import NextAction, PaymentError, PaymentIntent, is_behind_charge
 from payments.domain.payment_options import AmountDetails, CardOptions
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.wire.render_account import STATEMENT_DESCRIPTOR
-from payments.wire.render_card import render_charged_card, render_payment_method
+from payments.wire.render_card import render_charged_card, render_payment_method, render_source
 from payments.wire.render_people import Rendered, render_address, render_billing_details, render_shipping
 
 _CARD_OPTIONS: Rendered = {"card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}}
@@ -165,7 +166,9 @@ def render_charge(charge: Charge) -> Rendered:
         "livemode": charge.livemode,
         "metadata": charge.metadata,
         "on_behalf_of": None,
-        "outcome": {
+        "outcome": None
+        if charge.status == "pending"
+        else {
             "advice_code": None,
             "network_advice_code": None,
             "network_decline_code": None,
@@ -177,7 +180,7 @@ def render_charge(charge: Charge) -> Rendered:
             "type": charge.outcome.type,
         },
         "paid": charge.paid,
-        "payment_intent": charge.payment_intent,
+        "payment_intent": None if charge.alone else charge.payment_intent,
         "payment_method": charge.payment_method,
         "payment_method_details": {"card": render_charged_card(charge), "type": "card"},
         "receipt_email": charge.receipt_email,
@@ -186,7 +189,7 @@ def render_charge(charge: Charge) -> Rendered:
         "refunded": charge.refunded,
         "review": None,
         "shipping": render_shipping(charge.shipping),
-        "source": None,
+        "source": render_source(charge),
         "source_transfer": None,
         "statement_descriptor": charge.statement_descriptor,
         "statement_descriptor_suffix": charge.statement_descriptor_suffix,
@@ -219,7 +222,7 @@ def render_customer(customer: Customer) -> Rendered:
         "created": customer.created,
         "currency": None,
         "customer_account": None,
-        "default_source": None,
+        "default_source": customer.default_source,
         "delinquent": False,
         "description": customer.description,
         "discount": None,
@@ -265,7 +268,7 @@ def render_refund(refund: Refund) -> Rendered:
             "type": "card",
         },
         "metadata": refund.metadata,
-        "payment_intent": refund.payment_intent,
+        "payment_intent": None if is_behind_charge(refund.payment_intent) else refund.payment_intent,
         "payment_method": refund.payment_method,
         "reason": refund.reason,
         "receipt_number": None,
@@ -353,3 +356,15 @@ def render_webhook_endpoint(endpoint: WebhookEndpoint, secret: str | None = None
     if secret is not None:
         body["secret"] = secret
     return body
+
+
+def render_ephemeral_key(key: EphemeralKey) -> Rendered:
+    """Render an ephemeral key; the key itself is given at creation only."""
+    return {
+        "id": key.id,
+        "object": "ephemeral_key",
+        "associated_objects": [{"id": key.customer, "type": "customer"}],
+        "created": key.created,
+        "expires": key.expires,
+        "livemode": key.livemode,
+    }

@@ -4,6 +4,8 @@ from payments.domain.card import Card
 from payments.domain.charge import Charge
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import Authentication, CardOptions
+from payments.domain.people import Address, BillingDetails
+from payments.domain.token import Token
 from payments.wire.render_people import Rendered, render_billing_details
 
 
@@ -40,6 +42,78 @@ def render_payment_method(method: PaymentMethod) -> Rendered:
     }
 
 
+_BRANDS = {
+    "amex": "American Express",
+    "diners": "Diners Club",
+    "discover": "Discover",
+    "jcb": "JCB",
+    "mastercard": "MasterCard",
+    "unionpay": "UnionPay",
+    "visa": "Visa",
+}
+"""What the older object calls them."""
+
+
+def render_card(method: PaymentMethod) -> Rendered:
+    """Render a card as the older API has it."""
+    return {
+        **_source(method.id, method.card, method.billing_details),
+        "allow_redisplay": method.allow_redisplay,
+        "customer": method.customer,
+        "metadata": method.metadata,
+    }
+
+
+def render_token(token: Token) -> Rendered:
+    """Render a token with the card that it stands for."""
+    return {
+        "id": token.id,
+        "object": "token",
+        "card": render_card(token.card),
+        "client_ip": None,
+        "created": token.created,
+        "livemode": token.livemode,
+        "type": "card",
+        "used": token.used,
+    }
+
+
+def render_source(charge: Charge) -> Rendered | None:
+    """Render what a charge was made of without a payment intent; None of one that has one."""
+    if not charge.alone:
+        return None
+    return {**_source(charge.payment_method, charge.card, charge.billing_details), "customer": charge.customer, "metadata": {}}
+
+
+def _source(card_id: str, card: Card, details: BillingDetails) -> Rendered:
+    address = details.address or _NO_ADDRESS
+    return {
+        "id": card_id,
+        "object": "card",
+        "address_city": address.city,
+        "address_country": address.country,
+        "address_line1": address.line1,
+        "address_line1_check": card.address_line1_check,
+        "address_line2": address.line2,
+        "address_state": address.state,
+        "address_zip": address.postal_code,
+        "address_zip_check": card.address_postal_code_check,
+        "brand": _BRANDS.get(card.brand, "Unknown"),
+        "country": card.country,
+        "cvc_check": card.cvc_check,
+        "dynamic_last4": None,
+        "exp_month": card.exp_month,
+        "exp_year": card.exp_year,
+        "fingerprint": card.fingerprint,
+        "funding": card.funding,
+        "last4": card.last4,
+        "name": details.name,
+        "regulated_status": "unregulated",
+        "tokenization_method": None,
+    }
+
+
+_NO_ADDRESS = Address()
 _NOTHING_ASKED = CardOptions()
 _WANTED = "if_available"
 _ECI: dict[bool, dict[str, str]] = {

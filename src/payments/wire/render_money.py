@@ -2,6 +2,7 @@
 
 from payments.domain.bank_account import BankAccount
 from payments.domain.dispute import Dispute
+from payments.domain.payment_intent import is_behind_charge
 from payments.domain.payout import Payout, PayoutStatus
 from payments.wire.render import render_balance_transaction
 from payments.wire.render_people import Rendered
@@ -46,7 +47,7 @@ def render_dispute(dispute: Dispute) -> Rendered:
         "livemode": dispute.livemode,
         "metadata": dispute.metadata,
         "network_reason_code": dispute.network_reason_code,
-        "payment_intent": dispute.payment_intent,
+        "payment_intent": None if is_behind_charge(dispute.payment_intent) else dispute.payment_intent,
         "payment_method_details": {
             "card": {
                 "brand": dispute.brand,

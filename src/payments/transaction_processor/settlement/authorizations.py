@@ -21,6 +21,7 @@ from payments.transaction_processor.settlement.terms import (
     capture_transaction,
     event_about,
     kept_card,
+    told,
 )
 from payments.wire.challenge_link import challenge_of
 
@@ -82,8 +83,7 @@ def _purchased(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement
         ),
         events=[
             *_attached(work, terms),
-            event_about("charge.succeeded", charge, work, terms),
-            answer("payment_intent.succeeded", intent, work, terms),
+            *told("charge.succeeded", charge, "payment_intent.succeeded", intent, work, terms),
         ],
     )
 
@@ -111,8 +111,7 @@ def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
         transfers=postings.authorization(books_of(attempt, terms), attempt.id, attempt.amount, terms.now),
         events=[
             *_attached(work, terms),
-            event_about("charge.succeeded", charge, work, terms),
-            answer("payment_intent.amount_capturable_updated", intent, work, terms),
+            *told("charge.succeeded", charge, "payment_intent.amount_capturable_updated", intent, work, terms),
         ],
     )
 
@@ -140,7 +139,7 @@ def _declined(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
         outcome=outcome,
         intent=intent,
         charge=charge,
-        events=[event_about("charge.failed", charge, work, terms), answer("payment_intent.payment_failed", intent, work, terms)],
+        events=told("charge.failed", charge, "payment_intent.payment_failed", intent, work, terms),
     )
 
 
@@ -157,10 +156,14 @@ def _challenged(work: OpenAttempt, outcome: AuthenticationRequired, terms: Terms
 
 
 def _processing(work: OpenAttempt, outcome: Unknown, terms: Terms) -> Settlement | None:
-    """Silence: the attempt stays open, the merchant sees `processing`."""
+    """Silence: the attempt stays open, the merchant sees `processing`, or a charge that is `pending`."""
     if work.answered:
         return None
     intent = replace(work.intent, version=work.intent.version + 1)
+    if intent.behind_charge:
+        charge = charge_of(work, outcome, captured=False)
+        events = [answer("charge.pending", charge, work, terms)]
+        return Settlement(attempt=work.attempt, outcome=outcome, closes=False, intent=intent, charge=charge, events=events)
     return Settlement(
         attempt=work.attempt,
         outcome=outcome,

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
 from payments.domain.payment_intent import IntentStatus
+from payments.domain.resource import next_version
 from payments.ledger import postings
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
@@ -18,6 +19,7 @@ from payments.transaction_processor.settlement.terms import (
     event_about,
     loaded,
     still_held,
+    told,
 )
 
 EXPIRED = "expired"
@@ -50,6 +52,9 @@ def _captured(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
         amount_captured=charge.amount_captured + attempt.amount,
         balance_transaction=change.id,
         capture_before=charge.capture_before if left else None,
+        failure_code=None,
+        failure_message=None,
+        decline_code=None,
     )
     intent = advanced(
         intent,
@@ -70,10 +75,14 @@ def _captured(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
             *postings.hold_release(books, attempt.id, released, terms.now),
             *postings.capture(books, change.id, change.amount, change.fee, terms.now, available_at_once=outcome.funds_available_at_once),
         ],
-        events=[
-            event_about("charge.captured", charge, work, terms),
-            answer("payment_intent.amount_capturable_updated" if left else "payment_intent.succeeded", intent, work, terms),
-        ],
+        events=told(
+            "charge.captured",
+            charge,
+            "payment_intent.amount_capturable_updated" if left else "payment_intent.succeeded",
+            intent,
+            work,
+            terms,
+        ),
     )
 
 
@@ -91,12 +100,20 @@ def settle_void(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement
         canceled_at=terms.now,
         cancellation_reason=attempt.cancellation_reason,
     )
-    expired = [event_about("charge.expired", charge, work, terms)] if attempt.cancellation_reason == EXPIRED else []
+    refund = None
+    if attempt.refund is not None:
+        refund = next_version(loaded(work.refund), status="succeeded")
+        events = [event_about("charge.refunded", charge, work, terms), answer("refund.created", refund, work, terms)]
+    elif attempt.cancellation_reason == EXPIRED:
+        events = told("charge.expired", charge, "payment_intent.canceled", intent, work, terms)
+    else:
+        events = [answer("payment_intent.canceled", intent, work, terms)]
     return Settlement(
         attempt=attempt,
         outcome=outcome,
         intent=intent,
         charge=charge,
+        refund=refund,
         transfers=postings.hold_release(books_of(attempt, terms), attempt.id, work.intent.amount_capturable, terms.now),
-        events=[*expired, answer("payment_intent.canceled", intent, work, terms)],
+        events=events,
     )

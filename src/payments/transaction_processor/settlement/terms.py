@@ -7,11 +7,13 @@ from msgspec.structs import replace
 
 from payments.domain.attempt import Attempt
 from payments.domain.balance_transaction import BalanceTransaction
+from payments.domain.charge import Charge
 from payments.domain.event import Event, EventObject, event_of
 from payments.domain.fees import FeeSchedule
 from payments.domain.outcome import Declined
 from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.resource import next_version
 from payments.ledger import postings
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
@@ -96,12 +98,25 @@ def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool,
 def still_held(work: OpenAttempt, outcome: Declined, terms: Terms) -> Settlement:
     """Return what follows when something was refused that was asked of a hold: it stays what it was, and the intent says why."""
     intent = advanced(work.intent, IntentStatus.REQUIRES_CAPTURE, last_payment_error=payment_error_of(work, outcome))
+    if intent.behind_charge:
+        charge = next_version(
+            loaded(work.charge), failure_code=outcome.code, failure_message=outcome.message, decline_code=outcome.decline_code
+        )
+        events = [answer("charge.updated", charge, work, terms)]
+        return Settlement(attempt=work.attempt, outcome=outcome, intent=intent, charge=charge, events=events)
     return Settlement(
         attempt=work.attempt,
         outcome=outcome,
         intent=intent,
         events=[answer("payment_intent.payment_failed", intent, work, terms)],
     )
+
+
+def told(of_charge: str, charge: Charge, of_intent: str, intent: PaymentIntent, work: OpenAttempt, terms: Terms) -> list[Event]:
+    """Build the events of a step that its charge and its intent took: the intent's answers; of one that isn't shown, the charge's."""
+    if intent.behind_charge:
+        return [answer(of_charge, charge, work, terms)]
+    return [event_about(of_charge, charge, work, terms), answer(of_intent, intent, work, terms)]
 
 
 def event_about(event_type: str, subject: EventObject, work: OpenAttempt, terms: Terms, *, event_id: str | None = None) -> Event:
