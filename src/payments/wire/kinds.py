@@ -232,7 +232,7 @@ PAYOUT = Kind(
     param="payout",
     expandable={
         "balance_transaction": _BALANCE_TRANSACTION,
-        "destination": Expandable(("bank_account",)),
+        "destination": Expandable(("bank_account", "card")),
         "failure_balance_transaction": _BALANCE_TRANSACTION,
         "original_payout": Expandable(("payout",)),
         "reversed_by": Expandable(("payout",)),
