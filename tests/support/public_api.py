@@ -48,6 +48,8 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 vault=_NOTHING,
                 handover=_NOTHING,
                 keeping=_NOTHING,
+                closing=_NOTHING,
+                addresses=_NOTHING,
                 objects=_NOTHING,
                 reader=_NOTHING,
                 pool=_NOTHING,

@@ -4,6 +4,9 @@ from payments.acquirers.sealed_account import AccountSealer
 from payments.payment_api.accounts import Accounts
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.charges import Charges
+from payments.payment_api.checkout.closing import Closing
+from payments.payment_api.checkout.opening import Addresses
+from payments.payment_api.checkout.sessions import CheckoutSessions
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.customers import Customers
 from payments.payment_api.external_accounts import ExternalAccounts
@@ -30,6 +33,8 @@ def public_api(
     vault: CardVault,
     handover: HandoverClient,
     keeping: Keeping,
+    closing: Closing,
+    addresses: Addresses,
     objects: Objects,
     reader: Reader,
     pool: Pool,
@@ -46,5 +51,6 @@ def public_api(
         *Products(objects, reader).endpoints(),
         *Prices(objects, reader).endpoints(),
         *SetupIntents(objects=objects, reader=reader, cards=cards, keeping=keeping).endpoints(),
+        *CheckoutSessions(objects=objects, reader=reader, cards=cards, closing=closing, addresses=addresses).endpoints(),
         *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
     ]
