@@ -149,6 +149,7 @@ class PaymentLink(Offer, frozen=True, kw_only=True, omit_defaults=True):
     redirect_url: str | None = None
     """Where the buyer is led afterwards; None: to a page of ours that says `confirmation`."""
     confirmation: str | None = None
+    payment_method_types: list[str] | None = None
     completed_max: int | None = None
     """How many sessions of it may be completed."""
     completed: int = 0

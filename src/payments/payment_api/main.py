@@ -13,7 +13,8 @@ from payments.acquirers.sealed_card import CardSealer
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
 from payments.payment_api.checkout.closing import Closing
-from payments.payment_api.checkout.opening import Addresses
+from payments.payment_api.checkout.links import LinkPage
+from payments.payment_api.checkout.opening import Addresses, Opening
 from payments.payment_api.checkout.page import CheckoutPage
 from payments.payment_api.checkout.paying import Paying
 from payments.payment_api.checkout.view import View
@@ -102,7 +103,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 
         closing = Closing(pool=pool, waker=waker, clock=clock, log=log)
         paying = Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing)
-        checkout = CheckoutPage(paying=paying, closing=closing, pool=pool, view=View())
+        addresses = Addresses(settings.public_url)
+        opening = Opening(pool=pool, clock=clock, addresses=addresses)
+        checkout = CheckoutPage(paying=paying, closing=closing, pool=pool, view=View(), opening=opening)
 
         async def readings() -> Readings:
             return {Metric.BACKLOG: begins.queued_rows}
@@ -121,7 +124,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 handover=handover,
                 keeping=keeping,
                 closing=closing,
-                addresses=Addresses(settings.public_url),
+                addresses=addresses,
                 objects=objects,
                 reader=reader,
                 pool=pool,
@@ -133,7 +136,12 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=steps.seen,
-            raw_routes=[*Challenge(steps, cards, keeping).routes(), *checkout.routes(), *passing_on.routes()],
+            raw_routes=[
+                *Challenge(steps, cards, keeping).routes(),
+                *checkout.routes(),
+                *LinkPage(page=checkout, pool=pool).routes(),
+                *passing_on.routes(),
+            ],
         )
         await background.stop()
         await write_limit.close()

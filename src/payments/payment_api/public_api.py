@@ -5,6 +5,7 @@ from payments.payment_api.accounts import Accounts
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.charges import Charges
 from payments.payment_api.checkout.closing import Closing
+from payments.payment_api.checkout.links import PaymentLinks
 from payments.payment_api.checkout.opening import Addresses
 from payments.payment_api.checkout.sessions import CheckoutSessions
 from payments.payment_api.confirmation import Cards
@@ -52,5 +53,6 @@ def public_api(
         *Prices(objects, reader).endpoints(),
         *SetupIntents(objects=objects, reader=reader, cards=cards, keeping=keeping).endpoints(),
         *CheckoutSessions(objects=objects, reader=reader, cards=cards, closing=closing, addresses=addresses).endpoints(),
+        *PaymentLinks(objects=objects, reader=reader, addresses=addresses).endpoints(),
         *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
     ]

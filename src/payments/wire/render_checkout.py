@@ -187,7 +187,7 @@ def render_payment_link(link: PaymentLink) -> Rendered:
         "payment_intent_data": None if link.intent_data is None else _intent_data(link.intent_data),
         "payment_method_collection": "always",
         "payment_method_options": None,
-        "payment_method_types": None,
+        "payment_method_types": link.payment_method_types,
         "phone_number_collection": {"enabled": link.phone_number_collection},
         "restrictions": None if limit is None else {"completed_sessions": {"count": link.completed, "limit": limit}},
         "shipping_address_collection": _countries(link.shipping_countries),

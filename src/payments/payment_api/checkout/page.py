@@ -18,12 +18,14 @@ from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, Outc
 from payments.pages.page import HEADERS, say
 from payments.payment_api.checkout.closing import UNDER_WAY, Closing, Intent, redirect_of
 from payments.payment_api.checkout.form import Mistakes, TooLong, kept_values, read_fields, read_submission
+from payments.payment_api.checkout.opening import Offered, Opening, is_visit, new_visit
 from payments.payment_api.checkout.paying import Paying, state_of
 from payments.payment_api.checkout.view import Shown, View
 from payments.runtime.topology import CHECKOUT_PATH
 from payments.storage.database import Pool
 from payments.storage.keys import find_account
 from payments.wire.kinds import CHECKOUT_SESSION, CUSTOMER, ITEM
+from payments.wire.render_checkout import RECOVERABLE_SECONDS
 
 _LOCKED_PAUSES_SECONDS = (0.01, 0.03, 0.1)
 _ITEMS_MAX = 100
@@ -53,6 +55,7 @@ class CheckoutPage:
     closing: Closing
     pool: Pool
     view: View
+    opening: Opening
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -97,7 +100,8 @@ class CheckoutPage:
             target = redirect_of(session)
             return RedirectResponse(target, 303, HEADERS) if target else self.view.complete(request, session, merchant)
         if session.status is SessionStatus.EXPIRED:
-            return self.view.expired(request, session, merchant)
+            again = await self._anew(session)
+            return self.view.expired(session, merchant) if again is None else await self.offered(request, again)
         intent = await self.closing.intent_of(session)
         if intent is not None and intent.status in UNDER_WAY:
             return self.view.under_way(session, merchant)
@@ -128,6 +132,9 @@ class CheckoutPage:
     async def submitted(self, request: Request, session: CheckoutSession, fields: Mapping[str, str]) -> Response:
         """Carry out what was submitted, unless what the buyer saw isn't so any more: then show what is."""
         session = await self.closing.up_to_date(session)
+        again = await self._anew(session)
+        if again is not None:
+            return await self.opened(request, again, fields)
         for pause_seconds in (*_LOCKED_PAUSES_SECONDS, None):
             intent = await self.closing.intent_of(session)
             is_open = session.status is SessionStatus.OPEN and (intent is None or intent.status not in UNDER_WAY)
@@ -151,6 +158,55 @@ class CheckoutPage:
                 retry = "This can't be processed right now, and your card was not charged. Please try again in a moment."
                 return await self.shown(request, session, fields=fields, failure=retry, status=503)
         raise AssertionError("unreachable: the last pass returns or raises")
+
+    async def _anew(self, session: CheckoutSession) -> Offered | None:
+        """Return how a buyer begins anew in a session that has expired; None where they can't."""
+        recoverable = session.recovers and session.expires_at + RECOVERABLE_SECONDS > self.opening.clock.now()
+        if session.status is not SessionStatus.EXPIRED or not recoverable:
+            return None
+        return self.opening.again(session, await self._items(session))
+
+    async def offered(
+        self,
+        request: Request,
+        offer: Offered,
+        *,
+        visit: str = "",
+        fields: Mapping[str, str] | None = None,
+        mistakes: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Show the form of a session that there isn't yet. Nothing is stored, so it may be looked at by whoever follows links, as often as they like."""
+        session = offer.session(visit)
+        shown = Shown(
+            session=session,
+            merchant=(await find_account(self.pool, session.merchant_id)).name,
+            items=offer.items,
+            known_email=await self._known_email(session),
+            intent=None,
+            state=state_of(session),
+            action=offer.action,
+            values={"email": offer.email} if fields is None else kept_values(fields),
+            mistakes=mistakes or {},
+            failure="",
+            visit=visit or new_visit(),
+        )
+        return self.view.form(request, shown, 422 if mistakes else 200)
+
+    async def opened(self, request: Request, offer: Offered, fields: Mapping[str, str]) -> Response:
+        """Open the session of a visit when its form is submitted for the first time, and carry out what was submitted."""
+        visit = fields.get("visit", "")
+        if not is_visit(visit):
+            return await self.offered(request, offer)
+        session = await self.opening.find(offer, visit)
+        if session is None:
+            session = offer.session(visit)
+            given = read_submission(fields, session, await self._known_email(session), self.paying.vault)
+            if fields.get("state") != state_of(session):
+                return await self.offered(request, offer)
+            if isinstance(given, Mistakes):
+                return await self.offered(request, offer, visit=visit, fields=fields, mistakes=given.by_field)
+            session = await self.opening.open(offer, session, visit)
+        return await self.submitted(request, session, fields)
 
     async def _led_on(self, session: CheckoutSession, intent: Intent) -> Response:
         """Lead to where it goes on: the cardholder's bank, the shop, or this page, which says what it is about."""

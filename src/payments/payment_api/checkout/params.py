@@ -1,6 +1,6 @@
 """The parameters of checkout sessions and payment links, and the checks that need no object."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -158,8 +158,6 @@ class SetupIntentDataParam(Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class OfferParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What sessions and payment links take alike, now or later."""
-
-    LINES_MAX: ClassVar[int] = ITEMS_MAX
 
     billing_address_collection: Literal["auto", "required"] | UnsetType = UNSET
     custom_text: CustomTextParam | UnsetType = UNSET

@@ -106,6 +106,8 @@ class Paying:
         if session.shipping is not None:
             intent = replace(intent, shipping=session.shipping)
         session = replace(session, payment_intent=intent.id)
+        made: list[Customer | PaymentIntent] = [customer] if new_customer and customer is not None else []
+        told = tuple(self._created(each) for each in ([*made, intent] if is_new else made))
         unit, work = confirmed(
             intent,
             card,
@@ -116,13 +118,11 @@ class Paying:
             created=is_new,
             customer=None if new_customer else customer,
         )
-        made: list[Customer | PaymentIntent] = [customer] if new_customer and customer is not None else []
-        told = [*made, intent] if is_new else made
         unit = replace(
             unit,
             creates=[*made, *unit.creates],
             changes=[*unit.changes, session],
-            events=tuple(self._created(each) for each in told),
+            events=told,
         )
         deadline = self.steps.lease_end()
         await self.steps.begin(await self._taking(unit, session))

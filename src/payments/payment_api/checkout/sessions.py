@@ -14,7 +14,7 @@ from payments.domain.errors import InvalidRequest, ObjectLocked
 from payments.domain.resource import next_version
 from payments.payment_api.checkout.closing import Closing
 from payments.payment_api.checkout.lines import LineReader, Lines, check_total
-from payments.payment_api.checkout.opening import Addresses
+from payments.payment_api.checkout.opening import Addresses, insert_session
 from payments.payment_api.checkout.params import (
     ITEMS_MAX,
     LineParam,
@@ -240,11 +240,6 @@ class CheckoutSessions:
     async def _lines(self, call: Call, params: LinesParams) -> Reply:
         session = await self.reader.get(call, CHECKOUT_SESSION, call.path["id"])
         return await self.reader.page(call, ITEM, params, f"{CHECKOUT_SESSION.path}/{session.id}/line_items", owner=session.id)
-
-
-async def insert_session(connection: Connection, session: CheckoutSession) -> None:
-    """Store a new session; raises `ObjectLocked` when its visit has opened one already."""
-    await CHECKOUT_SESSION.noun.insert(connection, session, payment_link=session.payment_link, visit=session.visit)
 
 
 def _checked_mode(call: Call, params: _CreateParams) -> Mode:

@@ -96,7 +96,7 @@ class View:
             amount=total,
         )
 
-    def expired(self, request: Request, session: CheckoutSession, merchant: str) -> Response:  # noqa: ARG002 - as the others
+    def expired(self, session: CheckoutSession, merchant: str) -> Response:
         """Say that a session's time is over."""
         return self._end(
             session,
