@@ -186,6 +186,26 @@ class InProcess:
         response = await self.challenge._decide(Request(scope, receive))
         return Answer(response.status_code, bytes(response.body).decode())
 
+    async def open_page(self, url: str, **typed: str) -> Answer:
+        """Open a checkout page, or send its form; of a page that leads on, where it does."""
+        messages: list[Any] = []
+        form = [{"type": "http.request", "body": urlencode(typed).encode(), "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return form.pop()
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        path = url.removeprefix(PUBLIC_URL)
+        method = "POST" if typed else "GET"
+        await self.pages({"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}, receive, send)
+        location = dict(messages[0]["headers"]).get(b"location")
+        return Answer(
+            messages[0]["status"],
+            b"".join(each.get("body", b"") for each in messages[1:]).decode() if location is None else location.decode(),
+        )
+
     def _endpoint(self, method: str, path: str) -> tuple[Endpoint[Any], dict[str, str]]:
         for endpoint in self.endpoints:
             matched = compile_path(endpoint.path)[0].fullmatch(path)
