@@ -105,7 +105,8 @@ def _of_collection(path: str) -> tuple[str, str, bool]:
     """The resource of a path, what is done with it or in it, and whether that is one object."""
     parts = path.removeprefix("/v1/").split("/")
     names = [part for part in parts if not part.startswith("{")]
-    return names[0] if names[0] != "notifications" else "/".join(names[:2]), " ".join(names[1:]), parts[-1].startswith("{")
+    depth = 2 if names[0] in ("notifications", "checkout") else 1
+    return "/".join(names[:depth]), " ".join(names[depth:]), parts[-1].startswith("{")
 
 
 def operations_table() -> str:
@@ -114,8 +115,6 @@ def operations_table() -> str:
     for endpoint in endpoints():
         resource, inside, one = _of_collection(endpoint.path)
         single = resource in ("account", "balance", "notifications/trial")
-        if resource.startswith("notifications/"):
-            inside = inside.partition(" ")[2]
         if inside and endpoint.method == "POST":
             verb = f"`{inside}`"
         elif inside:

@@ -172,7 +172,7 @@ class LinkPage:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [Route(PAYMENT_LINK_PATH, self._page, methods=["GET"]), Route(PAYMENT_LINK_PATH, self._submit, methods=["POST"])]
+        return self.page.guarded(PAYMENT_LINK_PATH, self._page, self._submit)
 
     async def _page(self, request: Request) -> Response:
         link = await self._find(request)

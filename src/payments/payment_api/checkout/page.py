@@ -6,7 +6,7 @@ answered by leading on, so that a page may be loaded again, or gone back to, and
 
 import asyncio
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -27,6 +27,7 @@ from payments.storage.keys import find_account
 from payments.wire.kinds import CHECKOUT_SESSION, CUSTOMER, ITEM
 from payments.wire.render_checkout import RECOVERABLE_SECONDS
 
+Handler = Callable[[Request], Awaitable[Response]]
 _LOCKED_PAUSES_SECONDS = (0.01, 0.03, 0.1)
 _ITEMS_MAX = 100
 
@@ -59,7 +60,24 @@ class CheckoutPage:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [Route(CHECKOUT_PATH, self._page, methods=["GET"]), Route(CHECKOUT_PATH, self._submit, methods=["POST"])]
+        return self.guarded(CHECKOUT_PATH, self._page, self._submit)
+
+    def guarded(self, path: str, page: Handler, submit: Handler) -> list[Route]:
+        """Return the routes of a page; whatever goes wrong, the buyer is shown one, and the log is told where."""
+
+        def shown(handler: Handler) -> Handler:
+            async def answer(request: Request) -> Response:
+                try:
+                    return await handler(request)
+                except Exception as failure:  # noqa: BLE001 - as the front does for the API
+                    self.closing.log.error("checkout page", failure)
+                    return say(
+                        "Please try again", "Something went wrong here. Load this page again in a moment: you won't be charged twice.", 503
+                    )
+
+            return answer
+
+        return [Route(path, shown(page), methods=["GET"]), Route(path, shown(submit), methods=["POST"])]
 
     async def _page(self, request: Request) -> Response:
         session = await self._find(request)
