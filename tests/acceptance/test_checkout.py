@@ -276,7 +276,8 @@ def test_sessions_are_listed_by_what_they_are_about(client: stripe.StripeClient)
     intent = read(client, session).payment_intent
 
     def listed(**filters: Any) -> list[str]:
-        return [each.id for each in shaped(client.v1.checkout.sessions.list({"limit": 100, **filters})).data]
+        params: Any = {"limit": 100, **filters}
+        return [each.id for each in shaped(client.v1.checkout.sessions.list(params)).data]
 
     assert listed(customer=customer) == [session.id]
     assert listed(payment_intent=intent) == [session.id]
@@ -337,10 +338,10 @@ def test_prices_on_file_are_bought_as_they_are(client: stripe.StripeClient) -> N
     price: Any = {
         "currency": "eur",
         "product": product.id,
-        "unit_amount_decimal": "0.5",
+        "unit_amount_decimal": "33.5",
         "transform_quantity": {"divide_by": 3, "round": "up"},
     }
-    tea = client.v1.prices.create({**price, "unit_amount_decimal": "33.5"})
+    tea = client.v1.prices.create(price)
     session = open_session(client, line_items=[{"price": tea.id, "quantity": 7, "metadata": {"a": "1"}}])
     assert (session.amount_total, session.currency) == (101, "eur"), "three packs, and half a cent up"
     client.v1.prices.update(tea.id, {"active": False})

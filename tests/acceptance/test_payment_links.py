@@ -17,7 +17,8 @@ def make_link(client: stripe.StripeClient, **params: Any) -> Any:
 
 
 def sessions_of(client: stripe.StripeClient, link: Any, **filters: Any) -> list[Any]:
-    return shaped(client.v1.checkout.sessions.list({"payment_link": link.id, "limit": 100, **filters})).data
+    params: Any = {"payment_link": link.id, "limit": 100, **filters}
+    return shaped(client.v1.checkout.sessions.list(params)).data
 
 
 def test_a_link_is_made_read_changed_and_listed(client: stripe.StripeClient) -> None:
