@@ -1,6 +1,7 @@
 """Buyers pay on the hosted page, by plain form posts, and merchants see what became of it with the official SDK; every answer has Stripe's shape."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from tests.support.buying import DECLINED, SECURE, buy, look, send
 from tests.support.paying import press, shaped
 from tests.support.running_tap import RunningTap
 
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CDK = Path(__file__).parents[2] / ".venv/cdk/node_modules"
 DONE = "https://shop.example/done?session={CHECKOUT_SESSION_ID}&a=b"
 
@@ -411,3 +413,21 @@ console.log(JSON.stringify([session.amount_total, lines.data.length, expired.sta
     done = subprocess.run([f"{sys.prefix}/bin/node", "shop.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [1000, 2 - 1, "expired", True]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+def test_a_browser_takes_the_page_as_it_is(client: stripe.StripeClient, tmp_path: Path) -> None:
+    """Its own style and script run, and nothing in the page is against its policy."""
+    session = open_session(client)
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=390,900",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=2000",
+    ]
+    command = [str(CHROMIUM), *options, f"--user-data-dir={tmp_path}", "--dump-dom", session.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert '<details class="details">' in done.stdout, "on a phone the script closes what is bought"
+    assert "Content Security Policy" not in done.stderr

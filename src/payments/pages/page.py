@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
+import idna
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
@@ -53,7 +54,10 @@ def _origin(url: str) -> str:
     parts = urlsplit(url)
     host = parts.hostname or ""
     if not host.isascii():
-        host = host.encode("idna", "ignore").decode("ascii") if len(host) < 200 else ""
+        try:
+            host = idna.encode(host, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            host = ""
     if not _HOST.fullmatch(host):
         return f"{parts.scheme}:"
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from payments.domain.api_version import NEWEST
 from payments.domain.checkout import CheckoutSession
 from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest
 from payments.domain.event import Event, Origin, event_of
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
-from payments.domain.principal import KeyKind, Principal
 from payments.domain.resource import Resource, next_version
 from payments.domain.setup_intent import SetupIntent, SetupStatus
 from payments.payment_api.card_vault import CardVault, Vaulted
@@ -53,13 +51,6 @@ def state_of(session: CheckoutSession) -> str:
     return f"{session.tries}-{session.amount_total}-{session.currency}"
 
 
-def principal_of(session: CheckoutSession) -> Principal:
-    """Return whom a buyer's page acts for."""
-    return Principal(
-        merchant_id=session.merchant_id, livemode=session.livemode, kind=KeyKind.PUBLISHABLE, account_id="", api_version=NEWEST
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paying:
     """Charges cards, or keeps them."""
@@ -84,7 +75,7 @@ class Paying:
         """
         if session.tries >= TRIES_MAX:
             raise TooManyTries
-        card = self.vault.vault(principal_of(session), given.card, given.details)
+        card = self.vault.vault(session, given.card, given.details)
         tried = next_version(
             session,
             tries=session.tries + 1,
