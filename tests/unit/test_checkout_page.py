@@ -82,7 +82,7 @@ def submitted(session: CheckoutSession | None = None, **typed: str) -> Submissio
 
 
 def wrong(**typed: str) -> set[str]:
-    found = submitted(**typed)
+    found = submitted(None, **typed)
     return set(found.by_field) if isinstance(found, Mistakes) else set()
 
 
@@ -94,7 +94,7 @@ def test_every_value_is_escaped() -> None:
     page = bytes(show("checkout", **VALUES).body).decode()
     assert page.count("<script>") == 1
     assert 'onload="x' not in page
-    ours = {**VALUES, "title": "x"} | {name: "x" for name, value in VALUES.items() if value == MARKUP}
+    ours: dict[str, Any] = {**VALUES, "title": "x"} | {name: "x" for name, value in VALUES.items() if value == MARKUP}
     assert page.count("<input") == bytes(show("checkout", **ours).body).decode().count("<input")
 
 
@@ -185,7 +185,8 @@ def test_the_first_language_that_is_known_counts(header: str, language: str) -> 
 def test_an_expiry_is_read_as_people_write_it(expiry: str) -> None:
     found = submitted(exp=expiry)
     assert isinstance(found, Submission)
-    assert (found.card.exp_month, found.card.exp_year % 2000) == (12, 40)
+    assert found.card.exp_month == 12
+    assert found.card.exp_year in (40, 2040)
 
 
 @pytest.mark.parametrize(
