@@ -192,6 +192,47 @@ async def test_an_intent_that_the_merchant_canceled_is_made_anew(tap: InProcess,
     assert await find_faults(connection) == []
 
 
+async def test_what_was_shown_is_charged_whatever_became_of_the_intent(tap: InProcess, bank: Bank) -> None:
+    session = await opened(tap)
+    bank.answer = DECLINED
+    await pay_on_page(tap, session)
+    intent = (await read(tap, session))["payment_intent"]
+    assert (await tap.post(f"payment_intents/{intent}", amount="9900")).status == 200
+    bank.answer = Approved(authorization_code="1")
+    assert (await pay_on_page(tap, session)).body == SHOP
+    assert (await tap.get(f"payment_intents/{intent}"))["amount_received"] == 2500
+
+
+@pytest.mark.parametrize("mode", ["payment", "setup"])
+async def test_who_paid_pays_no_more_though_the_session_was_not_told_yet(tap: InProcess, connection: Connection, mode: str) -> None:
+    session = await opened(tap) if mode == "payment" else (await tap.post("checkout/sessions", mode="setup", success_url=SHOP)).body
+    form = await state(tap, session["url"])
+
+    async def untold(_: Closing, session: CheckoutSession) -> CheckoutSession:
+        return session
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Closing, "up_to_date", untold)
+        if mode == "setup":
+            patch.setattr(Closing, "complete", uncompleted)
+        assert (await tap.open_page(session["url"], state=form, **CARD)).body == session["url"]
+        assert "being processed" in (await tap.open_page(session["url"])).body
+        known = await connection.fetchrow(
+            "SELECT document ->> 'tries' AS tries FROM payments.checkout_sessions WHERE id = $1", session["id"]
+        )
+        assert known is not None
+        fresh = f"{known['tries']}-{form.partition('-')[2]}"
+        assert (await tap.open_page(session["url"], state=fresh, **CARD)).body == session["url"]
+    assert await connection.fetchval("SELECT count(*) FROM payments.attempts") == (mode == "payment")
+    assert await connection.fetchval("SELECT count(*) FROM payments.setup_attempts") == (mode == "setup")
+    assert (await tap.open_page(session["url"])).body == SHOP
+    assert await find_faults(connection) == []
+
+
+async def uncompleted(_: Closing, __: Connection, session: CheckoutSession, ___: Any) -> tuple[CheckoutSession, list[Any]]:
+    return session, []
+
+
 async def test_a_customer_who_is_gone_is_said_to_be(tap: InProcess) -> None:
     customer = (await tap.post("customers", email="c@example.com")).id
     session = await opened(tap, customer=customer)

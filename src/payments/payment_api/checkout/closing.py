@@ -27,8 +27,8 @@ Intent = PaymentIntent | SetupIntent
 
 PAID = (IntentStatus.SUCCEEDED, IntentStatus.REQUIRES_CAPTURE, SetupStatus.SUCCEEDED)
 """What completes a session."""
-UNDER_WAY = (IntentStatus.PROCESSING,)
-"""What nobody may end a session under."""
+BUSY = (*PAID, IntentStatus.PROCESSING)
+"""What nobody may end a session under, or submit another card: it is being paid, or it is paid and the session wasn't told yet."""
 _GIVEN_UP = (IntentStatus.REQUIRES_PAYMENT_METHOD, IntentStatus.CANCELED)
 _SWEPT_MAX = 100
 _LOCKED_PAUSES_SECONDS = (0.005, 0.02, 0.06, 0.1)
@@ -126,7 +126,7 @@ class Closing:
         is. Raises `ObjectLocked`.
         """
         intent = await self.intent_of(session, connection)
-        if intent is not None and (intent.status in (*PAID, *UNDER_WAY) or (isinstance(intent, PaymentIntent) and intent.open_attempt)):
+        if intent is not None and (intent.status in BUSY or (isinstance(intent, PaymentIntent) and intent.open_attempt)):
             return None
         told: list[Event] = []
         if isinstance(intent, PaymentIntent) and intent.status is not IntentStatus.CANCELED:

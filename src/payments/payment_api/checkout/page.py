@@ -16,7 +16,7 @@ from starlette.routing import Route
 from payments.domain.checkout import CheckoutSession, Item, SessionStatus
 from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, OutcomePending, TapError
 from payments.pages.page import HEADERS, say
-from payments.payment_api.checkout.closing import UNDER_WAY, Closing, Intent, redirect_of
+from payments.payment_api.checkout.closing import BUSY, Closing, Intent, redirect_of
 from payments.payment_api.checkout.form import Mistakes, TooLong, kept_values, read_fields, read_submission
 from payments.payment_api.checkout.opening import Offered, Opening, is_visit, new_visit
 from payments.payment_api.checkout.paying import Paying, state_of
@@ -121,7 +121,7 @@ class CheckoutPage:
             again = await self._anew(session)
             return self.view.expired(session, merchant) if again is None else await self.offered(request, again)
         intent = await self.closing.intent_of(session)
-        if intent is not None and intent.status in UNDER_WAY:
+        if intent is not None and intent.status in BUSY:
             return self.view.under_way(session, merchant)
         shown = Shown(
             session=session,
@@ -155,7 +155,7 @@ class CheckoutPage:
             return await self.opened(request, again, fields)
         for pause_seconds in (*_LOCKED_PAUSES_SECONDS, None):
             intent = await self.closing.intent_of(session)
-            is_open = session.status is SessionStatus.OPEN and (intent is None or intent.status not in UNDER_WAY)
+            is_open = session.status is SessionStatus.OPEN and (intent is None or intent.status not in BUSY)
             if not is_open or fields.get("state") != state_of(session):
                 return RedirectResponse(session.url, 303, HEADERS)
             given = read_submission(fields, session, await self._known_email(session), self.paying.vault)

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from payments.domain.checkout import CheckoutSession
 from payments.domain.customer import Customer
-from payments.domain.errors import InvalidRequest
+from payments.domain.errors import InvalidRequest, ObjectLocked
 from payments.domain.event import Event, Origin, event_of
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
 from payments.domain.resource import Resource, next_version
 from payments.domain.setup_intent import SetupIntent, SetupStatus
 from payments.payment_api.card_vault import CardVault, Vaulted
-from payments.payment_api.checkout.closing import Closing, Intent
+from payments.payment_api.checkout.closing import BUSY, Closing, Intent
 from payments.payment_api.checkout.form import Submission
 from payments.payment_api.confirmation import Cards, confirmed
 from payments.payment_api.keeping import Keeping
@@ -73,6 +73,8 @@ class Paying:
         """Do what an open session is for; returns its intent as it is then. Raises `CardError`, `ObjectLocked` when somebody else was quicker,
         `OutcomePending`, `Overloaded`, and `InvalidRequest` when nothing can become of it.
         """
+        if intent is not None and intent.status in BUSY:
+            raise ObjectLocked
         if session.tries >= TRIES_MAX:
             raise TooManyTries
         card = self.vault.vault(session, given.card, given.details)
@@ -94,6 +96,8 @@ class Paying:
         customer, new_customer = await self._customer(session, None if is_new or intent is None else intent.customer)
         if intent is None or is_new:
             intent = self._new_intent(session, now, None if customer is None else customer.id)
+        # What the buyer was shown is what is charged, whatever the merchant made of the intent since.
+        intent = replace(intent, amount=session.amount_total or 0, currency=session.currency or "")
         if session.shipping is not None:
             intent = replace(intent, shipping=session.shipping)
         session = replace(session, payment_intent=intent.id)
