@@ -32,7 +32,7 @@ VALUES: dict[str, Any] = {
     "back": f"https://shop.example/{MARKUP}",
     "total": MARKUP,
     "what": MARKUP,
-    "lines": [{"name": MARKUP, "amount": MARKUP, "about": MARKUP, "count": MARKUP}],
+    "lines": [{"name": MARKUP, "amount": MARKUP, "count": MARKUP}],
     "heading": MARKUP,
     "failure": MARKUP,
     "errors": {"email": MARKUP, "number": MARKUP},

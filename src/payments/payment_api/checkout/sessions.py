@@ -4,7 +4,7 @@ Source: Stripe, "Checkout Sessions".
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -35,7 +35,7 @@ from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import made, merge_metadata
 from payments.wire.kinds import CHECKOUT_SESSION, ITEM, render
 from payments.wire.objects import Objects
-from payments.wire.params import MetadataParam, ShortText
+from payments.wire.params import MetadataParam, NoParams, ShortText
 from payments.wire.people_params import is_email
 from payments.wire.reading import FilterId, ListParams, PageParams, Reader
 from payments.wire.resource import listing
@@ -74,6 +74,12 @@ class _CreateParams(OfferParams, frozen=True, kw_only=True, forbid_unknown_field
     success_url: Url
     ui_mode: Literal["hosted_page", "hosted", "embedded", "embedded_page", "custom", "elements", "form"] = "hosted_page"
 
+    @property
+    def recovers(self) -> bool:
+        """Whether the buyer may begin anew when it has expired."""
+        recovery = None if self.after_expiration is None else self.after_expiration.recovery
+        return recovery is not None and recovery.enabled
+
 
 class _UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metadata: MetadataParam | UnsetType = UNSET
@@ -99,10 +105,6 @@ class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=T
         return given
 
 
-class _NoParams(Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
 class LinesParams(PageParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of a list of lines."""
 
@@ -123,9 +125,9 @@ class CheckoutSessions:
         return [
             Endpoint("POST", CHECKOUT_SESSION.path, _CreateParams, self._create),
             listing(self.reader, CHECKOUT_SESSION, _ListParams),
-            Endpoint("GET", one, _NoParams, self._retrieve),
+            Endpoint("GET", one, NoParams, self._retrieve),
             Endpoint("POST", one, _UpdateParams, self._update),
-            Endpoint("POST", f"{one}/expire", _NoParams, self._expire),
+            Endpoint("POST", f"{one}/expire", NoParams, self._expire),
             Endpoint("GET", f"{one}/line_items", LinesParams, self._lines),
         ]
 
@@ -135,27 +137,21 @@ class CheckoutSessions:
         identity = self.objects.identity(call, CHECKOUT_SESSION)
         lines = await self._bought(call, params, mode, identity["id"])
         data = params.payment_intent_data if mode == "payment" else params.setup_intent_data
-        creation = params.customer_creation or ("if_required" if mode == "payment" else None)
-        session = made(
-            CheckoutSession(
-                **identity,
-                mode=mode,
-                **self.addresses.of_session(identity),
-                expires_at=self._expires_at(params.expires_at, identity["created"]),
-            ),
-            params,
-            mode=mode,
-            expires_at=self._expires_at(params.expires_at, identity["created"]),
-            currency=_currency(params, lines),
-            amount_total=None if lines is None else lines.total,
-            payment_status="unpaid" if mode == "payment" else "no_payment_required",
-            customer_creation=None if customer is not None else creation,
-            intent_data=None if data is None else data.value(),
-            recovers=params.after_expiration is not None
-            and params.after_expiration.recovery is not None
-            and params.after_expiration.recovery.enabled,
+        others: dict[str, Any] = {
+            "mode": mode,
+            "expires_at": self._expires_at(params.expires_at, identity["created"]),
+            "currency": _currency(params, lines),
+            "amount_total": None if lines is None else lines.total,
+            "payment_status": "unpaid" if mode == "payment" else "no_payment_required",
+            "customer_creation": None
+            if customer is not None
+            else params.customer_creation or ("if_required" if mode == "payment" else None),
+            "intent_data": None if data is None else data.value(),
+            "recovers": params.recovers,
             **params.offered(CustomText()),
-        )
+        }
+        blank = CheckoutSession(**identity, **self.addresses.of_session(identity), mode=mode, expires_at=others["expires_at"])
+        session = made(blank, params, **others)
 
         async def mutate(connection: Connection) -> Reply:
             if customer is not None:
@@ -205,7 +201,7 @@ class CheckoutSessions:
             )
         return given
 
-    async def _retrieve(self, call: Call, _: _NoParams) -> Reply:
+    async def _retrieve(self, call: Call, _: NoParams) -> Reply:
         session = await self.reader.get(call, CHECKOUT_SESSION, call.path["id"])
         return await self.reader.answer(call, render(await self.closing.up_to_date(session)))
 
@@ -222,7 +218,7 @@ class CheckoutSessions:
 
         return await self.objects.once(call, mutate, CHECKOUT_SESSION.name)
 
-    async def _expire(self, call: Call, _: _NoParams) -> Reply:
+    async def _expire(self, call: Call, _: NoParams) -> Reply:
         session = await self.closing.up_to_date(await self.reader.get(call, CHECKOUT_SESSION, call.path["id"]))
         if session.status is not SessionStatus.OPEN:
             raise InvalidRequest(

@@ -176,7 +176,6 @@ def _line(item: Item, language: str) -> dict[str, str]:
     return {
         "name": item.description,
         "amount": shown_amount(item.amount, item.currency, language),
-        "about": "",
         "count": f"Qty {item.quantity}{each}" if item.quantity > 1 else "",
     }
 
