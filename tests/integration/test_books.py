@@ -7,6 +7,7 @@ import pytest
 from payments.storage import books
 from payments.storage.books import CHECKS, find_faults
 from payments.storage.database import Connection
+from tests.integration.test_checkout import WHAT, opened, pay_on_page
 from tests.integration.use_cases import customer_with_card, intent, paid
 from tests.support.in_process import InProcess, in_process
 
@@ -199,9 +200,18 @@ FAULTS: dict[str, dict[str, str]] = {
         "more was paid out": "UPDATE ledger.balances SET credits_posted = credits_posted + 1",
         "a payout is gone": "DELETE FROM payments.payouts WHERE status = 'pending'",
     },
+    "wrong_sessions": {
+        "the payment of a complete session is gone": "UPDATE payments.checkout_sessions SET payment_intent = NULL",
+        "a session is complete that nobody paid": "UPDATE payments.payment_intents SET status = 'requires_payment_method'",
+        "somebody paid in one that expired": "UPDATE payments.checkout_sessions SET status = 'expired'",
+    },
     "events_without_objects": {
         f"a {kind} is gone": f"DELETE FROM payments.{kind}s WHERE id IN (SELECT object_id FROM payments.events)"
         for kind in ("payment_intent", "charge", "refund", "payment_method", "customer", "dispute", "payout", "bank_account")
+    }
+    | {
+        "a checkout session is gone": "DELETE FROM payments.checkout_sessions",
+        "a payment link is gone": "DELETE FROM payments.payment_links",
     }
     | {"it is about nothing that we know": "UPDATE payments.events SET object_type = 'invoice'"},
     "events_of_hidden_intents": {
@@ -239,6 +249,8 @@ async def some_of_everything(tap: InProcess) -> None:
     held_alone = (await tap.post("charges", **alone, capture="false")).body["id"]
     await tap.post(f"charges/{held_alone}/capture", amount="700")
     await tap.post("refunds", charge=(await tap.post("charges", **alone, capture="false")).body["id"])
+    assert (await pay_on_page(tap, await opened(tap))).status == 303
+    assert (await tap.post("payment_links", **WHAT)).status == 200
     failing = await paid(tap, payment_method="pm_card_refundFail")
     await tap.post("refunds", payment_intent=failing["id"], amount="300")
     tap.clock.time += 60

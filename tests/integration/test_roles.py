@@ -29,6 +29,9 @@ FORBIDDEN: dict[Service, list[str]] = {
         "DELETE FROM notifications.outbox",
         "DELETE FROM payments.products",
         "UPDATE payments.prices SET product = 'prod_other'",
+        "UPDATE payments.checkout_items SET document = '{}'",
+        "UPDATE payments.checkout_sessions SET payment_link = NULL",
+        "DELETE FROM payments.checkout_sessions",
         "CREATE TABLE payments.mine (id int)",
     ],
     Service.TRANSACTION_PROCESSOR: [

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
-from starlette.routing import compile_path
+from starlette.routing import Router, compile_path
 
 from payments.acquirers.acquirer import Acquirer
 from payments.acquirers.sealed_account import AccountSealer
@@ -23,6 +23,12 @@ from payments.domain.outcome import Approved, Outcome
 from payments.domain.principal import KeyKind, Principal
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
+from payments.payment_api.checkout.closing import Closing
+from payments.payment_api.checkout.links import LinkPage
+from payments.payment_api.checkout.opening import Addresses, Opening
+from payments.payment_api.checkout.page import CheckoutPage
+from payments.payment_api.checkout.paying import Paying
+from payments.payment_api.checkout.view import View
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.keeping import Keeping
@@ -57,6 +63,7 @@ from payments.wire.reading import Reader
 from tests.integration.builders import FakeClock, Key
 
 LEASE_SECONDS = 15
+PUBLIC_URL = "http://tap.example"
 
 
 class SilentWaker(Waker):
@@ -109,6 +116,8 @@ class InProcess:
 
     endpoints: Endpoints
     challenge: Challenge
+    pages: Router
+    closing: Closing
     steps: Steps
     sealer: Sealer
     handover: DirectHandover
@@ -177,6 +186,26 @@ class InProcess:
         }
         response = await self.challenge._decide(Request(scope, receive))
         return Answer(response.status_code, bytes(response.body).decode())
+
+    async def open_page(self, url: str, **typed: str) -> Answer:
+        """Open a checkout page, or send its form; of a page that leads on, where it does."""
+        messages: list[Any] = []
+        form = [{"type": "http.request", "body": urlencode(typed).encode(), "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return form.pop()
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        path = url.removeprefix(PUBLIC_URL)
+        method = "POST" if typed else "GET"
+        await self.pages({"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}, receive, send)
+        location = dict(messages[0]["headers"]).get(b"location")
+        return Answer(
+            messages[0]["status"],
+            b"".join(each.get("body", b"") for each in messages[1:]).decode() if location is None else location.decode(),
+        )
 
     def _endpoint(self, method: str, path: str) -> tuple[Endpoint[Any], dict[str, str]]:
         for endpoint in self.endpoints:
@@ -267,7 +296,15 @@ async def in_process(
             lease_seconds=LEASE_SECONDS,
         )
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
-        keeping = Keeping(handover=steps.handover, trial=steps.trial, pool=pool, waker=waker, clock=clock, public_url="http://tap.example")
+        keeping = Keeping(handover=steps.handover, trial=steps.trial, pool=pool, waker=waker, clock=clock, public_url=PUBLIC_URL)
+        addresses, closing = Addresses(PUBLIC_URL), Closing(pool=pool, waker=waker, clock=clock, log=Logger("test", io.BytesIO()))
+        page = CheckoutPage(
+            paying=Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing),
+            closing=closing,
+            pool=pool,
+            view=View(),
+            opening=Opening(pool=pool, clock=clock, addresses=addresses),
+        )
         yield InProcess(
             endpoints=[
                 *public_api(
@@ -276,6 +313,8 @@ async def in_process(
                     vault=vault,
                     handover=steps.handover,
                     keeping=keeping,
+                    closing=closing,
+                    addresses=addresses,
                     objects=objects,
                     reader=reader,
                     pool=pool,
@@ -284,6 +323,8 @@ async def in_process(
                 ),
                 *processors[0].endpoints,
             ],
+            pages=Router([*page.routes(), *LinkPage(page=page, pool=pool).routes()]),
+            closing=closing,
             challenge=Challenge(steps, cards, keeping),
             steps=steps,
             sealer=sealer,

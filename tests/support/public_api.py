@@ -48,6 +48,8 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 vault=_NOTHING,
                 handover=_NOTHING,
                 keeping=_NOTHING,
+                closing=_NOTHING,
+                addresses=_NOTHING,
                 objects=_NOTHING,
                 reader=_NOTHING,
                 pool=_NOTHING,
@@ -104,7 +106,8 @@ def _of_collection(path: str) -> tuple[str, str, bool]:
     """The resource of a path, what is done with it or in it, and whether that is one object."""
     parts = path.removeprefix("/v1/").split("/")
     names = [part for part in parts if not part.startswith("{")]
-    return names[0] if names[0] != "notifications" else "/".join(names[:2]), " ".join(names[1:]), parts[-1].startswith("{")
+    depth = 2 if names[0] in ("notifications", "checkout") else 1
+    return "/".join(names[:depth]), " ".join(names[depth:]), parts[-1].startswith("{")
 
 
 def operations_table() -> str:
@@ -113,8 +116,6 @@ def operations_table() -> str:
     for endpoint in endpoints():
         resource, inside, one = _of_collection(endpoint.path)
         single = resource in ("account", "balance", "notifications/trial")
-        if resource.startswith("notifications/"):
-            inside = inside.partition(" ")[2]
         if inside and endpoint.method == "POST":
             verb = f"`{inside}`"
         elif inside:

@@ -16,6 +16,7 @@ from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.bank_account import BankAccount
 from payments.domain.card import Card
 from payments.domain.charge import Charge, ChargeOutcome
+from payments.domain.checkout import CheckoutSession, CustomText, IntentData, Item, PaymentLink, SessionStatus
 from payments.domain.customer import Customer
 from payments.domain.dispute import Dispute, DisputeStatus, Evidence
 from payments.domain.ephemeral_key import EphemeralKey
@@ -263,6 +264,65 @@ _BANK_ACCOUNT = BankAccount(
     account_holder_name="A Shop",
     account_holder_type="company",
     default_for_currency=True,
+)
+_SESSION = CheckoutSession(
+    id="cs_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    mode="payment",
+    url="https://tap.example/pay/c/test/1/cs_1/x",
+    secret="x",
+    expires_at=_NOW + 86_400,
+    amount_total=3000,
+    billing_address_collection="required",
+    cancel_url="https://shop.example/cart",
+    client_reference_id="cart-1",
+    currency="usd",
+    custom_text=CustomText(after_submit="Bye", shipping_address="No boxes", submit="Thanks"),
+    customer_creation="always",
+    customer_details=_DETAILS,
+    customer_email="a@example.com",
+    intent_data=IntentData(description="Order 1", metadata=_METADATA),
+    locale="en",
+    metadata=_METADATA,
+    phone_number_collection=True,
+    recovers=True,
+    shipping=_SHIPPING,
+    shipping_countries=["AT"],
+    submit_type="book",
+    success_url="https://shop.example/done",
+)
+_COMPLETE = replace(
+    _SESSION, status=SessionStatus.COMPLETE, payment_status="paid", payment_intent="pi_1", customer="cus_1", payment_link="plink_1"
+)
+_LINK = PaymentLink(
+    id="plink_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    url="https://tap.example/pay/l/test/1/plink_1",
+    completed_max=3,
+    completed=1,
+    currency="usd",
+    confirmation="Bye",
+    inactive_message="Gone",
+    intent_data=IntentData(capture_method="manual", description="Order 1", metadata=_METADATA),
+    metadata=_METADATA,
+    payment_method_types=["card"],
+    shipping_countries=["AT"],
+)
+_ITEM = Item(
+    id="li_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    owner="cs_1",
+    price=_PRICE,
+    quantity=2,
+    description="Scarf",
+    currency="usd",
+    amount=3000,
     metadata=_METADATA,
 )
 _ALONE = replace(_CHARGE, payment_intent="chi_1", authorization_code=None)
@@ -318,6 +378,15 @@ def samples(version: str) -> dict[str, Any]:
         "dispute": render(_DISPUTE),
         "payout": render(_PAYOUT),
         "bank_account": render(_BANK_ACCOUNT),
+        "checkout.session": render(_SESSION),
+        "checkout.session that is complete": render(_COMPLETE),
+        "checkout.session that has expired": render(replace(_SESSION, status=SessionStatus.EXPIRED)),
+        "checkout.session that keeps a card": render(
+            replace(_SESSION, mode="setup", currency=None, amount_total=None, setup_intent="seti_1")
+        ),
+        "payment_link": render(_LINK),
+        "payment_link that leads on": render(replace(_LINK, redirect_url="https://shop.example", completed_max=None, intent_data=None)),
+        "item": render(_ITEM),
         "balance_transaction": render_balance_transaction(_CHANGE, _NOW),
         "balance": render_balance(False, {"usd": 1}, {"usd": 2}),
         "webhook_endpoint": render_webhook_endpoint(_ENDPOINT, "whsec_x"),

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
 from payments.pages.page import HEADERS, say, show
 
@@ -30,5 +31,5 @@ def test_a_page_keeps_to_itself() -> None:
 
 
 def test_a_page_without_one_of_its_values_is_a_mistake() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(UndefinedError):
         show("challenge", title="x")

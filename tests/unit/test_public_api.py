@@ -21,15 +21,18 @@ from payments.payment_api import (
     refunds,
     setup_intents,
 )
+from payments.payment_api.checkout import links, sessions
 from payments.runtime.topology import Service, route
 from payments.transaction_processor.money import disputes, payouts
 from payments.wire.kinds import (
     BANK_ACCOUNT,
     CHARGE,
+    CHECKOUT_SESSION,
     CUSTOMER,
     DISPUTE,
     KINDS,
     PAYMENT_INTENT,
+    PAYMENT_LINK,
     PAYMENT_METHOD,
     PAYOUT,
     PRICE,
@@ -54,6 +57,7 @@ OWN: dict[str, set[str]] = {
     "POST /v1/setup_intents/{id}": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE | {"return_url", "use_stripe_sdk"},
     "POST /v1/setup_intents/{id}/confirm": OF_OLDER_VERSIONS | OF_STRIPES_BROWSER_CODE | {"excluded_payment_method_types"},
     "POST /v1/charges": {"card"},
+    "POST /v1/checkout/sessions": OF_OLDER_VERSIONS,
     "POST /v1/customers": {"shipping[carrier]", "shipping[tracking_number]"},
     "POST /v1/customers/{id}": {"shipping[carrier]", "shipping[tracking_number]"},
 }
@@ -74,6 +78,12 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (PRICE, prices._UpdateParams, {"transfer_lookup_key"}),
     (WEBHOOK_ENDPOINT, webhook_endpoints._CreateParams, set()),
     (WEBHOOK_ENDPOINT, webhook_endpoints._UpdateParams, {"disabled"}),
+    (CHECKOUT_SESSION, sessions._UpdateParams, set()),
+    (
+        PAYMENT_LINK,
+        links._UpdateParams,
+        {"after_completion", "restrictions", "shipping_address_collection"},
+    ),
     (
         SETUP_INTENT,
         setup_intents._UpdateParams,
@@ -93,6 +103,9 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     ),
 ]
 """Parameters of which no field of the object takes the name: the operation itself sees to them."""
+
+LISTS = ("line_items",)
+"""Parameters that are lists of hashes."""
 
 
 @pytest.mark.parametrize("service", Service)
@@ -124,11 +137,12 @@ def test_what_stripe_takes_and_tap_does_not_is_refused_by_name(endpoint: Any) ->
         path = re.findall(r"[^\[\]]+", name)
         given: dict[str, Any] = {path[-1]: "x"}
         for part in reversed(path[:-1]):
-            given = {part: given}
+            given = {part: [given] if part in LISTS else given}
+        at = re.sub(rf"^({'|'.join(LISTS)})\[", r"\1[0][", name)
         with pytest.raises(InvalidRequest) as refusal:
             parse(given, endpoint.params, endpoint.operation)
-        assert (refusal.value.code, refusal.value.param) == ("parameter_unknown", name)
-        assert refusal.value.message == f"The parameter {name} is not supported by Tap."
+        assert (refusal.value.code, refusal.value.param) == ("parameter_unknown", at)
+        assert refusal.value.message == f"The parameter {at} is not supported by Tap."
 
 
 def test_a_typing_error_is_told_from_what_is_refused() -> None:

@@ -1,28 +1,38 @@
-"""Pages: templates beside this module, into which every value is put escaped, in one frame and with the header fields that keep them to themselves.
+"""Pages: templates beside this module, into which every value is put escaped, with the header fields that keep them to themselves.
 
 Sources: OWASP, "Content Security Policy" and "Cross Site Scripting Prevention".
 """
 
-import html
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from string import Template
+from typing import Any
+from urllib.parse import urlsplit
 
+import idna
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+_ALONE = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": f"{_ALONE}; style-src 'unsafe-inline'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 """Of each page, and of what leads on from one."""
+_HOST = re.compile(r"[a-z0-9.-]+")
 
 
-def show(template: str, status: int = 200, *, title: str, **values: str) -> HTMLResponse:
-    """Show a page: `NAME.html` with its `$values`; raises `KeyError` for one that isn't given."""
-    body = _template(template).substitute({name: html.escape(value) for name, value in values.items()})
-    return HTMLResponse(_template("frame").substitute(title=html.escape(title), body=body), status, HEADERS)
+def show(template: str, status: int = 200, *, title: str, headers: Mapping[str, str] = HEADERS, **values: Any) -> HTMLResponse:
+    """Show a page: `NAME.html` with its values; raises `jinja2.UndefinedError` for one that isn't given."""
+    body = _environment().get_template(f"{template}.html").render(title=title, source=_own, **values)
+    # A lone half of a character, which no browser sends, can't be encoded.
+    return HTMLResponse(body.encode("utf-8", "replace"), status, headers)
 
 
 def say(title: str, text: str, status: int = 200) -> HTMLResponse:
@@ -30,6 +40,45 @@ def say(title: str, text: str, status: int = 200) -> HTMLResponse:
     return show("sentence", status, title=title, text=text)
 
 
+def headers_of_form(*urls: str) -> dict[str, str]:
+    """Return the header fields of a checkout page. Its own style and script are named by what is in them, so that nothing else is taken for them; its form may
+    be sent to us alone, and we may lead on from there to the origins of `urls`.
+    """
+    targets = " ".join(dict.fromkeys(["'self'", *map(_origin, urls)]))
+    policy = f"{_ALONE}; style-src {_hash('checkout.css')}; script-src {_hash('checkout.js')}; form-action {targets}"
+    return {**HEADERS, "Content-Security-Policy": policy}
+
+
+def _origin(url: str) -> str:
+    """Return a URL's origin as a policy names it: where that can't be said in a policy, its scheme."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if not host.isascii():
+        try:
+            host = idna.encode(host, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            host = ""
+    if not _HOST.fullmatch(host):
+        return f"{parts.scheme}:"
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
 @cache
-def _template(name: str) -> Template:
-    return Template(files("payments.pages").joinpath(f"{name}.html").read_text(encoding="utf-8").strip())
+def _hash(name: str) -> str:
+    digest = hashlib.sha256(_source(name).encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+@cache
+def _source(name: str) -> str:
+    return files("payments.pages").joinpath(name).read_text(encoding="utf-8").strip()
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _own(name: str) -> Markup:
+    """Put one of our own files into a page as it is."""
+    return Markup(_source(name))  # noqa: S704 - it is a file of this package, not a value

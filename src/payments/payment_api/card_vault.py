@@ -2,7 +2,7 @@
 
 import datetime
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -13,7 +13,6 @@ from payments.domain.card import Card, Pan, check_cvc, check_expiry
 from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.people import Address, BillingDetails
-from payments.domain.principal import Principal
 from payments.domain.token import TOKEN_SECONDS_MAX, Token
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
@@ -50,6 +49,20 @@ class Vaulted(Struct, frozen=True):
         return self.method.version > 1
 
 
+class Owner(Protocol):
+    """Whose card it is: what an API key stands for, or what a page of ours is about."""
+
+    @property
+    def merchant_id(self) -> int:
+        """The merchant."""
+        ...
+
+    @property
+    def livemode(self) -> bool:
+        """The mode."""
+        ...
+
+
 class CardVault:
     """Makes payment methods."""
 
@@ -58,7 +71,7 @@ class CardVault:
         self._clock = clock
         self._test_cards: dict[tuple[int, str, int], tuple[Pan, Card]] = {}
 
-    def vault(self, principal: Principal, card: CardParam, details: BillingDetails | None = None) -> Vaulted:
+    def vault(self, owner: Owner, card: CardParam, details: BillingDetails | None = None) -> Vaulted:
         """Make a payment method of a card's number; raises `CardError`, `InvalidRequest`."""
         for name, value in (("number", card.number), ("exp_month", card.exp_month), ("exp_year", card.exp_year)):
             if value in (None, ""):
@@ -68,8 +81,8 @@ class CardVault:
         year = self.check_expiry(month, card.exp_year or 0)
         if card.cvc:
             check_cvc(card.cvc, pan.brand)
-        shown = self._describe(principal.merchant_id, principal.livemode, pan, month, year)
-        return self._seal(principal, pan, shown, card.cvc or None, details)
+        shown = self._describe(owner.merchant_id, owner.livemode, pan, month, year)
+        return self._seal(owner, pan, shown, card.cvc or None, details)
 
     def check_expiry(self, month: int, year: int) -> int:
         """Return the year with four digits; raises `CardError` unless the card is valid this month."""
@@ -87,28 +100,26 @@ class CardVault:
                 param=param,
             )
 
-    def from_alias(
-        self, principal: Principal, alias: str, details: BillingDetails | None = None, *, param: str = "payment_method"
-    ) -> Vaulted:
+    def from_alias(self, owner: Owner, alias: str, details: BillingDetails | None = None, *, param: str = "payment_method") -> Vaulted:
         """Make a payment method of a test card's name, such as `pm_card_visa`; raises `NotFound`, in live mode always."""
         card = BY_ALIAS.get(alias)
-        if card is None or principal.livemode:
+        if card is None or owner.livemode:
             raise NotFound("token" if alias.startswith("tok_") else "PaymentMethod", alias[:100], param=param)
         year = _year_and_month(self._clock.now())[0] + EXP_YEARS_AHEAD
-        known = self._test_cards.get((principal.merchant_id, card.number, year))
+        known = self._test_cards.get((owner.merchant_id, card.number, year))
         if known is None:
             pan = Pan(card.number)
-            known = pan, self._describe(principal.merchant_id, principal.livemode, pan, EXP_MONTH, year)
+            known = pan, self._describe(owner.merchant_id, owner.livemode, pan, EXP_MONTH, year)
             if len(self._test_cards) >= _TEST_CARDS_REMEMBERED_MAX:
                 self._test_cards.clear()
-            self._test_cards[principal.merchant_id, card.number, year] = known
-        return self._seal(principal, *known, None, details, by_name=True)
+            self._test_cards[owner.merchant_id, card.number, year] = known
+        return self._seal(owner, *known, None, details, by_name=True)
 
     def _seal(
-        self, principal: Principal, pan: Pan, card: Card, cvc: str | None, details: BillingDetails | None, *, by_name: bool = False
+        self, owner: Owner, pan: Pan, card: Card, cvc: str | None, details: BillingDetails | None, *, by_name: bool = False
     ) -> Vaulted:
         method_id = new_id("pm")
-        merchant_id, livemode = principal.merchant_id, principal.livemode
+        merchant_id, livemode = owner.merchant_id, owner.livemode
         details = details or _NO_DETAILS
         address = details.address or _NO_ADDRESS
         known = None if livemode else BY_NUMBER.get(pan.reveal())

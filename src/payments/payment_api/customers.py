@@ -1,7 +1,6 @@
 """Customers: create, retrieve, update, delete, list, their payment methods, and the lists of theirs that are always empty."""
 
 import dataclasses
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -31,12 +30,11 @@ from payments.wire.expansion import tree_of
 from payments.wire.kinds import CARD, CUSTOMER, PAYMENT_METHOD, render
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, Text
-from payments.wire.people_params import AddressParam, ShippingParam
+from payments.wire.people_params import AddressParam, ShippingParam, is_email
 from payments.wire.reading import ListParams, PageParams, Reader, none_of_them
 from payments.wire.resource import listing, retrieve
 
 _DETACH_BATCH = 100
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _DEFAULT_CARD = "invoice_settings[default_payment_method]"
 
 Name = Annotated[str, Meta(max_length=256)]
@@ -270,5 +268,5 @@ async def _methods_of(connection: Connection, customer: Customer) -> AsyncIterat
 
 
 def _check_email(params: _Params) -> None:
-    if params.email and not _EMAIL.fullmatch(params.email):
+    if params.email and not is_email(params.email):
         raise InvalidRequest(f"Invalid email address: {params.email[:100]}", code="email_invalid", param="email")

@@ -1,7 +1,7 @@
 """The parameters of payment intents, and the checks that need no object."""
 
 import re
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -96,25 +96,14 @@ def default_capture_method(api_version: str) -> CaptureMethod:
     return "automatic_async" if api_version >= AUTOMATIC_ASYNC_FROM else "automatic"
 
 
-class _Printed(Protocol):
-    """What says something of the cardholder's statement."""
-
-    @property
-    def statement_descriptor(self) -> str | UnsetType: ...
-
-    @property
-    def statement_descriptor_suffix(self) -> str | UnsetType: ...
-
-
-def check_statement_descriptors(params: _Printed | IncrementParams) -> None:
-    """Raise `InvalidRequest` for what card schemes don't print on a statement.
+def check_statement_descriptors(params: Struct) -> None:
+    """Raise `InvalidRequest` for what card schemes don't print on a statement; `params` have a descriptor, a suffix, or both.
 
     The whole text has 5 to 22 characters. A suffix is put behind the account's own prefix, so that it may be short. Each has a letter, for a statement must
     tell the cardholder something. Source: Stripe, "Statement descriptors", requirements.
     """
-    _check_statement(params.statement_descriptor, "statement_descriptor", "statement descriptor", 5)
-    if not isinstance(params, IncrementParams):
-        _check_statement(params.statement_descriptor_suffix, "statement_descriptor_suffix", "statement descriptor suffix", 1)
+    for param, characters_min in (("statement_descriptor", 5), ("statement_descriptor_suffix", 1)):
+        _check_statement(getattr(params, param, UNSET), param, param.replace("_", " "), characters_min)
 
 
 STATEMENT_CHARACTERS_MAX = 22

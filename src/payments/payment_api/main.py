@@ -12,6 +12,12 @@ from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
+from payments.payment_api.checkout.closing import Closing
+from payments.payment_api.checkout.links import LinkPage
+from payments.payment_api.checkout.opening import Addresses, Opening
+from payments.payment_api.checkout.page import CheckoutPage
+from payments.payment_api.checkout.paying import Paying
+from payments.payment_api.checkout.view import View
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.keeping import Keeping
@@ -47,6 +53,8 @@ _SPEC = SERVICES[Service.PAYMENT_API]
 _WRITERS_MAX = 3
 """Batches of commit 1 at a time, none large: one large batch makes all clients march in step, and each service idle while another works. Their connections
 are their own: a payment waits for none that a read has."""
+
+_CHECKOUT_SWEEP_SECONDS = 5
 
 
 @asynccontextmanager
@@ -93,12 +101,19 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         keeping = Keeping(handover=handover, trial=trial, pool=pool, waker=waker, clock=clock, public_url=settings.public_url)
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
 
+        closing = Closing(pool=pool, waker=waker, clock=clock, log=log)
+        paying = Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing)
+        addresses = Addresses(settings.public_url)
+        opening = Opening(pool=pool, clock=clock, addresses=addresses)
+        checkout = CheckoutPage(paying=paying, closing=closing, pool=pool, view=View(), opening=opening)
+
         async def readings() -> Readings:
             return {Metric.BACKLOG: begins.queued_rows}
 
         background = Background(log)
         background.keep("watch database", database.watch)
         background.watch("commit 1", lambda: begins.stalled_seconds)
+        background.repeat("sweep checkout", closing.sweep, every_seconds=_CHECKOUT_SWEEP_SECONDS)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
@@ -108,6 +123,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 vault=vault,
                 handover=handover,
                 keeping=keeping,
+                closing=closing,
+                addresses=addresses,
                 objects=objects,
                 reader=reader,
                 pool=pool,
@@ -120,7 +137,12 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=steps.seen,
-            raw_routes=[*Challenge(steps, cards, keeping).routes(), *passing_on.routes()],
+            raw_routes=[
+                *Challenge(steps, cards, keeping).routes(),
+                *checkout.routes(),
+                *LinkPage(page=checkout, pool=pool).routes(),
+                *passing_on.routes(),
+            ],
         )
         await background.stop()
         await write_limit.close()

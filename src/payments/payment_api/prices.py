@@ -29,6 +29,7 @@ from payments.wire.resource import retrieve
 
 LookupKey = Annotated[str, Meta(max_length=200)]
 UnitAmount = Annotated[int, Meta(ge=0)]
+UnitAmountDecimal = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$")]
 _MINOR_UNITS_MAX = 999_999_999_999
 
 
@@ -67,7 +68,7 @@ class PriceDataParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     metadata: MetadataParam | UnsetType = UNSET
     tax_behavior: Literal["exclusive", "inclusive", "unspecified"] | UnsetType = UNSET
     unit_amount: UnitAmount | None = None
-    unit_amount_decimal: Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$")] | None = None
+    unit_amount_decimal: UnitAmountDecimal | None = None
 
     def amounts(self) -> dict[str, Any]:
         """Return currency and amounts of a price; raises `InvalidRequest`."""

@@ -4,6 +4,10 @@ from payments.acquirers.sealed_account import AccountSealer
 from payments.payment_api.accounts import Accounts
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.charges import Charges
+from payments.payment_api.checkout.closing import Closing
+from payments.payment_api.checkout.links import PaymentLinks
+from payments.payment_api.checkout.opening import Addresses
+from payments.payment_api.checkout.sessions import CheckoutSessions
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.customer_cards import CustomerCards
 from payments.payment_api.customers import Customers
@@ -35,6 +39,8 @@ def public_api(
     vault: CardVault,
     handover: HandoverClient,
     keeping: Keeping,
+    closing: Closing,
+    addresses: Addresses,
     objects: Objects,
     reader: Reader,
     pool: Pool,
@@ -57,4 +63,6 @@ def public_api(
         *Prices(objects, reader).endpoints(),
         *SetupIntents(objects=objects, reader=reader, cards=cards, keeping=keeping).endpoints(),
         *PaymentMethods(objects=objects, reader=reader, vault=vault, cards=cards, customer_cards=customer_cards).endpoints(),
+        *CheckoutSessions(objects=objects, reader=reader, cards=cards, closing=closing, addresses=addresses).endpoints(),
+        *PaymentLinks(objects=objects, reader=reader, addresses=addresses).endpoints(),
     ]

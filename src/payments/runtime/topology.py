@@ -294,6 +294,10 @@ CHALLENGE_PATH = "/pay/authenticate/{mode}/{merchant}/{intent}"
 """The hosted 3-D Secure page of payment-api, which transaction-processor links to."""
 CHALLENGE_PARAMETER = "challenge"
 """In the query of such a link: the attempt that asked for authentication. What the cardholder approves is what it was about, and nothing later."""
+CHECKOUT_PATH = "/pay/c/{mode}/{merchant}/{session}/{secret}"
+"""The page of a checkout session, on payment-api."""
+PAYMENT_LINK_PATH = "/pay/l/{mode}/{merchant}/{link}"
+"""The page of a payment link, likewise."""
 
 
 def entered_by(path: str) -> Service:

@@ -28,6 +28,7 @@ CHECKS = {
     "wrong_reserves": "what is withheld of a merchant is what is disputed and not decided",
     "wrong_payouts": "each payout agrees with its balance transactions",
     "wrong_paid_out": "what was paid out of a merchant's balance is what their payouts say",
+    "wrong_sessions": "each checkout session agrees with its payment",
     "events_without_objects": "each event has its object",
     "events_of_hidden_intents": "no event tells of an intent that stands behind a charge",
     "differing_events": "two events of one object and version never differ",

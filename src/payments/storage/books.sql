@@ -247,6 +247,15 @@ SELECT coalesce(o.holder, b.holder) AS holder, coalesce(o.currency, b.currency) 
 FROM payouts o FULL JOIN booked b ON b.holder = o.holder AND b.livemode = o.livemode AND b.currency = o.currency
 WHERE coalesce(o.amount, 0) <> coalesce(b.amount, 0);
 
+-- wrong_sessions: a checkout session is complete when its intent was paid or held, and nobody paid for one that expired
+SELECT s.id, s.status FROM payments.checkout_sessions s
+LEFT JOIN payments.payment_intents i ON i.merchant_id = s.merchant_id AND i.livemode = s.livemode AND i.id = s.payment_intent
+WHERE s.document ->> 'mode' = 'payment' AND CASE s.status
+    WHEN 'complete' THEN coalesce(i.status NOT IN ('succeeded', 'requires_capture', 'canceled'), true)
+    WHEN 'expired' THEN coalesce(i.amount_received + i.amount_capturable > 0, false)
+    ELSE false
+END;
+
 -- events_without_objects: every event is about something that exists
 SELECT e.id, e.type FROM payments.events e
 WHERE NOT CASE e.object_type
@@ -262,6 +271,8 @@ WHERE NOT CASE e.object_type
     WHEN 'setup_intent' THEN EXISTS (SELECT FROM payments.setup_intents o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'product' THEN EXISTS (SELECT FROM payments.products o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'price' THEN EXISTS (SELECT FROM payments.prices o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'checkout.session' THEN EXISTS (SELECT FROM payments.checkout_sessions o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
+    WHEN 'payment_link' THEN EXISTS (SELECT FROM payments.payment_links o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     ELSE false
 END;
 

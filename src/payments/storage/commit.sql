@@ -132,6 +132,28 @@ counted_refunds AS (
     WHERE n.unit <> ALL ((SELECT units FROM lost)::text[]) AND c.merchant_id = n.merchant_id AND c.livemode = n.livemode AND c.id = n.id
 );
 
+-- created_customers: new ones, of whoever pays on a page of ours
+created_customers AS (
+    INSERT INTO payments.customers (merchant_id, livemode, id, created, version, email, deleted, document)
+    SELECT merchant_id, livemode, id, created, version, email, deleted, document
+    FROM {rows} WHERE unit <> ALL ((SELECT units FROM lost)::text[])
+);
+
+-- changed_sessions: those that are locked as they were read
+changed_sessions AS (
+    UPDATE payments.checkout_sessions AS s
+    SET version = n.version, email = n.email, payment_intent = n.payment_intent, due_at = n.due_at, document = n.document
+    FROM {rows}
+    WHERE n.unit <> ALL ((SELECT units FROM lost)::text[]) AND s.merchant_id = n.merchant_id AND s.livemode = n.livemode AND s.id = n.id
+);
+
+-- changed_links: those that are locked as they were read
+changed_links AS (
+    UPDATE payments.payment_links AS l SET version = n.version, document = n.document
+    FROM {rows}
+    WHERE n.unit <> ALL ((SELECT units FROM lost)::text[]) AND l.merchant_id = n.merchant_id AND l.livemode = n.livemode AND l.id = n.id
+);
+
 -- attempts: new ones, each leased to whoever began it
 attempts AS (
     INSERT INTO payments.attempts (merchant_id, livemode, id, payment_intent, created, lease_until, document)

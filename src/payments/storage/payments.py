@@ -14,11 +14,14 @@ from msgspec import Struct
 from payments.domain.attempt import Attempt
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.charge import Charge
+from payments.domain.checkout import CheckoutSession, PaymentLink
+from payments.domain.customer import Customer
 from payments.domain.event import Event
 from payments.domain.outcome import Outcome
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
+from payments.domain.resource import Resource
 from payments.ledger.transfer import Transfer
 from payments.storage import commit, rows, versions
 from payments.storage.accounts import Accounts
@@ -39,6 +42,22 @@ class Begun(StrEnum):
     """Something that it was decided from changed meanwhile, or the intent is with the acquirer; nothing was written."""
 
 
+_CREATED: dict[type[Resource], str] = {
+    PaymentMethod: "created_payment_methods",
+    PaymentIntent: "created_intents",
+    Refund: "created_refunds",
+    Customer: "created_customers",
+}
+_CHANGED: dict[type[Resource], str] = {
+    PaymentMethod: "changed_payment_methods",
+    PaymentIntent: "changed_intents",
+    Charge: "counted_refunds",
+    CheckoutSession: "changed_sessions",
+    PaymentLink: "changed_links",
+}
+"""The parts of commit 1 that write each kind."""
+
+
 class Begin(Struct, frozen=True, kw_only=True):
     """A unit of commit 1. Its id is the API request's, which is unique."""
 
@@ -46,8 +65,8 @@ class Begin(Struct, frozen=True, kw_only=True):
     merchant_id: int
     livemode: bool
     claim: Claim | None = None
-    creates: Sequence[PaymentIntent | PaymentMethod | Refund] = ()
-    changes: Sequence[PaymentIntent | PaymentMethod | Charge] = ()
+    creates: Sequence[PaymentIntent | PaymentMethod | Refund | Customer] = ()
+    changes: Sequence[PaymentIntent | PaymentMethod | Charge | CheckoutSession | PaymentLink] = ()
     """Objects as they shall be, one version on from what was read: each is compared."""
     relies_on: Sequence[Versioned] = ()
     """What else the decision was read from, as it was read."""
@@ -67,22 +86,9 @@ class Begin(Struct, frozen=True, kw_only=True):
         made = EncodedUnit(id=self.unit, itself=rows.BEGINNINGS.row(self, self.claim and self.claim.key, len(compared)), compared=compared)
         if self.claim is not None:
             made.add("claims", self.claim)
-        for each in self.creates:
-            match each:
-                case PaymentMethod():
-                    made.add("created_payment_methods", each, self.sealed_number)
-                case PaymentIntent():
-                    made.add("created_intents", each)
-                case Refund():
-                    made.add("created_refunds", each)
-        for each in self.changes:
-            match each:
-                case PaymentMethod():
-                    made.add("changed_payment_methods", each, None)
-                case PaymentIntent():
-                    made.add("changed_intents", each)
-                case Charge():
-                    made.add("counted_refunds", each)
+        for parts, subjects, sealed_number in ((_CREATED, self.creates, self.sealed_number), (_CHANGED, self.changes, None)):
+            for each in subjects:
+                made.add(parts[type(each)], each, *([sealed_number] if isinstance(each, PaymentMethod) else []))
         if self.attempt is not None:
             made.add("attempts", self.attempt, lease_seconds)
         for event in self.events:

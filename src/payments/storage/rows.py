@@ -27,6 +27,11 @@ INTENTS = Columns(
     document=True,
 )
 PAYMENT_METHODS = Columns(f"{_KEY}, version integer, customer text", "sealed_number text, unit text", document=True)
+CUSTOMERS = Columns(f"{_KEY}, version integer, email text, deleted boolean", "unit text", document=True)
+CHECKOUT_SESSIONS = Columns(
+    f"{_KEY}, version integer, status text, customer text, email text, payment_intent text, due_at bigint", "unit text", document=True
+)
+PAYMENT_LINKS = Columns(f"{_KEY}, version integer", "unit text", document=True)
 ATTEMPTS = Columns(f"{_KEY}, payment_intent text", "lease_seconds float8, unit text", document=True)
 CHARGES = Columns(
     f"{_KEY}, version integer, status text, payment_intent text, customer text, amount bigint, amount_captured bigint, amount_refunded bigint, "

@@ -12,6 +12,7 @@ from msgspec import Struct
 from payments.domain.attempt import Attempt
 from payments.domain.bank_account import BankAccount
 from payments.domain.charge import Charge
+from payments.domain.checkout import CheckoutSession, PaymentLink
 from payments.domain.customer import Customer
 from payments.domain.errors import ObjectLocked
 from payments.domain.payment_intent import PaymentIntent
@@ -25,7 +26,7 @@ from payments.storage.sql import queries
 
 _SQL = queries("versions.sql")
 
-Versioned = Customer | PaymentMethod | PaymentIntent | Charge | Refund | Product | Price | BankAccount
+Versioned = Customer | PaymentMethod | PaymentIntent | Charge | Refund | Product | Price | BankAccount | CheckoutSession | PaymentLink
 """What changes version by version."""
 
 
@@ -44,6 +45,8 @@ _TABLES: dict[Kind, tuple[str, str]] = {
     Product: ("payments.products", "o.version = n.version"),
     Price: ("payments.prices", "o.version = n.version"),
     BankAccount: ("payments.bank_accounts", "o.version = n.version"),
+    CheckoutSession: ("payments.checkout_sessions", "o.version = n.version"),
+    PaymentLink: ("payments.payment_links", "o.version = n.version"),
     Refund: ("payments.refunds", "o.version = n.version"),
     Attempt: ("payments.attempts", "o.closed_at IS NULL AND o.answered = n.answered"),
 }

@@ -10,6 +10,7 @@ from typing import Any, Generic
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.bank_account import BankAccount
 from payments.domain.charge import Charge
+from payments.domain.checkout import CheckoutSession, Item, PaymentLink
 from payments.domain.customer import Customer
 from payments.domain.dispute import Dispute
 from payments.domain.ephemeral_key import EphemeralKey
@@ -29,6 +30,7 @@ from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.render_card import render_card, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
+from payments.wire.render_checkout import render_item, render_payment_link, render_session
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
 from payments.wire.render_people import Rendered
 from payments.wire.render_setup import render_mandate, render_setup_attempt, render_setup_intent
@@ -353,6 +355,48 @@ EPHEMERAL_KEY = Kind(
     param="key",
 )
 TOKEN = Kind(noun=Noun("payments.tokens", "tok", Token), path="/v1/tokens", render=render_token, param="token")
+_LINES = Expandable(("item",), listed=True, column="owner")
+
+ITEM = Kind(
+    noun=Noun("payments.checkout_items", "li", Item, Filters(indexed=("owner",)), columns=("owner",)),
+    path="/v1/checkout/items",
+    render=render_item,
+    expandable={"price.product": Expandable(("product",))},
+)
+CHECKOUT_SESSION = Kind(
+    noun=Noun(
+        "payments.checkout_sessions",
+        "cs",
+        CheckoutSession,
+        Filters(indexed=("payment_intent", "email", "customer", "payment_link", "status")),
+        columns=("status", "customer", "email", "payment_intent", "due_at"),
+    ),
+    path="/v1/checkout/sessions",
+    render=render_session,
+    title="checkout.session",
+    param="session",
+    expandable={
+        "customer": _CUSTOMER,
+        "line_items": _LINES,
+        "payment_intent": _PAYMENT_INTENT,
+        "payment_link": Expandable(("payment_link",)),
+        "setup_intent": Expandable(("setup_intent",)),
+        **_never("invoice", "subscription"),
+        **_never("automatic_tax.liability.account", "invoice_creation.invoice_data.issuer.account", "shipping_cost.shipping_rate"),
+    },
+)
+PAYMENT_LINK = Kind(
+    noun=Noun("payments.payment_links", "plink", PaymentLink, Filters(indexed=("active",)), columns=("active",)),
+    path="/v1/payment_links",
+    render=render_payment_link,
+    param="payment_link",
+    expandable={
+        "line_items": _LINES,
+        **_never("application", "on_behalf_of", "transfer_data.destination"),
+        **_never("automatic_tax.liability.account", "invoice_creation.invoice_data.issuer.account"),
+        **_never("subscription_data.invoice_settings.issuer.account"),
+    },
+)
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
@@ -375,6 +419,9 @@ KINDS: dict[str, Kind[Any]] = {
         CARD,
         TOKEN,
         EPHEMERAL_KEY,
+        ITEM,
+        CHECKOUT_SESSION,
+        PAYMENT_LINK,
     )
 }
 """By what their objects say that they are."""

@@ -1,5 +1,6 @@
 """Addresses, and whom they belong to, as parameters."""
 
+import re
 from typing import Literal
 
 from msgspec import UNSET, UnsetType
@@ -7,6 +8,13 @@ from msgspec import UNSET, UnsetType
 from payments.domain.people import Address, BillingDetails, Shipping
 from payments.wire.changes import HashParam
 from payments.wire.params import ShortText, Text
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+def is_email(text: str) -> bool:
+    """Tell whether something may be an email address. Which ones there are, only their servers know."""
+    return _EMAIL.fullmatch(text) is not None
 
 
 class AddressParam(HashParam, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Checkout: sessions, payment links, and the page on which buyers pay."""
