@@ -7,6 +7,7 @@ import json
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -33,11 +34,14 @@ class Merchant:
     base_url: str
     _made: dict[str, str] = field(default_factory=dict[str, str])
 
+    @cached_property
+    def client(self) -> stripe.StripeClient:
+        return stripe.StripeClient(self.key, base_addresses={"api": self.base_url})
+
     def call(self, method: str, path: str, params: dict[str, Any] | None = None) -> tuple[int, Any]:
         """Call with the key; the status and the body."""
-        client = stripe.StripeClient(self.key, base_addresses={"api": self.base_url})
         try:
-            answer = client.raw_request(method.lower(), path, **(params or {}))
+            answer = self.client.raw_request(method.lower(), path, **(params or {}))
         except stripe.StripeError as refusal:
             return refusal.http_status or 0, json.loads(str(refusal.http_body))
         return answer.code, json.loads(answer.body)
