@@ -14,6 +14,7 @@ from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
+from payments.payment_api.indexing import Indexing
 from payments.payment_api.keeping import Keeping
 from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.public_api import public_api
@@ -77,6 +78,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             server_name=settings.transaction_processor_name,
             log=log,
         )
+        index = await stack.enter_async_context(database.open_pool("index", size_max=2))
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=_WRITERS_MAX))
         begins = GroupCommit(PaymentStore(commits).begin, name="begin", batch_rows_max=32, writers_max=_WRITERS_MAX)
         steps = Steps(
@@ -99,6 +101,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background = Background(log)
         background.keep("watch database", database.watch)
         background.watch("commit 1", lambda: begins.stalled_seconds)
+        Indexing(index).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

@@ -15,6 +15,7 @@ from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.prices import Prices
 from payments.payment_api.products import Products
 from payments.payment_api.refunds import Refunds
+from payments.payment_api.search import searches
 from payments.payment_api.setup_intents import SetupIntents
 from payments.payment_api.steps import Steps
 from payments.storage.database import Pool
@@ -37,6 +38,7 @@ def public_api(
 ) -> Endpoints:
     """Return the route table."""
     return [
+        *searches(reader),
         *PaymentIntents(steps=steps, cards=cards, reader=reader, update=IntentUpdate(steps, cards, reader)).endpoints(),
         *Refunds(steps, objects, reader).endpoints(),
         *Charges(objects, reader).endpoints(),
