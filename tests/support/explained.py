@@ -1,6 +1,7 @@
 """What statements really read: how many rows their plans take from tables and indexes."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ class Explained:
         self._connection = connection
         self.rows_read = 0
         """By all statements so far."""
+        self.plans: Counter[str] = Counter()
+        """How often each table was read in which way."""
 
     async def fetch(self, query: str, *args: object, timeout: float | None = None) -> list[Row]:
         await self._explain(query, args)
@@ -32,6 +35,9 @@ class Explained:
 
     async def _explain(self, query: str, args: tuple[object, ...]) -> None:
         plan = json.loads(await self._connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *args))
+        for node in _nodes(plan[0]["Plan"]):
+            if "Relation Name" in node:
+                self.plans[f"{node['Node Type']} of {node['Relation Name']}"] += node["Actual Loops"]
         self.rows_read += sum(_read(node) for node in _nodes(plan[0]["Plan"]) if "Relation Name" in node)
 
 

@@ -114,7 +114,7 @@ def operations_table() -> str:
         single = resource in ("account", "balance", "notifications/trial")
         if resource.startswith("notifications/"):
             inside = inside.partition(" ")[2]
-        if inside and endpoint.method == "POST":
+        if inside and (endpoint.method == "POST" or inside == "search"):
             verb = f"`{inside}`"
         elif inside:
             verb = f"its `{inside}`"

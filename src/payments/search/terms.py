@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 from payments.search.fields import FieldType, Values, type_of
 
-NUMBER_BITS = 48
+NUMBER_BITS = 40
 """A number is a set of binary digits, each a term, so that a range is a combination of as many sets: amounts and times are shorter."""
 TRIGRAM = 3
 _WORD = re.compile(r"\w+")

@@ -6,7 +6,7 @@ decide about them. A page's token is the number of its last document, so what co
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Annotated
 
@@ -18,15 +18,15 @@ from payments.domain.resource import R
 from payments.search.bitmaps import BLOCK_DOCUMENTS, places
 from payments.search.fields import check_fields
 from payments.search.language import parse_query
-from payments.search.matching import Matching, matching
+from payments.search.matching import Bounds, Matching, matching
 from payments.storage.database import Queries
 from payments.storage.search_index import Segment, find_segment, read_object_ids, read_postings, read_searched
 from payments.wire.api import Call, Endpoint, Reply
 from payments.wire.kinds import Kind
 from payments.wire.reading import Reader, SearchPage
 
-LOOKED_AT_MAX = 5_000
-"""How many documents one call looks at because bitmaps don't decide about them."""
+LOOKED_AT_MAX = 2_000
+"""How many documents one call looks at because bitmaps don't decide about them. Beyond that a page ends early, and a total is what may match."""
 _LOOKED_AT_ONCE = 500
 _BLOCKS_AT_ONCE = (2, 14, 112, 512)
 """How many blocks are read at once: few at first, since a page of what is frequent is full soon; then more and more."""
@@ -63,9 +63,8 @@ def search(reader: Reader, kind: Kind[R]) -> Endpoint[SearchParams]:
             segment = await find_segment(connection, call.principal.merchant_id, call.principal.livemode, kind.name)
             if segment is None:
                 return SearchPage(ids=[], total_count=0 if counted else None)
-            numbers, gave_up = await _Search(connection, segment, wanted).page(
-                segment.documents if below is None else below, given.limit + 1
-            )
+            way = _Search(connection, segment, wanted)
+            numbers, gave_up = await way.page(segment.documents if below is None else below, given.limit + 1)
             if gave_up and not numbers:
                 raise TooWide(LOOKED_AT_MAX)
             shown = numbers[: given.limit]
@@ -74,7 +73,7 @@ def search(reader: Reader, kind: Kind[R]) -> Endpoint[SearchParams]:
             return SearchPage(
                 ids=[ids[number] for number in shown if number in ids],
                 next_page=_token(shown[-1], digest) if more else None,
-                total_count=await _Search(connection, segment, wanted).count() if counted else None,
+                total_count=await way.count() if counted else None,
             )
 
         return await reader.search_page(call, kind, path, find)
@@ -91,15 +90,16 @@ class _Search:
     wanted: Matching
     looked_at: int = 0
     """Documents about which bitmaps didn't decide."""
+    _bounds: dict[int, Bounds] = field(default_factory=dict[int, Bounds])
+    """By block, as far as they are known."""
 
     async def page(self, below: int, count: int) -> tuple[list[int], bool]:
         """Return the highest numbers below one that match, and whether the looking ended before it was known that there are no more."""
         found: list[int] = []
-        end = (max(0, min(below, self.segment.documents)) + BLOCK_DOCUMENTS - 1) // BLOCK_DOCUMENTS
-        for blocks in _downwards(end):
-            postings = await read_postings(self.connection, self.segment, self.wanted.terms, blocks)
+        for blocks in _downwards(min(below, self.segment.documents)):
+            await self._read(blocks)
             for block in reversed(blocks):
-                certain, possible = self.wanted.bounds(postings.get(block, {}))
+                certain, possible = self._bounds[block]
                 first = block * BLOCK_DOCUMENTS
                 if below < first + BLOCK_DOCUMENTS:
                     possible &= (1 << max(0, below - first)) - 1
@@ -110,18 +110,30 @@ class _Search:
         return found, False
 
     async def count(self) -> int:
-        """Return how many documents match; of those about which bitmaps don't decide, among as many as may be looked at."""
+        """Return how many documents match; when there are too many about which bitmaps don't decide, how many may."""
         total = 0
         self.looked_at = 0
-        for blocks in _downwards((self.segment.documents + BLOCK_DOCUMENTS - 1) // BLOCK_DOCUMENTS):
-            postings = await read_postings(self.connection, self.segment, self.wanted.terms, blocks)
+        for blocks in _downwards(self.segment.documents):
+            await self._read(blocks)
             for block in reversed(blocks):
-                certain, possible = self.wanted.bounds(postings.get(block, {}))
+                certain, possible = self._bounds[block]
                 total += (certain & possible).bit_count()
-                doubtful: list[int] = []
-                await self._take(doubtful, block * BLOCK_DOCUMENTS, 0, possible & ~certain, BLOCK_DOCUMENTS)
-                total += len(doubtful)
+                total += await self._count_doubtful(block, possible & ~certain)
         return total
+
+    async def _count_doubtful(self, block: int, doubtful: int) -> int:
+        if self.looked_at + doubtful.bit_count() > LOOKED_AT_MAX:
+            self.looked_at = LOOKED_AT_MAX
+            return doubtful.bit_count()
+        matches: list[int] = []
+        await self._take(matches, block * BLOCK_DOCUMENTS, 0, doubtful, BLOCK_DOCUMENTS)
+        return len(matches)
+
+    async def _read(self, blocks: range) -> None:
+        """Learn the bounds of blocks."""
+        if not all(block in self._bounds for block in blocks):
+            postings = await read_postings(self.connection, self.segment, self.wanted.terms, blocks)
+            self._bounds |= {block: self.wanted.bounds(postings.get(block, {})) for block in blocks}
 
     async def _take(self, found: list[int], first: int, certain: int, possible: int, count: int) -> bool:
         """Add a block's matches until there are `count`; False when too many had to be looked at."""
@@ -145,9 +157,10 @@ class _Search:
         return True
 
 
-def _downwards(end: int) -> list[range]:
-    """Return ranges of blocks from `end` down to the first, more and more at once."""
+def _downwards(below: int) -> list[range]:
+    """Return ranges of the blocks below a document's number, the highest first, more and more at once."""
     found: list[range] = []
+    end = (max(0, below) + BLOCK_DOCUMENTS - 1) // BLOCK_DOCUMENTS
     sizes = iter(_BLOCKS_AT_ONCE)
     size = 0
     while end > 0:
