@@ -25,11 +25,12 @@ from payments.storage.search_index import (
     claim_backfill,
     claim_changes,
     indexed,
+    is_waiting,
     lock_segment,
 )
 from payments.wire.kinds import CHARGE, KINDS, PAYMENT_INTENT
 
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 5.0
 """Between two looks for changes: a few at once cost less than one by one."""
 _CHANGES_AT_ONCE = 100
 _BACKFILLED_AT_ONCE = 500
@@ -46,8 +47,13 @@ class Indexing:
 
     def keep(self, background: Background) -> None:
         """Index for ever."""
-        background.repeat("index changes", self.index_changes, every_seconds=EVERY_SECONDS)
-        background.repeat("index what was there", self.index_older, every_seconds=EVERY_SECONDS)
+        background.repeat("index", self.index, every_seconds=EVERY_SECONDS)
+
+    async def index(self) -> int:
+        """Make a batch searchable, if anything waits for that: what was there before first, since its documents come first; returns how much it was."""
+        if not await is_waiting(self.pool):
+            return 0
+        return await self.index_older() or await self.index_changes()
 
     async def index_changes(self) -> int:
         """Make the oldest changes searchable; returns how many."""

@@ -78,7 +78,6 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             server_name=settings.transaction_processor_name,
             log=log,
         )
-        index = await stack.enter_async_context(database.open_pool("index", size_max=2))
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=_WRITERS_MAX))
         begins = GroupCommit(PaymentStore(commits).begin, name="begin", batch_rows_max=32, writers_max=_WRITERS_MAX)
         steps = Steps(
@@ -101,7 +100,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background = Background(log)
         background.keep("watch database", database.watch)
         background.watch("commit 1", lambda: begins.stalled_seconds)
-        Indexing(index).keep(background)
+        Indexing(pool).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

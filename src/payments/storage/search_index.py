@@ -63,6 +63,11 @@ class SegmentChange:
     """By term and block."""
 
 
+async def is_waiting(connection: Queries) -> bool:
+    """Tell whether anything isn't searchable yet."""
+    return bool(await connection.fetchval(_SQL["is_waiting"]))
+
+
 async def claim_changes(connection: Connection, limit: int) -> list[Change]:
     """Cross off what changed, for as long as the transaction lives; returns it."""
     rows = await connection.fetch(_SQL["claim_changes"], limit)

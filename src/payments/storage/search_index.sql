@@ -1,3 +1,6 @@
+-- is_waiting: whether there is anything to be done
+SELECT EXISTS (SELECT FROM search.changes) OR EXISTS (SELECT FROM search.backfill);
+
 -- claim_changes: what changed, oldest first; rows that another copy holds are passed over, and none is looked for while there is older work, whose objects come first
 DELETE FROM search.changes WHERE position IN (
     SELECT position FROM search.changes WHERE NOT EXISTS (SELECT FROM search.backfill) ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED)

@@ -72,18 +72,10 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER searched AFTER DELETE ON notifications.outbox REFERENCING OLD TABLE AS told FOR EACH STATEMENT EXECUTE FUNCTION search.note_told();
-
--- An intent that a merchant updates is told of by none. An update that begins or ends an attempt isn't looked at further: an event follows.
-CREATE FUNCTION search.note_untold() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO search.changes (merchant_id, livemode, kind, object_id) VALUES (NEW.merchant_id, NEW.livemode, 'payment_intent', NEW.id);
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER searched AFTER UPDATE ON payments.payment_intents
-    FOR EACH ROW WHEN (OLD.open_attempt IS NULL AND NEW.open_attempt IS NULL) EXECUTE FUNCTION search.note_untold();
 
 GRANT USAGE ON SCHEMA search TO tap_payment_api, tap_transaction_processor, tap_notification_service;
 GRANT INSERT ON search.changes TO tap_transaction_processor, tap_notification_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON search.changes, search.backfill, search.segments, search.documents, search.postings TO tap_payment_api;
+
+-- Last, since it locks what payments write.
+CREATE TRIGGER searched AFTER DELETE ON notifications.outbox REFERENCING OLD TABLE AS told FOR EACH STATEMENT EXECUTE FUNCTION search.note_told();
