@@ -8,8 +8,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -20,13 +19,13 @@ from msgspec.structs import fields
 from payments.domain.errors import TapError
 from payments.payment_api.indexing import Indexing
 from payments.payment_api.public_api import public_api
-from payments.storage.database import Pool, connect, open_pool
+from payments.storage.database import connect, open_pool
 from payments.storage.migrate import migrate
 from payments.wire.api import Call, Endpoint
 from payments.wire.form import decode_form
 from payments.wire.lists import SETTINGS, Lists
 from payments.wire.reading import PageParams, Reader
-from tests.support.explained import Explained
+from tests.support.explained import ExplainedPool
 from tests.support.in_process import InProcess, in_process
 from tests.support.postgres import running_postgres
 
@@ -109,20 +108,6 @@ FILTERS: Mapping[str, str] = {
     "created[gt]": "1700100000",
     "created[lt]": "1700100000",
 }
-
-
-class ExplainedPool:
-    """Lends connections that tell how their statements are read."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self.last: Explained | None = None
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncGenerator[Explained]:
-        async with self._pool.acquire() as connection:
-            self.last = Explained(connection)
-            yield self.last
 
 
 async def call(tap: InProcess, endpoints: list[Endpoint[Any]], path: str, params: Mapping[str, str], expand: tuple[str, ...] = ()) -> Any:

@@ -2,14 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
 
 from payments.payment_api.indexing import Indexing
-from payments.storage.database import Connection, open_pool
+from payments.search.language import parse_query
+from payments.search.matching import matching
+from payments.storage.database import Connection, Pool, open_pool
 from payments.storage.keys import create_merchant
 from payments.storage.outbox import dispatch
+from payments.wire.kinds import PAYMENT_INTENT
+from payments.wire.lists import SETTINGS, Lists
+from payments.wire.reading import Reader
+from payments.wire.searching import search
+from tests.support.explained import ExplainedPool
 from tests.support.in_process import InProcess, in_process
 
 PAID = {"amount": "2000", "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true"}
@@ -234,3 +242,37 @@ async def test_a_change_that_fails_to_be_indexed_is_not_lost(searched: Searched,
     await connection.execute("GRANT INSERT ON search.postings TO tap_payment_api")
     await searched.index()
     assert await searched.find("customers", "name:'grace'") == [customer]
+
+
+QUERIES = (
+    "status:'succeeded'",
+    "-status:'succeeded' AND -currency:'usd'",
+    "amount>1 AND amount<3000 AND created>1 AND created<2",
+    "metadata['order']:'none' OR metadata['order']:null OR customer:null OR amount>=5 OR -status:'x'",
+    " ".join(f"metadata['k{number}']:'v'" for number in range(10)),
+)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+async def test_a_search_reads_its_bitmaps_and_a_page_and_nothing_else(
+    searched: Searched, connection: Connection, database_url: str, query: str
+) -> None:
+    for _ in range(25):
+        await made(searched, "payment_intents", amount="1000", currency="usd")
+    await searched.index()
+    await connection.execute(
+        "INSERT INTO search.postings SELECT 1000 + n % 50, n, n % 3, 'p12' FROM generate_series(1, 20000) n;"
+        "INSERT INTO search.documents SELECT 1000 + n % 50, n, 'x' || n, 1, '{}' FROM generate_series(1, 20000) n;"
+        "INSERT INTO search.segments (merchant_id, livemode, kind) SELECT 1000 + n, false, 'charge' FROM generate_series(1, 5000) n;"
+        "ANALYZE search.postings, search.documents, search.segments"
+    )
+    terms = len(matching("payment_intent", parse_query(query)).terms)
+    async with open_pool(database_url, role="tap_payment_api", name="lists", server_settings=SETTINGS) as pool:
+        explained = ExplainedPool(pool)
+        lists = Lists(cast("Pool", explained))
+        searched.tap.endpoints = [search(Reader(pool, lists, searched.tap.clock), PAYMENT_INTENT)]
+        await searched.tap.get("payment_intents/search", query=query)
+    assert explained.last is not None
+    of_search = {name: count for name, count in explained.last.plans.items() if not name.endswith("payment_intents")}
+    assert [name for name in of_search if name.startswith("Seq")] == []
+    assert explained.last.rows_read <= terms + 2 * 11 + 1

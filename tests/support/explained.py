@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
-from payments.storage.database import Connection, Row
+from payments.storage.database import Connection, Pool, Row
 
 
 class Explained:
@@ -39,6 +40,20 @@ class Explained:
             if "Relation Name" in node:
                 self.plans[f"{node['Node Type']} of {node['Relation Name']}"] += node["Actual Loops"]
         self.rows_read += sum(_read(node) for node in _nodes(plan[0]["Plan"]) if "Relation Name" in node)
+
+
+class ExplainedPool:
+    """Lends connections that tell how their statements are read."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.last: Explained | None = None
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncGenerator[Explained]:
+        async with self._pool.acquire() as connection:
+            self.last = Explained(connection)
+            yield self.last
 
 
 def _nodes(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
