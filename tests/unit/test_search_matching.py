@@ -92,7 +92,7 @@ def test_a_block_is_stored_as_it_is(members: set[int]) -> None:
     assert list(places(bits)) == sorted(members, reverse=True)
 
 
-def test_a_full_block_is_a_kilobyte_and_a_single_document_a_few_bytes() -> None:
+def test_a_full_block_is_two_kilobytes_and_a_single_document_a_few_bytes() -> None:
     full = (1 << BLOCK_DOCUMENTS) - 1
     assert decode(encode(full)) == full
     assert len(encode(full)) == 1 + BLOCK_DOCUMENTS // 8

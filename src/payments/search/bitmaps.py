@@ -6,8 +6,8 @@ Python's integers are the bitmaps: and, or, not and counting are loops over mach
 from collections.abc import Iterator
 from struct import pack, unpack
 
-BLOCK_DOCUMENTS = 8_192
-"""A kilobyte of bits: a row that holds them is small enough to be stored in its page."""
+BLOCK_DOCUMENTS = 16_384
+"""Two kilobytes of bits: larger rows would leave no room in their page for the next version, smaller ones cost more to be read than to be combined."""
 _PLACE_BYTES = 2
 _AS_BITS, _AS_PLACES = b"b", b"p"
 

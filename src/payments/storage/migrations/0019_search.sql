@@ -50,8 +50,8 @@ CREATE TABLE search.postings (
     block      integer NOT NULL,
     bits       bytea NOT NULL,
     PRIMARY KEY (segment_id, term, block)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
--- As they are: compressing what is read by the thousand would cost more than it saves.
+) WITH (fillfactor = 80, toast_tuple_target = 4080, autovacuum_vacuum_scale_factor = 0.05);
+-- As they are, and in their row: compressing what is read by the thousand, or looking for it elsewhere, would cost more than it saves.
 ALTER TABLE search.postings ALTER COLUMN bits SET STORAGE EXTERNAL;
 COMMENT ON TABLE search.postings IS 'which documents of a block have a term';
 
