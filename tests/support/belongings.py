@@ -23,6 +23,13 @@ from tests.support.waiting import wait_until
 PAYMENT = {"amount": "2000", "currency": "usd"}
 PAID = {**PAYMENT, "payment_method": "pm_card_visa", "confirm": "true"}
 KEPT = {"payment_method": "pm_card_visa", "confirm": "true"}
+BANK_ACCOUNT = {
+    "object": "bank_account",
+    "account_number": "000123456789",
+    "country": "US",
+    "currency": "usd",
+    "routing_number": "110000000",
+}
 ACCEPTED = {"mandate_data": {"customer_acceptance": {"type": "offline"}}}
 
 
@@ -76,16 +83,33 @@ def _delivery(merchant: Merchant) -> str:
     return merchant.get(path)["data"][0]["id"]
 
 
+def _dispute(merchant: Merchant) -> str:
+    charge = merchant.post("/v1/payment_intents", **PAID | {"payment_method": "pm_card_createDispute"})["latest_charge"]
+    wait_until(lambda: bool(merchant.get("/v1/disputes", charge=charge)["data"]), "the cardholder disputes it")
+    return merchant.get("/v1/disputes", charge=charge)["data"][0]["id"]
+
+
+def _payout(merchant: Merchant) -> str:
+    merchant.post("/v1/payment_intents", **PAID | {"amount": "50000", "payment_method": "pm_card_bypassPending"})
+    merchant.has("bank_account")
+    return merchant.post("/v1/payouts", amount="100", currency="usd")["id"]
+
+
 MAKERS: dict[str, Callable[[Merchant], str]] = {
     "account": lambda merchant: merchant.get("/v1/account")["id"],
     "balance_transaction": lambda merchant: merchant.get("/v1/charges/" + merchant.make("charge"))["balance_transaction"],
+    "bank_account": lambda merchant: merchant.post(
+        f"/v1/accounts/{merchant.has('account')}/external_accounts", external_account=BANK_ACCOUNT
+    )["id"],
     "charge": lambda merchant: merchant.post("/v1/payment_intents", **PAID)["latest_charge"],
     "customer": lambda merchant: merchant.post("/v1/customers", name="Ada")["id"],
+    "dispute": _dispute,
     "event": lambda merchant: (merchant.make("customer"), merchant.get("/v1/events")["data"][0]["id"])[1],
     "mandate": lambda merchant: merchant.post("/v1/setup_intents", **KEPT, **ACCEPTED)["mandate"],
     "notification.delivery": _delivery,
     "payment_intent": lambda merchant: merchant.post("/v1/payment_intents", **PAYMENT)["id"],
     "payment_method": lambda merchant: merchant.post("/v1/payment_methods", type="card", card={"token": "tok_visa"})["id"],
+    "payout": _payout,
     "price": lambda merchant: merchant.post("/v1/prices", currency="usd", unit_amount="100", product_data={"name": "Hat"})["id"],
     "product": lambda merchant: merchant.post("/v1/products", name="Hat")["id"],
     "refund": lambda merchant: merchant.post("/v1/refunds", charge=merchant.make("charge"))["id"],
@@ -98,6 +122,7 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
 NAMED = {
     "default_payment_method": "payment_method",
     "default_price": "price",
+    "destination": "bank_account",
     "endpoint": "webhook_endpoint",
     "event": "event",
     "ids": "product",
@@ -113,6 +138,8 @@ PATHS = {"/v1/accounts": "account", "/v1/events": "event", "/v1/notifications/de
 NESTED = {"payment_methods": "payment_method", "refunds": "refund"}
 """What a list of an object's holds. The other ones are always empty."""
 NEEDED: dict[str, dict[str, Any]] = {
+    "POST /v1/accounts/{account}/external_accounts": {"external_account": BANK_ACCOUNT},
+    "POST /v1/payouts": {"amount": "100", "currency": "usd"},
     "POST /v1/payment_intents": PAYMENT,
     "POST /v1/payment_intents/{id}/increment_authorization": {"amount": "3000"},
     "POST /v1/prices": {"currency": "usd", "unit_amount": "100"},
