@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth $(CDK): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check bench bench-growth bench-migration acknowledged lock synth cdk images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check bench bench-growth bench-migration bench-read acknowledged lock synth cdk images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -94,6 +94,9 @@ bench-growth: $(INSTALLED) ## Measure whether a payment costs the same with a mi
 
 bench-migration: $(INSTALLED) ## Migrate a database with many payments while the previous version's code pays (ARGS="--payments 100000")
 	@$(BIN)/python -m tests.benchmarks.migration $(ARGS)
+
+bench-read: $(INSTALLED) ## Measure each search and each list by each filter among a million payments, and show how they are read; takes ten minutes
+	@$(BIN)/python -m tests.benchmarks.reads $(ARGS)
 
 acknowledged: $(INSTALLED) ## Kill services and database under load, and count whether what was acknowledged is stored (ARGS="other-system.toml")
 	@$(BIN)/python -m tests.benchmarks.acknowledged $(ARGS)

@@ -116,7 +116,7 @@ def operations_table() -> str:
     for endpoint in endpoints():
         resource, inside, one = _of_collection(endpoint.path)
         single = resource in ("account", "balance", "notifications/trial")
-        if inside and endpoint.method == "POST":
+        if inside and (endpoint.method == "POST" or inside == "search"):
             verb = f"`{inside}`"
         elif inside:
             verb = f"its `{inside}`"

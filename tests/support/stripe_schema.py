@@ -15,7 +15,7 @@ _KEPT = ("type", "anyOf", "items", "additionalProperties", "required", "$ref")
 
 def violations(body: dict[str, Any]) -> list[str]:
     """What is wrong with an object of the API, list or error; the schema is found by its `object`."""
-    if body.get("object") == "list":
+    if body.get("object") in ("list", "search_result"):
         return [fault for item in body["data"] for fault in violations(item)]
     name = "error" if "error" in body else body["object"]
     if body.get("deleted"):

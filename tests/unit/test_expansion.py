@@ -31,10 +31,13 @@ class Stored:
     def __init__(self, *subjects: Any) -> None:
         self.subjects = {subject.id: subject for subject in subjects}
         self.questions = 0
+        self.owners: set[tuple[int, bool]] = set()
+        """Whose objects were asked for."""
 
     async def fetch(self, _query: str, *args: Any) -> list[dict[str, Any]]:
         self.questions += 1
-        _merchant, _livemode, values, *limit = args
+        merchant, livemode, values, *limit = args
+        self.owners.add((merchant, livemode))
         if limit:
             refunds = [each for each in reversed(self.subjects.values()) if isinstance(each, Refund) and each.charge in values]
             return [{"value": each.charge, "document": msgspec.json.encode(each)} for each in refunds][: limit[0]]
@@ -60,6 +63,23 @@ async def expanded(subject: Any, *paths: str, stored: Stored | None = None) -> R
     body = rendered(subject, NOW)
     await Expansion(cast("Queries", stored or Stored()), MERCHANT, NOW).expand([body], tree_of(str(body["object"]), paths, NEWEST))
     return body
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(name, field) for name, kind in KINDS.items() for field, expandable in kind.expandable.items() if expandable.kinds]
+)
+async def test_only_the_callers_own_objects_are_asked_for(kind: str, field: str) -> None:
+    """An id of another merchant's, or of the other mode, stays one."""
+    stored, expandable = Stored(), KINDS[kind].expandable[field]
+    *outer, leaf = field.split(".")
+    body: Rendered = {leaf: f"{KINDS[expandable.kinds[0]].noun.prefix}_1"}
+    for part in reversed(outer):
+        body = {part: body}
+    body |= {"object": kind, "id": "x_1"}
+    given = msgspec.json.encode(body)
+    await Expansion(cast("Queries", stored), MERCHANT, NOW).expand([body], tree_of(kind, [field], NEWEST))
+    assert stored.owners == {(MERCHANT.merchant_id, MERCHANT.livemode)}
+    assert expandable.listed or msgspec.json.encode(body) == given
 
 
 OF_CUSTOMERS = {"default_source", "source", "sources"}

@@ -20,6 +20,7 @@ from payments.payment_api.checkout.paying import Paying
 from payments.payment_api.checkout.view import View
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
+from payments.payment_api.indexing import Indexing
 from payments.payment_api.keeping import Keeping
 from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.public_api import public_api
@@ -114,6 +115,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.keep("watch database", database.watch)
         background.watch("commit 1", lambda: begins.stalled_seconds)
         background.repeat("sweep checkout", closing.sweep, every_seconds=_CHECKOUT_SWEEP_SECONDS)
+        Indexing(pool).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

@@ -21,6 +21,7 @@ from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.prices import Prices
 from payments.payment_api.products import Products
 from payments.payment_api.refunds import Refunds
+from payments.payment_api.search import searches
 from payments.payment_api.setup_intents import SetupIntents
 from payments.payment_api.sources import Sources
 from payments.payment_api.steps import Steps
@@ -50,6 +51,7 @@ def public_api(
     """Return the route table."""
     customer_cards = CustomerCards(objects=objects, reader=reader, cards=cards, handover=handover)
     return [
+        *searches(reader),
         *PaymentIntents(steps=steps, cards=cards, reader=reader, update=IntentUpdate(steps, cards, reader)).endpoints(),
         *Charges(steps=steps, cards=cards, objects=objects, reader=reader).endpoints(),
         *Refunds(steps, objects, reader).endpoints(),

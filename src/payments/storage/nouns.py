@@ -103,7 +103,7 @@ class Noun(Generic[R]):
         self._filters = filters or Filters()
         self._columns = columns
         self._compares = compares
-        self._condition = f" AND {condition}" if condition else ""
+        self.condition = f" AND {condition}" if condition else ""
 
     async def get(self, source: Queries | Gathered, merchant_id: int, livemode: bool, object_id: str) -> R | None:
         """Return one object; None when the merchant has none of that id in that mode."""
@@ -219,7 +219,7 @@ class Noun(Generic[R]):
             order=order,
             columns="".join(f"{column}, " for column in key),
             values="".join(f"{value}, " for value in key.values()),
-            conditions=self._condition + "".join(f" AND {column} = {value}" for column, value in key.items()),
+            conditions=self.condition + "".join(f" AND {column} = {value}" for column, value in key.items()),
             matches=" AND ".join(matches),
             compared=compared,
             names=", ".join(key),

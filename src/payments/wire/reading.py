@@ -3,8 +3,8 @@
 Source: Stripe, "Pagination" and "Expanding responses".
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar, cast
 
 import msgspec
@@ -16,7 +16,7 @@ from payments.domain.payment_intent import PaymentIntent
 from payments.domain.resource import R
 from payments.runtime.clock import Clock
 from payments.runtime.ids import ID_CHARACTERS_MAX
-from payments.storage.database import Pool, Queries
+from payments.storage.database import Connection, Pool, Queries
 from payments.storage.nouns import Filter, Gathered
 from payments.storage.paging import CREATED_MAX, PageRequest
 from payments.wire.api import Call, Reply, reply
@@ -29,6 +29,8 @@ FilterId = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
 """An id, or a name, that a list is filtered by or begins at. A filter can't be unset, so none is empty."""
 
 F = TypeVar("F")
+_TOTAL_COUNT = "total_count"
+"""What a search may be asked to show beside its objects' own fields."""
 
 
 class CreatedRange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +99,18 @@ class ListParams(PageParams, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return range_of(self.created)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """What a search found."""
+
+    ids: Sequence[str]
+    """Of the page's objects, in their order."""
+    next_page: str | None = None
+    """Where the next page begins; None when there is none."""
+    total_count: int | None = None
+    """None where nobody asked."""
+
+
 class Reader:
     """Reads objects for a caller."""
 
@@ -162,6 +176,28 @@ class Reader:
             data = [rendered(subject, self._clock.now()) for subject in objects]
             await self._expand(connection, call, data, tree)
         return reply({"object": "list", "url": url or kind.path, "has_more": has_more, "data": data})
+
+    async def search_page(self, call: Call, kind: Kind[R], url: str, find: Callable[[Connection, bool], Awaitable[SearchPage]]) -> Reply:
+        """Answer with what a search finds, as it is now; `find` is told whether to count. Raises what `Lists.connection` does."""
+        paths = [path for path in call.expand if path != _TOTAL_COUNT]
+        tree, counted = tree_of(kind.name, paths, call.api_version, in_list=True), len(paths) < len(call.expand)
+        merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
+        async with self._lists.connection(merchant_id) as connection:
+            found = await find(connection, counted)
+            objects = await kind.noun.get_many(connection, merchant_id, livemode, found.ids)
+            shown = [objects[each] for each in found.ids if each in objects and not getattr(objects[each], "deleted", False)]
+            data = [rendered(subject, self._clock.now()) for subject in shown]
+            await self._expand(connection, call, data, tree)
+        body: Rendered = {
+            "object": "search_result",
+            "url": url,
+            "has_more": found.next_page is not None,
+            "next_page": found.next_page,
+            "data": data,
+        }
+        if found.total_count is not None:
+            body["total_count"] = found.total_count
+        return reply(body)
 
     async def _expand(self, connection: Queries, call: Call, bodies: list[Rendered], tree: Tree) -> None:
         if tree:
