@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
+from payments.pages.elements import element_routes
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
 from payments.payment_api.confirmation import Cards
@@ -119,7 +120,11 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=steps.seen,
-            raw_routes=[*Challenge(steps, cards, keeping).routes(), *passing_on.routes()],
+            raw_routes=[
+                *Challenge(steps, cards, keeping, settings.frame_ancestors).routes(),
+                *element_routes(settings.frame_ancestors),
+                *passing_on.routes(),
+            ],
         )
         await background.stop()
         await write_limit.close()
