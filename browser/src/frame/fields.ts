@@ -113,6 +113,12 @@ const COUNTRIES =
 /** Where a card's check of the address needs the postal code. */
 export const needsPostalCode = (country: string): boolean => ['US', 'CA', 'GB', 'PR'].includes(country);
 
+const WITHOUT_CODES =
+  'AE AO AG AW BS BZ BJ BO BW BF BI CM CF KM CG CD CI DJ DM GQ ER FJ TF GM GH GD GN GY HK KE KI MO MW ML MR NR NU PA QA RW KN LC ST SC SL SB SR SY TZ TK TO TT TV UG VU YE ZW'.split(' ');
+
+/** Where letters have one. */
+export const hasPostalCodes = (country: string): boolean => !WITHOUT_CODES.includes(country);
+
 export function countryField(words: Words, language: string, chosen: string): Field {
   const select = document.createElement('select');
   select.id = select.name = 'country';

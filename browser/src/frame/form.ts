@@ -4,7 +4,7 @@ import type { Json } from '../shared/api.ts';
 import { type Brand, brandOf, digitsOf, expiryOf } from '../shared/cards.ts';
 import type { ElementType, Settings, ToPage } from '../shared/protocol.ts';
 import { type Word, languageOf, wordsIn } from '../shared/words.ts';
-import { Field, type FieldName, type Words, countryField, fieldFor, isFull, needsPostalCode } from './fields.ts';
+import { Field, type FieldName, type Words, countryField, fieldFor, hasPostalCodes, isFull, needsPostalCode } from './fields.ts';
 import { type Choice, blocks, choices, drawing, line, make, redraw } from './layout.ts';
 import { type Peer, peersOf } from './peers.ts';
 import { applyStyle } from './style.ts';
@@ -175,11 +175,12 @@ export class Form implements Peer {
     return brandOf(digitsOf(number?.text ?? ''));
   }
 
-  /** Show the postal code where the card's country has its checked. */
+  /** Show the postal code where it is of use: for a card, where its country has it checked. */
   private adapt(): void {
     const [country, zip] = [this.fields.get('country'), this.fields.get('zip')];
     const box = zip?.input.closest<HTMLElement>('.block');
-    if (this.type === 'payment' && zip && box) box.hidden = country !== undefined && !needsPostalCode(country.text);
+    const isOfUse = this.type === 'payment' ? needsPostalCode : hasPostalCodes;
+    if (zip && box) box.hidden = country !== undefined && !isOfUse(country.text);
   }
 
   /** The fields that are to be filled in. */

@@ -3,7 +3,6 @@
 A service never reads `os.environ` elsewhere. A missing or malformed variable is one `SettingsError` that names it.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_SECRET_VARIABLE,
     ENVELOPE_KEY_VARIABLE,
+    FRAME_ANCESTOR,
     FRAME_ANCESTORS_VARIABLE,
     INTERNAL_NAME_VARIABLE,
     RATE_LIMIT_VARIABLE,
@@ -27,9 +27,6 @@ from payments.runtime.topology import (
     WRITES_PER_SECOND_MAX,
     Service,
 )
-
-_ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:([0-9]{1,5}|\*))?")
-"""As a Content-Security-Policy names it."""
 
 
 class SettingsError(Exception):
@@ -208,7 +205,7 @@ class _Reader:
 
     def origins(self, name: str) -> tuple[str, ...]:
         found = tuple(self.text(name, "").split())
-        if all(_ORIGIN.fullmatch(each) for each in found):
+        if all(FRAME_ANCESTOR.fullmatch(each) for each in found):
             return found
         raise SettingsError(f"{name} is no list of origins, such as https://shop.example https://*.shop.example:8443")
 
