@@ -14,7 +14,7 @@ const FIELDS: Record<ElementType, FieldName[]> = {
   cardNumber: ['number'],
   cardExpiry: ['expiry'],
   cardCvc: ['cvc'],
-  payment: ['number', 'expiry', 'cvc', 'country', 'zip'],
+  payment: ['name', 'number', 'expiry', 'cvc', 'country', 'zip'],
   address: ['name', 'country', 'line1', 'line2', 'city', 'state', 'zip'],
 };
 const WIDE = 380;
@@ -58,6 +58,7 @@ export class Form implements Peer {
     return FIELDS[this.type].filter((name) => {
       if (this.type === 'card') return name !== 'zip' || this.settings.options?.hidePostalCode !== true;
       if (this.type !== 'payment') return true;
+      if (name === 'name') return asked?.name === 'always';
       return name === 'country' ? !never('country') : name === 'zip' ? !never('postalCode') : true;
     });
   }
@@ -77,7 +78,8 @@ export class Form implements Peer {
     }
     const start: Record<string, unknown> = {
       zip: options?.value?.postalCode ?? given?.address?.postal_code,
-      ...(this.type === 'address' ? { name: given?.name, ...given?.address, country: undefined } : {}),
+      name: given?.name,
+      ...(this.type === 'address' ? { ...given?.address, country: undefined } : {}),
     };
     for (const [name, value] of Object.entries(start)) {
       const field = this.fields.get(name as FieldName);
@@ -108,13 +110,16 @@ export class Form implements Peer {
 
   /** Take what the page says anew of style, and of what is shown. */
   apply(settings: Settings): void {
+    const code: unknown = settings.options?.value?.postalCode;
+    const zip = this.fields.get('zip');
+    if (zip && typeof code === 'string' && code !== this.settings.options?.value?.postalCode) zip.text = code;
     this.settings = settings;
     const language = languageOf(settings.locale, navigator.languages);
     this.language = language;
     this.words = wordsIn(language);
     document.documentElement.lang = language;
     document.documentElement.dir = settings.direction;
-    for (const font of settings.fonts) document.fonts.add(new FontFace(font.family, font.source, font.descriptors));
+    if (document.fonts.size === 0) for (const font of settings.fonts) document.fonts.add(new FontFace(font.family, font.source, font.descriptors));
     applyStyle(this.sheet, settings.options, settings.appearance);
     const disabled = settings.options?.disabled === true || settings.options?.readOnly === true;
     for (const field of this.fields.values()) field.input.disabled = disabled;

@@ -13,7 +13,8 @@ const KEY = /^pk_(?:test|live)_[A-Za-z0-9]+$/;
 function billing(form: Form, given: Json): Json {
   const own = form.type === 'card' || form.type === 'payment' ? form.address() : {};
   const address = { ...own, ...(given?.address ?? {}) };
-  return { ...(given ?? {}), ...(Object.values(address).some((each) => each !== undefined) ? { address } : {}) };
+  const name = form.type === 'payment' ? form.value().name || undefined : undefined;
+  return { name, ...(given ?? {}), ...(Object.values(address).some((each) => each !== undefined) ? { address } : {}) };
 }
 
 async function carryOut(form: Form, request: Request): Promise<Json> {

@@ -73,7 +73,6 @@ export function applyStyle(sheet: CSSStyleSheet, options: Json, appearance: Json
   while (sheet.cssRules.length > 0) sheet.deleteRule(0);
   const root = document.documentElement;
   root.dataset['theme'] = ['stripe', 'night', 'flat', 'none'].includes(appearance?.theme) ? String(appearance.theme) : 'stripe';
-  root.classList.toggle('floating', appearance?.labels === 'floating');
   root.removeAttribute('style');
   for (const [name, value] of variablesOf(appearance)) root.style.setProperty(name, value);
   for (const [selector, declarations] of rulesOf(options, appearance)) {

@@ -70,12 +70,16 @@ export class TapElement {
     });
     this.ready.catch(() => {
       if (this.frame !== frame || !frame.isConnected) return;
-      this.emit('loaderror', { error: { type: 'api_connection_error', message: `The Element could not be loaded from ${new URL(frame.src).origin}.` } });
+      this.emit('loaderror', { error: this.unreachable });
     });
     container.replaceChildren(frame);
     this.classes();
     for (const label of container.id ? document.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`) : []) label.addEventListener('click', this.labelled);
     if (this.isForm) this.emit('loaderstart', {});
+  }
+
+  private get unreachable(): Json {
+    return { type: 'api_connection_error', message: `The Element could not be loaded from ${new URL(this.group.frameUrl).origin}.` };
   }
 
   private readonly labelled = (): void => this.focus();
@@ -213,7 +217,11 @@ export class TapElement {
     if (!this.frame?.isConnected) {
       refuse('We could not retrieve data from the specified Element. Please make sure the Element you are attempting to use is still mounted.');
     }
-    await this.ready;
+    try {
+      await this.ready;
+    } catch {
+      return { error: this.unreachable };
+    }
     const number = ++this.asked;
     return new Promise((resolve) => {
       this.waiting.set(number, resolve);

@@ -36,6 +36,7 @@ export class Elements implements Group {
     if (['payment', 'subscription'].includes(options?.mode)) this.checkAmount(options);
     const types: Json = options?.paymentMethodTypes;
     if (Array.isArray(types) && !types.includes('card')) refuseUnsupported(`elements({paymentMethodTypes: ${JSON.stringify(types)}})`);
+    if (options?.appearance?.labels === 'floating') console.warn('appearance.labels: labels are above their fields; floating ones are not supported.');
     this.read = readFonts(options?.fonts);
   }
 

@@ -52,11 +52,12 @@ class _Asset:
 
     def answer(self, request: Request, headers: dict[str, str]) -> Response:
         """Answer with it, or with nothing where the browser has it already."""
-        etag = f'"{self.digest[:32]}"'
+        is_compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
+        etag = f'"{self.digest[:32]}{"-gzip" if is_compressed else ""}"'
         headers = {**headers, "ETag": etag, "Vary": "Accept-Encoding"}
         if etag in re.findall(r'"[^"]*"', request.headers.get("if-none-match", "")):
             return Response(None, 304, headers)
-        if _takes_gzip(request.headers.get("accept-encoding", "")):
+        if is_compressed:
             return Response(self.compressed, 200, {**headers, "Content-Encoding": "gzip"}, media_type=self.media_type)
         return Response(self.body, 200, headers, media_type=self.media_type)
 
