@@ -94,6 +94,39 @@ export const elements = {
     assert.equal((await confirm()).paymentIntent.status, 'succeeded');
   },
 
+  async 'a page with a strict policy, isolated, from right to left, takes a card and an address'({ page, shop, tap }) {
+    const policy = `default-src 'none'; script-src ${tap.url} 'unsafe-inline'; frame-src ${tap.url}; connect-src ${tap.url}`;
+    const headers = { 'Content-Security-Policy': policy, 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Opener-Policy': 'same-origin' };
+    const { client_secret: secret, id } = await tap.intent();
+    await page.goto(
+      shop.page(
+        `<div dir="rtl"><div id="payment"></div><div id="address"></div></div><script>
+          var stripe = Tap('${tap.publishable}', {apiBase: '${tap.url}/', locale: 'fr'});
+          var elements = stripe.elements({clientSecret: '${secret}', appearance: {variables: {colorText: 'rgb(9, 8, 7)'}, rules: {'.Label': {fontWeight: '700'}}}});
+          elements.create('payment', {fields: {billingDetails: {name: 'always'}}}).mount('#payment');
+          elements.create('address', {mode: 'shipping', defaultValues: {name: 'Jenny', address: {country: 'IE'}}}).mount('#address');
+        </script>`,
+        { headers },
+      ),
+    );
+    const frame = page.frameLocator('#payment iframe');
+    await fill(page, '#payment', { number: '4000002760003184', name: 'Jenny Rosen' });
+    await frame.locator('#country').selectOption('FR');
+    const label = frame.getByText('Numéro de carte');
+    assert.deepEqual(await label.evaluate((each) => [getComputedStyle(each).color, getComputedStyle(each).fontWeight, getComputedStyle(each).direction]), ['rgb(9, 8, 7)', '700', 'rtl']);
+    const pay = () => page.evaluate(() => stripe.confirmPayment({ elements, redirect: 'if_required' }));
+    assert.equal((await pay()).error.code, 'incomplete_address');
+    const address = page.frameLocator('#address iframe');
+    for (const [name, text] of Object.entries({ line1: '1 Main St', city: 'Cork', zip: 'T12' })) await address.locator(`#${name}`).fill(text);
+    const paid = pay();
+    await authenticate(page, 'Complete authentication');
+    assert.equal((await paid).paymentIntent.status, 'succeeded');
+    assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+    const { shipping, latest_charge: charge } = await tap.ask('GET', `/v1/payment_intents/${id}`, { 'expand[]': 'latest_charge' });
+    assert.deepEqual([shipping.name, shipping.address.country, shipping.address.city], ['Jenny', 'IE', 'Cork']);
+    assert.deepEqual([charge.billing_details.name, charge.billing_details.address.country], ['Jenny Rosen', 'FR']);
+  },
+
   async 'what Tap has not is refused by its name'({ page, shop, tap }) {
     await page.goto(shop.page('<div id="x"></div>'));
     const said = (code) => page.evaluate(([key, code]) => { try { return String(new Function('stripe', 'key', `return ${code}`)(Stripe(key), key)); } catch (error) { return `${error.name}: ${error.message}`; } }, [tap.publishable, code]);

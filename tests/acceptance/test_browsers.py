@@ -193,7 +193,9 @@ def test_a_browsers_repetition_is_answered_as_its_first_call_was(tap: RunningTap
 
 
 def test_a_browser_sees_the_card_that_a_payment_is_about_and_expands_nothing_else(tap: RunningTap, client: stripe.StripeClient) -> None:
-    intent = client.v1.payment_intents.create({"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa", "metadata": {"margin": "7"}})
+    intent = client.v1.payment_intents.create(
+        {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa", "metadata": {"margin": "7"}}
+    )
     path = f"/v1/payment_intents/{intent.id}?client_secret={intent.client_secret}&expand[]="
     status, seen, _ = send(tap, "GET", f"{path}payment_method", status_of(tap)["publishable_key"])
     assert (status, seen["payment_method"]["card"]["last4"]) == (200, "4242")

@@ -26,6 +26,8 @@ _SCRIPT_FRESH_SECONDS = 300
 _FOR_ALL = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin", "X-Content-Type-Options": "nosniff"}
 _FRESH_FOR_A_WHILE = f"public, max-age={_SCRIPT_FRESH_SECONDS}"
 _FRESH_FOREVER = "public, max-age=31536000, immutable"
+_FRAMED = {"Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Resource-Policy": "cross-origin"}
+"""A page that is isolated itself shows no document without these."""
 _INLINE = re.compile(r"<(style|script)>(.*?)</\1>", re.DOTALL)
 _FEATURES = (
     "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "fullscreen", "geolocation", "gyroscope", "magnetometer", "microphone",
@@ -89,6 +91,7 @@ def framed(page: Response, ancestors: Sequence[str]) -> Response:
     """Let pages of these origins, or all where there is none, show in a frame what else no page may."""
     if (policy := page.headers.get("Content-Security-Policy")) is not None:
         page.headers["Content-Security-Policy"] = policy.replace("; frame-ancestors 'none'", _ancestors(ancestors))
+        page.headers.update(_FRAMED)
     return page
 
 
@@ -108,9 +111,8 @@ def _headers_of_frame(document: str, frame_ancestors: Sequence[str]) -> dict[str
     )
     return {
         "Content-Security-Policy": policy,
-        "Cross-Origin-Embedder-Policy": "require-corp",  # a page that is isolated itself shows no other
+        **_FRAMED,
         "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Resource-Policy": "cross-origin",
         "Permissions-Policy": ", ".join(f"{name}=()" for name in _FEATURES),
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
