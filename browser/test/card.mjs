@@ -128,6 +128,20 @@ export const card = {
     assert.equal((await tap.intent({ payment_method: paymentMethod.id, confirm: true })).status, 'succeeded');
   },
 
+  async 'a token is made of a card, and of whose it is'({ page, context, shop, tap }) {
+    await page.goto(shop.page(cardPage(tap, '{}')));
+    await fill(page, '#card', { zip: '94107' });
+    let sent;
+    await context.route('**/v1/tokens', (route) => {
+      sent = Object.fromEntries(new URLSearchParams(route.request().postData()));
+      return route.fulfill({ json: { id: 'tok_1', object: 'token' } });
+    });
+    const { token } = await page.evaluate(() => stripe.createToken(card, { name: 'Jenny' }));
+    assert.equal(token.id, 'tok_1');
+    const card = { number: '4242424242424242', exp_month: '12', exp_year: '2034', cvc: '123', name: 'Jenny', address_zip: '94107' };
+    assert.deepEqual(sent, Object.fromEntries(Object.entries(card).map(([name, value]) => [`card[${name}]`, value])));
+  },
+
   async 'a payment whose answer is lost is paid once'({ page, context, shop, tap }) {
     await page.goto(shop.page(cardPage(tap)));
     await fill(page, '#card');
