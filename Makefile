@@ -10,6 +10,7 @@ CODE := $(sort $(shell find app.py lib rehearsal src tests -name '*.py'))
 # Called after which files there are, so that one that came or went is checked for, too.
 CHECKED := .venv/.checked-$(shell echo $(CODE) | cksum | cut -d ' ' -f 1)
 CDK := .venv/cdk/node_modules/.bin/cdk
+BROWSER := .venv/browser/node_modules/.package-lock.json
 
 # $(call install,ENVIRONMENT,WHAT): uv needs seconds where pip needs minutes; pip goes on where uv can't, as with an index that only pip's settings name.
 install = $(BIN)/uv pip install --quiet --python $(1)/bin/python $(2) 2>/dev/null || \
@@ -28,9 +29,9 @@ MADE_BY := PATH="$(PATH)" $(PYTHON)
 export PYTHONDONTWRITEBYTECODE :=
 
 # Node is in .venv: the CDK's library and its command line are to find that one.
-test rehearse rehearse-aws synth $(CDK): export PATH := $(CURDIR)/$(BIN):$(PATH)
+test rehearse rehearse-aws synth browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check bench bench-growth bench-migration bench-read acknowledged lock synth cdk images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check bench bench-growth bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,7 +68,7 @@ down: $(INSTALLED) ## Stop what `tap up --detach` started
 
 # In the order of their names, since what takes long comes first in it, and none of the workers ends long after the others.
 # Two workers more than processors: some tests wait, as for what was killed to be back.
-test: check $(EMULATOR) $(CDK) ## Run all checks and tests
+test: check $(EMULATOR) $(CDK) $(BROWSER) ## Run all checks and tests
 	@$(BIN)/pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(CHECKED) ## Lint, types, layers
@@ -106,6 +107,15 @@ cdk: $(CDK) ## Set up the CDK command line that package.json pins
 $(CDK): $(INSTALLED) package.json package-lock.json
 	@mkdir -p .venv/cdk && cp package.json package-lock.json .venv/cdk/
 	@$(BIN)/npm ci --prefix .venv/cdk --silent --no-audit --no-fund --no-update-notifier
+	@touch $@
+
+browser: $(BROWSER) ## Build from browser/ what merchants' pages load
+	@$(BIN)/node browser/build.mjs src/payments/pages/js .venv/browser/node_modules
+
+# No package of it runs anything to be installed.
+$(BROWSER): $(INSTALLED) browser/package.json browser/package-lock.json
+	@mkdir -p .venv/browser && cp browser/package.json browser/package-lock.json .venv/browser/
+	@$(BIN)/npm ci --prefix .venv/browser --ignore-scripts --silent --no-audit --no-fund --no-update-notifier
 	@touch $@
 
 rehearse: $(INSTALLED) $(CDK) ## Deploy, release, break and destroy an environment offline, with real containers (needs root or a Docker engine)

@@ -28,6 +28,7 @@ from payments.runtime.topology import (
     DATABASE_NAME,
     DATABASE_PORT,
     DATABASE_SECRET_VARIABLE,
+    FRAME_ANCESTORS_VARIABLE,
     INTERNAL_NAME_VARIABLE,
     INTERNAL_PATH_PREFIX,
     MIGRATION_MODULE,
@@ -252,11 +253,13 @@ class EcsStack(cdk.NestedStack):
         props = self.props
         processor = f"{self.options.scheme}://{Service.TRANSACTION_PROCESSOR}.{self._namespace.namespace_name}"
         private = {"TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true"} if self.options.private_webhooks else {}
+        framed = {FRAME_ANCESTORS_VARIABLE: " ".join(self.options.frame_ancestors)} if self.options.frame_ancestors else {}
         # The load balancer between the services has no name that a certificate could be had for: it shows that of the customers' name.
         shown = {INTERNAL_NAME_VARIABLE: self.options.server_name} if self.options.server_name else {}
         return (
             private
             | shown
+            | framed
             | {
                 "TAP_ENVIRONMENT": props.environment_suffix,
                 "TAP_HOST": "0.0.0.0",  # noqa: S104 - a container listens for its neighbours

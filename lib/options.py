@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from constructs import IConstruct
 
 from lib.environments import ZONES, ConfigurationError
-from payments.runtime.topology import WRITES_PER_SECOND_MAX, Architecture, Colour, Service
+from payments.runtime.topology import FRAME_ANCESTOR, WRITES_PER_SECOND_MAX, Architecture, Colour, Service
 
 _WRITES_PER_SECOND = 100
 
@@ -38,6 +38,8 @@ class Options:
     """Webhooks may go to private addresses: for merchants' systems inside of the network."""
     writes_per_second: int
     """How fast an API key may write for which nothing else is set."""
+    frame_ancestors: tuple[str, ...]
+    """The origins whose pages may show card fields; none: any."""
 
     @classmethod
     def of(cls, construct: IConstruct) -> "Options":
@@ -55,6 +57,7 @@ class Options:
             dual_stack=_true(said("dualStack")),
             private_webhooks=_true(said("privateWebhooks")),
             writes_per_second=_writes(said("writesPerSecond")),
+            frame_ancestors=_origins(said("frameAncestors")),
         )
 
     @property
@@ -85,6 +88,16 @@ def _writes(said: object) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= WRITES_PER_SECOND_MAX):
         raise ConfigurationError(f"The context's `writesPerSecond` must be a whole number of 1 to {WRITES_PER_SECOND_MAX}, and not {said}.")
     return int(text)
+
+
+def _origins(said: object) -> tuple[str, ...]:
+    """By blanks, as in a policy, or a list, as in cdk.json."""
+    found = tuple(str(each) for each in cast("list[object]", said)) if isinstance(said, list | tuple) else tuple(str(said or "").split())
+    if not all(FRAME_ANCESTOR.fullmatch(each) for each in found):
+        raise ConfigurationError(
+            f"The context's `frameAncestors` must be origins, like https://shop.example https://*.shop.example, and not {said}."
+        )
+    return found
 
 
 def _architecture(said: object) -> Architecture | None:

@@ -194,3 +194,16 @@ def test_a_browsers_repetition_is_answered_as_its_first_call_was(tap: RunningTap
     first, again = (send(tap, "POST", path, status_of(tap)["publishable_key"], form, key) for _ in range(2))
     assert (first[0], first[1]["status"]) == (200, "succeeded")
     assert (again[1], again[2].get("idempotent-replayed")) == (first[1], "true")
+
+
+def test_a_browser_sees_the_card_that_a_payment_is_about_and_expands_nothing_else(tap: RunningTap, client: stripe.StripeClient) -> None:
+    intent = client.v1.payment_intents.create(
+        {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa", "metadata": {"margin": "7"}}
+    )
+    path = f"/v1/payment_intents/{intent.id}?client_secret={intent.client_secret}&expand[]="
+    status, seen, _ = send(tap, "GET", f"{path}payment_method", status_of(tap)["publishable_key"])
+    assert (status, seen["payment_method"]["card"]["last4"]) == (200, "4242")
+    assert "fingerprint" not in seen["payment_method"]["card"]
+    assert "metadata" not in json.dumps(seen)
+    for other in ("customer", "latest_charge", "payment_method.customer"):
+        assert send(tap, "GET", f"{path}{other}", status_of(tap)["publishable_key"])[0] == 403

@@ -289,6 +289,7 @@ def app() -> Generator[WarmApp]:
         ({"environmentSuffix": "dev", "region": "xx-new-1"}, "xx-new-1 has no certificate authority in rds-global-bundle.pem"),
         ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
         ({"environmentSuffix": "dev", "architecture": "sparc"}, "must be x86-64 or arm64, and not sparc"),
+        ({"environmentSuffix": "dev", "frameAncestors": "shop.example; script-src *"}, "The context's `frameAncestors` must be origins"),
         ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b"}, "must be three different zones"),
         ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b,eu-west-1b"}, "must be three different zones"),
     ],

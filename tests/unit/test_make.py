@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+_CDK = "cdk/node_modules/.bin/cdk"
+_BROWSER = "browser/node_modules/.package-lock.json"
 
 
 @pytest.fixture
@@ -99,22 +101,24 @@ def tools(checkout: Path) -> Path:
         )
         (tools / name).chmod(0o755)
     shutil.copy(tools / "npm", tools / "node")
-    for made in (".installed", "emulator/.installed", "cdk/node_modules/.bin/cdk"):
+    for made in (".installed", "emulator/.installed", _CDK, _BROWSER):
         (checkout / ".venv" / made).parent.mkdir(parents=True, exist_ok=True)
         (checkout / ".venv" / made).touch()
-    for name in ("package.json", "package-lock.json"):
+    (checkout / "browser").mkdir()
+    for name in ("package.json", "package-lock.json", "browser/package.json", "browser/package-lock.json"):
         (checkout / name).write_text("{}")
-    os.utime(checkout / ".venv/cdk/node_modules/.bin/cdk")
+    for made in (_CDK, _BROWSER):
+        os.utime(checkout / ".venv" / made)
     return tools
 
 
-@pytest.mark.parametrize("target", ["test", "synth", "rehearse", "rehearse-aws", "cdk"])
+@pytest.mark.parametrize("target", ["test", "synth", "rehearse", "rehearse-aws", "cdk", "browser"])
 def test_what_starts_node_finds_the_one_in_the_environment_and_python_keeps_what_it_compiles(
     checkout: Path, tools: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    if target == "cdk":
-        (checkout / ".venv/cdk/node_modules/.bin/cdk").unlink()
+    for missing in {"cdk": [_CDK], "browser": [_BROWSER]}.get(target, []):
+        (checkout / ".venv" / missing).unlink()
     done = make(checkout, sys.executable, target)
     assert done.returncode == 0, done.stderr
     found = {line.partition(": ")[2] for line in (checkout / "finds").read_text().splitlines()}

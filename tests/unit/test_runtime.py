@@ -116,6 +116,9 @@ def test_settings_are_read_once_and_keep_their_secrets() -> None:
         ("TAP_API_KEY_PEPPER", "abcd"),
         ("TAP_PORT", "eighty"),
         ("TAP_ACQUIRER_TIMEOUT_SECONDS", "60"),
+        ("TAP_FRAME_ANCESTORS", "without-scheme.example"),
+        ("TAP_FRAME_ANCESTORS", "https://shop.example; script-src *"),
+        ("TAP_FRAME_ANCESTORS", "https://shop.example/path"),
     ],
 )
 def test_a_wrong_setting_is_named_and_never_shown(name: str, value: str | None) -> None:

@@ -20,7 +20,7 @@ from payments.cli.ports import LOOPBACK, check_port, free_ports
 from payments.cli.postgres import EmbeddedPostgres
 from payments.cli.supervisor import Program, Supervisor
 from payments.domain.principal import KeyKind
-from payments.runtime.topology import RATE_LIMIT_VARIABLE, SERVICES, Service
+from payments.runtime.topology import FRAME_ANCESTORS_VARIABLE, RATE_LIMIT_VARIABLE, SERVICES, Service
 from payments.storage.database import Queries, connect
 from payments.storage.keys import create_key, create_merchant, hash_anew, list_keys
 from payments.storage.logins import ServiceLogin, login_url, provide_logins
@@ -32,7 +32,7 @@ _COPIED = (Service.PAYMENT_API, Service.TRANSACTION_PROCESSOR)
 """What payments pass through; notification-service has time."""
 _OTHER_CONNECTIONS = 40
 """To the embedded server: the command line's, people's, and those that PostgreSQL keeps for its administrator."""
-_TUNABLE = ("TAP_ATTEMPT_LEASE_SECONDS", "TAP_ACQUIRER_TIMEOUT_SECONDS", RATE_LIMIT_VARIABLE)
+_TUNABLE = ("TAP_ATTEMPT_LEASE_SECONDS", "TAP_ACQUIRER_TIMEOUT_SECONDS", RATE_LIMIT_VARIABLE, FRAME_ANCESTORS_VARIABLE)
 """Settings of the services that the environment of `tap up` may change."""
 _START_SECONDS_MAX = 60.0
 _POLL_SECONDS = 0.05

@@ -17,6 +17,7 @@ from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentError, PaymentIntent
 from payments.domain.resource import next_version
 from payments.domain.setup_intent import SetupAttempt, SetupIntent, SetupStatus
+from payments.pages.elements import framed
 from payments.pages.page import HEADERS, say, show
 from payments.payment_api.confirmation import Cards, confirmed
 from payments.payment_api.keeping import Keeping
@@ -40,12 +41,20 @@ class Challenge:
     steps: Steps
     cards: Cards
     keeping: Keeping
+    frame_ancestors: tuple[str, ...] = ()
+    """Whose pages may show it in a frame, as our script for merchants' pages does; none: any."""
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [Route(CHALLENGE_PATH, self._page, methods=["GET"]), Route(CHALLENGE_PATH, self._decide, methods=["POST"])]
 
     async def _page(self, request: Request) -> Response:
+        return framed(await self._shown(request), self.frame_ancestors)
+
+    async def _decide(self, request: Request) -> Response:
+        return framed(await self._decided(request), self.frame_ancestors)
+
+    async def _shown(self, request: Request) -> Response:
         intent = await self._find(request)
         if intent is None:
             return say("Unknown payment", "This link is not valid.", 404)
@@ -54,7 +63,7 @@ class Challenge:
         asked = format_amount(intent.amount, intent.currency) if isinstance(intent, PaymentIntent) else "Keep this card"
         return show("challenge", title="3-D Secure: test challenge", amount=asked)
 
-    async def _decide(self, request: Request) -> Response:
+    async def _decided(self, request: Request) -> Response:
         intent = await self._find(request)
         if intent is None:
             return say("Unknown payment", "This link is not valid.", 404)

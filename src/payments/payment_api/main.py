@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
+from payments.pages.elements import element_routes
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
 from payments.payment_api.checkout.closing import Closing
@@ -140,7 +141,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=steps.seen,
             raw_routes=[
-                *Challenge(steps, cards, keeping).routes(),
+                *Challenge(steps, cards, keeping, settings.frame_ancestors).routes(),
+                *element_routes(settings.frame_ancestors),
                 *checkout.routes(),
                 *LinkPage(page=checkout, pool=pool).routes(),
                 *passing_on.routes(),

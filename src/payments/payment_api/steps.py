@@ -101,12 +101,12 @@ def is_secret_of(intent: PaymentIntent | SetupIntent, client_secret: str) -> boo
 
 
 def check_browser_knows(call: Call, client_secret: str | None, kind: str) -> None:
-    """Have a browser give a client secret, of a `kind` of intent, and expand nothing; raises `PermissionDenied`."""
+    """Have a browser give a client secret, of a `kind` of intent, and expand nothing but the card that it is about; raises `PermissionDenied`."""
     if call.principal.kind is KeyKind.PUBLISHABLE:
         if client_secret is None:
             raise PermissionDenied(f"A publishable key needs the client_secret of the {kind}.", param="client_secret")
-        if call.expand:
-            raise PermissionDenied("A publishable key can't expand properties.", param="expand")
+        if set(call.expand) - {"payment_method"}:
+            raise PermissionDenied("A publishable key can't expand properties other than payment_method.", param="expand")
 
 
 def check_secret(intent: PaymentIntent | SetupIntent, client_secret: str | None, kind: str) -> None:

@@ -16,6 +16,8 @@ from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_SECRET_VARIABLE,
     ENVELOPE_KEY_VARIABLE,
+    FRAME_ANCESTOR,
+    FRAME_ANCESTORS_VARIABLE,
     INTERNAL_NAME_VARIABLE,
     RATE_LIMIT_VARIABLE,
     SANDBOX_KEY_VARIABLE,
@@ -81,6 +83,9 @@ class Settings:
 
     writes_per_second: float | None
     """`TAP_RATE_LIMIT_WRITES`: how fast an API key may write for which nothing else is set; unset: as fast as it can."""
+    frame_ancestors: tuple[str, ...]
+    """`TAP_FRAME_ANCESTORS`: the origins whose pages may show card fields and 3-D Secure in a frame, such as `https://shop.example https://*.shop.example`;
+    unset: any."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "Settings":
@@ -110,6 +115,7 @@ class Settings:
             webhook_ports=read.ports(WEBHOOK_PORTS_VARIABLE),
             allow_private_webhook_targets=read.text("TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS", "false") == "true",
             writes_per_second=read.number(RATE_LIMIT_VARIABLE, 0.0) if RATE_LIMIT_VARIABLE in environment else None,
+            frame_ancestors=read.origins(FRAME_ANCESTORS_VARIABLE),
         )
         if settings.writes_per_second is not None and not 1 <= settings.writes_per_second <= WRITES_PER_SECOND_MAX:
             raise SettingsError(f"{RATE_LIMIT_VARIABLE} must be between 1 and {WRITES_PER_SECOND_MAX}")
@@ -196,6 +202,12 @@ class _Reader:
             return frozenset(int(each) for each in self.text(name, "").split(",") if each)
         except ValueError:
             raise SettingsError(f"{name} is no list of ports") from None
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        found = tuple(self.text(name, "").split())
+        if all(FRAME_ANCESTOR.fullmatch(each) for each in found):
+            return found
+        raise SettingsError(f"{name} is no list of origins, such as https://shop.example https://*.shop.example:8443")
 
     def key(self, name: str) -> bytes:
         return self.key_ring(name).key

@@ -4,6 +4,7 @@ Paths, ports, health checks, environment variables and database roles are writte
 load balancer's rules all read this module, so none of them can drift from the others.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -195,6 +196,9 @@ WEBHOOK_PORTS_VARIABLE = "TAP_WEBHOOK_PORTS"
 RATE_LIMIT_VARIABLE = "TAP_RATE_LIMIT_WRITES"
 WRITES_PER_SECOND_MAX = 1_000_000
 """Of one API key."""
+FRAME_ANCESTORS_VARIABLE = "TAP_FRAME_ANCESTORS"
+FRAME_ANCESTOR = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:([0-9]{1,5}|\*))?")
+"""An origin, or several by a wildcard, as a Content-Security-Policy names them."""
 
 DATABASE_CA_FILE = "/app/rds-global-bundle.pem"
 """Where the image has AWS's certificate authorities for databases."""
@@ -278,7 +282,9 @@ TRIAL_HEADER = "Tap-Release-Check"
 
 PAGE_PATHS = ("/pay/*",)
 """What browsers open."""
-PUBLIC_PATHS = ("/v1/*", *PAGE_PATHS)
+SCRIPT_PATHS = ("/js/*", "/v3*")
+"""What merchants' pages load of us: by HTTPS alone, since a page by HTTP could be told another address."""
+PUBLIC_PATHS = ("/v1/*", *PAGE_PATHS, *SCRIPT_PATHS)
 """What the front door lets in at all; payment-api takes what no other service does."""
 
 HEALTH_PATH = "/health"

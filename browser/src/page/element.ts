@@ -1,0 +1,257 @@
+/** One element: an iframe of Tap's in the merchant's container, and the port to it. */
+
+import type { Json } from '../shared/api.ts';
+import type { ElementType, Opening, Request, Settings, ToFrame, ToPage } from '../shared/protocol.ts';
+import { languageOf, wordsIn } from '../shared/words.ts';
+import { IntegrationError, refuse } from './errors.ts';
+
+type Handler = (event: Json) => void;
+
+const LOAD_PATIENCE = 20_000;
+const EVENTS = ['ready', 'change', 'focus', 'blur', 'escape', 'loaderror', 'loaderstart', 'networkschange', 'click'];
+const CLASSES = { base: 'StripeElement', complete: 'StripeElement--complete', empty: 'StripeElement--empty', focus: 'StripeElement--focus', invalid: 'StripeElement--invalid' };
+
+/** What elements of one group have in common. */
+export interface Group {
+  readonly id: string;
+  readonly frameUrl: string;
+  readonly locale: string;
+  readonly appearance: Json;
+  fonts(): Promise<Settings['fonts']>;
+  saved(): Promise<Settings['saved']>;
+  forget(element: TapElement): void;
+}
+
+export class TapElement {
+  readonly type: ElementType;
+  readonly group: Group;
+  options: Json;
+  private readonly handlers = new Map<string, Set<Handler>>();
+  private frame: HTMLIFrameElement | undefined;
+  private container: HTMLElement | undefined;
+  private port: MessagePort | undefined;
+  private ready: Promise<void> = Promise.resolve();
+  private readonly waiting = new Map<number, (answer: Json) => void>();
+  private asked = 0;
+  private destroyed = false;
+  private state = { empty: true, complete: false, invalid: false, focus: false };
+
+  constructor(type: ElementType, group: Group, options: Json) {
+    this.type = type;
+    this.group = group;
+    this.options = { ...options };
+  }
+
+  mount(target: string | HTMLElement): void {
+    if (this.destroyed) refuse('This Element has already been destroyed. Please create a new one.');
+    const container = typeof target === 'string' ? document.querySelector<HTMLElement>(target) : target;
+    if (!(container instanceof Element)) {
+      throw new IntegrationError(`The selector you specified (${String(target)}) applies to no DOM elements that are currently on the page. Make sure the element exists on the page before calling mount().`);
+    }
+    if (this.container === container && this.frame?.isConnected) return;
+    this.unmount();
+    this.container = container;
+    const frame = document.createElement('iframe');
+    frame.src = this.group.frameUrl;
+    frame.title = wordsIn(languageOf(this.group.locale, navigator.languages)).frame;
+    frame.name = `tap-${this.type}-${this.group.id.slice(0, 8)}`;
+    frame.setAttribute('allow', '');
+    frame.setAttribute('scrolling', 'no');
+    frame.referrerPolicy = 'no-referrer';
+    const margin = this.isForm ? { margin: '-4px', width: 'calc(100% + 8px)' } : { margin: '0', width: '100%' };
+    // `color-scheme`: a frame whose scheme isn't its page's is painted opaque.
+    Object.assign(frame.style, { border: '0', padding: '0', display: 'block', overflow: 'hidden', colorScheme: 'normal', minHeight: '0', maxWidth: 'none', height: this.isForm ? '240px' : '1.2em', ...margin });
+    this.frame = frame;
+    this.ready = new Promise<void>((resolve, reject) => {
+      const patience = setTimeout(() => reject(new Error('no answer')), LOAD_PATIENCE);
+      // It loads anew when it is moved in the document.
+      frame.addEventListener('load', () => void this.open(frame, () => { clearTimeout(patience); resolve(); }));
+      frame.addEventListener('error', () => reject(new Error('not loaded')));
+    });
+    this.ready.catch(() => {
+      if (this.frame !== frame || !frame.isConnected) return;
+      this.emit('loaderror', { error: this.unreachable });
+    });
+    container.replaceChildren(frame);
+    this.classes();
+    for (const label of container.id ? document.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`) : []) label.addEventListener('click', this.labelled);
+    if (this.isForm) this.emit('loaderstart', {});
+  }
+
+  private get unreachable(): Json {
+    return { type: 'api_connection_error', message: `The Element could not be loaded from ${new URL(this.group.frameUrl).origin}.` };
+  }
+
+  private readonly labelled = (): void => this.focus();
+
+  private get isForm(): boolean {
+    return this.type === 'payment' || this.type === 'address';
+  }
+
+  private async open(frame: HTMLIFrameElement, opened: () => void): Promise<void> {
+    const settings = await this.settings();
+    if (this.frame !== frame || frame.contentWindow === null) return;
+    this.port?.close();
+    const { port1, port2 } = new MessageChannel();
+    this.port = port1;
+    port1.onmessage = ({ data }: MessageEvent<ToPage>) => {
+      if (data.says === 'ready') opened();
+      this.hear(data);
+    };
+    const opening: Opening = { tap: 'open', type: this.type, group: this.group.id, settings };
+    frame.contentWindow.postMessage(opening, new URL(frame.src).origin, [port2]);
+  }
+
+  private async settings(): Promise<Settings> {
+    const [fonts, saved] = await Promise.all([this.group.fonts(), this.type === 'payment' ? this.group.saved() : null]);
+    const direction = this.container && getComputedStyle(this.container).direction === 'rtl' ? 'rtl' : 'ltr';
+    const options = JSON.parse(JSON.stringify(this.options ?? {})) as Json;
+    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved };
+  }
+
+  private hear(message: ToPage): void {
+    switch (message.says) {
+      case 'height':
+        if (this.frame) this.frame.style.height = `${Number(message.pixels)}px`;
+        break;
+      case 'answer':
+        this.waiting.get(message.number)?.(message.answer);
+        this.waiting.delete(message.number);
+        break;
+      case 'change':
+        this.state = { ...this.state, empty: message.change.empty, complete: message.change.complete, invalid: message.change.error !== undefined };
+        this.classes();
+        this.emit('change', { ...message.change });
+        break;
+      case 'enter':
+        this.container?.closest('form')?.requestSubmit();
+        break;
+      default:
+        if (message.says === 'focus' || message.says === 'blur') this.state = { ...this.state, focus: message.says === 'focus' };
+        this.classes();
+        this.emit(message.says, {});
+    }
+  }
+
+  private classes(): void {
+    const names: Record<string, string> = { ...CLASSES, ...(this.options.classes ?? {}) };
+    const put = (name: string | undefined, on: boolean): void => {
+      for (const each of name?.split(/\s+/).filter(Boolean) ?? []) this.container?.classList.toggle(each, on);
+    };
+    put(names['base'], this.frame !== undefined);
+    for (const [state, on] of Object.entries(this.state)) put(names[state], this.frame !== undefined && on);
+  }
+
+  private emit(name: string, event: Json): void {
+    for (const handler of [...(this.handlers.get(name) ?? [])]) handler({ elementType: this.type, ...event });
+  }
+
+  on(name: string, handler: Handler): this {
+    if (typeof handler !== 'function') refuse(`A handler of '${name}' must be a function.`);
+    if (EVENTS.includes(name)) this.handlers.set(name, (this.handlers.get(name) ?? new Set()).add(handler));
+    return this;
+  }
+
+  once(name: string, handler: Handler): this {
+    const single: Handler = (event) => {
+      this.off(name, single);
+      handler(event);
+    };
+    return this.on(name, single);
+  }
+
+  off(name: string, handler?: Handler): this {
+    if (handler) this.handlers.get(name)?.delete(handler);
+    else this.handlers.delete(name);
+    return this;
+  }
+
+  addEventListener(name: string, handler: Handler): this {
+    return this.on(name, handler);
+  }
+
+  removeEventListener(name: string, handler: Handler): this {
+    return this.off(name, handler);
+  }
+
+  update(options: Json): this {
+    this.options = { ...this.options, ...options };
+    void this.resend();
+    return this;
+  }
+
+  /** Tell the frame what the group or the merchant says anew. */
+  async resend(): Promise<void> {
+    if (this.frame === undefined) return;
+    this.tell({ does: 'settings', settings: await this.settings() });
+  }
+
+  private tell(message: ToFrame): void {
+    void this.ready.then(() => this.port?.postMessage(message), () => undefined);
+  }
+
+  focus(): void {
+    this.frame?.focus();
+    this.tell({ does: 'focus' });
+  }
+
+  blur(): void {
+    this.tell({ does: 'blur' });
+    this.frame?.blur();
+  }
+
+  clear(): void {
+    this.tell({ does: 'clear' });
+  }
+
+  collapse(): this {
+    return this;
+  }
+
+  async getValue(): Promise<Json> {
+    return this.request({ what: 'value' });
+  }
+
+  /** Ask the frame for something; what was typed isn't in the answer. Throws `IntegrationError` where it isn't mounted. */
+  async request(request: Request): Promise<Json> {
+    if (!this.frame?.isConnected) {
+      refuse('We could not retrieve data from the specified Element. Please make sure the Element you are attempting to use is still mounted.');
+    }
+    try {
+      await this.ready;
+    } catch {
+      return { error: this.unreachable };
+    }
+    const number = ++this.asked;
+    return new Promise((resolve) => {
+      this.waiting.set(number, resolve);
+      this.port?.postMessage({ does: 'request', number, request } satisfies ToFrame);
+    });
+  }
+
+  unmount(): this {
+    const { container } = this;
+    for (const label of container?.id ? document.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`) : []) label.removeEventListener('click', this.labelled);
+    this.port?.close();
+    this.frame?.remove();
+    this.frame = this.port = undefined;
+    for (const answer of this.waiting.values()) answer({ error: { type: 'invalid_request_error', message: 'The Element was unmounted.' } });
+    this.waiting.clear();
+    this.classes();
+    this.state = { empty: true, complete: false, invalid: false, focus: false };
+    this.container = undefined;
+    return this;
+  }
+
+  destroy(): this {
+    if (this.destroyed) return this;
+    this.unmount();
+    this.destroyed = true;
+    this.group.forget(this);
+    return this;
+  }
+
+  get isMounted(): boolean {
+    return this.frame?.isConnected === true;
+  }
+}

@@ -1,0 +1,152 @@
+/** A group of elements: what `stripe.elements()` returns. */
+
+import { type Json, randomId } from '../shared/api.ts';
+import type { ElementType, Settings } from '../shared/protocol.ts';
+import { type Group, TapElement } from './element.ts';
+import { refuse, refuseUnsupported } from './errors.ts';
+import { readFonts } from './fonts.ts';
+import { checkSecret } from './intents.ts';
+
+const TYPES: readonly string[] = ['card', 'cardNumber', 'cardExpiry', 'cardCvc', 'payment', 'address'] satisfies ElementType[];
+const UNSUPPORTED = ['customerSessionClientSecret', 'customerSession', 'customerOptions', 'onBehalfOf', 'externalPaymentMethodTypes'];
+
+/** Reads an intent by its client secret. */
+export type Retrieve = (secret: string, expand: string[]) => Promise<Json>;
+
+export class Elements implements Group {
+  readonly id = randomId();
+  readonly frameUrl: string;
+  locale: string;
+  options: Json;
+  submitted = false;
+  private readonly retrieve: Retrieve;
+  private readonly elements = new Map<ElementType, TapElement>();
+  private readonly read: Promise<Settings['fonts']>;
+  private found: Promise<Settings['saved']> | undefined;
+
+  constructor(frameUrl: string, locale: string, options: Json, retrieve: Retrieve) {
+    this.frameUrl = frameUrl;
+    this.options = { ...options };
+    this.locale = typeof options?.locale === 'string' ? options.locale : locale;
+    this.retrieve = retrieve;
+    for (const name of UNSUPPORTED) if (options?.[name] !== undefined) refuseUnsupported(`elements({${name}})`);
+    if (options?.clientSecret !== undefined) checkSecret(options.clientSecret, 'elements()');
+    if (options?.clientSecret !== undefined && options?.mode !== undefined) refuse('Give elements() either a clientSecret or a mode, not both.');
+    if (options?.mode !== undefined && !['payment', 'setup', 'subscription'].includes(options.mode)) refuse(`elements() has no mode ${String(options.mode)}.`);
+    if (['payment', 'subscription'].includes(options?.mode)) this.checkAmount(options);
+    const types: Json = options?.paymentMethodTypes;
+    if (Array.isArray(types) && !types.includes('card')) refuseUnsupported(`elements({paymentMethodTypes: ${JSON.stringify(types)}})`);
+    if (options?.appearance?.labels === 'floating') console.warn('appearance.labels: labels are above their fields; floating ones are not supported.');
+    this.read = readFonts(options?.fonts);
+  }
+
+  private checkAmount({ amount, currency }: Json): void {
+    if (!Number.isSafeInteger(amount) || amount < 0) refuse('elements() needs an amount in the smallest unit of its currency, as a whole number.');
+    if (typeof currency !== 'string' || !/^[a-z]{3}$/.test(currency)) refuse('elements() needs a currency: three letters in lower case.');
+  }
+
+  get appearance(): Json {
+    return this.options.appearance;
+  }
+
+  fonts(): Promise<Settings['fonts']> {
+    return this.read;
+  }
+
+  /** The card that the intent has already. */
+  saved(): Promise<Settings['saved']> {
+    this.found ??= this.look().catch(() => null);
+    return this.found;
+  }
+
+  private async look(): Promise<Settings['saved']> {
+    if (this.options.clientSecret === undefined) return null;
+    const intent = await this.retrieve(this.options.clientSecret, ['payment_method']);
+    const method: Json = intent?.payment_method;
+    if (intent?.status !== 'requires_confirmation' || typeof method?.card !== 'object') return null;
+    const { brand, last4, exp_month: month, exp_year: year } = method.card;
+    return { id: method.id, brand, last4, month, year };
+  }
+
+  create(type: string, options: Json = {}): TapElement {
+    if (!TYPES.includes(type)) return refuseUnsupported(type);
+    const kind = type as ElementType;
+    if (this.elements.has(kind)) refuse(`Can only create one Element of type ${type} through elements().`);
+    if (kind === 'payment') this.checkPayment(options);
+    if (kind === 'address' && !['billing', 'shipping'].includes(options?.mode)) refuse('An address Element needs a mode: billing or shipping.');
+    const element = new TapElement(kind, this, options);
+    this.elements.set(kind, element);
+    return element;
+  }
+
+  private checkPayment(options: Json): void {
+    if (this.options.clientSecret === undefined && this.options.mode === undefined) {
+      refuse('In order to create a payment element, you must pass a clientSecret or mode when creating the Elements group.');
+    }
+    for (const wallet of ['applePay', 'googlePay']) if (options?.wallets?.[wallet] === 'always') refuseUnsupported(wallet);
+    const order: Json = options?.paymentMethodOrder;
+    if (Array.isArray(order) && order.length > 0 && !order.includes('card')) refuseUnsupported(`paymentMethodOrder: ${JSON.stringify(order)}`);
+  }
+
+  getElement(type: Json): TapElement | null {
+    // React's components are asked for by what they render.
+    const name: unknown = typeof type === 'string' ? type : type?.__elementType;
+    return this.elements.get(name as ElementType) ?? null;
+  }
+
+  forget(element: TapElement): void {
+    if (this.elements.get(element.type) === element) this.elements.delete(element.type);
+  }
+
+  async update(options: Json): Promise<void> {
+    if (options?.clientSecret !== undefined) refuse('clientSecret is immutable: make a new Elements group.');
+    this.options = { ...this.options, ...options };
+    if (['payment', 'subscription'].includes(this.options.mode)) this.checkAmount(this.options);
+    if (typeof options?.locale === 'string') this.locale = options.locale;
+    this.submitted = false;
+    await Promise.all([...this.elements.values()].map((element) => element.resend()));
+  }
+
+  /** Read the intent anew, after the merchant's server changed it. */
+  async fetchUpdates(): Promise<{ error?: { message: string; status?: string } }> {
+    const { clientSecret } = this.options;
+    if (clientSecret === undefined) return {};
+    try {
+      const intent = await this.retrieve(clientSecret, ['payment_method']);
+      this.found = undefined;
+      await Promise.all([...this.elements.values()].map((element) => element.resend()));
+      return intent?.error ? { error: { message: intent.error.message, status: 'failed' } } : {};
+    } catch (failure) {
+      return { error: { message: String((failure as Error).message), status: 'failed' } };
+    }
+  }
+
+  /** Check what the buyer filled in, and show what is missing. */
+  async submit(): Promise<{ error?: Json; selectedPaymentMethod?: string }> {
+    for (const element of [...this.elements.values()].filter((each) => each.isMounted)) {
+      const answer: Json = element.type === 'address' ? await element.getValue() : await element.request({ what: 'validate' });
+      if (answer.error) return { error: answer.error };
+      if (answer.complete === false) return { error: { type: 'validation_error', code: 'incomplete_address', message: 'The address is incomplete.' } };
+    }
+    this.submitted = true;
+    return { selectedPaymentMethod: 'card' };
+  }
+
+  /** The element that has the card. */
+  get card(): TapElement | undefined {
+    return (['payment', 'card', 'cardNumber'] as const).map((type) => this.elements.get(type)).find((each) => each !== undefined);
+  }
+
+  /** What a billing address element adds. */
+  async billing(): Promise<Json> {
+    const element = this.elements.get('address');
+    if (element?.options.mode !== 'billing' || !element.isMounted) return undefined;
+    return (await element.getValue()).value;
+  }
+
+  async shipping(): Promise<Json> {
+    const element = this.elements.get('address');
+    if (element?.options.mode !== 'shipping' || !element.isMounted) return undefined;
+    return (await element.getValue()).value;
+  }
+}

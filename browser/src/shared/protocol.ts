@@ -1,0 +1,43 @@
+/** What a page and the frames in it tell each other, over a port that the page hands to a frame once. */
+
+import type { Access, Json } from './api.ts';
+
+export type ElementType = 'card' | 'cardNumber' | 'cardExpiry' | 'cardCvc' | 'payment' | 'address';
+
+/** The one message to a frame's window; all others go over the port that comes with it. */
+export interface Opening {
+  tap: 'open';
+  type: ElementType;
+  /** The fields of one `elements()` know each other by it. */
+  group: string;
+  settings: Settings;
+}
+
+export interface Settings {
+  options: Json;
+  appearance: Json;
+  locale: string;
+  direction: 'ltr' | 'rtl';
+  fonts: { family: string; source: ArrayBuffer; descriptors: FontFaceDescriptors }[];
+  /** The payment method that the intent already has, to be paid with again. */
+  saved: { id: string; brand: string; last4: string; month: number; year: number } | null;
+}
+
+/** From page to frame. A `request` has an answer under the same number. */
+export type ToFrame =
+  | { does: 'settings'; settings: Settings }
+  | { does: 'focus' | 'blur' | 'clear' }
+  | { does: 'request'; number: number; request: Request };
+
+export type Request =
+  | { what: 'validate' }
+  | { what: 'payment_method' | 'token'; access: Access; params: Json }
+  | { what: 'confirm'; access: Access; params: Json; secret: string }
+  | { what: 'value' };
+
+/** From frame to page. Nothing here has a card's number, its code or what they begin with beyond the brand. */
+export type ToPage =
+  | { says: 'ready' | 'focus' | 'blur' | 'escape' | 'enter' }
+  | { says: 'change'; change: Json }
+  | { says: 'height'; pixels: number }
+  | { says: 'answer'; number: number; answer: Json };

@@ -1,0 +1,190 @@
+/** What the buyer reads, in five languages. */
+
+import type { Flaw } from './cards.ts';
+
+export type Word =
+  | Flaw
+  | 'number'
+  | 'expiry'
+  | 'expiry_placeholder'
+  | 'cvc'
+  | 'zip'
+  | 'country'
+  | 'frame'
+  | 'card'
+  | 'another_card'
+  | 'offline'
+  | 'authenticate'
+  | 'not_authenticated'
+  | 'close'
+  | 'name'
+  | 'line1'
+  | 'line2'
+  | 'city'
+  | 'state'
+  | 'incomplete_field';
+
+type Catalogue = Record<Word, string>;
+
+const en: Catalogue = {
+  number: 'Card number',
+  expiry: 'Expiration date',
+  expiry_placeholder: 'MM / YY',
+  cvc: 'Security code',
+  zip: 'ZIP',
+  country: 'Country or region',
+  frame: 'Secure card payment input frame',
+  card: 'Card',
+  another_card: 'Another card',
+  offline: 'The payment could not be reached. Check your connection and try again.',
+  authenticate: 'Your bank wants to know that it is you',
+  not_authenticated: 'We are unable to authenticate your payment method. Please choose a different payment method and try again.',
+  close: 'Close',
+  name: 'Full name',
+  line1: 'Address line 1',
+  line2: 'Address line 2',
+  city: 'City',
+  state: 'State',
+  incomplete_field: 'This field is incomplete.',
+  incomplete_number: 'Your card number is incomplete.',
+  invalid_number: 'Your card number is invalid.',
+  incomplete_expiry: "Your card's expiration date is incomplete.",
+  invalid_expiry_month_past: "Your card's expiration date is in the past.",
+  invalid_expiry_year_past: "Your card's expiration year is in the past.",
+  invalid_expiry_year: "Your card's expiration year is invalid.",
+  incomplete_cvc: "Your card's security code is incomplete.",
+  incomplete_zip: 'Your postal code is incomplete.',
+};
+
+const de: Catalogue = {
+  number: 'Kartennummer',
+  expiry: 'Ablaufdatum',
+  expiry_placeholder: 'MM / JJ',
+  cvc: 'Prüfziffer',
+  zip: 'PLZ',
+  country: 'Land oder Region',
+  frame: 'Sicherer Eingaberahmen für Kartenzahlungen',
+  card: 'Karte',
+  another_card: 'Andere Karte',
+  offline: 'Die Zahlung ist nicht erreichbar. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.',
+  authenticate: 'Ihre Bank möchte wissen, dass Sie es sind',
+  not_authenticated: 'Ihre Zahlungsart konnte nicht authentifiziert werden. Bitte wählen Sie eine andere und versuchen Sie es noch einmal.',
+  close: 'Schließen',
+  name: 'Vollständiger Name',
+  line1: 'Adresszeile 1',
+  line2: 'Adresszeile 2',
+  city: 'Ort',
+  state: 'Bundesland',
+  incomplete_field: 'Dieses Feld ist unvollständig.',
+  incomplete_number: 'Ihre Kartennummer ist unvollständig.',
+  invalid_number: 'Ihre Kartennummer ist ungültig.',
+  incomplete_expiry: 'Das Ablaufdatum Ihrer Karte ist unvollständig.',
+  invalid_expiry_month_past: 'Das Ablaufdatum Ihrer Karte liegt in der Vergangenheit.',
+  invalid_expiry_year_past: 'Das Ablaufjahr Ihrer Karte liegt in der Vergangenheit.',
+  invalid_expiry_year: 'Das Ablaufjahr Ihrer Karte ist ungültig.',
+  incomplete_cvc: 'Die Prüfziffer Ihrer Karte ist unvollständig.',
+  incomplete_zip: 'Ihre Postleitzahl ist unvollständig.',
+};
+
+const fr: Catalogue = {
+  number: 'Numéro de carte',
+  expiry: "Date d'expiration",
+  expiry_placeholder: 'MM / AA',
+  cvc: 'Code de sécurité',
+  zip: 'Code postal',
+  country: 'Pays ou région',
+  frame: 'Cadre de saisie sécurisé pour le paiement par carte',
+  card: 'Carte',
+  another_card: 'Autre carte',
+  offline: 'Le paiement est injoignable. Vérifiez votre connexion et réessayez.',
+  authenticate: "Votre banque souhaite s'assurer que c'est bien vous",
+  not_authenticated: "Votre moyen de paiement n'a pas pu être authentifié. Choisissez-en un autre et réessayez.",
+  close: 'Fermer',
+  name: 'Nom complet',
+  line1: "Ligne d'adresse 1",
+  line2: "Ligne d'adresse 2",
+  city: 'Ville',
+  state: 'État ou région',
+  incomplete_field: 'Ce champ est incomplet.',
+  incomplete_number: 'Votre numéro de carte est incomplet.',
+  invalid_number: "Votre numéro de carte n'est pas valide.",
+  incomplete_expiry: "La date d'expiration de votre carte est incomplète.",
+  invalid_expiry_month_past: "La date d'expiration de votre carte est passée.",
+  invalid_expiry_year_past: "L'année d'expiration de votre carte est passée.",
+  invalid_expiry_year: "L'année d'expiration de votre carte n'est pas valide.",
+  incomplete_cvc: 'Le code de sécurité de votre carte est incomplet.',
+  incomplete_zip: 'Votre code postal est incomplet.',
+};
+
+const es: Catalogue = {
+  number: 'Número de tarjeta',
+  expiry: 'Fecha de caducidad',
+  expiry_placeholder: 'MM / AA',
+  cvc: 'Código de seguridad',
+  zip: 'Código postal',
+  country: 'País o región',
+  frame: 'Marco seguro para los datos de la tarjeta',
+  card: 'Tarjeta',
+  another_card: 'Otra tarjeta',
+  offline: 'No se puede acceder al pago. Compruebe la conexión e inténtelo de nuevo.',
+  authenticate: 'Su banco quiere saber que es usted',
+  not_authenticated: 'No se ha podido autenticar su método de pago. Elija otro e inténtelo de nuevo.',
+  close: 'Cerrar',
+  name: 'Nombre completo',
+  line1: 'Línea 1 de la dirección',
+  line2: 'Línea 2 de la dirección',
+  city: 'Ciudad',
+  state: 'Estado o provincia',
+  incomplete_field: 'Este campo está incompleto.',
+  incomplete_number: 'El número de su tarjeta está incompleto.',
+  invalid_number: 'El número de su tarjeta no es válido.',
+  incomplete_expiry: 'La fecha de caducidad de su tarjeta está incompleta.',
+  invalid_expiry_month_past: 'La fecha de caducidad de su tarjeta ya ha pasado.',
+  invalid_expiry_year_past: 'El año de caducidad de su tarjeta ya ha pasado.',
+  invalid_expiry_year: 'El año de caducidad de su tarjeta no es válido.',
+  incomplete_cvc: 'El código de seguridad de su tarjeta está incompleto.',
+  incomplete_zip: 'Su código postal está incompleto.',
+};
+
+const ja: Catalogue = {
+  number: 'カード番号',
+  expiry: '有効期限',
+  expiry_placeholder: '月 / 年',
+  cvc: 'セキュリティコード',
+  zip: '郵便番号',
+  country: '国または地域',
+  frame: 'カード支払いの安全な入力フレーム',
+  card: 'カード',
+  another_card: '別のカード',
+  offline: '決済に接続できません。接続を確認して、もう一度お試しください。',
+  authenticate: 'カード会社による本人確認',
+  not_authenticated: 'お支払い方法を認証できませんでした。別のお支払い方法でもう一度お試しください。',
+  close: '閉じる',
+  name: '氏名',
+  line1: '住所1',
+  line2: '住所2',
+  city: '市区町村',
+  state: '都道府県',
+  incomplete_field: 'この項目は入力途中です。',
+  incomplete_number: 'カード番号が不完全です。',
+  invalid_number: 'カード番号が無効です。',
+  incomplete_expiry: 'カードの有効期限が不完全です。',
+  invalid_expiry_month_past: 'カードの有効期限が過ぎています。',
+  invalid_expiry_year_past: 'カードの有効期限の年が過ぎています。',
+  invalid_expiry_year: 'カードの有効期限の年が無効です。',
+  incomplete_cvc: 'カードのセキュリティコードが不完全です。',
+  incomplete_zip: '郵便番号が不完全です。',
+};
+
+const CATALOGUES: Record<string, Catalogue> = { en, de, fr, es, ja };
+
+export const LANGUAGES: readonly string[] = Object.keys(CATALOGUES);
+
+/** English, where a language isn't one of the five. `auto` is the browser's. */
+export function languageOf(locale: unknown, browser: readonly string[]): string {
+  const wanted = typeof locale === 'string' && locale !== 'auto' ? [locale] : browser;
+  const known = wanted.map((each) => each.slice(0, 2).toLowerCase()).find((each) => LANGUAGES.includes(each));
+  return known ?? 'en';
+}
+
+export const wordsIn = (language: string): Catalogue => CATALOGUES[language] ?? en;

@@ -1,0 +1,147 @@
+/** Split fields, the payment element, Stripe's React library. */
+
+import assert from 'node:assert/strict';
+import { authenticate, fill } from './typing.mjs';
+
+const splitPage = (tap) => `
+<div id="number"></div><div id="expiry"></div><div id="cvc"></div>
+<script>
+  var stripe = Stripe('${tap.publishable}'), elements = stripe.elements(), changes = {};
+  for (const [type, where] of [['cardNumber', '#number'], ['cardExpiry', '#expiry'], ['cardCvc', '#cvc']]) {
+    const element = elements.create(type);
+    element.on('change', (event) => { changes[type] = event; });
+    element.mount(where);
+  }
+  var other = stripe.elements().create('cardCvc');
+</script>`;
+
+const reactPage = (shop, settings) => shop.page(`<div id="root"></div><script>var shop = ${JSON.stringify(settings)}</script><script src="/react.js"></script>`);
+
+export const elements = {
+  async 'a card in three frames is one card'({ page, shop, tap }) {
+    await page.goto(shop.page(splitPage(tap)));
+    const type = (where, text) => page.frameLocator(`${where} iframe`).locator('input').pressSequentially(text);
+    await type('#number', '4242424242424242');
+    await page.frameLocator('#expiry iframe').locator('input:focus').waitFor(); // on to the next by itself
+    await type('#expiry', '1234');
+    await type('#cvc', '1');
+    const { client_secret: secret } = await tap.intent();
+    const pay = () => page.evaluate((secret) => stripe.confirmCardPayment(secret, { payment_method: { card: elements.getElement('cardNumber') } }), secret);
+    assert.equal((await pay()).error.code, 'incomplete_cvc');
+    await type('#cvc', '23');
+    assert.equal((await pay()).paymentIntent.status, 'succeeded');
+    const { cardNumber } = await page.evaluate(() => changes);
+    assert.deepEqual([cardNumber.brand, cardNumber.complete], ['visa', true]);
+    assert.match(await page.evaluate(() => elements.getElement('cardCvc').getValue && stripe.createToken(elements.getElement('cardCvc')).catch(String)), /IntegrationError/);
+  },
+
+  async 'Stripe’s React library takes a payment with its payment element'({ page, shop, tap }) {
+    const { client_secret: secret } = await tap.intent();
+    await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back`, redirect: 'if_required', appearance: { theme: 'night' } }));
+    await page.getByText('ready').waitFor();
+    await fill(page, '#payment', { number: '4000000000000002' });
+    await page.frameLocator('#payment iframe').locator('#country').selectOption('DE');
+    await page.getByRole('button', { name: 'Pay' }).click();
+    await page.getByText('card_declined').waitFor();
+    await fill(page, '#payment', { number: '4000002760003184' });
+    await page.getByRole('button', { name: 'Pay' }).click();
+    await authenticate(page, 'Complete authentication');
+    await page.getByText('succeeded').waitFor();
+  },
+
+  async 'a payment element leads back to the merchant when it paid'({ page, shop, tap }) {
+    const { client_secret: secret, id } = await tap.intent();
+    await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back?order=7`, redirect: 'always' }));
+    await page.getByText('ready').waitFor();
+    await page.getByRole('button', { name: 'Pay' }).click();
+    await page.getByText('incomplete_number').waitFor();
+    await page.frameLocator('#payment iframe').getByText('Your card number is incomplete.').waitFor();
+    await fill(page, '#payment', {});
+    await page.frameLocator('#payment iframe').locator('#country').selectOption('US');
+    await page.frameLocator('#payment iframe').locator('#zip').fill('94107');
+    await page.getByRole('button', { name: 'Pay' }).click();
+    await page.waitForURL((url) => url.searchParams.get('redirect_status') === 'succeeded');
+    const given = new URL(page.url()).searchParams;
+    assert.deepEqual([given.get('order'), given.get('payment_intent'), given.get('payment_intent_client_secret')], ['7', id, secret]);
+  },
+
+  async 'the card that a payment has already is offered again'({ page, shop, tap }) {
+    const customer = await tap.ask('POST', '/v1/customers');
+    const method = await tap.ask('POST', '/v1/payment_methods/pm_card_visa/attach', { customer: customer.id });
+    const { client_secret: secret } = await tap.intent({ customer: customer.id, payment_method: method.id });
+    await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back`, redirect: 'if_required' }));
+    await page.frameLocator('#payment iframe').getByText('•••• 4242').waitFor();
+    await page.getByRole('button', { name: 'Pay' }).click();
+    await page.getByText('succeeded').waitFor();
+  },
+
+  async 'a payment whose intent comes later is checked first'({ page, shop, tap }) {
+    await page.goto(
+      shop.page(`<div id="payment"></div><script>
+        var stripe = Stripe('${tap.publishable}'), elements = stripe.elements({mode: 'payment', amount: 2000, currency: 'usd'});
+        elements.create('payment', {fields: {billingDetails: {address: {country: 'never', postalCode: 'never'}}}}).mount('#payment');
+      </script>`),
+    );
+    await fill(page, '#payment');
+    const { client_secret: secret } = await tap.intent();
+    const confirm = () =>
+      page.evaluate(
+        (clientSecret) => stripe.confirmPayment({ elements, clientSecret, confirmParams: { return_url: location.href }, redirect: 'if_required' }).catch(String),
+        secret,
+      );
+    assert.match(await confirm(), /IntegrationError: elements\.submit\(\) must be called/);
+    assert.deepEqual(await page.evaluate(() => elements.submit()), { selectedPaymentMethod: 'card' });
+    assert.equal((await confirm()).paymentIntent.status, 'succeeded');
+  },
+
+  async 'a page with a strict policy, isolated, from right to left, takes a card and an address'({ page, shop, tap }) {
+    const policy = `default-src 'none'; script-src ${tap.url} 'unsafe-inline'; frame-src ${tap.url}; connect-src ${tap.url}`;
+    const headers = { 'Content-Security-Policy': policy, 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Opener-Policy': 'same-origin' };
+    const { client_secret: secret, id } = await tap.intent();
+    await page.goto(
+      shop.page(
+        `<div dir="rtl"><div id="payment"></div><div id="address"></div></div><script>
+          var stripe = Tap('${tap.publishable}', {apiBase: '${tap.url}/', locale: 'fr'});
+          var elements = stripe.elements({clientSecret: '${secret}', appearance: {variables: {colorText: 'rgb(9, 8, 7)'}, rules: {'.Label': {fontWeight: '700'}}}});
+          elements.create('payment', {fields: {billingDetails: {name: 'always'}}}).mount('#payment');
+          elements.create('address', {mode: 'shipping', defaultValues: {name: 'Jenny', address: {country: 'IE'}}}).mount('#address');
+        </script>`,
+        { headers },
+      ),
+    );
+    const frame = page.frameLocator('#payment iframe');
+    await fill(page, '#payment', { number: '4000002760003184', name: 'Jenny Rosen' });
+    await frame.locator('#country').selectOption('FR');
+    const label = frame.getByText('Numéro de carte');
+    assert.deepEqual(await label.evaluate((each) => [getComputedStyle(each).color, getComputedStyle(each).fontWeight, getComputedStyle(each).direction]), ['rgb(9, 8, 7)', '700', 'rtl']);
+    const pay = () => page.evaluate(() => stripe.confirmPayment({ elements, redirect: 'if_required' }));
+    assert.equal((await pay()).error.code, 'incomplete_address');
+    const address = page.frameLocator('#address iframe');
+    for (const [name, text] of Object.entries({ line1: '1 Main St', city: 'Cork', zip: 'T12' })) await address.locator(`#${name}`).fill(text);
+    const paid = pay();
+    await authenticate(page, 'Complete authentication');
+    assert.equal((await paid).paymentIntent.status, 'succeeded');
+    assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+    const { shipping, latest_charge: charge } = await tap.ask('GET', `/v1/payment_intents/${id}`, { 'expand[]': 'latest_charge' });
+    assert.deepEqual([shipping.name, shipping.address.country, shipping.address.city], ['Jenny', 'IE', 'Cork']);
+    assert.deepEqual([charge.billing_details.name, charge.billing_details.address.country], ['Jenny Rosen', 'FR']);
+  },
+
+  async 'what Tap has not is refused by its name'({ page, shop, tap }) {
+    await page.goto(shop.page('<div id="x"></div>'));
+    const said = (code) => page.evaluate(([key, code]) => { try { return String(new Function('stripe', 'key', `return ${code}`)(Stripe(key), key)); } catch (error) { return `${error.name}: ${error.message}`; } }, [tap.publishable, code]);
+    for (const [code, expected] of [
+      ['stripe.paymentRequest({})', /IntegrationError: Apple Pay and Google Pay .*not supported/],
+      ["stripe.elements().create('paymentRequestButton')", /IntegrationError: Apple Pay and Google Pay/],
+      ["stripe.elements().create('iban')", /IntegrationError: iban is not supported/],
+      ['stripe.confirmSepaDebitPayment()', /IntegrationError: confirmSepaDebitPayment is not supported/],
+      ["stripe.elements({customerSessionClientSecret: 'x'})", /IntegrationError: .*customerSessionClientSecret/],
+      ["stripe.elements({mode: 'payment', amount: 1, currency: 'usd'}).create('payment', {wallets: {applePay: 'always'}})", /IntegrationError: Apple Pay/],
+      ["Stripe('sk_test_123')", /IntegrationError: You should not use your secret key/],
+      ["stripe.elements().create('card').mount('#nowhere')", /IntegrationError: The selector/],
+      ["stripe.confirmCardPayment('pi_1')", /IntegrationError: Invalid value for stripe.confirmCardPayment/],
+    ]) {
+      assert.match(await said(code), expected, code);
+    }
+  },
+};

@@ -1,0 +1,55 @@
+/**
+ * Runs all scenarios in one browser, and prints a line of JSON for each: its name, and what was wrong. Environment: TAP_URL, TAP_PUBLISHABLE_KEY,
+ * TAP_SECRET_KEY, CHROMIUM, MODULES; arguments: names of scenarios, where not all shall run.
+ */
+
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { card } from './card.mjs';
+import { elements } from './elements.mjs';
+import { hostile } from './hostile.mjs';
+import { Tap, openShop } from './shop.mjs';
+
+const { TAP_URL, TAP_PUBLISHABLE_KEY, TAP_SECRET_KEY, CHROMIUM, MODULES } = process.env;
+const modules = createRequire(path.join(MODULES, 'x.js'));
+const { chromium } = modules('playwright-core');
+
+const react = await modules('esbuild').build({
+  absWorkingDir: import.meta.dirname, entryPoints: ['react_shop.jsx'], bundle: true, write: false, format: 'iife', nodePaths: [MODULES],
+  define: { 'process.env.NODE_ENV': '"production"' }, jsx: 'automatic',
+});
+const tap = new Tap(TAP_URL, TAP_PUBLISHABLE_KEY, TAP_SECRET_KEY);
+const shop = await openShop(tap, { '/react.js': react.outputFiles[0].text });
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+const wanted = process.argv.slice(2);
+
+async function run(name, scenario) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  page.setDefaultTimeout(120_000);
+  const faults = [];
+  page.on('pageerror', (fault) => faults.push(String(fault)));
+  page.on('console', (message) => {
+    if (/Content Security Policy|Permissions-Policy|TrustedHTML/.test(message.text())) faults.push(message.text());
+  });
+  let fault = null;
+  const began = Date.now();
+  try {
+    await scenario({ page, context, shop, tap });
+    if (faults.length > 0) throw new Error(`the page complains: ${faults.join('; ')}`);
+  } catch (failure) {
+    fault = `${failure.stack}\n${faults.join('\n')}`;
+  }
+  console.log(JSON.stringify({ name, fault, milliseconds: Date.now() - began }));
+  await context.close();
+}
+
+const left = Object.entries({ ...card, ...elements, ...hostile }).filter(([name]) => wanted.length === 0 || wanted.includes(name));
+// A few at a time: each waits for its payments longer than it works.
+await Promise.all(
+  [1, 2, 3].map(async () => {
+    for (let next = left.shift(); next; next = left.shift()) await run(...next);
+  }),
+);
+await browser.close();
+await shop.close();
