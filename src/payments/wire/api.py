@@ -31,6 +31,7 @@ from payments.wire.form import Params
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
 from payments.wire.request import Headers, check_ids, is_trial, path_of, read_params
+from payments.wire.streaming import STREAM_FIELDS, Chunks, send_chunks
 from payments.wire.write_limit import WriteLimit
 
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
@@ -66,6 +67,8 @@ class Call:
     """The caller said which version the call is in."""
     on_trial: bool = False
     """In test mode, and to be carried out by the copies that a release is tried out with."""
+    last_event_id: str | None = None
+    """Where a stream of events is to go on."""
 
     @property
     def fingerprint(self) -> str:
@@ -107,6 +110,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     api_version: str | None = None
     """The version that it shall be sent in; None for the caller's."""
+    chunks: Chunks | None = None
+    """What follows the body, piece by piece: it is a stream of events then, and in the caller's version already."""
 
 
 def reply(body: object, status: int = 200) -> Reply:
@@ -265,7 +270,8 @@ class _Front:
         if result.api_version is not None:
             caller.api_version = result.api_version
         # Of whole objects: what a browser doesn't see decides what others are.
-        result.body = encoded_in_version(result.body, caller.api_version)
+        if result.chunks is None:
+            result.body = encoded_in_version(result.body, caller.api_version)
         if caller.principal is not None and caller.principal.kind is not KeyKind.SECRET:
             result.body = shown_to_browser(result.body, of_customer=caller.principal.customer is not None)
         await _send(send, result, request_id, caller, with_origin=endpoint is not None and endpoint.publishable)
@@ -279,6 +285,8 @@ class _Front:
             merchant=None if caller.principal is None else caller.principal.merchant_id,
             trace=caller.headers.get(b"x-amzn-trace-id") or caller.headers.get(b"traceparent"),
         )
+        if result.chunks is not None:
+            await send_chunks(scope, receive, send, result.chunks, self._log)
 
     async def _serve(self, scope: Scope, receive: Receive, endpoint: Endpoint[Any], request_id: str, caller: "_Caller") -> Reply:
         call = await self._call(scope, receive, endpoint, request_id, caller)
@@ -331,6 +339,7 @@ class _Front:
             api_version=caller.api_version,
             received_at=int(self._authenticator.clock.now()),
             names_version=version is not None,
+            last_event_id=headers.get(b"last-event-id") if endpoint.method == "GET" else None,
             on_trial=not principal.livemode and is_trial(headers),
             digest=self._digest,
         )
@@ -382,8 +391,11 @@ async def send_refusal(send: Send, refusal: TapError) -> None:
 
 async def _send(send: Send, result: Reply, request_id: str, caller: _Caller, *, with_origin: bool) -> None:
     headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(result.body)).encode()),
+        *(
+            STREAM_FIELDS
+            if result.chunks is not None
+            else [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(result.body))]
+        ),
         (b"request-id", request_id.encode()),
         (b"stripe-version", caller.api_version.encode()),
     ]
@@ -395,4 +407,4 @@ async def _send(send: Send, result: Reply, request_id: str, caller: _Caller, *, 
         headers.append((b"idempotent-replayed", b"true"))
     headers += [(name.lower().encode(), value.encode()) for name, value in result.headers.items()]
     await send({"type": "http.response.start", "status": result.status, "headers": headers})
-    await send({"type": "http.response.body", "body": result.body})
+    await send({"type": "http.response.body", "body": result.body, "more_body": result.chunks is not None})
