@@ -18,7 +18,7 @@ import msgspec
 from payments.cli.data_directory import UsageError
 from payments.cli.private_files import make_private_directory, write_private
 from payments.cli.supervisor import Program
-from payments.runtime.topology import INTERNAL_PATH_PREFIX, LIVE_PATH, SERVICES, STREAM_PATHS, Service
+from payments.runtime.topology import INTERNAL_PATH_PREFIX, LIVE_PATH, SERVICES, Service
 
 HEAD_BYTES_MAX = 32 * 1024
 """Of a request line with its header fields; Stripe's SDKs send less than two kilobytes."""
@@ -34,8 +34,7 @@ _UPSTREAM_IDLE_SECONDS = 30
 """Shorter than the services keep a connection, so that none is closed just when a request is sent on it."""
 _UPSTREAM_CONNECTIONS_KEPT = 256
 _RESPONSE_SECONDS_MAX = _REQUEST_SECONDS_MAX + _UPSTREAM_SECONDS_MAX
-_STREAM_SECONDS_MAX = 24 * 3600
-"""Of an answer that goes on until the client leaves; whoever still listens then comes again."""
+"""To its first byte, and between two of its parts: a stream of events goes on for as long as the client reads."""
 _COPY_SECONDS_MAX = 5
 """For as long a request waits for a copy that can be reached."""
 _LIVE_SECONDS_MAX = 3
@@ -124,7 +123,7 @@ class FrontDoor:
             "max_header_bytes": HEAD_BYTES_MAX,
             "read_header_timeout": f"{_HEAD_SECONDS_MAX}s",
             "read_timeout": f"{_REQUEST_SECONDS_MAX}s",
-            "write_timeout": f"{_RESPONSE_SECONDS_MAX}s",
+            "write_idle_timeout": f"{_RESPONSE_SECONDS_MAX}s",
             "idle_timeout": f"{_IDLE_SECONDS_MAX}s",
             "routes": [
                 {"match": [{"not": [_where("{http.request.orig_uri}", _TARGET)]}], "handle": [_MALFORMED], "terminal": True},
@@ -171,19 +170,11 @@ class FrontDoor:
         once = {"match": [_REPEATABLE], "handle": [_proxy(addresses, kept=False)], "terminal": True}
         handlers = [
             {"handler": "request_body", "max_size": BODY_BYTES_MAX},
-            {"handler": "subroute", "routes": [_unending(), once, {"handle": [_proxy(addresses, kept=True)]}]},
+            {"handler": "subroute", "routes": [once, {"handle": [_proxy(addresses, kept=True)]}]},
         ]
         route = {"handle": handlers, "terminal": True}
         # What is compared is what is passed on: Go makes both of the same path.
         return {"match": [_where("{http.request.uri}", path_expression(path_patterns))], **route} if path_patterns else route
-
-
-def _unending() -> dict[str, Any]:
-    """Take the limit off answers that are streams. Caddy passes each piece of them on at once, by what they say of themselves."""
-    return {
-        "match": [_where("{http.request.uri}", path_expression(STREAM_PATHS))],
-        "handle": [{"handler": "request_body", "max_size": BODY_BYTES_MAX, "write_timeout": f"{_STREAM_SECONDS_MAX}s"}],
-    }
 
 
 def _proxy(addresses: Sequence[str], *, kept: bool) -> dict[str, Any]:

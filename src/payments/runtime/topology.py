@@ -281,9 +281,6 @@ PAGE_PATHS = ("/pay/*",)
 PUBLIC_PATHS = ("/v1/*", *PAGE_PATHS)
 """What the front door lets in at all; payment-api takes what no other service does."""
 
-STREAM_PATHS = ("/v1/events/stream",)
-"""Whose answers go on until the client leaves: whatever stands in between must not end or gather them."""
-
 HEALTH_PATH = "/health"
 """200 when the process can do its work, its database included; 503 otherwise, with the names of what it can't. Not authenticated."""
 LIVE_PATH = "/health/live"
