@@ -15,7 +15,7 @@ from payments.wire import bounded_http
 from payments.wire.bounded_http import BoundedHttpProtocol
 from payments.wire.streaming import LEAVING, STREAM_FIELDS, heartbeat, send_chunks, server_sent
 
-CHUNK = server_sent(b'{"padding":"' + b"x" * 60_000 + b'"}', event_id="evt_1")
+CHUNK = server_sent(b'{"padding":"' + b"x" * 60_000 + b'"}', event_id="evt_1", sequence=1)
 
 
 class Endless:
@@ -127,5 +127,5 @@ async def test_a_failure_is_logged_by_its_place_and_ends_the_stream() -> None:
 
 
 def test_a_message_is_what_the_standard_says() -> None:
-    assert server_sent(b'{"id":"evt_1"}', event_id="evt_1") == b'id: evt_1\ndata: {"id":"evt_1"}\n\n'
+    assert server_sent(b'{"id":"evt_1"}', event_id="evt_1", sequence=3) == b'id: evt_1\nsequence: 3\ndata: {"id":"evt_1"}\n\n'
     assert heartbeat("pos_7") == b": \nid: pos_7\n\n"

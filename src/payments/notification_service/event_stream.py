@@ -73,7 +73,7 @@ class EventStream:
                     position, event = each.position, each.event
                     if types is None or event.type in types:
                         body = self.listeners.body(kept, call.api_version) if kept is not None else event_body(each, call.api_version)
-                        yield server_sent(body, event_id=event.id)
+                        yield server_sent(body, event_id=event.id, sequence=event.object_version)
                 if not found and not await listener.wait(HEARTBEAT_SECONDS):
                     yield heartbeat(f"pos_{position}")
 

@@ -54,9 +54,9 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def server_sent(data: bytes, *, event_id: str) -> bytes:
-    """Return a message; `data` has no line break, as JSON hasn't."""
-    return b"id: %s\ndata: %s\n\n" % (event_id.encode("ascii"), data)
+def server_sent(data: bytes, *, event_id: str, sequence: int) -> bytes:
+    """Return a message; `data` has no line break, as JSON hasn't. `sequence` is what webhooks say in a header: clients pass over a field that they don't know."""
+    return b"id: %s\nsequence: %d\ndata: %s\n\n" % (event_id.encode("ascii"), sequence, data)
 
 
 def heartbeat(event_id: str) -> bytes:

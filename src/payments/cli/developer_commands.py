@@ -1,0 +1,57 @@
+"""The commands that developers work with, in the words of Stripe's own command line; each one's work is in a module of its own."""
+
+from typing import Annotated
+
+import typer
+
+from payments.cli.arguments import DATA_DIR, DataDir
+
+developer_app = typer.Typer()
+events_app = typer.Typer(no_args_is_help=True, help="Send an event again.")
+logs_app = typer.Typer(no_args_is_help=True, help="What the API was asked.")
+developer_app.add_typer(events_app, name="events")
+developer_app.add_typer(logs_app, name="logs")
+
+ApiBase = Annotated[
+    str | None,
+    typer.Option("--api-base", help="Any Tap, https://payments.example.com, instead of the local run; TAP_API_KEY has a secret key."),
+]
+
+
+@developer_app.command()
+def listen(
+    forward_to: Annotated[
+        str | None, typer.Option("--forward-to", "-f", help="Where to send each event, signed as a webhook: localhost:4242/webhook.")
+    ] = None,
+    events: Annotated[str | None, typer.Option("--events", "-e", help="Only these types, or groups: charge.succeeded,customer.*")] = None,
+    headers: Annotated[str | None, typer.Option("--headers", "-H", help='Sent along: "Key1:Value1, Key2:Value2"')] = None,
+    print_json: Annotated[bool, typer.Option("--print-json", "-j", help="Print each event whole, one a line.")] = False,
+    skip_verify: Annotated[bool, typer.Option("--skip-verify", help="Trust whatever certificate the web server shows.")] = False,
+    print_secret: Annotated[bool, typer.Option("--print-secret", help="Print the signing secret, and nothing else.")] = False,
+    api_version: Annotated[str | None, typer.Option("--api-version", help="Events in this version; else in the account's.")] = None,
+    api_base: ApiBase = None,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Show events as they happen, and forward them to a web server on this machine."""
+    from payments.cli.api_client import api_of
+    from payments.cli.data_directory import UsageError
+
+    if print_secret:
+        from payments.cli.listen_secret import signing_secret
+
+        print(signing_secret(api_of(data_dir, api_base).key))
+        return
+    from payments.cli.listen import Options, forward_url, run_listen
+
+    given = dict(each.split(":", 1) for each in headers.split(",") if ":" in each) if headers else {}
+    if headers and len(given) != len(headers.split(",")):
+        raise UsageError('Headers are written "Key1:Value1, Key2:Value2".')
+    options = Options(
+        types=[each.strip() for each in events.split(",")] if events else (),
+        forward_to=None if forward_to is None else forward_url(forward_to),
+        headers={name.strip(): value.strip() for name, value in given.items()},
+        api_version=api_version,
+        print_json=print_json,
+        skip_verify=skip_verify,
+    )
+    run_listen(lambda: api_of(data_dir, api_base), options)
