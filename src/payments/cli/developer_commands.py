@@ -55,3 +55,25 @@ def listen(
         skip_verify=skip_verify,
     )
     run_listen(lambda: api_of(data_dir, api_base), options)
+
+
+@developer_app.command()
+def trigger(
+    event: Annotated[str | None, typer.Argument(help="The event's type: payment_intent.succeeded.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the types that can be made.")] = False,
+    override: Annotated[list[str] | None, typer.Option(help="A parameter of a step: payment_intent:amount=5000.")] = None,
+    add: Annotated[list[str] | None, typer.Option(help="One more: payment_intent:metadata.order=17.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="One less: customer:description.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="A step that isn't taken.")] = None,
+    api_base: ApiBase = None,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Make an event happen in the sandbox."""
+    from payments.cli.api_client import api_of
+    from payments.cli.trigger import Changes, event_types, run_trigger
+
+    if list_ or event is None:
+        print(*event_types(), sep="\n")
+        return
+    changes = Changes(override=override or (), add=add or (), remove=remove or (), skip=skip or ())
+    run_trigger(api_of(data_dir, api_base), event, changes, print)
