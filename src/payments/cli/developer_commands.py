@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from payments.cli.arguments import DATA_DIR, DataDir
+from payments.cli.arguments import DATA_DIR, DataDir, OnAws
+from payments.cli.webhook_samples import Framework
 
 developer_app = typer.Typer()
 events_app = typer.Typer(no_args_is_help=True, help="Send an event again.")
@@ -77,3 +78,57 @@ def trigger(
         return
     changes = Changes(override=override or (), add=add or (), remove=remove or (), skip=skip or ())
     run_trigger(api_of(data_dir, api_base), event, changes, print)
+
+
+@developer_app.command()
+def samples(framework: Annotated[Framework, typer.Argument(help="What the handler is for.")]) -> None:
+    """Print a webhook handler, ready to be put into a file."""
+    from payments.cli.webhook_samples import sample
+
+    print(sample(framework), end="")
+
+
+@events_app.command("resend")
+def events_resend(
+    event: Annotated[str, typer.Argument(help="Its id: evt_…")],
+    webhook_endpoint: Annotated[
+        list[str] | None, typer.Option(help="To this one, we_…; can be given several times. Else to all that it was sent to.")
+    ] = None,
+    api_base: ApiBase = None,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Send an event once more to the webhook endpoints that it was sent to."""
+    from payments.cli.api_client import api_of
+    from payments.cli.resend import run_resend
+
+    run_resend(api_of(data_dir, api_base), event, webhook_endpoint or (), print)
+
+
+@logs_app.command("tail")
+def logs_tail(
+    since: Annotated[str | None, typer.Option(help="Begin so long ago: 90s, 10m, 2h, 1d. Else now.")] = None,
+    after: Annotated[str | None, typer.Option(help="Go on after this request: req_…")] = None,
+    filter_http_method: Annotated[list[str] | None, typer.Option(help="Only GET, POST, DELETE.")] = None,
+    filter_request_path: Annotated[list[str] | None, typer.Option(help="Only paths that begin so: /v1/charges.")] = None,
+    filter_status_code: Annotated[list[str] | None, typer.Option(help="Only 402, or 4xx.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one object a line.")] = False,
+    data_dir: DataDir = DATA_DIR,
+    environment: OnAws = None,
+) -> None:
+    """Show requests as they are answered: when, which, with what status, and under which id."""
+    from contextlib import suppress
+    from time import time
+
+    from payments.cli.data_directory import DataDirectory, UsageError
+    from payments.cli.request_log import Wanted, on_aws, run_tail, seconds
+
+    if environment is not None:
+        print(on_aws(environment))
+        return
+    ago = None if since is None else seconds(since)
+    if since is not None and ago is None:
+        raise UsageError(f"{since} is no time: write 90s, 10m, 2h or 1d.")
+    wanted = Wanted(methods=filter_http_method or (), paths=filter_request_path or (), statuses=filter_status_code or ())
+    with suppress(KeyboardInterrupt):
+        begins = None if ago is None else time() - ago
+        run_tail(DataDirectory(data_dir), wanted, since=begins, after=after, as_json=as_json, tell=lambda line: print(line, flush=True))
