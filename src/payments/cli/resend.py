@@ -18,5 +18,5 @@ def run_resend(api: Api, event_id: str, endpoints: Sequence[str], tell: Callable
     if not endpoints:
         raise UsageError(f"{event['id']} was sent to no webhook endpoint.")
     for endpoint in endpoints:
-        delivery = api.call("POST", f"{_DELIVERIES}/{event['id']}.{quote(endpoint, safe='')}/redeliver")
-        tell(f"{event['type']} [{event['id']}] --> {delivery['webhook_endpoint']}")
+        api.call("POST", f"/v1/events/{event['id']}/retry", {"webhook_endpoint": endpoint})
+        tell(f"{event['type']} [{event['id']}] --> {endpoint}")

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from payments.domain.api_version import NEWEST, check_version
-from payments.domain.errors import AccountInvalid, CardError, InvalidRequest, ObjectLocked, PermissionDenied, TapError
+from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, PermissionDenied, TapError
 from payments.domain.event import Origin
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.health import Health
@@ -30,7 +30,7 @@ from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failu
 from payments.wire.form import Params
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
-from payments.wire.request import Headers, check_ids, is_trial, path_of, read_params
+from payments.wire.request import Headers, check_account, check_ids, is_trial, path_of, read_params, take_expand
 from payments.wire.streaming import STREAM_FIELDS, Chunks, send_chunks
 from payments.wire.write_limit import WriteLimit
 
@@ -321,7 +321,7 @@ class _Front:
         if endpoint.method != "GET":
             self._write_limit.count(principal)
         caller.api_version = principal.api_version
-        _check_account(headers, principal)
+        check_account(headers, principal)
         check_ids(scope["path_params"], endpoint.path)
         if (version := headers.get(b"stripe-version")) is not None:
             caller.api_version = check_version(version)
@@ -331,7 +331,7 @@ class _Front:
         call = Call(
             principal=principal,
             path=scope["path_params"],
-            expand=_expand(params),
+            expand=take_expand(params),
             params=params,
             request_id=request_id,
             idempotency_key=key,
@@ -361,23 +361,6 @@ class _Caller:
 
 
 _NO_HEADERS = Headers([])
-
-
-def _check_account(headers: Headers, principal: Principal) -> None:
-    """Refuse a request on behalf of an account that isn't the caller's, instead of carrying it out on the caller's own. Raises `AccountInvalid`."""
-    for name in (b"stripe-account", b"stripe-context"):
-        account = headers.get(name)
-        if account and account != principal.account_id:
-            raise AccountInvalid(account)
-
-
-def _expand(params: Params) -> tuple[str, ...]:
-    given = params.pop("expand", None)
-    if given is None or given == "":
-        return ()
-    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):  # pyright: ignore[reportUnknownVariableType]
-        raise InvalidRequest("Invalid array", param="expand", code="parameter_invalid_array")
-    return tuple(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - checked above
 
 
 def _as_reply(error: WireError) -> Reply:
