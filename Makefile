@@ -6,6 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 EMULATOR := .venv/emulator/.installed
 DJSTRIPE := .venv/djstripe/.installed
+SAMPLES := .venv/samples/.installed
 CODE := $(sort $(shell find app.py lib rehearsal src tests -name '*.py'))
 # Called after which files there are, so that one that came or went is checked for, too.
 CHECKED := .venv/.checked-$(shell echo $(CODE) | cksum | cut -d ' ' -f 1)
@@ -31,7 +32,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check bench bench-growth bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check cli-check bench bench-growth bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +53,12 @@ $(EMULATOR): requirements-emulator.txt $(INSTALLED)
 	@$(call environment,.venv/emulator)
 	@echo "Installing the emulator of AWS into .venv/emulator …"
 	@$(call install,.venv/emulator,--require-hashes -r requirements-emulator.txt)
+	@touch $@
+
+$(SAMPLES): tests/cli/requirements.txt $(INSTALLED)
+	@$(call environment,.venv/samples)
+	@echo "Installing what webhook handlers are made with into .venv/samples …"
+	@$(call install,.venv/samples,--require-hashes -r tests/cli/requirements.txt)
 	@touch $@
 
 $(DJSTRIPE): tests/sdk/djstripe/requirements.txt $(INSTALLED)
@@ -86,6 +93,9 @@ format: $(INSTALLED) ## Format the code
 
 sdk-check: $(DJSTRIPE) ## Pay with stripe-go, stripe-java and dj-stripe, all unchanged (needs Go, and a JDK with Maven; ARGS="--only djstripe")
 	@$(BIN)/python -m tests.sdk $(ARGS)
+
+cli-check: $(SAMPLES) ## Try the webhook handlers that `tap samples` prints, and the Stripe CLI that is installed (ARGS="--stripe PATH")
+	@$(BIN)/python -m tests.cli $(ARGS)
 
 bench: $(INSTALLED) ## Measure what operations cost, idle time and two copies of each, beside pgbench's transactions on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
@@ -152,3 +162,4 @@ lock: $(INSTALLED) ## Compile the locked requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group emulator -o requirements-emulator.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build -o requirements-build.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group djstripe -o tests/sdk/djstripe/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group samples -o tests/cli/requirements.txt

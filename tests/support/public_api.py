@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
 from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
@@ -61,6 +62,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
         Service.NOTIFICATION_SERVICE: [
             *webhook_endpoints.endpoints(),
             *Events(_NOTHING, _NOTHING, _NOTHING, _NOTHING).endpoints(),
+            *EventStream(_NOTHING, _NOTHING, _NOTHING).endpoints(),
             *Trial(0, False, _NOTHING).endpoints(),
         ],
     }

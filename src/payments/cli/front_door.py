@@ -34,6 +34,7 @@ _UPSTREAM_IDLE_SECONDS = 30
 """Shorter than the services keep a connection, so that none is closed just when a request is sent on it."""
 _UPSTREAM_CONNECTIONS_KEPT = 256
 _RESPONSE_SECONDS_MAX = _REQUEST_SECONDS_MAX + _UPSTREAM_SECONDS_MAX
+"""To its first byte, and between two of its parts: a stream of events goes on for as long as the client reads."""
 _COPY_SECONDS_MAX = 5
 """For as long a request waits for a copy that can be reached."""
 _LIVE_SECONDS_MAX = 3
@@ -122,7 +123,7 @@ class FrontDoor:
             "max_header_bytes": HEAD_BYTES_MAX,
             "read_header_timeout": f"{_HEAD_SECONDS_MAX}s",
             "read_timeout": f"{_REQUEST_SECONDS_MAX}s",
-            "write_timeout": f"{_RESPONSE_SECONDS_MAX}s",
+            "write_idle_timeout": f"{_RESPONSE_SECONDS_MAX}s",
             "idle_timeout": f"{_IDLE_SECONDS_MAX}s",
             "routes": [
                 {"match": [{"not": [_where("{http.request.orig_uri}", _TARGET)]}], "handle": [_MALFORMED], "terminal": True},

@@ -112,7 +112,11 @@ class LocalRun:
         await _until(lambda: is_healthy(door.url, door.root_certificate), _GATEWAY, self._log(_GATEWAY))
 
     async def _stop(self) -> None:
-        await self._supervisor.stop(_GATEWAY)
+        # The front door waits for what is under way; streams of events go on until their service takes leave.
+        listened_to = [
+            _copy(Service.NOTIFICATION_SERVICE, number) for number in range(len(self._urls.get(Service.NOTIFICATION_SERVICE, ())))
+        ]
+        await self._supervisor.stop(_GATEWAY, *listened_to)
         await self._supervisor.stop(*(_copy(service, number) for service, urls in self._urls.items() for number in range(len(urls))))
         await self._supervisor.stop("postgres")
         if self._postgres is not None:

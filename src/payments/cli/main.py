@@ -15,6 +15,7 @@ from rich.console import Console
 
 from payments.cli.arguments import DATA_DIR, DataDir, Environment, OnAws, PollSeconds, Region
 from payments.cli.data_directory import DataDirectory, Run, UsageError
+from payments.cli.developer_commands import developer_app
 from payments.cli.key_ring_commands import key_ring_app
 from payments.cli.private_files import open_private
 from payments.cli.typed import same_program
@@ -23,6 +24,7 @@ from payments.runtime.topology import WRITES_PER_SECOND_MAX, Architecture, Servi
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
 keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys; replace the keys that secrets are kept with.")
 app.add_typer(keys_app, name="keys")
+app.add_typer(developer_app)
 logins_app = typer.Typer(no_args_is_help=True, help="The services' logins to the database.")
 app.add_typer(logins_app, name="logins")
 

@@ -130,6 +130,13 @@ class TooManyWrites(RateLimited):
         super().__init__("Request rate limit exceeded. Please retry, with fewer requests a second that change something.")
 
 
+class TooManyListeners(RateLimited):
+    """The key listens as often as it may."""
+
+    def __init__(self, listeners_max: int) -> None:
+        super().__init__(f"The key listens to events {listeners_max} times on this copy of the service, which is as often as it may.")
+
+
 class TooSlow(TapError):
     """A list took longer to read than it may; it was given up, and would be again."""
 

@@ -12,13 +12,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from payments.domain.event import Event
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.notification_service.connections import Answer
 from payments.notification_service.retries import after_attempt, parse_retry_after
 from payments.notification_service.sender import SEND_SECONDS_MAX
 from payments.notification_service.shares import Shares
-from payments.notification_service.signing import signature_headers
+from payments.notification_service.signing import delivery_headers, signature_headers
 from payments.runtime import seal_contexts
 from payments.runtime.background import Beat
 from payments.runtime.clock import Clock
@@ -170,7 +169,7 @@ class Deliverer:
         if due.sealed_previous_secret is not None:
             secrets.append(self._open(due.endpoint, due.sealed_previous_secret))
         headers = signature_headers(due.event.id, body, timestamp, secrets)
-        return Prepared(body, headers | _headers(due.event, due.attempts + 1))
+        return Prepared(body, headers | delivery_headers(due.event.object_version, due.attempts + 1))
 
     def _open(self, endpoint: WebhookEndpoint, sealed: bytes) -> str:
         return self._sealer.open(sealed, secret_context(endpoint)).decode("ascii")
@@ -221,12 +220,3 @@ def _result(sent: Sent, now: float) -> AttemptResult:
 def secret_context(endpoint: WebhookEndpoint) -> bytes:
     """What an endpoint's sealed secret is bound to."""
     return seal_contexts.secret_context(endpoint.merchant_id, endpoint.livemode, endpoint.id)
-
-
-def _headers(event: Event, attempt: int) -> dict[str, str]:
-    return {
-        "Content-Type": "application/json; charset=utf-8",
-        "User-Agent": "Tap/1.0",
-        "Tap-Object-Sequence": str(event.object_version),
-        "Tap-Delivery-Attempt": str(attempt),
-    }

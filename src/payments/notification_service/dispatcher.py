@@ -24,6 +24,8 @@ class Dispatcher:
     wakeup: Wakeup
     on_deliveries: Callable[[], None]
     """Called when there are new deliveries."""
+    on_streamed: Callable[[], None] = lambda: None
+    """Called when there is something new for those who listen."""
 
     async def run(self, beat: Beat) -> None:
         """Dispatch until cancelled, or until that fails."""
@@ -32,6 +34,8 @@ class Dispatcher:
             beat()
             if dispatched.deliveries:
                 self.on_deliveries()
+            if dispatched.streamed:
+                self.on_streamed()
             if dispatched.events < _BATCH:
                 await self.wakeup.wait(_POLL_SECONDS)
                 await asyncio.sleep(_PAUSE_SECONDS if dispatched.events else 0)

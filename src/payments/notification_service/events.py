@@ -103,7 +103,7 @@ class Events:
         if params.type is not None and params.types is not None:
             raise InvalidRequest("You may only specify one of these parameters: type, types.", param="types")
         check_expandable(call, "event")
-        types = _types("type", [params.type]) if params.type is not None else _types("types", params.types)
+        types = meant_types("type", [params.type]) if params.type is not None else meant_types("types", params.types)
         page, merchant_id, livemode = params.page(), call.principal.merchant_id, call.principal.livemode
         async with self.lists.connection(merchant_id) as connection:
             await found_cursor("event", page, partial(find_event, connection, merchant_id, livemode))
@@ -160,7 +160,7 @@ class Events:
         return reply(_rendered(delivery))
 
 
-def _types(param: str, patterns: list[str] | None) -> list[str] | None:
+def meant_types(param: str, patterns: list[str] | None) -> list[str] | None:
     """Return the event types that are meant, None for all; a group, as in `charge.*`, is all types that there are of it."""
     if patterns is None:
         return None

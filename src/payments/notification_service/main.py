@@ -1,8 +1,9 @@
 """The composition root of notification-service: the only place that knows how its parts are put together."""
 
+import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,9 @@ from starlette.types import ASGIApp
 
 from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
 from payments.notification_service.dispatcher import Dispatcher
+from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
+from payments.notification_service.listeners import Listeners
 from payments.notification_service.sender import Resolver, Sender
 from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
@@ -29,7 +32,8 @@ from payments.storage.credentials import credentials_of
 from payments.storage.deliveries import Deliveries
 from payments.storage.group_commit import GroupCommit
 from payments.storage.outbox import oldest_waiting_seconds
-from payments.storage.wakeup import Wakeup
+from payments.storage.streams import Streams
+from payments.storage.wakeup import STREAMS_CHANNEL, Waker, Wakeup
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
 from payments.wire.api import build_api
@@ -55,8 +59,11 @@ class Delivery:
 
 
 @asynccontextmanager
-async def delivery(settings: Settings, log: Logger) -> AsyncGenerator[Delivery]:
-    """Fan events out and deliver them, on an event loop of its own; leaving the context drains it."""
+async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], None]) -> AsyncGenerator[Delivery]:
+    """Fan events out and deliver them, on an event loop of its own; leaving the context drains it.
+
+    `on_streamed`: called here when some copy has something new for those who listen.
+    """
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
         database = await stack.enter_async_context(
@@ -82,11 +89,12 @@ async def delivery(settings: Settings, log: Logger) -> AsyncGenerator[Delivery]:
             clock=database.clock,
             log=log,
         )
-        wakeup = Wakeup(lambda: database.connect("listen"))
+        wakeup = Wakeup(lambda: database.connect("listen"), {STREAMS_CHANNEL: on_streamed})
+        streams_waker = Waker(database.pool, STREAMS_CHANNEL)
         background = Background(log)
         background.keep("watch database", database.watch)
         background.keep("listen", wakeup.listen)
-        background.keep("dispatch", Dispatcher(database.pool, wakeup, deliverer.wake).run)
+        background.keep("dispatch", Dispatcher(database.pool, wakeup, deliverer.wake, streams_waker.wake).run)
         background.keep("deliver", deliverer.run)
         background.watch("record deliveries", lambda: results.stalled_seconds)
         yield Delivery(deliverer, background)
@@ -108,8 +116,15 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         pool, clock = database.pool, database.clock
         new_id.follow(clock)
         lists = await stack.enter_async_context(open_lists(database))
+        streams = Streams(pool)
+        listeners = Listeners(streams, pool)
+        loop = asyncio.get_running_loop()
+
+        def on_streamed() -> None:
+            loop.call_soon_threadsafe(listeners.notice)
+
         # What receivers do to the loop that delivers must not reach the one that answers calls.
-        thread = LoopThread(partial(delivery, settings, log), name="delivery", log=log)
+        thread = LoopThread(partial(delivery, settings, log, on_streamed), name="delivery", log=log)
         delivering = await thread.start()
         stack.push_async_callback(thread.stop)
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
@@ -137,11 +152,12 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 
         background = Background(log)
         background.keep("watch database", database.watch)
+        background.keep("streams", listeners.run)
         background.watch("delivery", lambda: thread.quiet_seconds, quiet_seconds_max=STUCK_SECONDS)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
-            [*endpoints.endpoints(), *events.endpoints(), *trial.endpoints()],
+            [*endpoints.endpoints(), *events.endpoints(), *EventStream(listeners, streams, lists).endpoints(), *trial.endpoints()],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             write_limit=write_limit,
             digest=sealer.digest,

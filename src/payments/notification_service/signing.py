@@ -32,6 +32,16 @@ def signature_headers(event_id: str, body: bytes, timestamp: int, signing_secret
     }
 
 
+def delivery_headers(object_version: int, attempt: int) -> dict[str, str]:
+    """Return what else a delivery says of itself; `attempt` counts from 1."""
+    return {
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "Tap/1.0",
+        "Tap-Object-Sequence": str(object_version),
+        "Tap-Delivery-Attempt": str(attempt),
+    }
+
+
 def _key(secret: str) -> bytes:
     """Standard Webhooks signs with the bytes that the secret encodes; Stripe with the text itself."""
     return base64.b64decode(secret.removeprefix(_PREFIX))

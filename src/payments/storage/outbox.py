@@ -14,6 +14,8 @@ class Dispatched:
 
     events: int
     deliveries: int
+    streamed: int
+    """How many of the events somebody listens to."""
 
 
 async def oldest_waiting_seconds(pool: Pool) -> float:
@@ -24,4 +26,4 @@ async def oldest_waiting_seconds(pool: Pool) -> float:
 async def dispatch(pool: Pool, limit: int) -> Dispatched:
     """Fan out up to `limit` events."""
     row = await pool.fetchrow(_SQL["dispatch"], limit)
-    return Dispatched(0, 0) if row is None else Dispatched(row["taken"], row["deliveries"])
+    return Dispatched(0, 0, 0) if row is None else Dispatched(row["taken"], row["deliveries"], row["streamed"])

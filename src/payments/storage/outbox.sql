@@ -1,8 +1,9 @@
--- dispatch: turn events into deliveries to every endpoint that wants them; rows that another dispatcher holds are skipped, late commits are found when they are there
+-- dispatch: turn events into deliveries to every endpoint that wants them; rows that another dispatcher holds are skipped, late commits are found when they are there.
+-- What is listened to gets its place in its stream, under a lock that is held until this is committed: who takes the next place is committed after it.
 WITH taken AS (
     DELETE FROM notifications.outbox WHERE position IN (
         SELECT position FROM notifications.outbox ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED)
-    RETURNING merchant_id, livemode, event_id, type
+    RETURNING position, merchant_id, livemode, event_id, type
 ), fanned_out AS (
     INSERT INTO notifications.deliveries (merchant_id, livemode, event_id, endpoint_id)
     SELECT t.merchant_id, t.livemode, t.event_id, e.id
@@ -11,8 +12,27 @@ WITH taken AS (
     WHERE e.enabled AND e.enabled_events && ARRAY[t.type, '*']
     ON CONFLICT DO NOTHING
     RETURNING 1
+), listened_to AS (
+    SELECT t.merchant_id, t.livemode, count(*) AS events, array_agg(t.event_id ORDER BY t.position) AS event_ids
+    FROM taken t
+    WHERE EXISTS (SELECT FROM notifications.streams s WHERE s.merchant_id = t.merchant_id AND s.livemode = t.livemode AND s.recorded_until > now())
+    GROUP BY t.merchant_id, t.livemode
+), locked AS MATERIALIZED (
+    -- In their order, so that two dispatchers don't wait for each other.
+    SELECT s.merchant_id, s.livemode, l.events, l.event_ids
+    FROM listened_to l JOIN notifications.streams s ON s.merchant_id = l.merchant_id AND s.livemode = l.livemode
+    ORDER BY s.merchant_id, s.livemode FOR UPDATE OF s
+), advanced AS (
+    UPDATE notifications.streams s SET position = s.position + l.events
+    FROM locked l WHERE s.merchant_id = l.merchant_id AND s.livemode = l.livemode
+    RETURNING s.merchant_id, s.livemode, s.position - l.events AS before, l.event_ids
+), streamed AS (
+    INSERT INTO notifications.streamed (merchant_id, livemode, position, event_id)
+    SELECT a.merchant_id, a.livemode, a.before + e.place, e.id
+    FROM advanced a CROSS JOIN LATERAL unnest(a.event_ids) WITH ORDINALITY AS e (id, place)
+    RETURNING 1
 )
-SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM fanned_out) AS deliveries;
+SELECT (SELECT count(*) FROM taken) AS taken, (SELECT count(*) FROM fanned_out) AS deliveries, (SELECT count(*) FROM streamed) AS streamed;
 
 -- oldest_waiting_seconds: for how long the oldest event that has not been fanned out yet waits
 SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::double precision FROM notifications.outbox;

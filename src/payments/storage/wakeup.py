@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -12,6 +12,7 @@ from payments.runtime.background import Beat
 from payments.storage.database import CONNECTION_FAILURES, Connection, Pool
 
 CHANNEL = "tap_outbox"
+STREAMS_CHANNEL = "tap_streams"
 _INTERVAL_SECONDS = 0.05
 _PROBE_SECONDS = 5.0
 """Besides the kernel, which gives a connection up whose packets get lost."""
@@ -19,15 +20,16 @@ _ANSWER_SECONDS_MAX = 5.0
 
 
 class Waker:
-    """Tells notification-service that the outbox has events.
+    """Tells notification-service that the outbox has events, or on another channel something else.
 
     Never inside a payment's commit: NOTIFY takes a lock on the whole server until the transaction is durable. And not for every event: notices within
     50 ms are one.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, channel: str = CHANNEL) -> None:
         """Notify through `pool`."""
         self._pool = pool
+        self._channel = channel
         self._task: asyncio.Task[None] | None = None
         self._again = False
 
@@ -42,7 +44,7 @@ class Waker:
             while self._again:
                 self._again = False
                 try:
-                    await self._pool.execute(f"NOTIFY {CHANNEL}")
+                    await self._pool.execute(f"NOTIFY {self._channel}")
                 except (asyncpg.PostgresError, *CONNECTION_FAILURES):
                     return  # the poll finds what there is
                 await asyncio.sleep(_INTERVAL_SECONDS)
@@ -53,9 +55,12 @@ class Waker:
 class Wakeup:
     """Hears notices, and remembers that there was one."""
 
-    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
-        """Listen on a connection of its own."""
+    def __init__(
+        self, connect: Callable[[], AbstractAsyncContextManager[Connection]], others: Mapping[str, Callable[[], None]] | None = None
+    ) -> None:
+        """Listen on a connection of its own; `others`: whom to call at a notice on another channel."""
         self._connect = connect
+        self._others = others or {}
         self._noticed = asyncio.Event()
 
     async def listen(self, beat: Beat) -> None:
@@ -65,7 +70,10 @@ class Wakeup:
             ended = asyncio.Event()
             listener.add_termination_listener(lambda *_: ended.set())  # pyright: ignore[reportUnknownLambdaType] - asyncpg isn't typed
             await listener.add_listener(CHANNEL, self._notice)
-            self._notice()  # what was told while nobody listened
+            for channel, told in self._others.items():
+                await listener.add_listener(channel, lambda *_, told=told: told())  # pyright: ignore[reportUnknownLambdaType]
+            for notice in (self._notice, *self._others.values()):
+                notice()  # what was told while nobody listened
             while True:
                 # Asked, because a connection that is only listened on may be lost without a sign.
                 await connection.execute("SELECT", timeout=_ANSWER_SECONDS_MAX)

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from payments.domain.api_version import NEWEST, check_version
-from payments.domain.errors import AccountInvalid, CardError, InvalidRequest, ObjectLocked, PermissionDenied, TapError
+from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, PermissionDenied, TapError
 from payments.domain.event import Origin
 from payments.domain.principal import KeyKind, Principal
 from payments.runtime.health import Health
@@ -30,7 +30,8 @@ from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failu
 from payments.wire.form import Params
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
-from payments.wire.request import Headers, check_ids, is_trial, path_of, read_params
+from payments.wire.request import Headers, check_account, check_ids, is_trial, path_of, read_params, take_expand
+from payments.wire.streaming import STREAM_FIELDS, Chunks, send_chunks
 from payments.wire.write_limit import WriteLimit
 
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
@@ -66,6 +67,8 @@ class Call:
     """The caller said which version the call is in."""
     on_trial: bool = False
     """In test mode, and to be carried out by the copies that a release is tried out with."""
+    last_event_id: str | None = None
+    """Where a stream of events is to go on."""
 
     @property
     def fingerprint(self) -> str:
@@ -107,6 +110,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     api_version: str | None = None
     """The version that it shall be sent in; None for the caller's."""
+    chunks: Chunks | None = None
+    """What follows the body, piece by piece: it is a stream of events then, and in the caller's version already."""
 
 
 def reply(body: object, status: int = 200) -> Reply:
@@ -265,7 +270,8 @@ class _Front:
         if result.api_version is not None:
             caller.api_version = result.api_version
         # Of whole objects: what a browser doesn't see decides what others are.
-        result.body = encoded_in_version(result.body, caller.api_version)
+        if result.chunks is None:
+            result.body = encoded_in_version(result.body, caller.api_version)
         if caller.principal is not None and caller.principal.kind is not KeyKind.SECRET:
             result.body = shown_to_browser(result.body, of_customer=caller.principal.customer is not None)
         await _send(send, result, request_id, caller, with_origin=endpoint is not None and endpoint.publishable)
@@ -279,6 +285,8 @@ class _Front:
             merchant=None if caller.principal is None else caller.principal.merchant_id,
             trace=caller.headers.get(b"x-amzn-trace-id") or caller.headers.get(b"traceparent"),
         )
+        if result.chunks is not None:
+            await send_chunks(scope, receive, send, result.chunks, self._log)
 
     async def _serve(self, scope: Scope, receive: Receive, endpoint: Endpoint[Any], request_id: str, caller: "_Caller") -> Reply:
         call = await self._call(scope, receive, endpoint, request_id, caller)
@@ -313,7 +321,7 @@ class _Front:
         if endpoint.method != "GET":
             self._write_limit.count(principal)
         caller.api_version = principal.api_version
-        _check_account(headers, principal)
+        check_account(headers, principal)
         check_ids(scope["path_params"], endpoint.path)
         if (version := headers.get(b"stripe-version")) is not None:
             caller.api_version = check_version(version)
@@ -323,7 +331,7 @@ class _Front:
         call = Call(
             principal=principal,
             path=scope["path_params"],
-            expand=_expand(params),
+            expand=take_expand(params),
             params=params,
             request_id=request_id,
             idempotency_key=key,
@@ -331,6 +339,7 @@ class _Front:
             api_version=caller.api_version,
             received_at=int(self._authenticator.clock.now()),
             names_version=version is not None,
+            last_event_id=headers.get(b"last-event-id") if endpoint.method == "GET" else None,
             on_trial=not principal.livemode and is_trial(headers),
             digest=self._digest,
         )
@@ -354,23 +363,6 @@ class _Caller:
 _NO_HEADERS = Headers([])
 
 
-def _check_account(headers: Headers, principal: Principal) -> None:
-    """Refuse a request on behalf of an account that isn't the caller's, instead of carrying it out on the caller's own. Raises `AccountInvalid`."""
-    for name in (b"stripe-account", b"stripe-context"):
-        account = headers.get(name)
-        if account and account != principal.account_id:
-            raise AccountInvalid(account)
-
-
-def _expand(params: Params) -> tuple[str, ...]:
-    given = params.pop("expand", None)
-    if given is None or given == "":
-        return ()
-    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):  # pyright: ignore[reportUnknownVariableType]
-        raise InvalidRequest("Invalid array", param="expand", code="parameter_invalid_array")
-    return tuple(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - checked above
-
-
 def _as_reply(error: WireError) -> Reply:
     return Reply(error.status, error.body, headers=error.headers)
 
@@ -382,8 +374,11 @@ async def send_refusal(send: Send, refusal: TapError) -> None:
 
 async def _send(send: Send, result: Reply, request_id: str, caller: _Caller, *, with_origin: bool) -> None:
     headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(result.body)).encode()),
+        *(
+            STREAM_FIELDS
+            if result.chunks is not None
+            else [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(result.body))]
+        ),
         (b"request-id", request_id.encode()),
         (b"stripe-version", caller.api_version.encode()),
     ]
@@ -395,4 +390,4 @@ async def _send(send: Send, result: Reply, request_id: str, caller: _Caller, *, 
         headers.append((b"idempotent-replayed", b"true"))
     headers += [(name.lower().encode(), value.encode()) for name, value in result.headers.items()]
     await send({"type": "http.response.start", "status": result.status, "headers": headers})
-    await send({"type": "http.response.body", "body": result.body})
+    await send({"type": "http.response.body", "body": result.body, "more_body": result.chunks is not None})

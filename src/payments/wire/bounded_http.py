@@ -20,6 +20,8 @@ BODY_SECONDS_MAX = 30.0
 """From the end of a head to the end of its body."""
 IDLE_SECONDS_MAX = 75.0
 """On a connection between two requests, or before the first."""
+UNREAD_SECONDS_MAX = 30.0
+"""For as long a client may read nothing of an answer that fills the buffers between it and us."""
 PIPELINED_REQUESTS_MAX = 16
 """Requests that wait behind the one that is being answered."""
 CONNECTIONS_MAX = 10_000
@@ -36,6 +38,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._phase = self._IDLE
         self._phase_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
@@ -48,7 +51,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_clock()
+        self._is_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait until the client reads on, but not for ever: what it doesn't read is kept for it."""
+        super().pause_writing()
+        self._is_read()
+        self._unread = self.loop.call_later(UNREAD_SECONDS_MAX, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Write on."""
+        self._is_read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Take what came, if it is within bounds."""
@@ -113,6 +128,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _too_slow(self) -> None:
         if self._phase == self._IDLE:

@@ -8,7 +8,8 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
-from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.errors import AccountInvalid, InvalidRequest, NotFound
+from payments.domain.principal import Principal
 from payments.runtime.topology import TRIAL_HEADER
 from payments.wire.errors import BodyTooLarge
 from payments.wire.form import Params, decode_form, decode_json
@@ -73,6 +74,24 @@ def check_ids(path_params: dict[str, str], endpoint_path: str) -> None:
             noun = f"{noun[:-3]}y" if noun.endswith("ies") else noun.removesuffix("s")
             raise NotFound(noun, decoded[:_SHOWN_CHARACTERS_MAX].replace("\0", "%00"))
         path_params[name] = decoded
+
+
+def check_account(headers: Headers, principal: Principal) -> None:
+    """Refuse a request on behalf of an account that isn't the caller's, instead of carrying it out on the caller's own. Raises `AccountInvalid`."""
+    for name in (b"stripe-account", b"stripe-context"):
+        account = headers.get(name)
+        if account and account != principal.account_id:
+            raise AccountInvalid(account)
+
+
+def take_expand(params: Params) -> tuple[str, ...]:
+    """Take what is to be expanded out of the parameters; raises `InvalidRequest`."""
+    given = params.pop("expand", None)
+    if given is None or given == "":
+        return ()
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):  # pyright: ignore[reportUnknownVariableType]
+        raise InvalidRequest("Invalid array", param="expand", code="parameter_invalid_array")
+    return tuple(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - checked above
 
 
 async def read_params(scope: Scope, receive: Receive, headers: Headers) -> Params:

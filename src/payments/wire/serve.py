@@ -23,6 +23,7 @@ from payments.runtime.own_certificate import own_context
 from payments.runtime.seal import SealError
 from payments.runtime.settings import Settings
 from payments.wire.bounded_http import IDLE_SECONDS_MAX, BoundedHttpProtocol
+from payments.wire.streaming import LEAVING
 
 DRAIN_SECONDS = 25
 """Requests in flight get this long to finish after SIGTERM; well inside the 60 s after which a container is killed."""
@@ -64,7 +65,7 @@ class LeavingServer(uvicorn.Server):
         super().__init__(config)
         self._linger_seconds = linger_seconds
         self._is_leaving = False
-        self._signalled = asyncio.Event()
+        self._signalled, self._leaving = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -84,6 +85,7 @@ class LeavingServer(uvicorn.Server):
         await self.on_tick(0)  # it makes the header fields that each answer has
         await self._signalled.wait()
         self._signalled.clear()
+        self._leaving.set()  # answers that would go on for ever end, and whoever listens goes elsewhere
         if not self.should_exit:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._linger_seconds):
@@ -92,6 +94,7 @@ class LeavingServer(uvicorn.Server):
 
     def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # No coroutine of its own: every request comes by.
+        scope[LEAVING] = self._leaving
         return self._app(scope, receive, send if not self._is_leaving else partial(_close_after, send))
 
 
