@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import aiohttp
 from starlette.types import ASGIApp
 
+from payments.acquirers.configuration import ConfigurationError, configured
+from payments.acquirers.routing import Routes
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
 from payments.payment_api.card_vault import CardVault
@@ -50,7 +53,7 @@ are their own: a payment waits for none that a read has."""
 
 
 @asynccontextmanager
-async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
+async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
@@ -66,7 +69,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
         handover, trial = (
-            HandoverClient(session, url, settings.internal_api_key, clock, log, server_name=settings.transaction_processor_name)
+            HandoverClient(
+                session, url, settings.internal_api_key, clock, log, routes=routes, server_name=settings.transaction_processor_name
+            )
             for url in (settings.transaction_processor_url, settings.transaction_processor_trial_url)
         )
         passing_on = PassingOn(
@@ -80,6 +85,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=_WRITERS_MAX))
         begins = GroupCommit(PaymentStore(commits).begin, name="begin", batch_rows_max=32, writers_max=_WRITERS_MAX)
         steps = Steps(
+            routes=routes,
             begins=begins,
             handover=handover,
             trial=trial,
@@ -129,4 +135,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service), log)
+    try:
+        routes = configured(os.environ).routes
+    except ConfigurationError as mistake:
+        sys.exit(str(mistake))
+    serve(application(settings, log, routes), Binding.from_settings(settings, _SPEC.service), log)

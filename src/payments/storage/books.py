@@ -31,6 +31,7 @@ CHECKS = {
     "events_without_objects": "each event has its object",
     "differing_events": "two events of one object and version never differ",
     "double_approvals": "the sandbox acquirer approved nothing twice, and nothing behind our back",
+    "foreign_receivables": "what is booked with an acquirer is about its own charges",
 }
 """What is proven, by the query that looks for the opposite."""
 

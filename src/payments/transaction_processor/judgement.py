@@ -34,6 +34,7 @@ def charge_of(
         payment_method=method.id,
         customer=intent.customer,
         card=replace(method.card, cvc_check=outcome.cvc_check or method.card.cvc_check),
+        acquirer=attempt.acquirer,
         authorization=attempt.id,
         three_d_secure="authenticated" if attempt.authenticated or attempt.authentication else None,
         authentication=None if attempt.authentication is None else replace(attempt.authentication, cryptogram=""),
