@@ -221,6 +221,10 @@ FAULTS: dict[str, dict[str, str]] = {
         "two tell differently of one version": "INSERT INTO payments.events SELECT merchant_id, livemode, id || 'x', created, type, object_type, object_id,"
         " object_version, '{}', previous_attributes, request_id, idempotency_key FROM payments.events",
     },
+    "foreign_receivables": {
+        "a charge is another acquirer's": 'UPDATE payments.charges SET document = (document::jsonb || \'{"acquirer": "bank"}\')::json',
+        "another acquirer owes it": "UPDATE ledger.accounts SET holder = 'acquirer:bank' WHERE holder = 'acquirer:simulator'",
+    },
     "double_approvals": {
         "the bank approved one order twice": "UPDATE simulator.journal SET approvals = 2 WHERE approvals = 1",
         "the bank knows an order that we don't": "UPDATE simulator.journal SET reference = reference || 'x'",

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import asyncpg
 import pytest
 from starlette.types import ASGIApp
 
+from payments.acquirers.configuration import Configuration
+from payments.acquirers.routing import Routes
 from payments.notification_service import main as notification_service
 from payments.payment_api import main as payment_api
 from payments.runtime.logging import Logger
@@ -18,8 +21,8 @@ from payments.transaction_processor import main as transaction_processor
 from tests.support.waiting import eventually
 
 APPLICATIONS: dict[Service, Callable[[Settings, Logger], AbstractAsyncContextManager[ASGIApp]]] = {
-    Service.PAYMENT_API: payment_api.application,
-    Service.TRANSACTION_PROCESSOR: transaction_processor.application,
+    Service.PAYMENT_API: partial(payment_api.application, routes=Routes()),
+    Service.TRANSACTION_PROCESSOR: partial(transaction_processor.application, configuration=Configuration(), acquirer_secrets={}),
     Service.NOTIFICATION_SERVICE: notification_service.application,
 }
 SINGLE = {

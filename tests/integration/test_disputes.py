@@ -209,7 +209,7 @@ async def test_a_crash_between_hearing_and_booking_loses_nothing(tap: InProcess,
         raise ConnectionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(tap.copies[0].money.acquirer.__class__, "acknowledge_notice", crash)
+        broken.setattr(tap.copies[0].money.acquirers.sandbox.__class__, "acknowledge_notice", crash)
         tap.clock.time += NOTICE_SECONDS
         await tap.copies[0].money.take_notices()
     with monkeypatch.context() as broken:

@@ -36,6 +36,7 @@ class Bank:
     """An acquirer that answers what the test says."""
 
     name = "simulator"
+    needs_card = False
 
     def __init__(self) -> None:
         self.answer: Outcome = APPROVED
@@ -43,8 +44,11 @@ class Bank:
     async def execute(self, order: Order) -> Outcome:  # noqa: ARG002 - the protocol's
         return self.answer
 
-    async def inquire(self, reference: str) -> Final | Unknown | NotFound:  # noqa: ARG002 - the protocol's
+    async def inquire(self, order: Order) -> Final | Unknown | NotFound:  # noqa: ARG002 - the protocol's
         return self.answer
+
+    async def health(self) -> str | None:
+        return None
 
     async def failed_refunds(self) -> list[FailedRefund]:
         return []

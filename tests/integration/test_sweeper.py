@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 from msgspec.structs import replace
 
-from payments.acquirers.acquirer import Acquirer
+from payments.acquirers.acquirer import Acquirer, Order
+from payments.acquirers.registry import Acquirers
 from payments.domain.card import Pan
 from payments.domain.payment_intent import PaymentIntent
 from payments.runtime import background
@@ -85,7 +86,7 @@ async def test_what_the_acquirer_never_saw_is_sent(copy: Copy, connection: Conne
 
 async def test_what_the_acquirer_approved_is_not_sent_again(copy: Copy, connection: Connection) -> None:
     work = await copy.abandoned()
-    await copy.processor.acquirer.execute(await copy.processor._order(work))
+    await copy.processor.acquirers.sandbox.execute(await copy.processor.order(work, with_card=True))
     assert await copy.sweeper.resolve_abandoned() == 1
     assert (await copy.intent(work)).status == "succeeded"
     row = await connection.fetchrow("SELECT approvals, repetitions FROM simulator.journal WHERE reference = $1", work.attempt.id)
@@ -173,15 +174,15 @@ class StandsStill:
     def __getattr__(self, name: str) -> object:
         return getattr(self.acquirer, name)
 
-    async def inquire(self, reference: str) -> object:
-        found = await self.acquirer.inquire(reference)
+    async def inquire(self, order: Order) -> object:
+        found = await self.acquirer.inquire(order)
         self.clock.time += self.seconds
         return found
 
 
 async def test_what_was_taken_over_is_not_sent_when_its_lease_may_run_out_before_the_answer(copy: Copy, connection: Connection) -> None:
     work = await copy.abandoned()
-    slow = replace_in(copy, StandsStill(copy.processor.acquirer, copy.clock, 15 - 5 + 0.1))
+    slow = replace_in(copy, StandsStill(copy.processor.acquirers.sandbox, copy.clock, 15 - 5 + 0.1))
     assert await slow.resolve_abandoned() == 1
     assert (await copy.intent(work)).status == "processing"
     assert await connection.fetchval("SELECT count(*) FROM simulator.journal") == 0, "somebody else may be about to send it"
@@ -200,7 +201,7 @@ async def test_a_process_that_stood_still_sends_nothing_that_was_handed_to_it_be
 
 
 def replace_in(copy: Copy, acquirer: object) -> Sweeper:
-    processor = dataclasses.replace(copy.processor, acquirer=acquirer)  # type: ignore[arg-type]
+    processor = dataclasses.replace(copy.processor, acquirers=Acquirers([acquirer]))  # type: ignore[list-item]
     return dataclasses.replace(copy.sweeper, processor=processor)
 
 

@@ -1,7 +1,7 @@
 """Payment-api's handlers and transaction-processor's `Processor` in one process, on a real database: what two services do, without what lies between them."""
 
 import io
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.routing import Router, compile_path
 
 from payments.acquirers.acquirer import Acquirer
+from payments.acquirers.registry import Acquirers
+from payments.acquirers.routing import Routes
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.simulated_bank import SimulatedBank
@@ -64,6 +66,7 @@ from tests.integration.builders import FakeClock, Key
 
 LEASE_SECONDS = 15
 PUBLIC_URL = "http://tap.example"
+SANDBOX_ONLY = Routes()
 
 
 class SilentWaker(Waker):
@@ -216,8 +219,10 @@ class InProcess:
 
 
 @asynccontextmanager
-async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer | None = None) -> AsyncGenerator[ProcessorCopy]:
-    """A copy of transaction-processor with pools of its own; without an `acquirer` it has the simulator."""
+async def processor_copy(
+    database_url: str, clock: FakeClock, acquirer: Acquirer | None = None, outside: Sequence[Acquirer] = ()
+) -> AsyncGenerator[ProcessorCopy]:
+    """A copy of transaction-processor with pools of its own; without an `acquirer` it has the simulator, and beside it those `outside`."""
     async with (
         open_pool(database_url, role="tap_transaction_processor", name="processor") as pool,
         open_pool(database_url, role="tap_transaction_processor", name="bank", server_settings=SESSION_SETTINGS) as bank,
@@ -225,7 +230,7 @@ async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer
         log = Logger("test", io.BytesIO())
         attempts, store = Attempts(pool, lease_seconds=LEASE_SECONDS), PaymentStore(pool)
         processor = Processor(
-            acquirer=acquirer or Simulator(PostgresJournal(bank), clock),
+            acquirers=Acquirers([acquirer or Simulator(PostgresJournal(bank), clock), *outside]),
             sealer=CardSealer(Sealer(Key())),
             attempts=attempts,
             accounts=Accounts(pool),
@@ -243,7 +248,7 @@ async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer
         waker = SilentWaker(pool)
         bookkeeper = Bookkeeper(pool=pool, accounts=processor.accounts, waker=waker, clock=clock)
         money = MoneySweeper(
-            acquirer=processor.acquirer,
+            acquirers=processor.acquirers,
             bank=SimulatedBank(PostgresJournal(bank), clock),
             account_sealer=AccountSealer(Sealer(Key())),
             bookkeeper=bookkeeper,
@@ -255,20 +260,26 @@ async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer
         objects = Objects(
             idempotency=Idempotency(pool, Sealer(Key()), clock), reader=Reader(pool, Lists(pool), clock), waker=waker, clock=clock
         )
-        endpoints = money_api(objects=objects, accounts=processor.accounts, bookkeeper=bookkeeper, acquirer=processor.acquirer.name)
+        endpoints = money_api(objects=objects, accounts=processor.accounts, bookkeeper=bookkeeper)
         yield ProcessorCopy(processor=processor, sweeper=sweeper, money=money, endpoints=endpoints, store=store)
 
 
 @asynccontextmanager
 async def in_process(
-    database_url: str, *, acquirer: Acquirer | None = None, copies: int = 1, merchant: str | None = "Test"
+    database_url: str,
+    *,
+    acquirer: Acquirer | None = None,
+    outside: Sequence[Acquirer] = (),
+    routes: Routes = SANDBOX_ONLY,
+    copies: int = 1,
+    merchant: str | None = "Test",
 ) -> AsyncGenerator[InProcess]:
     """The services over a migrated database, where `merchant` is made unless there is one; attempts are handed to the copies in turn."""
     clock = FakeClock()
     async with AsyncExitStack() as stack:
         owner = await stack.enter_async_context(connect(database_url))
         pool = await stack.enter_async_context(open_pool(database_url, role="tap_payment_api", name="api"))
-        processors = [await stack.enter_async_context(processor_copy(database_url, clock, acquirer)) for _ in range(copies)]
+        processors = [await stack.enter_async_context(processor_copy(database_url, clock, acquirer, outside)) for _ in range(copies)]
         if merchant is not None:
             assert await create_merchant(owner, merchant) == 1
         turn = 0
@@ -285,6 +296,7 @@ async def in_process(
         cards = Cards(vault, pool)
         begins = GroupCommit(PaymentStore(pool).begin, name="begin", batch_rows_max=32, writers_max=3)
         steps = Steps(
+            routes=routes,
             begins=begins,
             handover=cast("HandoverClient", handover),
             trial=cast("HandoverClient", trial),

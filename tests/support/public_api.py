@@ -58,7 +58,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 pepper=_NOTHING,
             )
         ],
-        Service.TRANSACTION_PROCESSOR: [*money_api(objects=objects, accounts=_NOTHING, bookkeeper=_NOTHING, acquirer="")],
+        Service.TRANSACTION_PROCESSOR: [*money_api(objects=objects, accounts=_NOTHING, bookkeeper=_NOTHING)],
         Service.NOTIFICATION_SERVICE: [
             *webhook_endpoints.endpoints(),
             *Events(_NOTHING, _NOTHING, _NOTHING, _NOTHING).endpoints(),

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from payments.acquirers.routing import Routes
 from payments.domain.attempt import AttemptKind
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.logging import Logger
@@ -38,7 +39,7 @@ async def test_an_attempt_is_sent_again_only_when_nobody_can_have_it(statuses: l
     clock = FakeClock()
     with serving(Between) as url:
         async with aiohttp.ClientSession() as session:
-            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()))
+            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()), routes=Routes())
             event = await client.carry_out(work(AttemptKind.AUTHORIZE, intent(), 2000), clock.now() + 10)
     assert event is None
     assert attempts == ["att_1"] * calls
@@ -57,7 +58,7 @@ async def test_nobody_is_asked_after_the_lease_has_run_out() -> None:
     clock = FakeClock()
     with serving(Between) as url:
         async with aiohttp.ClientSession() as session:
-            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()))
+            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()), routes=Routes())
             assert await client.carry_out(work(AttemptKind.AUTHORIZE, intent(), 2000), clock.now() + 6) is None
     assert len(asked) == 1
 
@@ -79,6 +80,8 @@ async def test_the_certificate_between_services_must_be_for_the_name_that_is_sai
     trusted = ssl.create_default_context(cafile=authority.ca_file)
     with serving(Between, tls=authority.server_context()) as url:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted)) as session:
-            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()), server_name=server_name)
+            client = HandoverClient(
+                session, url, "internal-key", clock, Logger("test", io.BytesIO()), routes=Routes(), server_name=server_name
+            )
             assert await client.carry_out(work(AttemptKind.AUTHORIZE, intent(), 2000), clock.now() + 0.1) is None
     assert len(asked) == calls

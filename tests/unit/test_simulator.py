@@ -122,11 +122,11 @@ async def test_these_cards_are_approved(bank: Simulator, alias: str) -> None:
 
 async def test_a_repeated_order_gets_the_first_answer(bank: Simulator) -> None:
     first = await bank.execute(order())
-    assert await bank.execute(order()) == first == await bank.inquire("att_1")
+    assert await bank.execute(order()) == first == await bank.inquire(order())
 
 
 async def test_an_order_that_never_came_is_not_found(bank: Simulator) -> None:
-    assert await bank.inquire("att_unknown") == NotFound()
+    assert await bank.inquire(order(reference="att_unknown")) == NotFound()
 
 
 async def test_a_cardholder_authenticates_first(bank: Simulator) -> None:
@@ -173,9 +173,9 @@ async def test_a_hold_grows_and_what_follows_knows_it_by_its_last_reference(bank
 async def test_a_refund_may_take_its_time(bank: Simulator, clock: FakeClock) -> None:
     await bank.execute(order("4000000000007726"))
     assert isinstance(await bank.execute(follow_up(AttemptKind.REFUND)), Unknown)
-    assert isinstance(await bank.inquire("att_2"), Unknown)
+    assert isinstance(await bank.inquire(order(reference="att_2")), Unknown)
     clock.time += REFUND_PENDING_SECONDS
-    assert isinstance(await bank.inquire("att_2"), Approved)
+    assert isinstance(await bank.inquire(order(reference="att_2")), Approved)
 
 
 async def test_a_refund_that_fails_late_is_reported_until_acknowledged(bank: Simulator, clock: FakeClock) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from payments.acquirers.notices import DisputeAnswer, NoticeSource
+from payments.acquirers.notices import DisputeAnswer, Notice, NoticeSource
 from payments.domain.attempt import AttemptKind
 from payments.domain.card import Pan
 from payments.domain.outcome import Final, NotFound, Outcome, Unknown
@@ -18,6 +18,16 @@ class Order:
     """The attempt's id: recorded before the order is sent, the same in every repetition and inquiry."""
     original_reference: str | None = None
     """For what follows an authorization: its reference, or that of the last increment of it."""
+    created: int = 0
+    """Unix seconds: when it was recorded; the same in every repetition and inquiry."""
+    original_created: int = 0
+    """For what follows an authorization: when that was recorded,"""
+    original_capture: bool = True
+    """whether it claimed the money in the same message,"""
+    original_amount: int = 0
+    """how much it held,"""
+    authorization_code: str | None = None
+    """and what the issuer approved it with."""
     kind: AttemptKind
     merchant_id: int
     livemode: bool
@@ -27,7 +37,7 @@ class Order:
     capture: bool = True
     """An authorization that claims the money in the same message."""
     pan: Pan | None = None
-    """Authorizations only."""
+    """Of authorizations; of what follows one where the acquirer `needs_card` for it."""
     exp_month: int = 0
     exp_year: int = 0
     cvc: str | None = field(default=None, repr=False)
@@ -48,6 +58,10 @@ class Order:
     """They agreed to that before, authenticated where the issuer wanted it."""
 
 
+class NotSent(Exception):
+    """Nobody was there: not a byte of the order went out, so it may be sent again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedRefund:
     """An acquirer's report that a refund which it had approved didn't reach the cardholder."""
@@ -66,12 +80,21 @@ class Acquirer(NoticeSource, Protocol):
         """The name that its accounts in the ledger carry."""
         ...
 
-    async def execute(self, order: Order) -> Outcome:
-        """Carry out an order, once per reference, however often it is repeated."""
+    @property
+    def needs_card(self) -> bool:
+        """Whether it wants the card's number in everything that follows an authorization, and to tell what became of an order."""
         ...
 
-    async def inquire(self, reference: str) -> Final | Unknown | NotFound:
-        """Tell what became of an order."""
+    async def execute(self, order: Order) -> Outcome:
+        """Carry out an order, once per reference, however often it is repeated. Raises `NotSent`."""
+        ...
+
+    async def inquire(self, order: Order) -> Final | Unknown | NotFound:
+        """Tell what became of an order. One that can't be asked undoes it, and answers that it was declined. Raises `NotSent`."""
+        ...
+
+    async def health(self) -> str | None:
+        """Return what is wrong, None when nothing is."""
         ...
 
     async def failed_refunds(self) -> list[FailedRefund]:
@@ -89,3 +112,27 @@ class Acquirer(NoticeSource, Protocol):
     async def verify_card(self, order: Order) -> Outcome:
         """Ask the issuer whether a card is good, without moving money (zero-amount authorization)."""
         ...
+
+
+class SaysNothing:
+    """For acquirers that tell nothing of their own accord: no failed refunds, no disputes."""
+
+    async def failed_refunds(self) -> list[FailedRefund]:
+        """None: a refund that was approved stays so."""
+        return []
+
+    async def acknowledge(self, report: FailedRefund) -> None:
+        """Raise `LookupError`: nothing was reported."""
+        raise LookupError(report.reference)
+
+    async def notices(self) -> list[Notice]:
+        """None."""
+        return []
+
+    async def acknowledge_notice(self, reference: str) -> None:
+        """Raise `LookupError`: nothing was told."""
+        raise LookupError(reference)
+
+    async def answer_dispute(self, answer: DisputeAnswer) -> None:
+        """Raise `LookupError`: none was begun."""
+        raise LookupError(answer.case)

@@ -16,6 +16,7 @@ from payments.acquirers.acquirer import FailedRefund, Order
 from payments.acquirers.notices import DisputeAnswer, DisputeDecided, DisputeOpened, Notice
 from payments.acquirers.simulated_disputes import decoded, dispute_of, verdict_on
 from payments.acquirers.test_cards import BY_NUMBER, MESSAGES, Behaviour, TestCard
+from payments.domain.acquirers import SANDBOX
 from payments.domain.attempt import AttemptKind
 from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
 from payments.runtime.clock import Clock
@@ -105,7 +106,12 @@ class Simulator:
     @property
     def name(self) -> str:
         """The name that its accounts in the ledger carry."""
-        return "simulator"
+        return SANDBOX
+
+    @property
+    def needs_card(self) -> bool:
+        """It has the behaviour in its journal."""
+        return False
 
     async def execute(self, order: Order) -> Outcome:
         """Answer an order, once per reference."""
@@ -147,10 +153,14 @@ class Simulator:
         )
         return self._visible(_decode(recorded))
 
-    async def inquire(self, reference: str) -> Final | Unknown | NotFound:
+    async def inquire(self, order: Order) -> Final | Unknown | NotFound:
         """Tell what became of an order."""
-        entry = await self._find(reference)
+        entry = await self._find(order.reference)
         return NotFound() if entry is None else self._visible(entry)
+
+    async def health(self) -> str | None:
+        """Nothing is wrong: it is in here."""
+        return None
 
     async def failed_refunds(self) -> list[FailedRefund]:
         """Return refunds that were approved and failed after all; each is reported until it is acknowledged."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import psycopg
 
+from payments.acquirers.configuration import ACQUIRERS_TOML_VARIABLE, ACQUIRERS_VARIABLE, ConfigurationError, configured
 from payments.cli.data_directory import DataDirectory, Login, Run, RunningProcess, RunningService, UsageError
 from payments.cli.front_door import FrontDoor
 from payments.cli.health import is_healthy
@@ -32,7 +33,13 @@ _COPIED = (Service.PAYMENT_API, Service.TRANSACTION_PROCESSOR)
 """What payments pass through; notification-service has time."""
 _OTHER_CONNECTIONS = 40
 """To the embedded server: the command line's, people's, and those that PostgreSQL keeps for its administrator."""
-_TUNABLE = ("TAP_ATTEMPT_LEASE_SECONDS", "TAP_ACQUIRER_TIMEOUT_SECONDS", RATE_LIMIT_VARIABLE, FRAME_ANCESTORS_VARIABLE)
+_TUNABLE = (
+    "TAP_ATTEMPT_LEASE_SECONDS",
+    "TAP_ACQUIRER_TIMEOUT_SECONDS",
+    RATE_LIMIT_VARIABLE,
+    FRAME_ANCESTORS_VARIABLE,
+    ACQUIRERS_TOML_VARIABLE,
+)
 """Settings of the services that the environment of `tap up` may change."""
 _START_SECONDS_MAX = 60.0
 _POLL_SECONDS = 0.05
@@ -63,6 +70,7 @@ class LocalRun:
 
     async def run(self, on_ready: Callable[[Run], None]) -> None:
         """Start everything, call `on_ready`, and stop everything at SIGINT or SIGTERM; raises `UsageError` when it can't start."""
+        _check_acquirers()
         check_port(self.port, self.directory)
         self.directory.create()
         lock = self.directory.lock()
@@ -225,6 +233,8 @@ class LocalRun:
             "TAP_ALLOW_PRIVATE_WEBHOOK_TARGETS": "true",
             **{name: os.environ[name] for name in _TUNABLE if name in os.environ},
         }
+        if ACQUIRERS_VARIABLE in os.environ:
+            shared[ACQUIRERS_VARIABLE] = str(Path(os.environ[ACQUIRERS_VARIABLE]).resolve())
         for service, spec in SERVICES.items():
             for number, url in enumerate(self._urls[service]):
                 environment = _plain_environment() | shared
@@ -298,6 +308,14 @@ def _reason(failure: Exception) -> str:
 
 async def _has_keys(connection: Queries) -> bool:
     return bool(await list_keys(connection))
+
+
+def _check_acquirers() -> None:
+    """Raise `UsageError` for acquirers that the services wouldn't start with."""
+    try:
+        configured(os.environ).secrets(os.environ)
+    except ConfigurationError as mistake:
+        raise UsageError(str(mistake)) from None
 
 
 def _plain_environment() -> dict[str, str]:

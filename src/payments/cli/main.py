@@ -13,6 +13,7 @@ import psutil
 import typer
 from rich.console import Console
 
+from payments.cli.acquirer_commands import acquirer_app, acquirer_simulator
 from payments.cli.arguments import DATA_DIR, DataDir, Environment, OnAws, PollSeconds, Region
 from payments.cli.data_directory import DataDirectory, Run, UsageError
 from payments.cli.developer_commands import developer_app
@@ -35,6 +36,8 @@ _DOWN_SECONDS_MAX = 90
 ServiceName = Annotated[Service, typer.Argument(help="Which service.")]
 
 console = Console(highlight=False)
+app.add_typer(acquirer_app(console), name="acquirers")
+app.command("acquirer-simulator")(acquirer_simulator)
 keys_app.add_typer(key_ring_app(console, "envelope", "the key that seals card numbers and webhook secrets", reseals=True), name="envelope")
 keys_app.add_typer(key_ring_app(console, "pepper", "the key in the hashes of API keys", reseals=False), name="pepper")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from payments.domain.acquirers import SANDBOX
 from payments.domain.event import Origin
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_options import Authentication
@@ -42,6 +43,8 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refund: str | None = None
     outcome_event: str
     """The id that the event with the outcome will have; the idempotency claim points at it."""
+    acquirer: str = SANDBOX
+    """Of an authorization: who gets it, chosen before it leaves the house. What follows goes to the acquirer of its charge."""
     final_capture: bool = True
     authenticated: bool = False
     """The cardholder has passed 3-D Secure for this payment."""

@@ -3,6 +3,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
+from payments.domain.acquirers import SANDBOX
 from payments.domain.card import Card
 from payments.domain.payment_intent import is_behind_charge
 from payments.domain.payment_options import Authentication, CardOptions, RadarOptions
@@ -41,6 +42,8 @@ class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     payment_method: str
     customer: str | None = None
     card: Card
+    acquirer: str = SANDBOX
+    """Who authorized it: whatever follows goes there, and is booked on its accounts."""
     authorization: str | None = None
     """The attempt that authorized it, or held more of it last: the reference under which the acquirer knows the hold."""
     three_d_secure: str | None = None

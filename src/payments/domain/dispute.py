@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct, structs
 
+from payments.domain.acquirers import SANDBOX
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.errors import InvalidRequest
 from payments.domain.resource import Resource
@@ -86,6 +87,8 @@ class Dispute(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """The card's scheme."""
     due_by: int
     """Unix seconds: an answer must be submitted before."""
+    acquirer: str = SANDBOX
+    """The charge's."""
     acquirer_case: str
     """Under which the acquirer knows it."""
     evidence: Evidence = Evidence()

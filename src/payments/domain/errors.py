@@ -44,6 +44,20 @@ class UnexpectedState(InvalidRequest):
         self.intent = intent
 
 
+class NoAcquirer(InvalidRequest):
+    """Nobody is configured who could take the payment."""
+
+    def __init__(self, livemode: bool, currency: str | None) -> None:
+        mode = "live" if livemode else "test"
+        if currency is not None:
+            super().__init__(f"No acquirer is configured that takes {mode} payments in {currency}.", param="currency")
+        else:
+            super().__init__(
+                f"Your account cannot currently make {mode} charges: no acquirer is configured for {mode} mode.",
+                code="testmode_charges_only",
+            )
+
+
 class AuthenticationFailed(TapError):
     """No API key, an unknown one, or a revoked one."""
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 
+from payments.acquirers.routing import Routes
 from payments.domain.errors import Overloaded
 from payments.domain.event import Event
 from payments.domain.outcome import Outcome
@@ -52,12 +54,14 @@ class HandoverClient:
         clock: Clock,
         log: Logger,
         *,
+        routes: Routes,
         server_name: str | None = None,
     ) -> None:
         """`url` is where transaction-processor is found, `server_name` whose certificate is shown there if that isn't the URL's own name."""
         self._session = session
         self._url = url
         self._headers = {"Authorization": f"Bearer {internal_api_key}", "Content-Type": "application/json"}
+        self._routes = routes
         self._server_name = server_name
         self._clock = clock
         self._log = log
@@ -74,7 +78,9 @@ class HandoverClient:
         return await waiting.answer
 
     async def verify(self, question: Verification) -> Outcome:
-        """Ask the issuer whether a card is good; raises `Overloaded` when nobody can be asked."""
+        """Ask the issuer whether a card is good; raises `Overloaded` when nobody can be asked, `NoAcquirer` when there is nobody who could."""
+        route = self._routes.choose(question.payment_method.livemode)
+        question = replace(question, acquirer=route.acquirer, currency=route.verifies_in)
         try:
             async with self._session.post(
                 self._url + VERIFICATIONS_PATH,

@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import aiohttp
 from starlette.types import ASGIApp
 
+from payments.acquirers.configuration import ConfigurationError, configured
+from payments.acquirers.routing import Routes
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
 from payments.pages.elements import element_routes
@@ -60,7 +63,7 @@ _CHECKOUT_SWEEP_SECONDS = 5
 
 
 @asynccontextmanager
-async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
+async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
@@ -76,7 +79,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
         handover, trial = (
-            HandoverClient(session, url, settings.internal_api_key, clock, log, server_name=settings.transaction_processor_name)
+            HandoverClient(
+                session, url, settings.internal_api_key, clock, log, routes=routes, server_name=settings.transaction_processor_name
+            )
             for url in (settings.transaction_processor_url, settings.transaction_processor_trial_url)
         )
         passing_on = PassingOn(
@@ -90,6 +95,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=_WRITERS_MAX))
         begins = GroupCommit(PaymentStore(commits).begin, name="begin", batch_rows_max=32, writers_max=_WRITERS_MAX)
         steps = Steps(
+            routes=routes,
             begins=begins,
             handover=handover,
             trial=trial,
@@ -156,4 +162,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service), log)
+    try:
+        routes = configured(os.environ).routes
+    except ConfigurationError as mistake:
+        sys.exit(str(mistake))
+    serve(application(settings, log, routes), Binding.from_settings(settings, _SPEC.service), log)

@@ -34,6 +34,11 @@ class OpenAttempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     answered: bool = False
     """The merchant was told `processing`: the event that answers the request exists already."""
 
+    @property
+    def acquirer(self) -> str:
+        """Who is asked: what follows an authorization goes where that went."""
+        return self.attempt.acquirer if self.charge is None else self.charge.acquirer
+
 
 class Attempts:
     """The attempts that are open."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from payments.domain.acquirers import SANDBOX
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.ledger import postings
 from payments.storage.accounts import Accounts
@@ -14,7 +15,7 @@ _SQL = queries("availability.sql")
 _BATCH = 1_000
 
 
-async def release_available_funds(pool: Pool, now: int, accounts: Accounts, *, acquirer: str) -> int:
+async def release_available_funds(pool: Pool, now: int, accounts: Accounts) -> int:
     """Move the net amounts of due captures from pending to available; returns how many there were."""
     async with pool.acquire() as connection, connection.transaction():
         found = await connection.fetch(_SQL["take_due"], now, _BATCH)
@@ -23,7 +24,11 @@ async def release_available_funds(pool: Pool, now: int, accounts: Accounts, *, a
             transfer
             for change in changes
             for transfer in postings.availability(
-                postings.Books(change.merchant_id, change.livemode, acquirer, change.currency), change.id, change.net, now
+                # Between accounts of the merchant's: whose acquirer took the money doesn't matter any more.
+                postings.Books(change.merchant_id, change.livemode, SANDBOX, change.currency),
+                change.id,
+                change.net,
+                now,
             )
         ]
         if transfers:

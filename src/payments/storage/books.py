@@ -33,6 +33,7 @@ CHECKS = {
     "events_of_hidden_intents": "no event tells of an intent that stands behind a charge",
     "differing_events": "two events of one object and version never differ",
     "double_approvals": "the sandbox acquirer approved nothing twice, and nothing behind our back",
+    "foreign_receivables": "what is booked with an acquirer is about its own charges",
 }
 """What is proven, by the query that looks for the opposite."""
 

@@ -288,6 +288,21 @@ SELECT j.reference FROM simulator.journal j LEFT JOIN payments.attempts a ON a.i
 WHERE j.approvals > 1 OR a.id IS NULL
     OR (a.closed_at IS NOT NULL AND (j.approvals = 1) <> (a.outcome ->> 'type' = 'approved'));
 
+-- foreign_receivables: what is posted with an acquirer is about charges of its own
+WITH booked AS (
+    SELECT t.posting, t.kind, substr(a.holder, 10) AS acquirer
+    FROM ledger.transfers t JOIN ledger.accounts a ON a.id IN (t.debit_account, t.credit_account) WHERE a.holder LIKE 'acquirer:%'
+), explained AS (
+    SELECT a.id AS posting, a.merchant_id, a.livemode, a.document ->> 'charge' AS charge FROM payments.attempts a
+    UNION ALL
+    SELECT b.id, b.merchant_id, b.livemode, coalesce(r.charge, d.charge, b.source) FROM payments.balance_transactions b
+    LEFT JOIN payments.refunds r ON r.merchant_id = b.merchant_id AND r.livemode = b.livemode AND r.id = b.source
+    LEFT JOIN payments.disputes d ON d.merchant_id = b.merchant_id AND d.livemode = b.livemode AND d.id = b.source
+)
+SELECT k.posting, k.kind FROM booked k JOIN explained e ON e.posting = k.posting
+JOIN payments.charges c ON c.merchant_id = e.merchant_id AND c.livemode = e.livemode AND c.id = e.charge
+WHERE k.acquirer <> coalesce(c.document ->> 'acquirer', 'simulator');
+
 -- counts: how much was checked
 SELECT (SELECT count(*) FROM ledger.transfers) AS transfers, (SELECT count(*) FROM payments.charges) AS charges,
     (SELECT count(*) FROM payments.refunds) AS refunds, (SELECT count(*) FROM payments.events) AS events,

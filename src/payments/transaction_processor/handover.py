@@ -13,7 +13,16 @@ from payments.domain.attempt import Attempt, AttemptKind
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
 from payments.transaction_processor.processor import Processor
-from payments.wire.internal import ATTEMPTS_PATH, VERIFICATIONS_PATH, Answer, Handover, Verdict, Verification, is_internal_caller
+from payments.wire.internal import (
+    ACQUIRERS_PATH,
+    ATTEMPTS_PATH,
+    VERIFICATIONS_PATH,
+    Answer,
+    Handover,
+    Verdict,
+    Verification,
+    is_internal_caller,
+)
 
 _decode_handover = msgspec.json.Decoder(Handover).decode
 _decode_verification = msgspec.json.Decoder(Verification).decode
@@ -34,6 +43,7 @@ class HandoverRoutes:
         return [
             Route(ATTEMPTS_PATH, self._attempts, methods=["POST"]),
             Route(VERIFICATIONS_PATH, self._verify, methods=["POST"]),
+            Route(ACQUIRERS_PATH, self._acquirers, methods=["GET"]),
         ]
 
     @property
@@ -86,7 +96,8 @@ class HandoverRoutes:
             merchant_id=method.merchant_id,
             livemode=method.livemode,
             amount=0,
-            currency="usd",
+            currency=question.currency,
+            created=int(self._processor.clock.now()),
             pan=await self._processor.pan(method, question.sealed_number),
             exp_month=method.card.exp_month,
             exp_year=method.card.exp_year,
@@ -96,8 +107,13 @@ class HandoverRoutes:
             authenticated=question.authenticated,
             moto=question.moto,
         )
-        verdict = Verdict(outcome=await self._processor.acquirer.verify_card(order))
+        verdict = Verdict(outcome=await self._processor.verify_card(question.acquirer, order))
         return Response(_encode(verdict), media_type="application/json")
+
+    async def _acquirers(self, request: Request) -> Response:
+        if not is_internal_caller(request.headers.get("authorization"), self._internal_api_key):
+            return Response(status_code=401)
+        return Response(_encode(await self._processor.acquirers.states()), media_type="application/json")
 
 
 class _Lines(Response):

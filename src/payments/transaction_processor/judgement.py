@@ -36,6 +36,7 @@ def charge_of(
         payment_method=method.id,
         customer=intent.customer,
         card=replace(method.card, cvc_check=checked or method.card.cvc_check),
+        acquirer=attempt.acquirer,
         authorization=attempt.id,
         three_d_secure="authenticated" if attempt.authenticated or attempt.authentication else None,
         authentication=None if attempt.authentication is None else replace(attempt.authentication, cryptogram=""),

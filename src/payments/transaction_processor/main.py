@@ -2,11 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+import sys
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
+from payments.acquirers.configuration import Configuration, ConfigurationError, configured
+from payments.acquirers.opening import open_configured
+from payments.acquirers.registry import Acquirers
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.simulated_bank import SimulatedBank
@@ -49,7 +53,9 @@ _SPEC = SERVICES[Service.TRANSACTION_PROCESSOR]
 
 
 @asynccontextmanager
-async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
+async def application(
+    settings: Settings, log: Logger, configuration: Configuration, acquirer_secrets: Mapping[str, bytes]
+) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
@@ -69,8 +75,10 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         journal = PostgresJournal(journal_pool)
         fees = FeeSchedules(pool, clock)
         settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
+        outside = await open_configured(configuration, acquirer_secrets, clock, log, stack)
+        acquirers = Acquirers([Simulator(journal, clock), *outside])
         processor = Processor(
-            acquirer=Simulator(journal, clock),
+            acquirers=acquirers,
             sealer=CardSealer(sealer),
             attempts=attempts,
             accounts=accounts,
@@ -106,9 +114,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.keep("watch database", database.watch)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
-        acquirer = processor.acquirer
         MoneySweeper(
-            acquirer=acquirer,
+            acquirers=acquirers,
             bank=SimulatedBank(journal, clock),
             account_sealer=AccountSealer(sealer),
             bookkeeper=bookkeeper,
@@ -124,7 +131,6 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 objects=Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock),
                 accounts=accounts,
                 bookkeeper=bookkeeper,
-                acquirer=acquirer.name,
             ),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             write_limit=write_limit,
@@ -144,4 +150,9 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service), log)
+    try:
+        configuration = configured(os.environ)
+        acquirer_secrets = configuration.secrets(os.environ)
+    except ConfigurationError as mistake:
+        sys.exit(str(mistake))
+    serve(application(settings, log, configuration, acquirer_secrets), Binding.from_settings(settings, _SPEC.service), log)

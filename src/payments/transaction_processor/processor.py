@@ -5,15 +5,18 @@ copy goes on from what is recorded.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from payments.acquirers.acquirer import Acquirer, Order
+from payments.acquirers.acquirer import NotSent, Order
+from payments.acquirers.declines import AUTHENTICATION_REQUIRED, declined
+from payments.acquirers.registry import Acquirers
 from payments.acquirers.sealed_card import CardSealer
+from payments.domain.acquirers import SANDBOX
 from payments.domain.attempt import Attempt, AttemptKind
 from payments.domain.card import Pan
 from payments.domain.event import Event
-from payments.domain.outcome import Approved, Declined, Final, NotFound, Outcome, Unknown
+from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
 from payments.domain.payment_method import PaymentMethod
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
@@ -35,6 +38,8 @@ MOVED_TRIES_MAX = 200
 _MOVED_PAUSE_SECONDS_MIN = 0.002
 _MOVED_PAUSE_SECONDS_MAX = 0.1
 """Between two of them: about as long as a commit takes, and ever longer."""
+_SEND_RETRY_SECONDS = (0.1, 0.3, 1.0)
+"""An order that nobody was there to take is sent again after so long; then it is the sweeper's."""
 _COMMIT_RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
@@ -64,7 +69,7 @@ class Tally:
 class Processor:
     """Finishes attempts."""
 
-    acquirer: Acquirer
+    acquirers: Acquirers
     sealer: CardSealer
     attempts: Attempts
     accounts: Accounts
@@ -84,11 +89,12 @@ class Processor:
         Raises `LeaseOver` when the acquirer could not answer before `lease_end`, unix seconds: nothing was sent, and whoever has the lease next goes on;
         `NeverStill` when the outcome is known and could not be recorded yet.
         """
-        order = await self._order(work)
+        acquirer = self.acquirers.named(work.acquirer)
+        order = await self.order(work, with_card=work.attempt.kind is AttemptKind.AUTHORIZE or acquirer.needs_card)
         # Asked last of all: this process may have stood still until now, and somebody else may be about to send the same.
         if self.clock.now() > lease_end - self.acquirer_timeout_seconds:
             raise LeaseOver
-        return await self._settle(work, await self._ask(self.acquirer.execute(order)))
+        return await self._settle(work, await self._ask(acquirer.name, lambda: acquirer.execute(order)))
 
     async def resolve(self, attempt: Attempt, lease_end: float) -> Event | None:
         """Finish an attempt whose owner is gone: learn first whether the acquirer knows it, and never send it twice otherwise.
@@ -100,22 +106,53 @@ class Processor:
             return None
         if attempt.kind is AttemptKind.REFUND_FAILURE:
             return await self._settle(work, _REFUND_FAILED)
-        answer = await self._ask(self.acquirer.inquire(attempt.id))
+        acquirer = self.acquirers.named(work.acquirer)
+        order = await self.order(work, with_card=acquirer.needs_card)
+        answer = await self._ask(acquirer.name, lambda: acquirer.inquire(order))
         if not isinstance(answer, NotFound):
             return await self._settle(work, answer)
         if attempt.kind is AttemptKind.AUTHORIZE and self.clock.now() - attempt.created > ATTEMPT_AGE_SECONDS_MAX:
             return await self._settle(work, _TOO_LATE)
         return await self.process(work, lease_end)
 
-    async def _ask(self, question: "Awaitable[Outcome] | Awaitable[Final | Unknown | NotFound]") -> Outcome | NotFound:
+    async def _ask(
+        self, name: str, question: "Callable[[], Awaitable[Outcome]] | Callable[[], Awaitable[Final | Unknown | NotFound]]"
+    ) -> Outcome | NotFound:
+        answer = await self._answer(question)
+        match answer:
+            case Unknown():
+                self.acquirers.note(name, answer.reason, self.clock.now())
+                return answer
+            case AuthenticationRequired() if name != SANDBOX:
+                # The challenge that we can show is the sandbox's: whoever passed it proved nothing to a bank.
+                return declined(AUTHENTICATION_REQUIRED)
+            case _:
+                return answer
+
+    async def _answer(
+        self, question: "Callable[[], Awaitable[Outcome]] | Callable[[], Awaitable[Final | Unknown | NotFound]]"
+    ) -> Outcome | NotFound:
         try:
             async with asyncio.timeout(self.acquirer_timeout_seconds):
-                return await question
+                for pause_seconds in _SEND_RETRY_SECONDS:
+                    try:
+                        return await question()
+                    except NotSent:
+                        await asyncio.sleep(pause_seconds)
+                return await question()
         except TimeoutError:
             return Unknown(reason="timeout")
+        except NotSent as failure:
+            return Unknown(reason=f"not sent: {failure}")
         except Exception as failure:  # noqa: BLE001 - whatever failed, the order may have gone through
             self.log.error("acquirer", failure)
             return Unknown(reason=type(failure).__name__)
+
+    async def verify_card(self, name: str, order: Order) -> Outcome:
+        """Ask the issuer whether a card is good; raises `UnknownAcquirer`."""
+        acquirer = self.acquirers.named(name)
+        answer = await self._ask(name, lambda: acquirer.verify_card(order))
+        return _known(answer)
 
     async def _settle(self, work: OpenAttempt, outcome: Outcome | NotFound) -> Event | None:
         """Commit the outcome. When an object changed in the meantime (its metadata, say), or is changing, settle again on what it is then.
@@ -126,7 +163,7 @@ class Processor:
         current = work
         pause_seconds = _MOVED_PAUSE_SECONDS_MIN
         for _ in range(MOVED_TRIES_MAX):
-            settlement = settlement_of(current, _known(outcome), await self._terms(attempt))
+            settlement = settlement_of(current, _known(outcome), await self._terms(current))
             if settlement is None:
                 return None
             if await self._commit(settlement):
@@ -157,11 +194,11 @@ class Processor:
             self.tally.approved += isinstance(outcome, Approved)
             self.tally.declined += isinstance(outcome, Declined)
 
-    async def _terms(self, attempt: Attempt) -> Terms:
+    async def _terms(self, work: OpenAttempt) -> Terms:
         return Terms(
             now=int(self.clock.now()),
-            fees=await self.fees.of(attempt.merchant_id),
-            acquirer=self.acquirer.name,
+            fees=await self.fees.of(work.attempt.merchant_id),
+            acquirer=work.acquirer,
             public_url=self.public_url,
         )
 
@@ -169,17 +206,27 @@ class Processor:
         """Open a card's number, read from storage when it wasn't handed over."""
         return self.sealer.open_number(method, sealed_number or await self.attempts.sealed_number(method))
 
-    async def _order(self, work: OpenAttempt) -> Order:
-        attempt, method = work.attempt, work.payment_method
+    async def order(self, work: OpenAttempt, *, with_card: bool) -> Order:
+        """Build what the acquirer is asked; the card's number only where it is needed."""
+        attempt, method, charge = work.attempt, work.payment_method, work.charge
+        pan = await self.pan(method, work.sealed_number) if with_card else None
         if attempt.kind is not AttemptKind.AUTHORIZE:
             return Order(
                 reference=attempt.id,
-                original_reference=None if work.charge is None else work.charge.authorization,
+                original_reference=None if charge is None else charge.authorization,
+                original_created=0 if charge is None else charge.created,
+                original_capture=not work.intent.holds,
+                original_amount=0 if charge is None else charge.amount,
+                authorization_code=None if charge is None else charge.authorization_code,
                 kind=attempt.kind,
                 merchant_id=attempt.merchant_id,
                 livemode=attempt.livemode,
                 amount=attempt.amount,
                 currency=attempt.currency,
+                created=attempt.created,
+                pan=pan,
+                exp_month=method.card.exp_month,
+                exp_year=method.card.exp_year,
             )
         return Order(
             reference=attempt.id,
@@ -189,7 +236,8 @@ class Processor:
             amount=attempt.amount,
             currency=attempt.currency,
             capture=not work.intent.holds,
-            pan=await self.pan(method, work.sealed_number),
+            created=attempt.created,
+            pan=pan,
             exp_month=method.card.exp_month,
             exp_year=method.card.exp_year,
             cvc=None if work.sealed_cvc is None else self.sealer.open_cvc(method, work.sealed_cvc),

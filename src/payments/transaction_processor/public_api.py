@@ -9,10 +9,10 @@ from payments.wire.api import Endpoints
 from payments.wire.objects import Objects
 
 
-def public_api(*, objects: Objects, accounts: Accounts, bookkeeper: Bookkeeper, acquirer: str) -> Endpoints:
+def public_api(*, objects: Objects, accounts: Accounts, bookkeeper: Bookkeeper) -> Endpoints:
     """Return the route table."""
     return [
         *BalanceApi(objects.reader, accounts).endpoints(),
-        *Disputes(objects=objects, bookkeeper=bookkeeper, acquirer=acquirer).endpoints(),
-        *Payouts(objects=objects, bookkeeper=bookkeeper, acquirer=acquirer).endpoints(),
+        *Disputes(objects=objects, bookkeeper=bookkeeper).endpoints(),
+        *Payouts(objects=objects, bookkeeper=bookkeeper).endpoints(),
     ]

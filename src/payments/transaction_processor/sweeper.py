@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from payments.acquirers.acquirer import FailedRefund
+from payments.acquirers.acquirer import Acquirer, FailedRefund
 from payments.domain.attempt import Attempt, AttemptKind, attempt_on
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.refund import Refund
@@ -83,13 +84,16 @@ class Sweeper:
 
     async def book_failed_refunds(self) -> int:
         """Book the refunds that failed after they had been approved; returns how many were booked."""
-        reports = await self.processor.acquirer.failed_refunds()
-        return await self._of_each("book failed refund", reports[:_BATCH], self._book)
+        booked = 0
+        for acquirer in self.processor.acquirers:
+            reports = await acquirer.failed_refunds()
+            booked += await self._of_each("book failed refund", reports[:_BATCH], partial(self._book, acquirer))
+        return booked
 
-    async def _book(self, report: FailedRefund) -> bool:
+    async def _book(self, acquirer: Acquirer, report: FailedRefund) -> bool:
         found = await self.attempts.refund_of(report.merchant_id, report.livemode, report.reference)
         if found is None or found[0].status == "failed":
-            await self.processor.acquirer.acknowledge(report)
+            await acquirer.acknowledge(report)
             return False
         refund, intent = found
         lease_end = self._lease_end()
@@ -105,8 +109,7 @@ class Sweeper:
 
     async def release_funds(self) -> int:
         """Make captured funds available whose time has come; returns how many captures."""
-        acquirer = self.processor.acquirer.name
-        return await release_available_funds(self.pool, int(self.clock.now()), self.processor.accounts, acquirer=acquirer)
+        return await release_available_funds(self.pool, int(self.clock.now()), self.processor.accounts)
 
     async def purge_claims(self) -> int:
         """Forget idempotency keys after their time."""

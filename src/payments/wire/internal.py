@@ -8,6 +8,7 @@ import hmac
 
 from msgspec import Struct
 
+from payments.domain.acquirers import SANDBOX
 from payments.domain.event import Event
 from payments.domain.outcome import Outcome
 from payments.domain.payment_method import PaymentMethod
@@ -15,6 +16,7 @@ from payments.runtime.topology import INTERNAL_PATH_PREFIX
 from payments.storage.attempts import OpenAttempt
 
 ATTEMPTS_PATH = f"{INTERNAL_PATH_PREFIX}attempts"
+ACQUIRERS_PATH = f"{INTERNAL_PATH_PREFIX}acquirers"
 VERIFICATIONS_PATH = f"{INTERNAL_PATH_PREFIX}verifications"
 
 
@@ -47,6 +49,10 @@ class Verification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     authenticated: bool = False
     """They did."""
     moto: bool = False
+    acquirer: str = SANDBOX
+    """Who asks the issuer."""
+    currency: str = "usd"
+    """In which it is asked; no money moves."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from payments.domain.acquirers import SANDBOX
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.dispute import Dispute
 from payments.domain.errors import InvalidRequest, ObjectLocked
@@ -59,13 +60,14 @@ class StepTerms:
 
     now: int
     """Unix seconds."""
-    acquirer: str
     origin: Origin = field(default_factory=Origin)
     """The API request that asked for it, if one did."""
 
     def books(self, subject: Dispute | Payout) -> postings.Books:
         """Return the accounts that a step touches."""
-        return postings.Books(subject.merchant_id, subject.livemode, self.acquirer, subject.currency)
+        # A payout moves nothing that an acquirer owes us.
+        acquirer = subject.acquirer if isinstance(subject, Dispute) else SANDBOX
+        return postings.Books(subject.merchant_id, subject.livemode, acquirer, subject.currency)
 
 
 Also = Callable[[Connection], Awaitable[bool]]

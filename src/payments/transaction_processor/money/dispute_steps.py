@@ -37,6 +37,7 @@ def open_dispute(notice: DisputeOpened, charge: Charge, fees: FeeSchedule, terms
         network_reason_code=notice.network_reason_code,
         brand=charge.card.brand,
         due_by=notice.due_by,
+        acquirer=charge.acquirer,
         acquirer_case=notice.case,
     )
     changes: list[BalanceTransaction] = []

@@ -67,7 +67,6 @@ class Disputes:
 
     objects: Objects
     bookkeeper: Bookkeeper
-    acquirer: str
 
     def endpoints(self) -> Endpoints:
         """What may be called."""
@@ -98,7 +97,7 @@ class Disputes:
         return await self._book(call, replace(steps.lose(dispute, terms), answers=dispute))
 
     def _terms(self, call: Call) -> StepTerms:
-        return StepTerms(now=int(self.bookkeeper.clock.now()), acquirer=self.acquirer, origin=call.origin)
+        return StepTerms(now=int(self.bookkeeper.clock.now()), origin=call.origin)
 
     async def _book(self, call: Call, booking: Booking) -> Reply:
         transfers = await self.bookkeeper.rows_of(booking)

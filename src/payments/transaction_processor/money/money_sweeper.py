@@ -10,9 +10,9 @@ from typing import TypeVar, assert_never
 
 import msgspec
 
-from payments.acquirers.acquirer import Acquirer
 from payments.acquirers.bank import Bank, PayoutOrder
 from payments.acquirers.notices import DisputeAnswer, DisputeDecided, DisputeOpened, Notice, NoticeSource, PayoutFailed, PayoutPaid
+from payments.acquirers.registry import Acquirers
 from payments.acquirers.sealed_account import AccountSealer
 from payments.domain.dispute import Dispute, DisputeStatus
 from payments.domain.payout import Payout, PayoutStatus
@@ -45,7 +45,7 @@ T = TypeVar("T")
 class MoneySweeper:
     """Sweeps."""
 
-    acquirer: Acquirer
+    acquirers: Acquirers
     bank: Bank
     account_sealer: AccountSealer
     bookkeeper: Bookkeeper
@@ -62,7 +62,7 @@ class MoneySweeper:
 
     async def take_notices(self) -> int:
         """Store what was told, book what follows from it, and send what is to be sent; returns how much was done."""
-        await self._of_each("hear", [self.acquirer, self.bank], self._hear)
+        await self._of_each("hear", [*self.acquirers, self.bank], self._hear)
         now = self._now()
         if not await notices.anything_due(self.pool, now):
             return 0
@@ -126,7 +126,7 @@ class MoneySweeper:
     async def _book(self, stored: StoredNotice) -> bool:
         """Book what follows from a notice. One that can't be booked is looked at again later, so that it keeps nobody else waiting."""
         try:
-            result, booking = await self._follows(_decode(stored.document))
+            result, booking = await self._follows(stored.source, _decode(stored.document))
         except Exception:
             await notices.put_off(self.pool, stored, self._now())
             raise
@@ -141,13 +141,13 @@ class MoneySweeper:
 
         return await self.bookkeeper.book(booking or Booking(), finish)
 
-    async def _follows(self, notice: Notice) -> tuple[str | None, Booking | None]:
+    async def _follows(self, source: str, notice: Notice) -> tuple[str | None, Booking | None]:
         """Return what follows from a notice, or why nothing does; neither while what it is about isn't there yet."""
         match notice:
             case DisputeOpened():
-                return await self._opened(notice)
+                return await self._opened(source, notice)
             case DisputeDecided():
-                return await self._decided(notice)
+                return await self._decided(source, notice)
             case PayoutPaid():
                 return await self._paid(notice)
             case PayoutFailed():
@@ -155,19 +155,23 @@ class MoneySweeper:
             case _ as never:
                 assert_never(never)
 
-    async def _opened(self, notice: DisputeOpened) -> tuple[str | None, Booking | None]:
+    async def _opened(self, source: str, notice: DisputeOpened) -> tuple[str | None, Booking | None]:
         """Return what follows from a new dispute, or why nothing does; neither while its charge isn't known as captured."""
         charge = await charge_of(self.pool, notice.merchant_id, notice.livemode, notice.order)
         if charge is None or not charge.captured:
             return None, None
+        if charge.acquirer != source:
+            return "the charge is another acquirer's", None
         fees = await self.fees.of(notice.merchant_id)
         booking = steps.open_dispute(notice, charge, fees, self._terms())
         return ("nothing left to dispute", None) if booking is None else (None, booking)
 
-    async def _decided(self, notice: DisputeDecided) -> tuple[str | None, Booking | None]:
+    async def _decided(self, source: str, notice: DisputeDecided) -> tuple[str | None, Booking | None]:
         dispute = await dispute_of_case(self.pool, notice.merchant_id, notice.livemode, notice.case)
         if dispute is None:
             return None, None
+        if dispute.acquirer != source:
+            return "the dispute is another acquirer's", None
         if dispute.status in (DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.WARNING_CLOSED):
             return f"the dispute is {dispute.status} already", None
         if not notice.won:
@@ -224,7 +228,7 @@ class MoneySweeper:
 
     async def _send(self, dispute: Dispute) -> bool:
         accepted = dispute.submission_count == 0
-        await self.acquirer.answer_dispute(
+        await self.acquirers.named(dispute.acquirer).answer_dispute(
             DisputeAnswer(
                 case=dispute.acquirer_case,
                 merchant_id=dispute.merchant_id,
@@ -240,7 +244,7 @@ class MoneySweeper:
         return await self.bookkeeper.book(steps.lose(dispute, self._terms()))
 
     def _terms(self) -> StepTerms:
-        return StepTerms(now=self._now(), acquirer=self.acquirer.name)
+        return StepTerms(now=self._now())
 
     def _now(self) -> int:
         return int(self.clock.now())

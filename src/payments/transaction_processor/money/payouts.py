@@ -64,7 +64,6 @@ class Payouts:
 
     objects: Objects
     bookkeeper: Bookkeeper
-    acquirer: str
 
     def endpoints(self) -> Endpoints:
         """What may be called."""
@@ -140,7 +139,7 @@ class Payouts:
         return await self._book(call, steps.take_back(original, back, destination, terms))
 
     def _terms(self, call: Call) -> StepTerms:
-        return StepTerms(now=int(self.bookkeeper.clock.now()), acquirer=self.acquirer, origin=call.origin)
+        return StepTerms(now=int(self.bookkeeper.clock.now()), origin=call.origin)
 
     async def _book(self, call: Call, booking: Booking) -> Reply:
         """Book a step and answer with the payout that it is about."""

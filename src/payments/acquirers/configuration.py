@@ -1,0 +1,243 @@
+"""The acquirers that are configured: `acquirers.toml`, read and checked before anything starts.
+
+The file has no secrets in it; it says where they are. So every service may read it, and only transaction-processor reads those.
+"""
+
+import os
+import ssl
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from payments.acquirers.iso8583.currencies import NUMBERS
+from payments.acquirers.routing import Route, Routes
+from payments.domain.acquirers import SANDBOX
+
+ACQUIRERS_VARIABLE = "TAP_ACQUIRERS"
+"""The file's path,"""
+ACQUIRERS_TOML_VARIABLE = "TAP_ACQUIRERS_TOML"
+"""or what would stand in it, where it is injected instead of mounted."""
+_SECRET_BYTES_MIN = 32
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,30}$")]
+Currency = Annotated[str, Meta(pattern="^[a-z]{3}$")]
+Seconds = Annotated[float, Meta(gt=0, le=60)]
+
+
+class ConfigurationError(Exception):
+    """Something in the configuration is wrong; the message says what and where, in one line, and shows no secret."""
+
+
+class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    """What is said of every acquirer."""
+
+    name: Name
+    """Under which it is recorded on charges and in the ledger: never to be given to another one."""
+    mode: Literal["live", "test"]
+    currencies: list[Currency] = []
+    """None: all."""
+
+    @property
+    def route(self) -> Route:
+        """Which payments go there."""
+        return Route(acquirer=self.name, livemode=self.mode == "live", currencies=frozenset(self.currencies))
+
+    @property
+    def place(self) -> str:
+        """Where it is found."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise `ConfigurationError` for what no type says."""
+
+
+class HttpSpec(AcquirerSpec, frozen=True, kw_only=True, tag="http", forbid_unknown_fields=True):
+    """An acquirer that serves Tap's own protocol, docs/acquirer-protocol.json."""
+
+    url: str
+    key_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")]
+    """Which secret requests are signed with, for the acquirer to know."""
+    secret_file: str | None = None
+    """Where the secret is, a file that only its owner may read; beside the configuration, unless the path is absolute."""
+    secret_variable: str | None = None
+    """Or the environment variable that has it."""
+    timeout_seconds: Seconds = 8.0
+    connect_timeout_seconds: Seconds = 2.0
+    connections_max: Annotated[int, Meta(ge=1, le=1000)] = 64
+
+    @property
+    def place(self) -> str:
+        """Its URL."""
+        return self.url
+
+    def check(self) -> None:
+        """Raise `ConfigurationError` for a URL that isn't one, one that anybody could read along at, and for a secret that isn't said to be anywhere."""
+        try:
+            parts = urlsplit(self.url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise ConfigurationError("url is not a URL") from None
+        if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username or parts.password:
+            raise ConfigurationError("url must be https://HOST or https://HOST/PATH")
+        if parts.scheme == "http" and host not in _LOOPBACK:
+            raise ConfigurationError("url must be https, since others could read the card numbers")
+        if (self.secret_file is None) == (self.secret_variable is None):
+            raise ConfigurationError("one of secret_file and secret_variable is needed")
+
+
+class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid_unknown_fields=True):
+    """A host that speaks ISO 8583:1987 over TCP."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    port: Annotated[int, Meta(ge=1, le=65_535)]
+    terminal_id: Annotated[str, Meta(pattern="^[ -~]{1,8}$")]
+    """DE 41."""
+    merchant_id: Annotated[str, Meta(pattern="^[ -~]{1,15}$")]
+    """DE 42."""
+    merchant_location: Annotated[str, Meta(pattern="^[ -~]{1,40}$")]
+    """DE 43: name (25 characters), city (13), country (2)."""
+    merchant_category_code: Annotated[str, Meta(pattern="^[0-9]{4}$")]
+    """DE 18."""
+    institution: Annotated[str, Meta(pattern="^[0-9]{1,11}$")]
+    """DE 32: the acquiring institution."""
+    encoding: Literal["ascii", "bcd"] = "ascii"
+    bitmap: Literal["hex", "binary"] = "hex"
+    """With ASCII; with BCD it is binary."""
+    length_bytes: Literal[2, 4] = 2
+    length_format: Literal["binary", "ascii"] = "binary"
+    length_counts_itself: bool = False
+    tpdu: Annotated[str, Meta(pattern="^([0-9a-fA-F]{10})?$")] = ""
+    """Five bytes in hexadecimal before each message, such as 6000010000."""
+    tls: bool = True
+    ca_file: str | None = None
+    """Who vouches for the host's certificate; the machine's authorities when it is left out."""
+    timeout_seconds: Seconds = 8.0
+    connect_timeout_seconds: Seconds = 3.0
+    repeat_seconds: Seconds = 3.0
+    """How long a reversal or advice waits for its answer before it is repeated,"""
+    repeats_max: Annotated[int, Meta(ge=0, le=20)] = 2
+    """and how often, before it is left until later."""
+    echo_seconds: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+
+    @property
+    def place(self) -> str:
+        """Host and port."""
+        return f"{self.host}:{self.port}{' (TLS)' if self.tls else ''}"
+
+    def check(self) -> None:
+        """Raise `ConfigurationError` for a line that others could read, and for currencies that have no number here."""
+        if not self.tls and self.host not in _LOOPBACK:
+            raise ConfigurationError(
+                "tls = false is for hosts on this machine, such as the end of a tunnel, since others could read the card numbers"
+            )
+        if self.length_format == "ascii" and self.length_bytes != 4:
+            raise ConfigurationError('length_format = "ascii" takes length_bytes = 4')
+        if not self.currencies:
+            raise ConfigurationError("currencies is needed")
+        if unknown := [each for each in self.currencies if each not in NUMBERS]:
+            raise ConfigurationError(f"no number is known of the currency {unknown[0]}")
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return how the host's certificate is verified; raises `OSError`."""
+        return ssl.create_default_context(cafile=self.ca_file) if self.tls else None
+
+
+Spec = HttpSpec | Iso8583Spec
+
+S = TypeVar("S", bound=Struct)
+
+
+class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    acquirer: list[Spec] = []
+
+
+class Configuration(Struct, frozen=True, kw_only=True):
+    """All acquirers beside the sandbox, the first choice first."""
+
+    acquirers: list[Spec] = []
+    directory: str | None = None
+    """The file's, from which paths in it are counted."""
+
+    @property
+    def routes(self) -> Routes:
+        """Which payments go where."""
+        return Routes([each.route for each in self.acquirers])
+
+    def secrets(self, environment: Mapping[str, str]) -> dict[str, bytes]:
+        """Read the secret of each acquirer that has one, by its name; raises `ConfigurationError`."""
+        return {spec.name: self._secret(spec, environment) for spec in self.acquirers if isinstance(spec, HttpSpec)}
+
+    def _secret(self, spec: HttpSpec, environment: Mapping[str, str]) -> bytes:
+        if spec.secret_variable is not None:
+            found, where = environment.get(spec.secret_variable), f"the variable {spec.secret_variable}"
+        else:
+            path = Path(self.directory or ".") / (spec.secret_file or "")
+            found, where = read_private(spec.name, path), str(path)
+        if found is None:
+            raise ConfigurationError(f"acquirer {spec.name}: {where} is not set")
+        secret = found.strip().encode()
+        if len(secret) < _SECRET_BYTES_MIN:
+            raise ConfigurationError(f"acquirer {spec.name}: the secret in {where} has fewer than {_SECRET_BYTES_MIN} characters")
+        return secret
+
+
+def configured(environment: Mapping[str, str]) -> Configuration:
+    """Read what the environment names; nothing: the sandbox alone. Raises `ConfigurationError`."""
+    if ACQUIRERS_TOML_VARIABLE in environment:
+        return parse(environment[ACQUIRERS_TOML_VARIABLE], ACQUIRERS_TOML_VARIABLE, None)
+    if ACQUIRERS_VARIABLE in environment:
+        return read(Path(environment[ACQUIRERS_VARIABLE]))
+    return Configuration()
+
+
+def read(path: Path) -> Configuration:
+    """Read a file; raises `ConfigurationError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"{path} can't be read: {reason}") from None
+    return parse(text, str(path), str(path.resolve().parent))
+
+
+def parse(text: str, where: str, directory: str | None) -> Configuration:
+    """Parse a configuration; raises `ConfigurationError`, which begins with `where`."""
+    try:
+        found = msgspec.convert(tomllib.loads(text), _File)
+    except tomllib.TOMLDecodeError as mistake:
+        raise ConfigurationError(f"{where}: {mistake}") from None
+    except msgspec.ValidationError as mistake:
+        raise ConfigurationError(f"{where}: {_plain(str(mistake))}") from None
+    names: set[str] = set()
+    for spec in found.acquirer:
+        if spec.name == SANDBOX or spec.name in names:
+            raise ConfigurationError(f"{where}: acquirer {spec.name}: the name is taken")
+        names.add(spec.name)
+        try:
+            spec.check()
+        except ConfigurationError as mistake:
+            raise ConfigurationError(f"{where}: acquirer {spec.name}: {mistake}") from None
+    return Configuration(acquirers=found.acquirer, directory=directory)
+
+
+def _plain(mistake: str) -> str:
+    """Say it in the file's words: `$.acquirer[1].url` is the url of the second acquirer."""
+    return mistake.replace("$.acquirer[", "acquirer[")
+
+
+def read_private(name: str, path: Path) -> str:
+    """Read a file that only its owner may read, for the acquirer `name`; raises `ConfigurationError`."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigurationError(f"acquirer {name}: others may read {path}: chmod 600 {path}")
+            return file.read()
+    except (OSError, UnicodeDecodeError) as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"acquirer {name}: {path} can't be read: {reason}") from None

@@ -1,0 +1,26 @@
+"""Opens what is configured."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+from payments.acquirers.acquirer import Acquirer
+from payments.acquirers.configuration import Configuration, HttpSpec, Iso8583Spec, Spec
+from payments.acquirers.http.acquirer import open_http
+from payments.acquirers.iso8583.acquirer import open_iso8583
+from payments.runtime.clock import Clock
+from payments.runtime.logging import Logger
+
+
+async def open_configured(
+    configuration: Configuration, secrets: Mapping[str, bytes], clock: Clock, log: Logger, stack: AsyncExitStack
+) -> Sequence[Acquirer]:
+    """Open the connections of all acquirers beside the sandbox, until `stack` is left."""
+    return [await stack.enter_async_context(_opened(spec, secrets, clock, log)) for spec in configuration.acquirers]
+
+
+def _opened(spec: Spec, secrets: Mapping[str, bytes], clock: Clock, log: Logger) -> AbstractAsyncContextManager[Acquirer]:
+    match spec:
+        case HttpSpec():
+            return open_http(spec, secrets[spec.name], clock)
+        case Iso8583Spec():
+            return open_iso8583(spec, clock, log)

@@ -1,0 +1,83 @@
+"""The arguments of `tap acquirers` and `tap acquirer-simulator`."""
+
+import asyncio
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from payments.cli.arguments import DATA_DIR, DataDir
+from payments.cli.data_directory import DataDirectory
+
+
+class Protocol(StrEnum):
+    """What the simulator speaks."""
+
+    HTTP = "http"
+    ISO8583 = "iso8583"
+
+
+class Encoding(StrEnum):
+    """How numbers are packed in ISO 8583."""
+
+    ASCII = "ascii"
+    BCD = "bcd"
+
+
+def acquirer_app(console: Console) -> typer.Typer:
+    """Return the commands about acquirers."""
+    app = typer.Typer(no_args_is_help=True, help="The acquirers that payments go to: acquirers.toml, named by TAP_ACQUIRERS.")
+
+    @app.command("list")
+    def show_list(data_dir: DataDir = DATA_DIR) -> None:
+        """Show the acquirers of what runs here: how each is, how long it took to ask, and what was last wrong with it."""
+        from payments.cli.acquirers import list_acquirers
+
+        asyncio.run(list_acquirers(console, DataDirectory(data_dir)))
+
+    @app.command("check")
+    def check(
+        file: Annotated[Path | None, typer.Option(help="The configuration; else what TAP_ACQUIRERS names.")] = None,
+        offline: Annotated[bool, typer.Option("--offline", help="Read it only, and ask nobody.")] = False,
+    ) -> None:
+        """Check a configuration, and ask each acquirer in it how it is; exit status 1 when anything is wrong."""
+        from payments.cli.acquirers import check_acquirers
+
+        sys.exit(asyncio.run(check_acquirers(console, file, os.environ, offline=offline)))
+
+    return app
+
+
+def acquirer_simulator(
+    port: Annotated[int, typer.Option(help="Where it takes orders.", min=1, max=65_535)],
+    record: Annotated[Path, typer.Option(help="The file that has what it was asked and answered; made if there is none.")],
+    secret_file: Annotated[Path, typer.Option(help="The file with the secret that requests are signed with, and cards digested.")],
+    protocol: Annotated[Protocol, typer.Option(help="What it speaks.")] = Protocol.HTTP,
+    encoding: Annotated[Encoding, typer.Option(help="Of ISO 8583.")] = Encoding.ASCII,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    key_id: Annotated[str, typer.Option(help="The secret's name.")] = "tap",
+    control_port: Annotated[int | None, typer.Option(help="Where it is told what to do wrong, on 127.0.0.1.", min=1, max=65_535)] = None,
+    fault: Annotated[str, typer.Option(help="What goes wrong from the beginning on: slow, silent, drop, half, die, …")] = "none",
+    seconds: Annotated[float, typer.Option(help="How long slow and late take.", min=0, max=600)] = 1.0,
+    times: Annotated[int | None, typer.Option(help="How often it goes wrong; always when it is left out.", min=1)] = None,
+    share: Annotated[float, typer.Option(help="To which part of the orders.", min=0.0001, max=1)] = 1.0,
+    decline: Annotated[list[str] | None, typer.Option(help="AMOUNT=DECLINE_CODE in minor units; can be given several times.")] = None,
+) -> None:
+    """Run a bank that Tap reaches as it would a real one, with a record of its own; it can be told to do things wrong."""
+    from payments.cli.acquirers import run_simulator
+
+    run_simulator(
+        encoding=encoding.value if protocol is Protocol.ISO8583 else None,
+        host=host,
+        port=port,
+        control_port=control_port,
+        record=record,
+        secret_file=secret_file,
+        key_id=key_id,
+        told={"fault": fault, "seconds": seconds, "times": times, "share": share},
+        declines=decline or [],
+    )

@@ -1,0 +1,6 @@
+"""Which acquirer a payment is with, by the name that its accounts in the ledger carry."""
+
+from typing import Final
+
+SANDBOX: Final = "simulator"
+"""The sandbox. What was recorded before there were others names none, and means this one."""

@@ -1,0 +1,107 @@
+"""acquirers.toml is right before anything starts, or says in one line what is wrong."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from payments.acquirers.configuration import Configuration, ConfigurationError, configured, parse, read
+from payments.domain.errors import NoAcquirer
+
+BANK = {"name": '"acme-bank"', "kind": '"http"', "mode": '"live"', "url": '"https://acme.example/tap"', "key_id": '"tap"'}
+SECRET = {"secret_variable": '"ACME_SECRET"'}
+VALUE = "0123456789abcdef0123456789abcdef"
+
+
+def toml(**changes: str | None) -> str:
+    fields = {name: value for name, value in {**BANK, **SECRET, **changes}.items() if value is not None}
+    return "[[acquirer]]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items())
+
+
+def parsed(text: str) -> Configuration:
+    return parse(text, "acquirers.toml", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[[acquirer]", "acquirers.toml: "),
+        ("[[acquirers]]\n", "unknown field `acquirers`"),
+        (toml(name=None), "name"),
+        (toml(name='"Acme"'), "acquirer[0].name"),
+        (toml(name='"simulator"'), "acquirer simulator: the name is taken"),
+        (toml() + toml(), "acquirer acme-bank: the name is taken"),
+        (toml(kind='"smoke"'), "acquirer[0].kind"),
+        (toml(kind=None), "kind"),
+        (toml(mode='"both"'), "acquirer[0].mode"),
+        (toml(currencies='["USD"]'), "acquirer[0].currencies[0]"),
+        (toml(url='"ftp://acme.example"'), "url must be https"),
+        (toml(url='"http://acme.example"'), "url must be https, since others could read"),
+        (toml(url='"https://user:word@acme.example"'), "url must be https"),
+        (toml(url='"https://acme.example/?a=b"'), "url must be https"),
+        (toml(url='"https://acme.example:port"'), "url is not a URL"),
+        (toml(url='"https://[acme"'), "url is not a URL"),
+        (toml(timeout_seconds="0"), "timeout_seconds"),
+        (toml(timeout_seconds='"8"'), "timeout_seconds"),
+        (toml(secret='"in plain"'), "unknown field `secret`"),
+        (toml(secret_variable=None), "one of secret_file and secret_variable"),
+        (toml(secret_file='"acme.key"'), "one of secret_file and secret_variable"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_says_where(text: str, complaint: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        parsed(text)
+    assert complaint in str(raised.value)
+    assert str(raised.value).startswith("acquirers.toml: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_secret_comes_from_where_it_is_said_to_be(tmp_path: Path) -> None:
+    assert parsed(toml()).secrets({"ACME_SECRET": VALUE}) == {"acme-bank": VALUE.encode()}
+    file, key = tmp_path / "acquirers.toml", tmp_path / "acme.key"
+    file.write_text(toml(secret_variable=None, secret_file='"acme.key"'))
+    key.write_text(VALUE + "\n")
+    key.chmod(0o600)
+    assert configured({"TAP_ACQUIRERS": str(file)}).secrets({}) == {"acme-bank": VALUE.encode()}
+    key.chmod(0o640)
+    with pytest.raises(ConfigurationError, match="others may read"):
+        read(file).secrets({})
+
+
+@pytest.mark.parametrize("value", [None, "", "short"])
+def test_a_secret_that_is_none_is_not_taken(value: str | None) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        parsed(toml()).secrets({} if value is None else {"ACME_SECRET": value})
+    assert "acme-bank" in str(raised.value)
+    assert not value or value not in str(raised.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="No such file"):
+        read(tmp_path / "none.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="UTF-8"):
+        read(tmp_path / "bytes.toml")
+
+
+def test_it_may_be_given_in_a_variable() -> None:
+    assert [each.name for each in configured({"TAP_ACQUIRERS_TOML": toml()}).acquirers] == ["acme-bank"]
+    assert configured({}).acquirers == []
+    assert "ACME_SECRET" not in os.environ
+
+
+def test_the_first_that_takes_a_payment_gets_it() -> None:
+    both = toml(name='"euros"', currencies='["eur"]') + toml(name='"all"') + toml(name='"trial"', mode='"test"', currencies='["usd"]')
+    routes = parsed(both).routes
+    assert [routes.choose(True, currency).acquirer for currency in ("eur", "usd", None)] == ["euros", "all", "euros"]
+    assert routes.choose(False, "usd").acquirer == "trial"
+    with pytest.raises(NoAcquirer):
+        routes.choose(False, "eur")
+    assert routes.choose(True).verifies_in == "eur"
+
+
+def test_test_payments_go_to_the_sandbox_unless_there_is_another_for_them() -> None:
+    assert parsed(toml()).routes.choose(False, "usd").acquirer == "simulator"
+    with pytest.raises(NoAcquirer) as refused:
+        parsed("").routes.choose(True, "usd")
+    assert refused.value.code == "testmode_charges_only"
