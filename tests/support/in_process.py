@@ -37,6 +37,7 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.keys import create_merchant
 from payments.storage.payments import PaymentStore
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.sweeper import Sweeper
@@ -193,6 +194,7 @@ async def processor_copy(database_url: str, clock: FakeClock, acquirer: Acquirer
             attempts=attempts,
             accounts=Accounts(pool),
             fees=FeeSchedules(pool, clock),
+            times=SandboxTimes(pool, clock),
             settlements=GroupCommit(store.settle, name="settle"),
             pool=pool,
             waker=SilentWaker(pool),

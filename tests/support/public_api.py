@@ -28,6 +28,9 @@ _NOTHING: Any = None
 _VERBS = {"POST": "create", "GET": "list"}
 _VERBS_OF_ONE = {"POST": "update", "GET": "retrieve", "DELETE": "delete"}
 
+_GROUPS = {"notifications", "test_helpers"}
+"""Paths that begin with these name a resource with their second word."""
+
 _MADE = "made of the code by `python -m tests.support.public_api`"
 _OF_ANY_METHOD = {"allow_redisplay", "billing_details", "metadata", "radar_options", "type"}
 
@@ -100,7 +103,8 @@ def _of_collection(path: str) -> tuple[str, str, bool]:
     """The resource of a path, what is done with it or in it, and whether that is one object."""
     parts = path.removeprefix("/v1/").split("/")
     names = [part for part in parts if not part.startswith("{")]
-    return names[0] if names[0] != "notifications" else "/".join(names[:2]), " ".join(names[1:]), parts[-1].startswith("{")
+    width = 2 if names[0] in _GROUPS else 1
+    return "/".join(names[:width]), " ".join(names[width:]), parts[-1].startswith("{")
 
 
 def operations_table() -> str:
@@ -109,8 +113,6 @@ def operations_table() -> str:
     for endpoint in endpoints():
         resource, inside, one = _of_collection(endpoint.path)
         single = resource in ("account", "balance", "notifications/trial")
-        if resource.startswith("notifications/"):
-            inside = inside.partition(" ")[2]
         if inside and endpoint.method == "POST":
             verb = f"`{inside}`"
         elif inside:

@@ -7,7 +7,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-_DATA = [Path(__file__).parents[1] / "data" / name for name in ("stripe-schemas.json", "stripe-account-schema.json")]
+_DATA = [
+    Path(__file__).parents[1] / "data" / name
+    for name in ("stripe-schemas.json", "stripe-account-schema.json", "stripe-test-clock-schema.json")
+]
 _KEPT = ("type", "anyOf", "items", "additionalProperties", "required", "$ref")
 
 

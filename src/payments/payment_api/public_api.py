@@ -13,6 +13,7 @@ from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.prices import Prices
 from payments.payment_api.products import Products
 from payments.payment_api.refunds import Refunds
+from payments.payment_api.sandbox_clocks import SandboxClocks
 from payments.payment_api.setup_intents import SetupIntents
 from payments.payment_api.steps import Steps
 from payments.storage.database import Pool
@@ -41,6 +42,7 @@ def public_api(
         *Customers(objects, reader).endpoints(),
         *Products(objects, reader).endpoints(),
         *Prices(objects, reader).endpoints(),
+        *SandboxClocks(objects, reader).endpoints(),
         *SetupIntents(objects=objects, reader=reader, cards=cards, keeping=keeping).endpoints(),
         *PaymentMethods(objects=objects, reader=reader, vault=vault, handover=handover).endpoints(),
     ]

@@ -37,6 +37,7 @@ UPDATE payments.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id =
 UPDATE payments.api_keys SET writes_per_second = $2 WHERE id = $1 RETURNING true;
 
 -- find_principal: whom a key stands for, unless it is revoked
-SELECT k.id, k.merchant_id, k.livemode, k.kind, k.writes_per_second, m.account_id, m.api_version
+SELECT k.id, k.merchant_id, k.livemode, k.kind, k.writes_per_second, m.account_id, m.api_version,
+    CASE WHEN k.livemode THEN 0 ELSE m.test_ahead_seconds END AS ahead_seconds
 FROM payments.api_keys k JOIN payments.merchants m ON m.id = k.merchant_id
 WHERE k.key_hash = ANY ($1) AND k.revoked_at IS NULL;

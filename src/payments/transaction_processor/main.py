@@ -25,12 +25,14 @@ from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
 from payments.transaction_processor.balance import BalanceApi
 from payments.transaction_processor.handover import HandoverRoutes
 from payments.transaction_processor.processor import Processor, Tally
+from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import build_api
 from payments.wire.auth import Authenticator
@@ -65,6 +67,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             attempts=attempts,
             accounts=accounts,
             fees=FeeSchedules(pool, clock),
+            times=SandboxTimes(pool, clock),
             settlements=settlements,
             pool=pool,
             waker=Waker(pool),
@@ -92,6 +95,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         background.keep("watch database", database.watch)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
+        SandboxClockKeeper(pool=pool, waker=processor.waker, clock=clock).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

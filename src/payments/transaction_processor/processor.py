@@ -25,6 +25,7 @@ from payments.storage.events import find_event
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import Settlement, encode_settlement
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.settlement import Terms, settlement_of
 
@@ -69,6 +70,7 @@ class Processor:
     attempts: Attempts
     accounts: Accounts
     fees: FeeSchedules
+    times: SandboxTimes
     settlements: GroupCommit[EncodedUnit, bool]
     pool: Pool
     waker: Waker
@@ -160,6 +162,7 @@ class Processor:
     async def _terms(self, attempt: Attempt) -> Terms:
         return Terms(
             now=int(self.clock.now()),
+            ahead_seconds=await self.times.ahead_seconds(attempt.merchant_id, livemode=attempt.livemode),
             fees=await self.fees.of(attempt.merchant_id),
             acquirer=self.acquirer.name,
             public_url=self.public_url,

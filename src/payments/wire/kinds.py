@@ -18,6 +18,7 @@ from payments.domain.price import Price
 from payments.domain.product import Product
 from payments.domain.refund import Refund
 from payments.domain.resource import R, Resource
+from payments.domain.sandbox_clock import SandboxClock
 from payments.domain.setup_intent import Mandate, SetupAttempt, SetupIntent
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
@@ -25,6 +26,7 @@ from payments.wire import render as shapes
 from payments.wire.render_card import render_payment_method
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_people import Rendered
+from payments.wire.render_sandbox_clock import render_sandbox_clock
 from payments.wire.render_setup import render_mandate, render_setup_attempt, render_setup_intent
 
 
@@ -173,7 +175,8 @@ CUSTOMER = Kind(
         "sources": _EMPTY,
         "subscriptions": _EMPTY,
         "tax_ids": _EMPTY,
-        **_never("default_source", "test_clock"),
+        "test_clock": Expandable(("test_helpers.test_clock",)),
+        **_never("default_source"),
     },
 )
 BALANCE_TRANSACTION = Kind(
@@ -273,6 +276,14 @@ MANDATE = Kind(
     expandable={"payment_method": _PAYMENT_METHOD},
 )
 
+SANDBOX_CLOCK = Kind(
+    noun=Noun("payments.test_clocks", "clock", SandboxClock, columns=("status", "deleted"), condition="NOT deleted"),
+    path="/v1/test_helpers/test_clocks",
+    render=render_sandbox_clock,
+    title="test_clock",
+    param="test_clock",
+)
+
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
     for kind in (
@@ -288,6 +299,7 @@ KINDS: dict[str, Kind[Any]] = {
         SETUP_INTENT,
         SETUP_ATTEMPT,
         MANDATE,
+        SANDBOX_CLOCK,
     )
 }
 """By what their objects say that they are."""

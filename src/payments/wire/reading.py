@@ -116,7 +116,7 @@ class Reader:
         found = await self.find(call, kind, object_id)
         if found is None or (getattr(found, "deleted", False) and not kind.shows_deleted):
             raise NotFound(kind.named, object_id[:100], param=kind.param)
-        return await self.answer(call, rendered(found, self._clock.now()))
+        return await self.answer(call, rendered(found, self._due_at(call)))
 
     async def answer(self, call: Call, body: Rendered) -> Reply:
         """Answer with a rendered object, expanded as asked."""
@@ -142,13 +142,17 @@ class Reader:
             if cursor is not None:
                 page = page.beginning_at(getattr(cursor, kind.noun.place))
             objects, has_more = await kind.noun.page(connection, merchant_id, livemode, page, {**params.filters(), **fixed})
-            data = [rendered(subject, self._clock.now()) for subject in objects]
+            data = [rendered(subject, self._due_at(call)) for subject in objects]
             await self._expand(connection, call, data, tree)
         return reply({"object": "list", "url": url or kind.path, "has_more": has_more, "data": data})
 
+    def _due_at(self, call: Call) -> float:
+        """Return by when what is shown to a caller is due, or isn't yet; unix seconds."""
+        return self._clock.now() + call.principal.ahead_seconds
+
     async def _expand(self, connection: Queries, call: Call, bodies: list[Rendered], tree: Tree) -> None:
         if tree:
-            await Expansion(connection, call.principal, self._clock.now()).expand(bodies, tree)
+            await Expansion(connection, call.principal, self._due_at(call)).expand(bodies, tree)
 
 
 async def found_cursor(name: str, page: PageRequest, find: Callable[[str], Awaitable[F | None]]) -> F | None:

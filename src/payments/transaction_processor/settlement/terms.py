@@ -38,6 +38,13 @@ class Terms:
     acquirer: str
     public_url: str
     """Where our hosted pages are, for 3-D Secure."""
+    ahead_seconds: int = 0
+    """How far deadlines are ahead of `now`, in a sandbox with a test clock."""
+
+    @property
+    def due_from(self) -> int:
+        """What deadlines are counted from, unix seconds."""
+        return self.now + self.ahead_seconds
 
 
 def loaded(value: T | None) -> T:
@@ -89,7 +96,7 @@ def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool,
         currency=attempt.currency,
         type="charge",
         source=attempt.charge,
-        available_on=terms.now if available_at_once else terms.now + AVAILABILITY_SECONDS,
+        available_on=terms.now if available_at_once else terms.due_from + AVAILABILITY_SECONDS,
         description=work.intent.description,
     )
 
