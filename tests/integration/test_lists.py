@@ -20,7 +20,8 @@ from payments.storage.database import Connection, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.events import page_of_events
 from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
-from payments.wire.kinds import BALANCE_TRANSACTION, CHARGE, CUSTOMER, PAYMENT_INTENT, PAYMENT_METHOD, PRICE, PRODUCT, REFUND, Kind
+from payments.wire.kind import Kind
+from payments.wire.kinds import BALANCE_TRANSACTION, CHARGE, CUSTOMER, PAYMENT_INTENT, PAYMENT_METHOD, PRICE, PRODUCT, REFUND
 from payments.wire.lists import SETTINGS, Lists
 from tests.integration.builders import payment
 from tests.support.explained import Explained

@@ -48,6 +48,7 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.keys import create_merchant
 from payments.storage.payments import PaymentStore
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
@@ -235,6 +236,7 @@ async def processor_copy(
             attempts=attempts,
             accounts=Accounts(pool),
             fees=FeeSchedules(pool, clock),
+            times=SandboxTimes(pool, clock),
             settlements=GroupCommit(store.settle, name="settle"),
             pool=pool,
             waker=SilentWaker(pool),

@@ -30,6 +30,9 @@ _NOTHING: Any = None
 _VERBS = {"POST": "create", "GET": "list"}
 _VERBS_OF_ONE = {"POST": "update", "GET": "retrieve", "DELETE": "delete"}
 
+_GROUPS = {"notifications", "checkout", "test_helpers"}
+"""Paths that begin with these name a resource with their second word."""
+
 _MADE = "made of the code by `python -m tests.support.public_api`"
 _OF_ANY_METHOD = {"allow_redisplay", "billing_details", "metadata", "radar_options", "type"}
 
@@ -108,8 +111,8 @@ def _of_collection(path: str) -> tuple[str, str, bool]:
     """The resource of a path, what is done with it or in it, and whether that is one object."""
     parts = path.removeprefix("/v1/").split("/")
     names = [part for part in parts if not part.startswith("{")]
-    depth = 2 if names[0] in ("notifications", "checkout") else 1
-    return "/".join(names[:depth]), " ".join(names[depth:]), parts[-1].startswith("{")
+    width = 2 if names[0] in _GROUPS else 1
+    return "/".join(names[:width]), " ".join(names[width:]), parts[-1].startswith("{")
 
 
 def operations_table() -> str:

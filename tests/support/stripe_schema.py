@@ -8,7 +8,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 _DATA = [
-    Path(__file__).parents[1] / "data" / name for name in ("stripe-schemas.json", "stripe-older-schemas.json", "stripe-account-schema.json")
+    Path(__file__).parents[1] / "data" / f"stripe-{name}.json"
+    for name in ("schemas", "older-schemas", "account-schema", "test-clock-schema")
 ]
 _KEPT = ("type", "anyOf", "items", "additionalProperties", "required", "$ref")
 

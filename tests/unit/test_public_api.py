@@ -24,6 +24,7 @@ from payments.payment_api import (
 from payments.payment_api.checkout import links, sessions
 from payments.runtime.topology import Service, route
 from payments.transaction_processor.money import disputes, payouts
+from payments.wire.kind import Kind
 from payments.wire.kinds import (
     BANK_ACCOUNT,
     CHARGE,
@@ -40,7 +41,6 @@ from payments.wire.kinds import (
     REFUND,
     SETUP_INTENT,
     WEBHOOK_ENDPOINT,
-    Kind,
 )
 from payments.wire.params import parse
 from tests.support.public_api import PAGE, endpoints, mounted, own, refused, with_tables

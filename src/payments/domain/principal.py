@@ -25,6 +25,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     """Of the key: `key_…`."""
     writes_per_second: int | None = None
     """How fast the key may write; None: as fast as the deployment says."""
+    ahead_seconds: int = 0
+    """How far deadlines are ahead of the real time, in a sandbox with a test clock."""
     api_version: str
     """The version that the merchant's requests are in when they name none."""
     customer: str | None = None

@@ -21,6 +21,7 @@ from payments.payment_api.payment_methods import PaymentMethods
 from payments.payment_api.prices import Prices
 from payments.payment_api.products import Products
 from payments.payment_api.refunds import Refunds
+from payments.payment_api.sandbox_clocks import SandboxClocks
 from payments.payment_api.search import searches
 from payments.payment_api.setup_intents import SetupIntents
 from payments.payment_api.sources import Sources
@@ -63,6 +64,7 @@ def public_api(
         *EphemeralKeys(objects=objects, reader=reader, pepper=pepper).endpoints(),
         *Products(objects, reader).endpoints(),
         *Prices(objects, reader).endpoints(),
+        *SandboxClocks(objects, reader).endpoints(),
         *SetupIntents(objects=objects, reader=reader, cards=cards, keeping=keeping).endpoints(),
         *PaymentMethods(objects=objects, reader=reader, vault=vault, cards=cards, customer_cards=customer_cards).endpoints(),
         *CheckoutSessions(objects=objects, reader=reader, cards=cards, closing=closing, addresses=addresses).endpoints(),

@@ -28,8 +28,14 @@ UPDATE payments.attempts SET lease_until = now() WHERE closed_at IS NULL AND (me
 SELECT count(*) AS attempts, coalesce(extract(epoch FROM now())::bigint - min(created), 0) AS seconds
 FROM payments.attempts WHERE closed_at IS NULL AND inquiries > 0;
 
--- expired_holds: intents whose authorization ran out uncaptured
-SELECT document FROM payments.payment_intents WHERE capture_before < $1 AND open_attempt IS NULL ORDER BY capture_before LIMIT $2;
+-- expired_holds: intents whose authorization ran out uncaptured; and those in sandboxes that are ahead of the real time, by theirs
+(SELECT document FROM payments.payment_intents WHERE capture_before < $1 AND open_attempt IS NULL ORDER BY capture_before LIMIT $2)
+UNION ALL
+(SELECT i.document FROM payments.merchants m CROSS JOIN LATERAL (
+    SELECT document FROM payments.payment_intents
+    WHERE merchant_id = m.id AND NOT livemode AND capture_before >= $1 AND capture_before < $1 + m.test_ahead_seconds AND open_attempt IS NULL
+    ORDER BY capture_before LIMIT $2
+) i WHERE m.test_ahead_seconds > 0 LIMIT $2);
 
 -- refund_of: the refund of an attempt, with its intent
 SELECT r.document AS refund, i.document AS intent

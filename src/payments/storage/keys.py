@@ -269,6 +269,7 @@ async def find_principal(connection: Queries, *hashes: bytes, ephemeral: bool = 
         account_id=row["account_id"],
         api_version=row["api_version"],
         key_id=row["id"],
+        ahead_seconds=row["ahead_seconds"],
         writes_per_second=row["writes_per_second"],
         customer=row["customer"],
     )

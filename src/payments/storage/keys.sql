@@ -41,12 +41,14 @@ UPDATE payments.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id =
 UPDATE payments.api_keys SET writes_per_second = $2 WHERE id = $1 RETURNING true;
 
 -- find_principal: whom a key stands for, unless it is revoked
-SELECT k.id, k.merchant_id, k.livemode, k.kind, k.writes_per_second, m.account_id, m.api_version, NULL::text AS customer
+SELECT k.id, k.merchant_id, k.livemode, k.kind, k.writes_per_second, m.account_id, m.api_version, NULL::text AS customer,
+    CASE WHEN k.livemode THEN 0 ELSE m.test_ahead_seconds END AS ahead_seconds
 FROM payments.api_keys k JOIN payments.merchants m ON m.id = k.merchant_id
 WHERE k.key_hash = ANY ($1) AND k.revoked_at IS NULL;
 
 -- find_customer: which customer an ephemeral key stands for, unless its time is over; all keys of theirs write as fast as one may, and are known by them there
-SELECT k.customer AS id, k.merchant_id, k.livemode, 'ephemeral' AS kind, NULL::integer AS writes_per_second, m.account_id, k.document ->> 'api_version' AS api_version, k.customer
+SELECT k.customer AS id, k.merchant_id, k.livemode, 'ephemeral' AS kind, NULL::integer AS writes_per_second, m.account_id, k.document ->> 'api_version' AS api_version, k.customer,
+    CASE WHEN k.livemode THEN 0 ELSE m.test_ahead_seconds END AS ahead_seconds
 FROM payments.ephemeral_keys k JOIN payments.merchants m ON m.id = k.merchant_id
 WHERE k.key_hash = ANY ($1) AND k.expires > extract(epoch FROM now());
 

@@ -31,6 +31,7 @@ from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
@@ -39,6 +40,7 @@ from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api
+from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import Call, Reply, build_api
 from payments.wire.auth import Authenticator
@@ -83,6 +85,7 @@ async def application(
             attempts=attempts,
             accounts=accounts,
             fees=fees,
+            times=SandboxTimes(pool, clock),
             settlements=settlements,
             pool=pool,
             waker=waker,
@@ -124,6 +127,7 @@ async def application(
             clock=clock,
             log=log,
         ).keep(background)
+        SandboxClockKeeper(pool=pool, waker=waker, clock=clock).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

@@ -28,6 +28,7 @@ from payments.storage.events import find_event
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import Settlement, encode_settlement
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.settlement import Terms, settlement_of
 
@@ -74,6 +75,7 @@ class Processor:
     attempts: Attempts
     accounts: Accounts
     fees: FeeSchedules
+    times: SandboxTimes
     settlements: GroupCommit[EncodedUnit, bool]
     pool: Pool
     waker: Waker
@@ -197,6 +199,7 @@ class Processor:
     async def _terms(self, work: OpenAttempt) -> Terms:
         return Terms(
             now=int(self.clock.now()),
+            ahead_seconds=await self.times.ahead_seconds(work.attempt.merchant_id, livemode=work.attempt.livemode),
             fees=await self.fees.of(work.attempt.merchant_id),
             acquirer=work.acquirer,
             public_url=self.public_url,

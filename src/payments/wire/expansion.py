@@ -12,7 +12,8 @@ from payments.domain.principal import Principal
 from payments.domain.resource import Resource
 from payments.storage.database import Queries
 from payments.wire.api import Call
-from payments.wire.kinds import KINDS, Expandable, Kind, rendered
+from payments.wire.kind import Expandable, Kind
+from payments.wire.kinds import KINDS, rendered
 from payments.wire.older_versions import had_field
 from payments.wire.render_people import Rendered
 

@@ -3,9 +3,7 @@
 What can be expanded is what Stripe's schema says (`x-expandableFields`), whether Tap has such objects or not: what is null stays null.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Any
 
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.bank_account import BankAccount
@@ -22,64 +20,21 @@ from payments.domain.payout import Payout
 from payments.domain.price import Price
 from payments.domain.product import Product
 from payments.domain.refund import Refund
-from payments.domain.resource import R, Resource
+from payments.domain.resource import Resource
+from payments.domain.sandbox_clock import SandboxClock
 from payments.domain.setup_intent import Mandate, SetupAttempt, SetupIntent
 from payments.domain.token import Token
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
+from payments.wire.kind import Expandable, Kind
 from payments.wire.render_card import render_card, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_checkout import render_item, render_payment_link, render_session
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
 from payments.wire.render_people import Rendered
+from payments.wire.render_sandbox_clock import render_sandbox_clock
 from payments.wire.render_setup import render_mandate, render_setup_attempt, render_setup_intent
-
-
-@dataclass(frozen=True, slots=True)
-class Expandable:
-    """What a field expands to."""
-
-    kinds: tuple[str, ...] = ()
-    """What its id may name, or its list holds; none when Tap has no such objects."""
-    listed: bool = False
-    """It is a list, which is only there when it was asked for."""
-    column: str = ""
-    """What of the listed objects names the one that lists them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind(Generic[R]):
-    """One kind of object."""
-
-    noun: Noun[R]
-    path: str
-    """Of its list."""
-    render: Callable[[R], Rendered]
-    render_at: Callable[[R, float], Rendered] | None = None
-    """Where it looks otherwise as time goes by; unix seconds."""
-    title: str = ""
-    """As in "No such PaymentMethod", where that isn't its name."""
-    shows_deleted: bool = False
-    """Whether what is left of a deleted one can be retrieved."""
-    param: str = "id"
-    """What an error calls the id in a path."""
-    expandable: Mapping[str, Expandable] = field(default_factory=dict[str, Expandable])
-
-    @property
-    def name(self) -> str:
-        """What its objects say that they are."""
-        return self.noun.struct.OBJECT
-
-    @property
-    def named(self) -> str:
-        """What a client reads of it."""
-        return self.title or self.name
-
-    def may_name(self, object_id: str) -> bool:
-        """Tell whether an id may be one of this kind's: where merchants choose them, any may."""
-        return self.noun.place != "id" or object_id.startswith(f"{self.noun.prefix}_")
-
 
 _NEVER = Expandable()
 _EMPTY = Expandable(listed=True)
@@ -183,7 +138,7 @@ CUSTOMER = Kind(
         "sources": Expandable(("card",), listed=True, column="customer"),
         "subscriptions": _EMPTY,
         "tax_ids": _EMPTY,
-        **_never("test_clock"),
+        "test_clock": Expandable(("test_helpers.test_clock",)),
     },
 )
 BALANCE_TRANSACTION = Kind(
@@ -397,6 +352,13 @@ PAYMENT_LINK = Kind(
         **_never("subscription_data.invoice_settings.issuer.account"),
     },
 )
+SANDBOX_CLOCK = Kind(
+    noun=Noun("payments.test_clocks", "clock", SandboxClock, columns=("status", "deleted"), condition="NOT deleted"),
+    path="/v1/test_helpers/test_clocks",
+    render=render_sandbox_clock,
+    title="test_clock",
+    param="test_clock",
+)
 
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind
@@ -422,6 +384,7 @@ KINDS: dict[str, Kind[Any]] = {
         ITEM,
         CHECKOUT_SESSION,
         PAYMENT_LINK,
+        SANDBOX_CLOCK,
     )
 }
 """By what their objects say that they are."""

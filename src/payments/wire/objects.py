@@ -15,7 +15,8 @@ from payments.storage.wakeup import Waker
 from payments.wire.api import Call, Reply, reply
 from payments.wire.expansion import check_expandable
 from payments.wire.idempotency import Idempotency
-from payments.wire.kinds import KINDS, Kind, render
+from payments.wire.kind import Kind
+from payments.wire.kinds import KINDS, render
 from payments.wire.reading import Reader
 from payments.wire.render_people import Rendered
 

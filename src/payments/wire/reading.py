@@ -21,7 +21,8 @@ from payments.storage.nouns import Filter, Gathered
 from payments.storage.paging import CREATED_MAX, PageRequest
 from payments.wire.api import Call, Reply, reply
 from payments.wire.expansion import Expansion, Tree, tree_of
-from payments.wire.kinds import PAYMENT_INTENT, Kind, rendered
+from payments.wire.kind import Kind
+from payments.wire.kinds import PAYMENT_INTENT, rendered
 from payments.wire.lists import Lists
 from payments.wire.render_people import Rendered
 
@@ -147,7 +148,7 @@ class Reader:
         found = await self.find(call, kind, object_id)
         if found is None or (getattr(found, "deleted", False) and not kind.shows_deleted):
             raise NotFound(kind.named, object_id[:100], param=kind.param)
-        return await self.answer(call, rendered(found, self._clock.now()))
+        return await self.answer(call, rendered(found, self._due_at(call)))
 
     async def answer(self, call: Call, body: Rendered) -> Reply:
         """Answer with a rendered object, expanded as asked."""
@@ -173,7 +174,7 @@ class Reader:
             if cursor is not None:
                 page = page.beginning_at(getattr(cursor, kind.noun.place))
             objects, has_more = await kind.noun.page(connection, merchant_id, livemode, page, {**params.filters(), **fixed})
-            data = [rendered(subject, self._clock.now()) for subject in objects]
+            data = [rendered(subject, self._due_at(call)) for subject in objects]
             await self._expand(connection, call, data, tree)
         return reply({"object": "list", "url": url or kind.path, "has_more": has_more, "data": data})
 
@@ -186,7 +187,7 @@ class Reader:
             found = await find(connection, counted)
             objects = await kind.noun.get_many(connection, merchant_id, livemode, found.ids)
             shown = [objects[each] for each in found.ids if each in objects and not getattr(objects[each], "deleted", False)]
-            data = [rendered(subject, self._clock.now()) for subject in shown]
+            data = [rendered(subject, self._due_at(call)) for subject in shown]
             await self._expand(connection, call, data, tree)
         body: Rendered = {
             "object": "search_result",
@@ -199,9 +200,13 @@ class Reader:
             body["total_count"] = found.total_count
         return reply(body)
 
+    def _due_at(self, call: Call) -> float:
+        """Return by when what is shown to a caller is due, or isn't yet; unix seconds."""
+        return self._clock.now() + call.principal.ahead_seconds
+
     async def _expand(self, connection: Queries, call: Call, bodies: list[Rendered], tree: Tree) -> None:
         if tree:
-            await Expansion(connection, call.principal, self._clock.now()).expand(bodies, tree)
+            await Expansion(connection, call.principal, self._due_at(call)).expand(bodies, tree)
 
 
 async def found_cursor(name: str, page: PageRequest, find: Callable[[str], Awaitable[F | None]]) -> F | None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from payments.domain.resource import R
 from payments.wire.api import Call, Endpoint, Reply
 from payments.wire.changes import changed
-from payments.wire.kinds import Kind
+from payments.wire.kind import Kind
 from payments.wire.objects import Objects
 from payments.wire.params import NoParams
 from payments.wire.reading import PageParams, Reader

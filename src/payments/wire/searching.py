@@ -22,7 +22,7 @@ from payments.search.matching import Bounds, Matching, matching
 from payments.storage.database import Queries
 from payments.storage.search_index import Segment, find_segment, read_object_ids, read_postings, read_searched
 from payments.wire.api import Call, Endpoint, Reply
-from payments.wire.kinds import Kind
+from payments.wire.kind import Kind
 from payments.wire.reading import Reader, SearchPage
 
 LOOKED_AT_MAX = 2_000

@@ -93,7 +93,7 @@ def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
     attempt = work.attempt
     options = work.intent.card_options
     extended = options is not None and options.request_extended_authorization == "if_available"
-    capture_before = terms.now + (EXTENDED_CAPTURE_WINDOW_SECONDS if extended else CAPTURE_WINDOW_SECONDS)
+    capture_before = terms.due_from + (EXTENDED_CAPTURE_WINDOW_SECONDS if extended else CAPTURE_WINDOW_SECONDS)
     charge = charge_of(work, outcome, captured=False, capture_before=capture_before)
     intent = advanced(
         work.intent,

@@ -39,6 +39,13 @@ class Terms:
     acquirer: str
     public_url: str
     """Where our hosted pages are, for 3-D Secure."""
+    ahead_seconds: int = 0
+    """How far deadlines are ahead of `now`, in a sandbox with a test clock."""
+
+    @property
+    def due_from(self) -> int:
+        """What deadlines are counted from, unix seconds."""
+        return self.now + self.ahead_seconds
 
 
 def loaded(value: T | None) -> T:
@@ -90,7 +97,7 @@ def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool,
         currency=attempt.currency,
         type="charge",
         source=attempt.charge,
-        available_on=terms.now if available_at_once else terms.now + terms.fees.delay_days * DAY_SECONDS,
+        available_on=terms.now if available_at_once else terms.due_from + terms.fees.delay_days * DAY_SECONDS,
         description=work.intent.description,
     )
 

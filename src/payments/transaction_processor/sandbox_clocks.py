@@ -1,0 +1,54 @@
+"""Clocks that were advanced are ready when all that was due by them is done; old ones are deleted."""
+
+from dataclasses import dataclass
+
+from payments.domain.errors import ObjectLocked
+from payments.domain.event import Origin, event_of
+from payments.domain.resource import next_version
+from payments.domain.sandbox_clock import KEPT_SECONDS, SandboxClock
+from payments.runtime.background import Background
+from payments.runtime.clock import Clock
+from payments.runtime.ids import new_id
+from payments.storage.database import Pool
+from payments.storage.events import append_events
+from payments.storage.sandbox_clocks import caught_up, expired_clocks
+from payments.storage.wakeup import Waker
+from payments.wire.kinds import SANDBOX_CLOCK
+
+_BATCH = 100
+_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxClockKeeper:
+    """Runs in every copy of the service; who is second finds that a clock has moved on."""
+
+    pool: Pool
+    waker: Waker
+    clock: Clock
+
+    def keep(self, background: Background) -> None:
+        """Look for ever."""
+        background.repeat("finish test clocks", self.finish, every_seconds=_SECONDS)
+        background.repeat("delete test clocks", self.delete_old, every_seconds=600)
+
+    async def finish(self) -> int:
+        """Tell of the clocks that are ready; returns how many there were."""
+        found = await caught_up(self.pool, SANDBOX_CLOCK.noun, int(self.clock.now()), _BATCH)
+        return sum([await self._change(clock, next_version(clock, status="ready"), "ready") for clock in found])
+
+    async def delete_old(self) -> int:
+        """Delete the clocks whose time is over; returns how many there were."""
+        found = await expired_clocks(self.pool, SANDBOX_CLOCK.noun, int(self.clock.now()) - KEPT_SECONDS, _BATCH)
+        return sum([await self._change(clock, next_version(clock, deleted=True), "deleted") for clock in found])
+
+    async def _change(self, before: SandboxClock, after: SandboxClock, event: str) -> bool:
+        try:
+            async with self.pool.acquire() as connection, connection.transaction():
+                await SANDBOX_CLOCK.noun.update(connection, after)
+                told = event_of(new_id("evt"), f"{before.OBJECT}.{event}", after, created=int(self.clock.now()), origin=Origin())
+                await append_events(connection, [told])
+        except ObjectLocked:
+            return False
+        self.waker.wake()
+        return True

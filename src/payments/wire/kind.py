@@ -1,0 +1,54 @@
+"""What is declared of each kind of object that the API has."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic
+
+from payments.domain.resource import R
+from payments.storage.nouns import Noun
+from payments.wire.render_people import Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class Expandable:
+    """What a field expands to."""
+
+    kinds: tuple[str, ...] = ()
+    """What its id may name, or its list holds; none when Tap has no such objects."""
+    listed: bool = False
+    """It is a list, which is only there when it was asked for."""
+    column: str = ""
+    """What of the listed objects names the one that lists them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[R]):
+    """One kind of object."""
+
+    noun: Noun[R]
+    path: str
+    """Of its list."""
+    render: Callable[[R], Rendered]
+    render_at: Callable[[R, float], Rendered] | None = None
+    """Where it looks otherwise as time goes by; unix seconds."""
+    title: str = ""
+    """As in "No such PaymentMethod", where that isn't its name."""
+    shows_deleted: bool = False
+    """Whether what is left of a deleted one can be retrieved."""
+    param: str = "id"
+    """What an error calls the id in a path."""
+    expandable: Mapping[str, Expandable] = field(default_factory=dict[str, Expandable])
+
+    @property
+    def name(self) -> str:
+        """What its objects say that they are."""
+        return self.noun.struct.OBJECT
+
+    @property
+    def named(self) -> str:
+        """What a client reads of it."""
+        return self.title or self.name
+
+    def may_name(self, object_id: str) -> bool:
+        """Tell whether an id may be one of this kind's: where merchants choose them, any may."""
+        return self.noun.place != "id" or object_id.startswith(f"{self.noun.prefix}_")
