@@ -32,10 +32,10 @@ from payments.domain.token import Token
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.payment_api.customer_cards import as_source
 from payments.wire.errors import payment_failed_body
-from payments.wire.kinds import render, render_event
 from payments.wire.older_versions import in_version
 from payments.wire.render import render_balance, render_balance_transaction, render_webhook_endpoint
 from payments.wire.render_account import render_account
+from payments.wire.rendering import render, render_event
 
 GOLDEN = Path(__file__).parents[1] / "data" / "rendered-by-version.json"
 

@@ -16,8 +16,9 @@ from payments.domain.principal import KeyKind, Principal
 from payments.domain.refund import Refund
 from payments.storage.database import Queries
 from payments.wire.expansion import DEPTH_MAX, OBJECTS_MAX, PATHS_MAX, Expansion, tree_of
-from payments.wire.kinds import KINDS, rendered
+from payments.wire.kinds import KINDS
 from payments.wire.render_people import Rendered
+from payments.wire.rendering import rendered
 from tests.support.stripe_schema import schema, violations
 
 NOW = 1_800_000_000

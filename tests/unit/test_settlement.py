@@ -18,7 +18,7 @@ from payments.ledger.transfer import Phase
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
 from payments.transaction_processor.settlement import Terms, settlement_of
-from payments.wire.kinds import subject_of
+from payments.wire.rendering import subject_of
 
 TERMS = Terms(now=1_800_000_000, fees=FeeSchedule(), acquirer="simulator", public_url="http://tap.example")
 CARD = Card(brand="visa", last4="4242", exp_month=12, exp_year=2034, fingerprint="f")

@@ -27,8 +27,8 @@ from payments.storage import webhook_endpoints
 from payments.storage.database import Pool
 from payments.storage.deliveries import AttemptResult, Deliveries, DeliveryStatus, DueDelivery
 from payments.storage.group_commit import ROW_FAULTS, GroupCommit
-from payments.wire.kinds import render_event
 from payments.wire.older_versions import in_version
+from payments.wire.rendering import render_event
 
 LEASE_SECONDS = SEND_SECONDS_MAX + 10
 """Longer than an attempt and its recording take: it runs out for those whose copy of the service died."""

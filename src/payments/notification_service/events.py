@@ -17,11 +17,11 @@ from payments.storage.deliveries import Deliveries, Delivery
 from payments.storage.events import find_event, page_of_events
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.expansion import check_expandable
-from payments.wire.kinds import render_event
 from payments.wire.lists import Lists
 from payments.wire.params import NoParams
 from payments.wire.reading import FilterId, ListParams, found_cursor
 from payments.wire.render_people import Rendered
+from payments.wire.rendering import render_event
 
 PATH = "/v1/events"
 DELIVERIES_PATH = "/v1/notifications/deliveries"

@@ -18,8 +18,8 @@ from payments.domain.principal import Principal
 from payments.runtime.background import Beat
 from payments.storage.database import Pool
 from payments.storage.streams import Extent, Streamed, StreamKey, Streams
-from payments.wire.kinds import render_event
 from payments.wire.older_versions import encoded_in_version
+from payments.wire.rendering import render_event
 
 LISTENERS_MAX = 2_000
 """On one copy of the service."""

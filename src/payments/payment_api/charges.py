@@ -25,11 +25,12 @@ from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Endpoints, Reply
 from payments.wire.changes import changed, made
 from payments.wire.idempotency import answer_id, claim_of
-from payments.wire.kinds import CHARGE, DISPUTE, PAYMENT_METHOD, REFUND, render
+from payments.wire.kinds import CHARGE, DISPUTE, PAYMENT_METHOD, REFUND
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText, Text
 from payments.wire.people_params import ShippingParam
 from payments.wire.reading import FilterId, ListParams, PageParams, Reader
+from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve, update
 
 _REFUNDS = f"{CHARGE.path}/{{id}}/refunds"

@@ -27,11 +27,12 @@ from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
 from payments.wire.customer_keys import named_in_path
 from payments.wire.expansion import tree_of
-from payments.wire.kinds import CARD, CUSTOMER, PAYMENT_METHOD, render
+from payments.wire.kinds import CARD, CUSTOMER, PAYMENT_METHOD
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, Text
 from payments.wire.people_params import AddressParam, ShippingParam, is_email
 from payments.wire.reading import ListParams, PageParams, Reader, none_of_them
+from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve
 
 _DETACH_BATCH = 100

@@ -16,10 +16,11 @@ from payments.storage.database import Connection
 from payments.storage.keys import delete_ephemeral_key, forget_ephemeral_keys, key_hash, new_ephemeral_secret
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
-from payments.wire.kinds import CUSTOMER, EPHEMERAL_KEY, render
+from payments.wire.kinds import CUSTOMER, EPHEMERAL_KEY
 from payments.wire.objects import Objects
 from payments.wire.params import NoParams
 from payments.wire.reading import Reader
+from payments.wire.rendering import render
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

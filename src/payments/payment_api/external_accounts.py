@@ -17,10 +17,11 @@ from payments.storage.nouns import Filter
 from payments.storage.payouts import default_account
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, merge_metadata
-from payments.wire.kinds import BANK_ACCOUNT, render
+from payments.wire.kinds import BANK_ACCOUNT
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText
 from payments.wire.reading import PageParams, none_of_them
+from payments.wire.rendering import render
 
 _OF_ACCOUNT = f"{PATH}/{{account}}/external_accounts"
 _HolderType = Literal["company", "individual"]

@@ -17,8 +17,9 @@ from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Reply, reply
 from payments.wire.changes import changed
 from payments.wire.expansion import check_expandable
-from payments.wire.kinds import PAYMENT_INTENT, PAYMENT_METHOD, render
+from payments.wire.kinds import PAYMENT_INTENT, PAYMENT_METHOD
 from payments.wire.reading import Reader
+from payments.wire.rendering import render
 
 _ALWAYS = frozenset({"description", "metadata"})
 """What may change whatever has become of the payment; everything else decides how it is made."""

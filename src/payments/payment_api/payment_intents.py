@@ -38,9 +38,10 @@ from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import made
 from payments.wire.idempotency import answer_id, claim_of
-from payments.wire.kinds import CHARGE, PAYMENT_INTENT, PAYMENT_METHOD, render
+from payments.wire.kinds import CHARGE, PAYMENT_INTENT, PAYMENT_METHOD
 from payments.wire.params import Text
 from payments.wire.reading import FilterId, ListParams, Reader
+from payments.wire.rendering import render
 from payments.wire.resource import listing
 
 INCREMENTS_MAX = 10

@@ -20,11 +20,12 @@ from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
 from payments.wire.customer_keys import handler_asks, named_by_parameter
-from payments.wire.kinds import CUSTOMER, PAYMENT_METHOD, render
+from payments.wire.kinds import CUSTOMER, PAYMENT_METHOD
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams
 from payments.wire.people_params import BillingDetailsParam
 from payments.wire.reading import FilterId, Reader
+from payments.wire.rendering import render
 from payments.wire.resource import listing
 
 _Redisplay = Literal["always", "limited", "unspecified"]

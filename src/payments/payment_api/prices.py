@@ -21,10 +21,11 @@ from payments.storage.paging import PageRequest
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import HashParam, changed, made
-from payments.wire.kinds import PRICE, PRODUCT, render
+from payments.wire.kinds import PRICE, PRODUCT
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, Text
 from payments.wire.reading import FilterId, ListParams, Reader, none_of_them
+from payments.wire.rendering import render
 from payments.wire.resource import retrieve
 
 LookupKey = Annotated[str, Meta(max_length=200)]

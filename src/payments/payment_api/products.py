@@ -15,10 +15,11 @@ from payments.storage.database import Connection
 from payments.storage.events import append_events
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
-from payments.wire.kinds import PRICE, PRODUCT, render
+from payments.wire.kinds import PRICE, PRODUCT
 from payments.wire.objects import Objects
 from payments.wire.params import NoParams
 from payments.wire.reading import FilterId, ListParams, Reader
+from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve
 
 

@@ -18,10 +18,11 @@ from payments.storage.events import append_events
 from payments.storage.sandbox_clocks import advance, has_clock, hold_ahead
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import made
-from payments.wire.kinds import SANDBOX_CLOCK, render
+from payments.wire.kinds import SANDBOX_CLOCK
 from payments.wire.objects import Objects
 from payments.wire.params import NoParams
 from payments.wire.reading import PageParams, Reader
+from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve
 
 _STEP_SECONDS_MAX = 2 * 366 * 24 * 3600

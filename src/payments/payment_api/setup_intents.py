@@ -32,10 +32,11 @@ from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
 from payments.wire.errors import NOT_TO_BE_RETRIED, setup_failed_body
-from payments.wire.kinds import MANDATE, SETUP_ATTEMPT, SETUP_INTENT, render
+from payments.wire.kinds import MANDATE, SETUP_ATTEMPT, SETUP_INTENT
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, Text
 from payments.wire.reading import FilterId, ListParams, Reader
+from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve
 
 

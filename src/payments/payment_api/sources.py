@@ -21,10 +21,11 @@ from payments.storage.nouns import Filter
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed
-from payments.wire.kinds import CARD, CUSTOMER, PAYMENT_METHOD, render
+from payments.wire.kinds import CARD, CUSTOMER, PAYMENT_METHOD
 from payments.wire.objects import Objects, changed_attributes
 from payments.wire.params import MetadataParam, NoParams, ShortText, Text
 from payments.wire.reading import PageParams, Reader, none_of_them
+from payments.wire.rendering import render
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

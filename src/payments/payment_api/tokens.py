@@ -10,10 +10,11 @@ from payments.payment_api.card_hash import CardHash
 from payments.payment_api.card_vault import CardVault
 from payments.storage.database import Connection
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
-from payments.wire.kinds import PAYMENT_METHOD, TOKEN, render
+from payments.wire.kinds import PAYMENT_METHOD, TOKEN
 from payments.wire.objects import Objects
 from payments.wire.params import NoParams
 from payments.wire.reading import Reader
+from payments.wire.rendering import render
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

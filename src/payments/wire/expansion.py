@@ -13,9 +13,10 @@ from payments.domain.resource import Resource
 from payments.storage.database import Queries
 from payments.wire.api import Call
 from payments.wire.kind import Expandable, Kind
-from payments.wire.kinds import KINDS, rendered
+from payments.wire.kinds import KINDS
 from payments.wire.older_versions import had_field
 from payments.wire.render_people import Rendered
+from payments.wire.rendering import rendered
 
 DEPTH_MAX = 4
 PATHS_MAX = 50

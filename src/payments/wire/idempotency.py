@@ -20,7 +20,7 @@ from payments.storage.database import Connection, Pool
 from payments.storage.events import find_event
 from payments.wire.api import Call, Reply, reply
 from payments.wire.errors import NOT_TO_BE_RETRIED, charge_failed_body, payment_failed_body
-from payments.wire.kinds import render, subject_of
+from payments.wire.rendering import render, subject_of
 
 _SHOWN_CHARACTERS_MAX = 200
 _DECLINED = 402

@@ -12,7 +12,6 @@ from payments.domain.checkout import CheckoutSession, Item, PaymentLink
 from payments.domain.customer import Customer
 from payments.domain.dispute import Dispute
 from payments.domain.ephemeral_key import EphemeralKey
-from payments.domain.event import Event
 from payments.domain.money import CURRENCIES
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import CardSource, PaymentMethod
@@ -20,7 +19,6 @@ from payments.domain.payout import Payout
 from payments.domain.price import Price
 from payments.domain.product import Product
 from payments.domain.refund import Refund
-from payments.domain.resource import Resource
 from payments.domain.sandbox_clock import SandboxClock
 from payments.domain.setup_intent import Mandate, SetupAttempt, SetupIntent
 from payments.domain.token import Token
@@ -32,7 +30,6 @@ from payments.wire.render_card import render_card, render_payment_method, render
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_checkout import render_item, render_payment_link, render_session
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
-from payments.wire.render_people import Rendered
 from payments.wire.render_sandbox_clock import render_sandbox_clock
 from payments.wire.render_setup import render_mandate, render_setup_attempt, render_setup_intent
 
@@ -388,40 +385,3 @@ KINDS: dict[str, Kind[Any]] = {
     )
 }
 """By what their objects say that they are."""
-
-
-def render(subject: Resource) -> Rendered:
-    """Render an object as Stripe does."""
-    return KINDS[subject.OBJECT].render(subject)
-
-
-def rendered(subject: Resource, now: float) -> Rendered:
-    """Render an object as it stands at `now`, unix seconds."""
-    kind = KINDS[subject.OBJECT]
-    return kind.render(subject) if kind.render_at is None else kind.render_at(subject, now)
-
-
-def subject_of(event: Event) -> Resource:
-    """Return the object that an event is about, as it was then."""
-    return KINDS[event.object_type].noun.decode(event.snapshot)
-
-
-def render_event(event: Event, pending_webhooks: int, api_version: str) -> Rendered:
-    """Render an event with its object as it was then; `pending_webhooks`: deliveries that haven't succeeded yet.
-
-    `api_version` is the one that it says it is in; as everything, it is rendered in the newest one.
-    """
-    data: Rendered = {"object": render(subject_of(event))}
-    if event.previous_attributes is not None:
-        data["previous_attributes"] = event.previous_attributes
-    return {
-        "id": event.id,
-        "object": "event",
-        "api_version": api_version,
-        "created": event.created,
-        "data": data,
-        "livemode": event.livemode,
-        "pending_webhooks": pending_webhooks,
-        "request": {"id": event.origin.request_id, "idempotency_key": event.origin.idempotency_key},
-        "type": event.type,
-    }

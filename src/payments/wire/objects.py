@@ -16,9 +16,10 @@ from payments.wire.api import Call, Reply, reply
 from payments.wire.expansion import check_expandable
 from payments.wire.idempotency import Idempotency
 from payments.wire.kind import Kind
-from payments.wire.kinds import KINDS, render
+from payments.wire.kinds import KINDS
 from payments.wire.reading import Reader
 from payments.wire.render_people import Rendered
+from payments.wire.rendering import render
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

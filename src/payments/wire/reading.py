@@ -22,9 +22,10 @@ from payments.storage.paging import CREATED_MAX, PageRequest
 from payments.wire.api import Call, Reply, reply
 from payments.wire.expansion import Expansion, Tree, tree_of
 from payments.wire.kind import Kind
-from payments.wire.kinds import PAYMENT_INTENT, rendered
+from payments.wire.kinds import PAYMENT_INTENT
 from payments.wire.lists import Lists
 from payments.wire.render_people import Rendered
+from payments.wire.rendering import rendered
 
 FilterId = Annotated[str, Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
 """An id, or a name, that a list is filtered by or begins at. A filter can't be unset, so none is empty."""

@@ -28,10 +28,11 @@ from payments.storage.events import append_events
 from payments.storage.keys import find_account
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
-from payments.wire.kinds import ITEM, PAYMENT_LINK, render
+from payments.wire.kinds import ITEM, PAYMENT_LINK
 from payments.wire.objects import Objects
 from payments.wire.people_params import is_email
 from payments.wire.reading import PageParams, Reader
+from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve
 
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,200}")

@@ -33,11 +33,12 @@ from payments.storage.nouns import Filter
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import made, merge_metadata
-from payments.wire.kinds import CHECKOUT_SESSION, ITEM, render
+from payments.wire.kinds import CHECKOUT_SESSION, ITEM
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText
 from payments.wire.people_params import is_email
 from payments.wire.reading import FilterId, ListParams, PageParams, Reader
+from payments.wire.rendering import render
 from payments.wire.resource import listing
 
 EXPIRES_SECONDS_MIN = 30 * 60

@@ -32,8 +32,9 @@ from payments.storage.payouts import lock_balances
 from payments.storage.rows import BALANCE_TRANSACTIONS, TRANSFERS
 from payments.storage.versions import Versioned, require_unmoved
 from payments.storage.wakeup import Waker
-from payments.wire.kinds import KINDS, render
+from payments.wire.kinds import KINDS
 from payments.wire.objects import changed_attributes
+from payments.wire.rendering import render
 
 
 class Booking(Struct, frozen=True, kw_only=True):

@@ -13,10 +13,11 @@ from payments.transaction_processor.money import dispute_steps as steps
 from payments.transaction_processor.money.booking import Booking, Bookkeeper, StepTerms
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import HashParam, changed
-from payments.wire.kinds import DISPUTE, render
+from payments.wire.kinds import DISPUTE
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, Text
 from payments.wire.reading import FilterId, ListParams
+from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve
 
 _LongText = Annotated[str, Meta(max_length=20_000)]

@@ -16,10 +16,11 @@ from payments.transaction_processor.money import payout_steps as steps
 from payments.transaction_processor.money.booking import Booking, Bookkeeper, StepTerms
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import merge_metadata
-from payments.wire.kinds import BANK_ACCOUNT, PAYOUT, render
+from payments.wire.kinds import BANK_ACCOUNT, PAYOUT
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, Text
 from payments.wire.reading import CreatedRange, FilterId, ListParams, range_of
+from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve, update
 
 _AMOUNT_MAX = 10**12
