@@ -17,14 +17,12 @@ from payments.cli.acquirer_commands import acquirer_app, acquirer_simulator
 from payments.cli.arguments import DATA_DIR, DataDir, Environment, OnAws, PollSeconds, Region
 from payments.cli.data_directory import DataDirectory, Run, UsageError
 from payments.cli.developer_commands import developer_app
-from payments.cli.key_ring_commands import key_ring_app
+from payments.cli.key_commands import keys_app
 from payments.cli.private_files import open_private
 from payments.cli.typed import same_program
-from payments.runtime.topology import WRITES_PER_SECOND_MAX, Architecture, Service
+from payments.runtime.topology import Architecture, Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
-keys_app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys; replace the keys that secrets are kept with.")
-app.add_typer(keys_app, name="keys")
 app.add_typer(developer_app)
 logins_app = typer.Typer(no_args_is_help=True, help="The services' logins to the database.")
 app.add_typer(logins_app, name="logins")
@@ -37,9 +35,8 @@ ServiceName = Annotated[Service, typer.Argument(help="Which service.")]
 
 console = Console(highlight=False)
 app.add_typer(acquirer_app(console), name="acquirers")
+app.add_typer(keys_app(console), name="keys")
 app.command("acquirer-simulator")(acquirer_simulator)
-keys_app.add_typer(key_ring_app(console, "envelope", "the key that seals card numbers and webhook secrets", reseals=True), name="envelope")
-keys_app.add_typer(key_ring_app(console, "pepper", "the key in the hashes of API keys", reseals=False), name="pepper")
 
 
 @app.command()
@@ -315,88 +312,6 @@ def logins_rotate(
     from payments.cli.aws import commands
 
     commands.logins(console, environment, region, poll_seconds, service or list(Service))
-
-
-@keys_app.command("create")
-def keys_create(
-    data_dir: DataDir = DATA_DIR,
-    merchant: Annotated[
-        int | None, typer.Option(help="For which merchant; a new one is made when it is left out with --new-merchant.")
-    ] = None,
-    new_merchant: Annotated[str | None, typer.Option(help="Make a merchant of this name for the key.")] = None,
-    live: Annotated[bool, typer.Option("--live", help="A live key instead of a test key.")] = False,
-    publishable: Annotated[bool, typer.Option("--publishable", help="A publishable key instead of a secret one.")] = False,
-    environment: OnAws = None,
-    region: Region = None,
-    poll_seconds: PollSeconds = 5.0,
-) -> None:
-    """Create an API key, here or on AWS, and show it once."""
-    if environment is not None:
-        from payments.cli.aws import commands
-
-        with commands.keys(console, environment, region, poll_seconds) as keys:
-            keys.create(merchant=merchant, new_merchant=new_merchant, live=live, publishable=publishable)
-        return
-    from payments.cli.keys import create
-
-    asyncio.run(create(console, DataDirectory(data_dir), merchant=merchant, new_merchant=new_merchant, live=live, publishable=publishable))
-
-
-@keys_app.command("list")
-def keys_list(data_dir: DataDir = DATA_DIR, environment: OnAws = None, region: Region = None, poll_seconds: PollSeconds = 5.0) -> None:
-    """List the API keys; the keys themselves are not kept."""
-    if environment is not None:
-        from payments.cli.aws import commands
-
-        with commands.keys(console, environment, region, poll_seconds) as keys:
-            keys.show_list()
-        return
-    from payments.cli.keys import show_list
-
-    asyncio.run(show_list(console, DataDirectory(data_dir)))
-
-
-@keys_app.command("revoke")
-def keys_revoke(
-    key_id: Annotated[str, typer.Argument(help="Its id, from `tap keys list`.")],
-    data_dir: DataDir = DATA_DIR,
-    environment: OnAws = None,
-    region: Region = None,
-    poll_seconds: PollSeconds = 5.0,
-) -> None:
-    """Revoke an API key; it is refused everywhere when this returns."""
-    if environment is not None:
-        from payments.cli.aws import commands
-
-        with commands.keys(console, environment, region, poll_seconds) as keys:
-            keys.revoke(key_id)
-        return
-    from payments.cli.keys import revoke
-
-    asyncio.run(revoke(console, DataDirectory(data_dir), key_id))
-
-
-@keys_app.command("limit")
-def keys_limit(
-    key_id: Annotated[str, typer.Argument(help="Its id, from `tap keys list`.")],
-    writes_per_second: Annotated[
-        int | None, typer.Argument(min=1, max=WRITES_PER_SECOND_MAX, help="As fast as the deployment says when it is left out.")
-    ] = None,
-    data_dir: DataDir = DATA_DIR,
-    environment: OnAws = None,
-    region: Region = None,
-    poll_seconds: PollSeconds = 5.0,
-) -> None:
-    """Say how many times a second an API key may change something."""
-    if environment is not None:
-        from payments.cli.aws import commands
-
-        with commands.keys(console, environment, region, poll_seconds) as keys:
-            keys.limit(key_id, writes_per_second)
-        return
-    from payments.cli.keys import limit
-
-    asyncio.run(limit(console, DataDirectory(data_dir), key_id, writes_per_second))
 
 
 def main() -> None:
