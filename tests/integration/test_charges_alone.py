@@ -10,6 +10,7 @@ from payments.domain.event import Event
 from payments.domain.outcome import Outcome
 from payments.domain.token import TOKEN_SECONDS_MAX
 from payments.payment_api import steps
+from payments.payment_api.indexing import Indexing
 from payments.storage.attempts import OpenAttempt
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
@@ -211,3 +212,13 @@ async def test_the_intent_behind_a_charge_cannot_be_reached(tap: InProcess, conn
         assert (answer.status, answer.body["error"]["code"]) == (404, "resource_missing"), path
     assert (await tap.get("payment_intents"))["data"] == []
     assert (await tap.post("refunds", payment_intent=hidden)).status == 404
+
+
+async def test_the_intent_behind_a_charge_is_not_searched(tap: InProcess, connection: Connection) -> None:
+    charge = (await tap.post("charges", **ASKED, source="tok_visa")).id
+    await connection.execute(
+        "INSERT INTO search.changes (merchant_id, livemode, kind, object_id) SELECT 1, false, 'payment_intent', id FROM payments.payment_intents"
+    )
+    while await Indexing(tap.pool).index():
+        pass
+    assert [row["object_id"] for row in await connection.fetch("SELECT object_id FROM search.documents")] == [charge]

@@ -80,7 +80,9 @@ class Indexing:
         for (merchant_id, livemode, kind), group in groupby(sorted(changes), key=lambda each: (each.merchant_id, each.livemode, each.kind)):
             ids = [each.object_id for each in group]
             found = await KINDS[kind].noun.get_many(connection, merchant_id, livemode, ids)
-            subjects[merchant_id, livemode, kind] = list(found.values())
+            subjects[merchant_id, livemode, kind] = [
+                each for each in found.values() if KINDS[kind].may_name(each.id)
+            ]  # the others aren't shown
             if kind == PAYMENT_INTENT.name:
                 charges = await CHARGE.noun.newest_of(connection, merchant_id, livemode, "payment_intent", ids, _CHARGES_OF_INTENT_MAX)
                 subjects[merchant_id, livemode, CHARGE.name] = [charge for each in charges.values() for charge in each]
