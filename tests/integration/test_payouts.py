@@ -263,6 +263,13 @@ async def test_what_cannot_be_paid_out_is_refused_by_name(tap: InProcess, given:
     assert (refused.status // 100, refused.body["error"]["param"]) == (4, param)
 
 
+async def test_nothing_is_paid_out_in_live_mode_where_no_bank_is(tap: InProcess) -> None:
+    tap.principal = msgspec.structs.replace(tap.principal, livemode=True)
+    await bank_account(tap)
+    refused = await pay_out(tap)
+    assert (refused.status, refused.body["error"]["code"]) == (400, "payouts_not_allowed")
+
+
 async def test_a_currency_has_one_default_account(tap: InProcess, connection: Connection) -> None:
     first, second = await bank_account(tap), await bank_account(tap, "000111111116", **{"metadata[bank]": "2"})
     assert (first["default_for_currency"], second["default_for_currency"], second["metadata"]) == (True, False, {"bank": "2"})

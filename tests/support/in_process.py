@@ -255,6 +255,7 @@ async def processor_copy(
             account_sealer=AccountSealer(Sealer(Key())),
             bookkeeper=bookkeeper,
             fees=processor.fees,
+            times=SandboxTimes(pool, clock),
             pool=pool,
             clock=clock,
             log=log,
@@ -311,13 +312,16 @@ async def in_process(
         )
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
         keeping = Keeping(handover=steps.handover, trial=steps.trial, pool=pool, waker=waker, clock=clock, public_url=PUBLIC_URL)
-        addresses, closing = Addresses(PUBLIC_URL), Closing(pool=pool, waker=waker, clock=clock, log=Logger("test", io.BytesIO()))
+        addresses, closing = (
+            Addresses(PUBLIC_URL),
+            Closing(pool=pool, waker=waker, clock=clock, times=SandboxTimes(pool, clock), log=Logger("test", io.BytesIO())),
+        )
         page = CheckoutPage(
             paying=Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing),
             closing=closing,
             pool=pool,
             view=View(),
-            opening=Opening(pool=pool, clock=clock, addresses=addresses),
+            opening=Opening(pool=pool, clock=clock, times=SandboxTimes(pool, clock), addresses=addresses),
         )
         yield InProcess(
             endpoints=[

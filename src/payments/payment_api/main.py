@@ -41,6 +41,7 @@ from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.credentials import credentials_of
 from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import PaymentStore
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
@@ -109,10 +110,11 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
         keeping = Keeping(handover=handover, trial=trial, pool=pool, waker=waker, clock=clock, public_url=settings.public_url)
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
 
-        closing = Closing(pool=pool, waker=waker, clock=clock, log=log)
+        times = SandboxTimes(pool, clock)
+        closing = Closing(pool=pool, waker=waker, clock=clock, times=times, log=log)
         paying = Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing)
         addresses = Addresses(settings.public_url)
-        opening = Opening(pool=pool, clock=clock, addresses=addresses)
+        opening = Opening(pool=pool, clock=clock, times=times, addresses=addresses)
         checkout = CheckoutPage(paying=paying, closing=closing, pool=pool, view=View(), opening=opening)
 
         async def readings() -> Readings:

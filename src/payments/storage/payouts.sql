@@ -16,14 +16,15 @@ RETURNING document;
 -- sent: the bank has it
 UPDATE payments.payouts SET send_at = NULL WHERE merchant_id = $1 AND livemode = $2 AND id = $3;
 
--- on_schedule: what merchants who are paid out by schedule have, where it goes to, and wasn't paid out today; of accounts that failed nothing
+-- on_schedule: what merchants who are paid out by schedule have, where it goes to, and wasn't paid out today; of accounts that failed nothing. In test mode: there
+-- is no other bank than the sandbox's
 SELECT m.id AS merchant_id, m.payout_interval, m.payout_weekly_anchor, m.payout_monthly_anchor, m.payout_delay_days, a.livemode, a.currency,
     b.credits_posted - b.debits_posted AS amount, k.document AS destination
 FROM payments.merchants m
 JOIN ledger.accounts a ON a.holder = 'merchant:' || m.id AND a.kind = 'available'
 JOIN ledger.balances b ON b.account_id = a.id
 JOIN payments.bank_accounts k ON k.merchant_id = m.id AND k.livemode = a.livemode AND k.currency = a.currency AND k.default_for_currency
-WHERE m.payout_interval <> 'manual' AND b.credits_posted > b.debits_posted AND NOT coalesce((k.document ->> 'errored')::boolean, false)
+WHERE m.payout_interval <> 'manual' AND NOT a.livemode AND b.credits_posted > b.debits_posted AND NOT coalesce((k.document ->> 'errored')::boolean, false)
     AND NOT EXISTS (SELECT FROM payments.paydays d WHERE d.merchant_id = m.id AND d.livemode = a.livemode AND d.currency = a.currency AND d.day = $1)
 ORDER BY m.id, a.livemode, a.currency;
 

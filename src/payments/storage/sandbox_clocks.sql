@@ -19,6 +19,11 @@ WHERE c.status = 'advancing' AND NOT c.deleted AND (c.document ->> 'advanced_at'
     AND NOT EXISTS (
         SELECT FROM payments.balance_transactions b
         WHERE b.merchant_id = m.id AND NOT b.livemode AND b.released_at IS NULL AND b.available_on <= $2 + m.test_ahead_seconds)
+    AND NOT EXISTS (
+        SELECT FROM payments.disputes d WHERE d.merchant_id = m.id AND NOT d.livemode AND d.answer_by <= $2 + m.test_ahead_seconds)
+    AND NOT EXISTS (
+        SELECT FROM payments.checkout_sessions s
+        WHERE s.merchant_id = m.id AND NOT s.livemode AND s.due_at <= $2 + m.test_ahead_seconds AND s.payment_intent IS NULL)
 ORDER BY c.merchant_id LIMIT $3;
 
 -- expired: clocks that were made before $1

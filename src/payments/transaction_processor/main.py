@@ -75,7 +75,7 @@ async def application(
         reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), Waker(pool)
         bookkeeper = Bookkeeper(pool=pool, accounts=accounts, waker=waker, clock=clock)
         journal = PostgresJournal(journal_pool)
-        fees = FeeSchedules(pool, clock)
+        fees, times = FeeSchedules(pool, clock), SandboxTimes(pool, clock)
         settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
         outside = await open_configured(configuration, acquirer_secrets, clock, log, stack)
         acquirers = Acquirers([Simulator(journal, clock), *outside])
@@ -85,7 +85,7 @@ async def application(
             attempts=attempts,
             accounts=accounts,
             fees=fees,
-            times=SandboxTimes(pool, clock),
+            times=times,
             settlements=settlements,
             pool=pool,
             waker=waker,
@@ -123,6 +123,7 @@ async def application(
             account_sealer=AccountSealer(sealer),
             bookkeeper=bookkeeper,
             fees=fees,
+            times=times,
             pool=pool,
             clock=clock,
             log=log,

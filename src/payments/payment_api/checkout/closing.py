@@ -20,6 +20,7 @@ from payments.runtime.logging import Logger
 from payments.storage.checkout import take_due_sessions
 from payments.storage.database import Connection, Pool, Queries
 from payments.storage.events import append_events
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.wire.kinds import CHECKOUT_SESSION, PAYMENT_INTENT, PAYMENT_LINK, SETUP_ATTEMPT, SETUP_INTENT
 
@@ -41,6 +42,7 @@ class Closing:
     pool: Pool
     waker: Waker
     clock: Clock
+    times: SandboxTimes
     log: Logger
 
     async def intent_of(self, session: CheckoutSession, source: Queries | None = None) -> Intent | None:
@@ -55,7 +57,7 @@ class Closing:
     async def up_to_date(self, session: CheckoutSession) -> CheckoutSession:
         """Return a session as it is now: complete when its payment is made, expired when its time is over."""
         for pause_seconds in (*_LOCKED_PAUSES_SECONDS, None):
-            if session.status is not SessionStatus.OPEN or not self._is_due(session):
+            if session.status is not SessionStatus.OPEN or not await self._is_due(session):
                 return session
             try:
                 return await self._followed(session)
@@ -73,17 +75,17 @@ class Closing:
             raise LookupError(f"{session.id} is gone")
         return found
 
-    def _is_due(self, session: CheckoutSession) -> bool:
-        return session.payment_intent is not None or session.setup_intent is not None or self._is_over(session)
+    async def _is_due(self, session: CheckoutSession) -> bool:
+        return session.payment_intent is not None or session.setup_intent is not None or await self._is_over(session)
 
-    def _is_over(self, session: CheckoutSession) -> bool:
-        return session.expires_at <= self.clock.now()
+    async def _is_over(self, session: CheckoutSession) -> bool:
+        return session.expires_at <= self.clock.now() + await self.times.ahead_seconds(session.merchant_id, livemode=session.livemode)
 
     async def _followed(self, session: CheckoutSession) -> CheckoutSession:
         intent = await self.intent_of(session)
         if intent is not None and intent.status in PAID:
             return await self._written(session, intent, complete=True)
-        if self._is_over(session):
+        if await self._is_over(session):
             async with self.pool.acquire() as connection, connection.transaction():
                 expired = await self.expire(connection, session, Origin())
             self.waker.wake()

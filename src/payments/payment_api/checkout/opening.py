@@ -20,6 +20,7 @@ from payments.runtime.ids import new_id
 from payments.runtime.topology import CHECKOUT_PATH, PAYMENT_LINK_PATH
 from payments.storage.checkout import insert_items, session_of_visit
 from payments.storage.database import Connection, Pool
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.wire.kinds import CHECKOUT_SESSION
 
 SESSION_SECONDS = 24 * 3600
@@ -88,6 +89,7 @@ class Opening:
 
     pool: Pool
     clock: Clock
+    times: SandboxTimes
     addresses: Addresses
 
     def of_link(self, link: PaymentLink, items: Sequence[Item], query: str, *, reference: str | None, email: str) -> Offered:
@@ -159,6 +161,8 @@ class Opening:
 
     async def open(self, offer: Offered, session: CheckoutSession, visit: str) -> CheckoutSession:
         """Store the session of a visit; returns the one that there is, when the form was submitted twice at once."""
+        ahead_seconds = await self.times.ahead_seconds(session.merchant_id, livemode=session.livemode)
+        session = replace(session, expires_at=session.expires_at + ahead_seconds)
         try:
             async with self.pool.acquire() as connection, connection.transaction():
                 await insert_session(connection, session)

@@ -179,8 +179,10 @@ class CheckoutPage:
 
     async def _anew(self, session: CheckoutSession) -> Offered | None:
         """Return how a buyer begins anew in a session that has expired; None where they can't."""
-        recoverable = session.recovers and session.expires_at + RECOVERABLE_SECONDS > self.opening.clock.now()
-        if session.status is not SessionStatus.EXPIRED or not recoverable:
+        if session.status is not SessionStatus.EXPIRED or not session.recovers:
+            return None
+        ahead_seconds = await self.opening.times.ahead_seconds(session.merchant_id, livemode=session.livemode)
+        if session.expires_at + RECOVERABLE_SECONDS <= self.opening.clock.now() + ahead_seconds:
             return None
         return self.opening.again(session, await self._items(session))
 

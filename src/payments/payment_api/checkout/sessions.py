@@ -140,7 +140,7 @@ class CheckoutSessions:
         data = params.payment_intent_data if mode == "payment" else params.setup_intent_data
         others: dict[str, Any] = {
             "mode": mode,
-            "expires_at": self._expires_at(params.expires_at, identity["created"]),
+            "expires_at": self._expires_at(params.expires_at, identity["created"] + call.principal.ahead_seconds),
             "currency": _currency(params, lines),
             "amount_total": None if lines is None else lines.total,
             "payment_status": "unpaid" if mode == "payment" else "no_payment_required",
@@ -190,6 +190,7 @@ class CheckoutSessions:
 
     @staticmethod
     def _expires_at(given: int | None, created: int) -> int:
+        # By the sandbox's time, where it is ahead.
         if given is None:
             return created + EXPIRES_SECONDS_MAX
         if given < created + EXPIRES_SECONDS_MIN - _ON_THE_WAY_SECONDS:

@@ -84,7 +84,7 @@ class Disputes:
         after, terms = changed(dispute, params), self._terms(call)
         submits = params.submit is True or (params.submit is UNSET and params.evidence is not UNSET)
         if params.evidence is not UNSET or submits:
-            _check_answerable(dispute, terms.now)
+            _check_answerable(dispute, terms.now + call.principal.ahead_seconds)
             check_evidence(after.evidence)
         if not submits:
             return await self._book(call, steps.stage(dispute, after, terms))
@@ -94,7 +94,7 @@ class Disputes:
 
     async def _close(self, call: Call, _: NoParams) -> Reply:
         dispute, terms = await self.objects.reader.get(call, DISPUTE, call.path["id"]), self._terms(call)
-        _check_answerable(dispute, terms.now)
+        _check_answerable(dispute, terms.now + call.principal.ahead_seconds)
         return await self._book(call, replace(steps.lose(dispute, terms), answers=dispute))
 
     def _terms(self, call: Call) -> StepTerms:

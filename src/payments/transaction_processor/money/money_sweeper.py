@@ -26,6 +26,7 @@ from payments.storage.disputes import answer_sent, charge_of, dispute_of_case, p
 from payments.storage.fees import FeeSchedules
 from payments.storage.notices import StoredNotice
 from payments.storage.payouts import Scheduled, payout_sent, scheduled, sealed_account_number, take_payday, take_payouts
+from payments.storage.sandbox_clocks import SandboxTimes
 from payments.transaction_processor.money import dispute_steps as steps
 from payments.transaction_processor.money import payout_steps
 from payments.transaction_processor.money.booking import Booking, Bookkeeper, StepTerms
@@ -50,6 +51,7 @@ class MoneySweeper:
     account_sealer: AccountSealer
     bookkeeper: Bookkeeper
     fees: FeeSchedules
+    times: SandboxTimes
     pool: Pool
     clock: Clock
     log: Logger
@@ -163,7 +165,8 @@ class MoneySweeper:
         if charge.acquirer != source:
             return "the charge is another acquirer's", None
         fees = await self.fees.of(notice.merchant_id)
-        booking = steps.open_dispute(notice, charge, fees, self._terms())
+        ahead_seconds = await self.times.ahead_seconds(notice.merchant_id, livemode=notice.livemode)
+        booking = steps.open_dispute(msgspec.structs.replace(notice, due_by=notice.due_by + ahead_seconds), charge, fees, self._terms())
         return ("nothing left to dispute", None) if booking is None else (None, booking)
 
     async def _decided(self, source: str, notice: DisputeDecided) -> tuple[str | None, Booking | None]:

@@ -26,7 +26,12 @@ DROP INDEX CONCURRENTLY IF EXISTS payments.payment_intents_test_holds;
 CREATE INDEX CONCURRENTLY payment_intents_test_holds ON payments.payment_intents (merchant_id, capture_before) WHERE capture_before IS NOT NULL AND NOT livemode;
 DROP INDEX CONCURRENTLY IF EXISTS payments.balance_transactions_test_due;
 CREATE INDEX CONCURRENTLY balance_transactions_test_due ON payments.balance_transactions (merchant_id, available_on) WHERE released_at IS NULL AND NOT livemode;
+DROP INDEX CONCURRENTLY IF EXISTS payments.disputes_test_due;
+CREATE INDEX CONCURRENTLY disputes_test_due ON payments.disputes (merchant_id, answer_by) WHERE answer_by IS NOT NULL AND NOT livemode;
+DROP INDEX CONCURRENTLY IF EXISTS payments.checkout_sessions_test_due;
+CREATE INDEX CONCURRENTLY checkout_sessions_test_due ON payments.checkout_sessions (merchant_id, due_at) WHERE due_at IS NOT NULL AND NOT livemode;
 
+GRANT SELECT (merchant_id, livemode, due_at, payment_intent) ON payments.checkout_sessions TO tap_transaction_processor;
 GRANT SELECT, INSERT, UPDATE (version, status, deleted, document) ON payments.test_clocks TO tap_payment_api;
 GRANT SELECT, UPDATE (version, status, deleted, document) ON payments.test_clocks TO tap_transaction_processor;
 GRANT UPDATE (test_ahead_seconds) ON payments.merchants TO tap_payment_api;
