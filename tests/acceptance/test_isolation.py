@@ -80,7 +80,7 @@ def test_an_id_in_a_path_is_nobodys(
     path = endpoint.path
     for other, kind in kinds.items():
         path = path.replace(f"{{{other}}}", stranger.has(kind))
-    status, body = answers(stranger, endpoint, path, name, owner.has(tried), **needed(endpoint, stranger))
+    status, body = answers(stranger, endpoint, path, name, owner.has(tried), **needed(endpoint, stranger, name))
     assert (status, body["error"]["code"]) in {(404, "resource_missing"), (403, "account_invalid")}, body
 
 
@@ -94,7 +94,7 @@ def test_an_id_in_a_parameter_is_nobodys(
     path = endpoint.path
     for other, kind in kinds.items():
         path = path.replace(f"{{{other}}}", stranger.make(kind))
-    status, body = answers(stranger, endpoint, path, name, owner.has(tried), **needed(endpoint, stranger))
+    status, body = answers(stranger, endpoint, path, name, owner.has(tried), **needed(endpoint, stranger, name))
     if status == 200:
         assert (endpoint.method, body["data"]) == ("GET", [])
     else:

@@ -30,6 +30,12 @@ BANK_ACCOUNT = {
     "currency": "usd",
     "routing_number": "110000000",
 }
+CARD = {"number": "4242424242424242", "exp_month": "12", "exp_year": "2034", "cvc": "123"}
+SOLD = {
+    "mode": "payment",
+    "success_url": "https://shop.example/",
+    "line_items": [{"price_data": {"currency": "usd", "unit_amount": "100", "product_data": {"name": "Hat"}}, "quantity": "1"}],
+}
 ACCEPTED = {"mandate_data": {"customer_acceptance": {"type": "offline"}}}
 
 
@@ -101,13 +107,19 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "bank_account": lambda merchant: merchant.post(
         f"/v1/accounts/{merchant.has('account')}/external_accounts", external_account=BANK_ACCOUNT
     )["id"],
+    "card": lambda merchant: merchant.post(f"/v1/customers/{merchant.make('customer')}/sources", source="tok_visa")["id"],
     "charge": lambda merchant: merchant.post("/v1/payment_intents", **PAID)["latest_charge"],
+    "checkout.session": lambda merchant: merchant.post("/v1/checkout/sessions", **SOLD)["id"],
     "customer": lambda merchant: merchant.post("/v1/customers", name="Ada")["id"],
     "dispute": _dispute,
+    "ephemeral_key": lambda merchant: merchant.post("/v1/ephemeral_keys", customer=merchant.make("customer"))["id"],
     "event": lambda merchant: (merchant.make("customer"), merchant.get("/v1/events")["data"][0]["id"])[1],
     "mandate": lambda merchant: merchant.post("/v1/setup_intents", **KEPT, **ACCEPTED)["mandate"],
     "notification.delivery": _delivery,
     "payment_intent": lambda merchant: merchant.post("/v1/payment_intents", **PAYMENT)["id"],
+    "payment_link": lambda merchant: merchant.post("/v1/payment_links", line_items=[{"price": merchant.make("price"), "quantity": "1"}])[
+        "id"
+    ],
     "payment_method": lambda merchant: merchant.post("/v1/payment_methods", type="card", card={"token": "tok_visa"})["id"],
     "payout": _payout,
     "price": lambda merchant: merchant.post("/v1/prices", currency="usd", unit_amount="100", product_data={"name": "Hat"})["id"],
@@ -115,6 +127,7 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "refund": lambda merchant: merchant.post("/v1/refunds", charge=merchant.make("charge"))["id"],
     "setup_attempt": lambda merchant: merchant.post("/v1/setup_intents", **KEPT)["latest_attempt"],
     "setup_intent": lambda merchant: merchant.post("/v1/setup_intents")["id"],
+    "token": lambda merchant: merchant.post("/v1/tokens", card=CARD)["id"],
     "webhook_endpoint": lambda merchant: merchant.post("/v1/webhook_endpoints", url="https://shop.example/", enabled_events=["*"])["id"],
 }
 """How a merchant comes to have one, by kind."""
@@ -122,6 +135,7 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
 NAMED = {
     "default_payment_method": "payment_method",
     "default_price": "price",
+    "default_source": "card",
     "destination": "bank_account",
     "endpoint": "webhook_endpoint",
     "event": "event",
@@ -129,15 +143,22 @@ NAMED = {
     "source": "charge",
 }
 """What parameters name that aren't called as their kind is."""
-NO_IDS = {"currency", "lookup_keys", "type", "types", "url"}
+NO_IDS = {"after", "currency", "email", "lookup_keys", "type", "types", "url"}
 """Parameters that are as short as ids are, and name no object."""
-PATHS = {"/v1/accounts": "account", "/v1/events": "event", "/v1/notifications/deliveries": "notification.delivery"} | {
-    kind.path: name for name, kind in KINDS.items()
-}
+PATHS = (
+    {"/v1/accounts": "account", "/v1/events": "event", "/v1/notifications/deliveries": "notification.delivery"}
+    | {kind.path: name for name, kind in KINDS.items() if name != "card"}
+    | dict.fromkeys(("/v1/customers/{id}/cards", "/v1/customers/{id}/sources"), "card")
+)
 """What is found below a path, beside what `KINDS` says."""
 NESTED = {"payment_methods": "payment_method", "refunds": "refund"}
 """What a list of an object's holds. The other ones are always empty."""
 NEEDED: dict[str, dict[str, Any]] = {
+    "POST /v1/charges": PAYMENT,
+    "POST /v1/checkout/sessions": SOLD,
+    "POST /v1/customers/{id}/cards": {"source": "tok_visa"},
+    "POST /v1/customers/{id}/sources": {"source": "tok_visa"},
+    "POST /v1/payment_links": {"line_items": SOLD["line_items"]},
     "POST /v1/accounts/{account}/external_accounts": {"external_account": BANK_ACCOUNT},
     "POST /v1/payouts": {"amount": "100", "currency": "usd"},
     "POST /v1/payment_intents": PAYMENT,
@@ -145,7 +166,19 @@ NEEDED: dict[str, dict[str, Any]] = {
     "POST /v1/prices": {"currency": "usd", "unit_amount": "100"},
 }
 """What else an operation wants, so that it is the id that it refuses; ids that it wants are the caller's own."""
-WITH_TEST_CARDS = {"charge", "payment_method", "refund"}
+WANTED = {"POST /v1/events/{id}/retry": {"webhook_endpoint"}}
+"""Ids of the caller's own that an operation wants without saying so."""
+INSTEAD = {"card": "source"}
+"""What is given instead of what an operation needs otherwise."""
+IN_LISTS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "ids": lambda value: {"ids": [value]},
+    "line_items[price]": lambda value: {"line_items": [{"price": value, "quantity": "1"}]},
+    "line_items[price_data][product]": lambda value: {
+        "line_items": [{"price_data": {"currency": "usd", "unit_amount": "100", "product": value}, "quantity": "1"}]
+    },
+}
+"""How an id is given in a list."""
+WITH_TEST_CARDS = {"card", "charge", "payment_method", "refund", "token"}
 """What is made in test mode only."""
 
 
@@ -177,17 +210,21 @@ def parameters(endpoint: Endpoint[Any]) -> dict[str, str]:
     return found
 
 
-def needed(endpoint: Endpoint[Any], caller: Merchant) -> dict[str, Any]:
-    """What a call wants beside what is tried."""
+def needed(endpoint: Endpoint[Any], caller: Merchant, tried: str) -> dict[str, Any]:
+    """What a call wants beside the id that is tried in a parameter or in a place of its path."""
     kinds = parameters(endpoint)
     own = {each.encode_name for each in msgspec.structs.fields(endpoint.params) if each.required} & kinds.keys()
-    return {**NEEDED.get(endpoint.operation, {}), **{name: caller.has(kinds[name]) for name in own}}
+    own = (own | WANTED.get(endpoint.operation, set())) - NEEDED.get(endpoint.operation, {}).keys() - {tried}
+    found = {**NEEDED.get(endpoint.operation, {}), **{name: caller.has(kinds[name]) for name in own}}
+    return {name: value for name, value in found.items() if name != INSTEAD.get(tried)}
 
 
 def given(name: str, value: str) -> dict[str, Any]:
     """A parameter, `invoice_settings[default_payment_method]`, with a value."""
+    if name in IN_LISTS:
+        return IN_LISTS[name](value)
     outer, *inner = name.replace("]", "").split("[")
-    shaped: Any = [value] if name == "ids" else value
+    shaped: Any = value
     for part in reversed(inner):
         shaped = {part: shaped}
     return {outer: shaped}
