@@ -32,6 +32,8 @@ from payments.wire.kinds import CHARGE, KINDS, PAYMENT_INTENT
 
 EVERY_SECONDS = 5.0
 """Between two looks for changes: a few at once cost less than one by one."""
+_RESTS = 4.0
+"""A fifth of a process's time at most: payments come first, and after a rush of them the index catches up."""
 _CHANGES_AT_ONCE = 100
 _BACKFILLED_AT_ONCE = 500
 _CHARGES_OF_INTENT_MAX = 100
@@ -47,7 +49,7 @@ class Indexing:
 
     def keep(self, background: Background) -> None:
         """Index for ever."""
-        background.repeat("index", self.index, every_seconds=EVERY_SECONDS)
+        background.repeat("index", self.index, every_seconds=EVERY_SECONDS, rests=_RESTS)
 
     async def index(self) -> int:
         """Make a batch searchable, if anything waits for that: what was there before first, since its documents come first; returns how much it was."""
