@@ -4,6 +4,7 @@ A new kind needs a line in `MAKERS`, a parameter that names an object by another
 """
 
 import json
+import time
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -127,6 +128,7 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "refund": lambda merchant: merchant.post("/v1/refunds", charge=merchant.make("charge"))["id"],
     "setup_attempt": lambda merchant: merchant.post("/v1/setup_intents", **KEPT)["latest_attempt"],
     "setup_intent": lambda merchant: merchant.post("/v1/setup_intents")["id"],
+    "test_helpers.test_clock": lambda merchant: merchant.post("/v1/test_helpers/test_clocks", frozen_time=str(int(time.time()) + 60))["id"],
     "token": lambda merchant: merchant.post("/v1/tokens", card=CARD)["id"],
     "webhook_endpoint": lambda merchant: merchant.post("/v1/webhook_endpoints", url="https://shop.example/", enabled_events=["*"])["id"],
 }
@@ -163,6 +165,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "POST /v1/payouts": {"amount": "100", "currency": "usd"},
     "POST /v1/payment_intents": PAYMENT,
     "POST /v1/payment_intents/{id}/increment_authorization": {"amount": "3000"},
+    "POST /v1/test_helpers/test_clocks/{id}/advance": {"frozen_time": "4000000000"},
     "POST /v1/prices": {"currency": "usd", "unit_amount": "100"},
 }
 """What else an operation wants, so that it is the id that it refuses; ids that it wants are the caller's own."""
@@ -178,7 +181,7 @@ IN_LISTS: dict[str, Callable[[str], dict[str, Any]]] = {
     },
 }
 """How an id is given in a list."""
-WITH_TEST_CARDS = {"card", "charge", "payment_method", "refund", "token"}
+WITH_TEST_CARDS = {"card", "charge", "payment_method", "refund", "test_helpers.test_clock", "token"}
 """What is made in test mode only."""
 
 
