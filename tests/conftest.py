@@ -14,11 +14,13 @@ from payments.storage.database import Connection, connect
 from payments.storage.migrate import migrate
 from tests.support.postgres import running_postgres
 from tests.support.reaper import reaping
+from tests.support.temporary import keep_in_memory
 
 # A shell without job control ignores it for what it starts in the background, as with `make test &`, and whoever is started inherits that.
 # What the tests start is to be interrupted as at a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+keep_in_memory()
 _TEMPLATE = "migrated_template"
 _DATABASES_LEFT_MAX = 16
 """Of 9 MB each."""

@@ -123,7 +123,15 @@ SHOWN_LISTS = [(kind.path, name) for kind in KINDS.values() for name, expandable
 def test_a_list_that_an_object_shows_is_found_where_it_says(client: stripe.StripeClient, path: str, name: str) -> None:
     customer = client.v1.customers.create({"email": "ada@example.com"})
     payment: Any = {"amount": 2_000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
-    made = {"/v1/charges": str(client.v1.payment_intents.create(payment).latest_charge), "/v1/customers": customer.id}
+    price = {"currency": "usd", "unit_amount": 100, "product_data": {"name": "Hat"}}
+    session: Any = {"mode": "payment", "success_url": "https://shop.example/", "line_items": [{"price_data": price, "quantity": 1}]}
+    link: Any = {"line_items": [{"price": client.v1.prices.create(price).id, "quantity": 1}]}  # pyright: ignore[reportArgumentType]
+    made = {
+        "/v1/charges": str(client.v1.payment_intents.create(payment).latest_charge),
+        "/v1/customers": customer.id,
+        "/v1/checkout/sessions": client.v1.checkout.sessions.create(session).id,
+        "/v1/payment_links": client.v1.payment_links.create(link).id,
+    }
     shown = json.loads(client.raw_request("get", f"{path}/{made[path]}", expand=[name]).body)[name]
     listed = client.raw_request("get", shown["url"], limit=10)
     assert json.loads(listed.body) == shown

@@ -30,7 +30,7 @@ def test_a_card_number_never_shows_itself(number: str) -> None:
     pan = Pan(number)
     hidden = number[6:-4]
     for shown in (str(pan), repr(pan), f"{pan}", f"{pan!r:>30}", repr([pan]), str({"pan": pan}), repr(CardError("x", code="y"))):
-        if len(hidden) > 3:
+        if len(hidden) > 3 and hidden not in number[:6] + number[-4:]:  # digits that are all alike are seen anyway
             assert hidden not in shown.replace("*" * len(hidden), "")
         assert number not in shown
     assert pan.reveal() == number

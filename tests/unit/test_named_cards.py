@@ -1,7 +1,7 @@
 """Each card of Stripe's testing page does here, by number and by name, what that page says."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from payments.acquirers.sealed_card import CardSealer
@@ -165,6 +165,8 @@ def test_a_suffix_may_be_short_and_says_something_too(suffix: str, allowed: bool
             check_statement_descriptors(params)
 
 
+@example("Shoes\xad")
+@example("Shoes\xa0")
 @given(st.text(max_size=30))
 def test_whatever_passes_can_be_printed(text: str) -> None:
     try:

@@ -107,8 +107,8 @@ def check_statement_descriptors(params: Struct) -> None:
 
 
 STATEMENT_CHARACTERS_MAX = 22
-_PRINTED = re.compile(r"[^<>\\'\"*\x00-\x1f\x7f-\x9f\u0250-\U0010ffff]*")
-"""Latin letters, digits and signs, without those that the schemes forbid."""
+_PRINTED = re.compile(r"[^<>\\'\"*\x00-\x1f\x7f-\xa0\xad\u0250-\U0010ffff]*")
+"""Latin letters, digits and signs, without those that the schemes forbid, and those that aren't seen: a soft hyphen, a space that keeps its line."""
 
 
 def _check_statement(text: str | UnsetType, param: str, what: str, characters_min: int) -> None:

@@ -58,6 +58,8 @@ class CreateKey(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     def __post_init__(self) -> None:
         check_choice(self.merchant, self.new_merchant)
+        if self.kind is KeyKind.EPHEMERAL:
+            raise ValueError("ephemeral keys are made by the API")
 
 
 class RevokeKey(Struct, frozen=True, forbid_unknown_fields=True):
