@@ -79,11 +79,11 @@ class Payouts:
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
-        if call.principal.livemode:  # the one bank that there is pays nobody
-            raise InvalidRequest("Your account cannot currently make live payouts: no bank is connected.", code="payouts_not_allowed")
         currency, terms = params.currency.lower(), self._terms(call)
         _check_honoured(params, currency)
         destination = await self._destination(call, params.destination, currency)
+        if call.principal.livemode:  # the one bank that there is pays nobody
+            raise InvalidRequest("Your account cannot currently make live payouts: no bank is connected.", code="payouts_not_allowed")
         payout = Payout(
             **self.objects.identity(call, PAYOUT),
             amount=params.amount,
