@@ -20,5 +20,7 @@ def keep_in_memory() -> None:
     runs_nothing = os.statvfs(_IN_MEMORY).f_flag & os.ST_NOEXEC
     if runs_nothing or shutil.disk_usage(_IN_MEMORY).free < _FREE_BYTES_MIN or psutil.virtual_memory().available < _MEMORY_BYTES_MIN:
         return
+    # Pytest's own directories have long names, and sockets in them may have no longer ones.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     os.environ["TMPDIR"] = str(_IN_MEMORY)
     tempfile.tempdir = None  # it is looked up anew
