@@ -69,7 +69,7 @@ class SandboxClocks:
             if params.frozen_time < now - _BEHIND_SECONDS_MAX:
                 raise _backwards(now)
             identity = self.objects.identity(call, SANDBOX_CLOCK)
-            clock = made(SandboxClock(**identity, frozen_time=now, advanced_at=identity["created"]), params, frozen_time=params.frozen_time)
+            clock = made(SandboxClock(**identity, frozen_time=now, advanced_at=identity["created"]), params)
             if params.frozen_time > now:
                 clock = await self._set(connection, call, clock, now, params.frozen_time)
             await SANDBOX_CLOCK.noun.insert(connection, clock)
