@@ -1,9 +1,12 @@
 """Fee schedules, remembered for a short while."""
 
+from functools import partial
+
 from payments.domain.fees import FeeSchedule
 from payments.runtime.clock import Clock
 from payments.storage.database import Pool
 from payments.storage.keys import fee_schedule
+from payments.storage.remembered import Remembered
 
 _KEPT_SECONDS = 30
 
@@ -13,15 +16,8 @@ class FeeSchedules:
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         """Read schedules through `pool`."""
-        self._pool = pool
-        self._clock = clock
-        self._known: dict[int, tuple[FeeSchedule, float]] = {}
+        self._schedules = Remembered(partial(fee_schedule, pool), clock, seconds=_KEPT_SECONDS)
 
     async def of(self, merchant_id: int) -> FeeSchedule:
         """Return the merchant's schedule."""
-        known = self._known.get(merchant_id)
-        if known is not None and 0 <= self._clock.now() - known[1] < _KEPT_SECONDS:
-            return known[0]
-        schedule = await fee_schedule(self._pool, merchant_id)
-        self._known[merchant_id] = (schedule, self._clock.now())
-        return schedule
+        return await self._schedules.of(merchant_id)

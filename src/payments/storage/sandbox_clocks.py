@@ -4,12 +4,12 @@ from payments.domain.sandbox_clock import SandboxClock
 from payments.runtime.clock import Clock
 from payments.storage.database import Connection, Pool, Queries
 from payments.storage.nouns import Noun
+from payments.storage.remembered import Remembered
 from payments.storage.sql import queries
 
 _SQL = queries("sandbox_clocks.sql")
 REMEMBERED_SECONDS = 1.0
 """How long a process may not know that a clock was advanced: as long as one may not know that a key was revoked."""
-_SANDBOXES_MAX = 10_000
 
 
 class SandboxTimes:
@@ -18,22 +18,15 @@ class SandboxTimes:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         """Read through `pool` how far they are ahead of `clock`."""
         self._pool = pool
-        self._clock = clock
-        self._known: dict[int, tuple[int, float]] = {}
+        self._ahead = Remembered(self._read, clock, seconds=REMEMBERED_SECONDS)
 
     async def ahead_seconds(self, merchant_id: int, *, livemode: bool) -> int:
         """Return how far a merchant's deadlines are ahead of the real time: in live mode they never are."""
-        if livemode:
-            return 0
-        now = self._clock.now()
-        known = self._known.get(merchant_id)
-        if known is not None and 0 <= now - known[1] < REMEMBERED_SECONDS:
-            return known[0]
-        ahead: int = await self._pool.fetchval(_SQL["ahead"], merchant_id) or 0
-        if len(self._known) >= _SANDBOXES_MAX:
-            self._known.clear()
-        self._known[merchant_id] = ahead, now
-        return ahead
+        return 0 if livemode else await self._ahead.of(merchant_id)
+
+    async def _read(self, merchant_id: int) -> int:
+        ahead: int | None = await self._pool.fetchval(_SQL["ahead"], merchant_id)
+        return ahead or 0
 
 
 async def hold_ahead(connection: Connection, merchant_id: int) -> int:
