@@ -199,7 +199,8 @@ def test_requests_are_shown_as_they_are_answered_and_from_where_one_left_off(tap
         with pytest.raises(stripe.InvalidRequestError):
             client.v1.refunds.retrieve("re_unknown")
         wait_until(lambda: bool(told.lines), "the refusal is shown")
-        assert {json.loads(line)["status"] for line in told.lines} <= {400, 402, 404}
+        # Others' requests are among them: the log is the whole service's.
+        assert {json.loads(line)["status"] // 100 for line in told.lines} == {4}
     assert "aws logs tail /tap/prod/payment-api --follow" in tap.tap("logs", "tail", "-e", "prod").stdout
     assert "is no time" in tap.tap("logs", "tail", "--since", "soon", check=False).stderr
 
