@@ -23,6 +23,7 @@ from lib.options import Options
 from lib.security_stack import INLINE_POLICY, INLINE_REASON, SecurityStack
 from lib.wiring import Key, Secret, enclosing, made_by
 from payments.runtime.topology import (
+    ACQUIRERS_VARIABLES,
     CONTAINER_PORT,
     DATABASE_CA_FILE,
     DATABASE_NAME,
@@ -31,6 +32,7 @@ from payments.runtime.topology import (
     FRAME_ANCESTORS_VARIABLE,
     INTERNAL_NAME_VARIABLE,
     INTERNAL_PATH_PREFIX,
+    KNOWS_ACQUIRERS,
     MIGRATION_MODULE,
     PUBLIC_PATHS,
     RATE_LIMIT_VARIABLE,
@@ -195,6 +197,7 @@ class EcsStack(cdk.NestedStack):
         def imported(name: str, made: Secret) -> secretsmanager.ISecret:
             return secretsmanager.Secret.from_secret_complete_arn(self, name, made.secret_arn)
 
+        self._acquirers_secrets = {field: imported(f"Acquirers{field}", made) for field, made in security.acquirers_secrets.items()}
         logins = {service: imported(f"{service}DatabaseSecret", made) for service, made in security.database_secrets.items()}
         several = enclosing(SecurityStack, props.api_secret)  # else one secret has all fields
         own = {
@@ -209,6 +212,14 @@ class EcsStack(cdk.NestedStack):
         security = enclosing(SecurityStack, props.db_secret)
         made = (each for each in security.node.find_all() if isinstance(each, secretsmanager.Secret)) if security else ()
         return list(dict.fromkeys(each.secret_arn for each in (*made, props.db_secret, props.api_secret)))
+
+    def _acquirers(self, service: Service) -> dict[str, ecs.Secret]:
+        """Inject what a service may know of the acquirers, as `tap acquirers set` left it."""
+        return {
+            ACQUIRERS_VARIABLES[field]: ecs.Secret.from_secrets_manager(secret, field)
+            for field, secret in self._acquirers_secrets.items()
+            if field in KNOWS_ACQUIRERS[service]
+        }
 
     def _injected(self, database: secretsmanager.ISecret) -> dict[str, ecs.Secret]:
         """Inject what every process has, and whoever it is for the database."""
@@ -306,7 +317,7 @@ class EcsStack(cdk.NestedStack):
             task_role=self._task_role(service, self._logins[service]),
             architecture=self.options.architecture or self._size.architecture,
             variables=self._variables(self._logins[service]),
-            secrets=self._injected(self._logins[service]),
+            secrets=self._injected(self._logins[service]) | self._acquirers(service),
             serving=self.options.serving.get(service, Colour.BLUE),
         )
 

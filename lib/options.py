@@ -12,6 +12,7 @@ from lib.environments import ZONES, ConfigurationError
 from payments.runtime.topology import FRAME_ANCESTOR, WRITES_PER_SECOND_MAX, Architecture, Colour, Service
 
 _WRITES_PER_SECOND = 100
+_PORT_MAX = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,9 @@ class Options:
     frame_ancestors: tuple[str, ...]
     """The origins whose pages may show card fields; none: any."""
 
+    acquirer_ports: tuple[int, ...]
+    """TCP ports of acquirers' hosts, beside 443 and those of webhooks."""
+
     @classmethod
     def of(cls, construct: IConstruct) -> "Options":
         """Read them; raises `ConfigurationError`."""
@@ -58,6 +62,7 @@ class Options:
             private_webhooks=_true(said("privateWebhooks")),
             writes_per_second=_writes(said("writesPerSecond")),
             frame_ancestors=_origins(said("frameAncestors")),
+            acquirer_ports=_ports(said("acquirerPorts")),
         )
 
     @property
@@ -98,6 +103,14 @@ def _origins(said: object) -> tuple[str, ...]:
             f"The context's `frameAncestors` must be origins, like https://shop.example https://*.shop.example, and not {said}."
         )
     return found
+
+
+def _ports(said: object) -> tuple[int, ...]:
+    """By commas, as on a command line, or a list, as in cdk.json."""
+    named = cast("list[object]", said) if isinstance(said, list | tuple) else list(filter(None, str(said or "").split(",")))
+    if not all(str(each).isascii() and str(each).isdigit() and 1 <= int(str(each)) <= _PORT_MAX for each in named):
+        raise ConfigurationError(f"The context's `acquirerPorts` must be ports, like 5001,5002, and not {said}.")
+    return tuple(sorted({int(str(each)) for each in named}))
 
 
 def _architecture(said: object) -> Architecture | None:

@@ -24,9 +24,11 @@ from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_PORT,
     DATABASE_USER,
+    NO_ACQUIRERS,
     SERVICES,
     TRIAL_PORT,
     WEBHOOK_PORTS,
+    AcquirersField,
     ApiSecretField,
     DatabaseSecretField,
     Names,
@@ -65,7 +67,8 @@ class SecurityStack(cdk.NestedStack):
     """Exposes `kms_key`, `db_secret`, `api_secret`, `alb_security_group`, `ecs_security_group`, `database_security_group`.
 
     For the stacks that come after it also `database_secrets`, the login of each service, `api_secrets`, of which `api_secret` is the one that the
-    services sign their calls to each other with, `internal_security_group`, of the load balancer between the services, and `web_acl_arn`.
+    services sign their calls to each other with, `acquirers_secrets`, which `tap acquirers set` fills, `internal_security_group`, of the load balancer
+    between the services, and `web_acl_arn`.
     """
 
     def __init__(
@@ -106,11 +109,24 @@ class SecurityStack(cdk.NestedStack):
             )
             for field in ApiSecretField
         }
+        self.acquirers_secrets = {
+            field: secretsmanager.Secret(
+                self,
+                f"Acquirers{field.name.title()}",
+                description=f"Tap: the acquirers' {field.value}",
+                encryption_key=self._shared_key,
+                secret_object_value={field: cdk.SecretValue.unsafe_plain_text(NO_ACQUIRERS[field])},  # there is nothing to hide in it yet
+                removal_policy=self._kept,
+            )
+            for field in AcquirersField
+        }
         acknowledge(self.db_secret, {_NOT_ROTATED: "It is rotated every 30 days by the schedule in the database stack."})
         for secret in self.database_secrets.values():
             acknowledge(
                 secret, {_NOT_ROTATED: "`tap logins rotate` does it: AWS's function knows the owner of a database, or clones of a user."}
             )
+        for secret in self.acquirers_secrets.values():
+            acknowledge(secret, {_NOT_ROTATED: "An acquirer gives a new secret out, and `tap acquirers set` brings it here."})
         for secret in self.api_secrets.values():
             acknowledge(
                 secret,
@@ -205,7 +221,7 @@ class SecurityStack(cdk.NestedStack):
         self.internal_security_group.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To the tasks")
         tasks.add_ingress_rule(self.internal_security_group, ec2.Port.tcp(CONTAINER_PORT), "From each other")
         tasks.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "To the database")
-        for port in sorted({443, *WEBHOOK_PORTS}):
+        for port in sorted({443, *WEBHOOK_PORTS, *Options.of(self).acquirer_ports}):
             tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "To AWS, acquirers and webhook endpoints")
         database.add_ingress_rule(tasks, ec2.Port.tcp(DATABASE_PORT), "From the tasks")
         database.add_ingress_rule(database, ec2.Port.tcp(DATABASE_PORT), "From the rotation of its secret")

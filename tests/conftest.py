@@ -48,7 +48,10 @@ def postgres() -> Generator[EmbeddedPostgres]:
 
 
 class _Databases:
-    """Those of the tests. One is dropped when others are: each time the server writes down all that is left in its memory, and that takes longest."""
+    """Those of the tests. One is dropped when others are: each time the server writes down all that is left in its memory, and that takes longest.
+
+    They are made by copying files, which costs half as much as copying page by page through the log.
+    """
 
     def __init__(self, server: EmbeddedPostgres) -> None:
         self._server = server
@@ -57,7 +60,7 @@ class _Databases:
     def lend(self, template: str) -> Generator[str]:
         name = f"test_{time.monotonic_ns()}"
         with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(name), sql.Identifier(template)))
         yield self._server.url(name)
         self._left.append(name)
         if len(self._left) == _DATABASES_LEFT_MAX:

@@ -41,8 +41,8 @@ def readable(synthesised: Synthesised, role: Any) -> set[str]:
 def test_each_login_has_a_secret_of_its_own_under_our_key(synthesised: Synthesised) -> None:
     logins: dict[str, Any] = {}
     for each in synthesised.resources("Security", "AWS::SecretsManager::Secret").values():
-        generated = each["Properties"]["GenerateSecretString"]
-        template = json.loads(generated["SecretStringTemplate"])
+        generated = each["Properties"].get("GenerateSecretString", {})
+        template = json.loads(generated.get("SecretStringTemplate", "{}"))
         if "username" in template:
             logins[template["username"]] = generated
             assert each["Properties"]["KmsKeyId"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import stripe
 
-from payments.runtime.topology import SERVICES, Service
+from payments.runtime.topology import NO_ACQUIRERS, SERVICES, AcquirersField, Service
 from rehearsal.authority import Authority
 from tests.infrastructure.conftest import Synthesised
 from tests.support.assemblies import PUBLIC_URL
@@ -47,6 +47,7 @@ def surroundings(
     listener_port: int, internal_port: int, database_port: int, ca_file: Path, secrets_manager: FakeSecretsManager
 ) -> Surroundings:
     own = {field: f"arn:aws:secretsmanager:eu-west-1:111111111111:secret:{field}" for field in DIGITS}
+    acquirers = {field: f"arn:aws:secretsmanager:eu-west-1:111111111111:secret:acquirers-{field}" for field in AcquirersField}
     return Surroundings(
         tokens={
             r"Ref referenceto\w+SecurityStackprodDatabaseSecret[0-9A-F]{8}Ref": ARN,
@@ -54,6 +55,7 @@ def surroundings(
                 rf"Ref referenceto\w+SecurityStackprod{_in_names(each)}DatabaseSecret[0-9A-F]{{8}}Ref": login_arn(each) for each in SERVICES
             },
             **{rf"Ref referenceto\w+SecurityStackprodApiSecret{_in_names(field)}[0-9A-F]{{8}}Ref": arn for field, arn in own.items()},
+            **{rf"Ref referenceto\w+SecurityStackprodAcquirers{_in_names(field)}[0-9A-F]{{8}}Ref": arn for field, arn in acquirers.items()},
         },
         secrets={
             ARN: {"host": DATABASE_HOST, "username": "tap", "password": PASSWORD},
@@ -62,6 +64,7 @@ def surroundings(
                 for each, spec in SERVICES.items()
             },
             **{arn: {field: DIGITS[field], "key_id": "1"} for field, arn in own.items()},
+            **{arn: {field: NO_ACQUIRERS[field]} for field, arn in acquirers.items()},
         },
         replaced={
             ("TAP_HOST", "0.0.0.0"): "127.0.0.1",  # a test listens for nobody else

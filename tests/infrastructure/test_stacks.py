@@ -31,7 +31,7 @@ def test_security(synthesised: Synthesised) -> None:
     key = synthesised.only("Security", "AWS::KMS::Key")
     assert key["EnableKeyRotation"]
     assert "kms:EncryptionContext:aws:logs:arn" in json.dumps(key["KeyPolicy"])
-    assert len(synthesised.resources("Security", "AWS::SecretsManager::Secret")) == 5 + len(SERVICES)
+    assert len(synthesised.resources("Security", "AWS::SecretsManager::Secret")) == 7 + len(SERVICES)
     for group in synthesised.resources("Security", "AWS::EC2::SecurityGroup").values():
         (rule,) = group["Properties"]["SecurityGroupEgress"]
         assert rule["CidrIp"] == "255.255.255.255/32", "a group without a rule of its own lets everything out"

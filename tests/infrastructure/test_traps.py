@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lib.environments import ENVIRONMENTS
+from payments.acquirers.configuration import configured
 from payments.cli.assembly import architecture
 from payments.runtime.settings import Settings
 from payments.runtime.topology import (
@@ -23,6 +24,7 @@ from payments.runtime.topology import (
     Service,
 )
 from tests.infrastructure.conftest import ROOT, Synthesised, run_app
+from tests.infrastructure.test_stacks import goes_out
 from tests.support.warm_app import WarmApp, warm_app
 
 CONSTANTS = Path(__file__).parent / "frozen_ids.json"
@@ -273,6 +275,28 @@ def test_webhooks_may_go_to_private_addresses_only_when_that_is_said(
         assert said not in json.dumps(synthesised.templates["Ecs"])
 
 
+def test_only_who_talks_to_acquirers_is_given_their_secrets(synthesised: Synthesised) -> None:
+    def given(name: str) -> set[str]:
+        return {each["Name"] for each in containers(synthesised)[name]["Secrets"]} & {"TAP_ACQUIRERS_TOML", "TAP_ACQUIRER_SECRETS"}
+
+    assert {name: given(name) for name in containers(synthesised)} == {
+        "payment-api": {"TAP_ACQUIRERS_TOML"},
+        "transaction-processor": {"TAP_ACQUIRERS_TOML", "TAP_ACQUIRER_SECRETS"},
+        "notification-service": set(),
+    }
+    initial = [
+        json.loads(each["Properties"]["SecretString"])
+        for each in synthesised.resources("Security", "AWS::SecretsManager::Secret").values()
+        if "SecretString" in each["Properties"]
+    ]
+    assert sorted(initial, key=str) == [{"configuration": "# None yet: tap acquirers set"}, {"secrets": "{}"}]
+    assert configured({"TAP_ACQUIRERS_TOML": initial[0]["configuration"]}).acquirers == []
+
+
+def test_tasks_reach_the_ports_of_acquirers(with_options: Synthesised) -> None:
+    assert ("Ecs", "0.0.0.0/0", 5001) in goes_out(with_options)
+
+
 @pytest.fixture(scope="module")
 def app() -> Generator[WarmApp]:
     with warm_app() as running:
@@ -290,6 +314,8 @@ def app() -> Generator[WarmApp]:
         ({"environmentSuffix": "dev", "region": "us-west-1"}, "us-west-1 has two availability zones"),
         ({"environmentSuffix": "dev", "architecture": "sparc"}, "must be x86-64 or arm64, and not sparc"),
         ({"environmentSuffix": "dev", "frameAncestors": "shop.example; script-src *"}, "The context's `frameAncestors` must be origins"),
+        ({"environmentSuffix": "dev", "acquirerPorts": "5001,none"}, "The context's `acquirerPorts` must be ports"),
+        ({"environmentSuffix": "dev", "acquirerPorts": "0"}, "The context's `acquirerPorts` must be ports"),
         ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b"}, "must be three different zones"),
         ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b,eu-west-1b"}, "must be three different zones"),
     ],

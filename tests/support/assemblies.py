@@ -24,6 +24,7 @@ ASSEMBLIES: dict[str, dict[str, str]] = {
         "serving": json.dumps({"payment-api": "green", "notification-service": "blue"}),
         "alarmEmail": "oncall@example.com",
         "privateWebhooks": "true",
+        "acquirerPorts": "5001,443",
         "architecture": "arm64",
         "dualStack": "true",
         "availabilityZones": "eu-west-1b,eu-west-1c,eu-west-1d",

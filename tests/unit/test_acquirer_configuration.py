@@ -7,6 +7,7 @@ import pytest
 
 from payments.acquirers.configuration import Configuration, ConfigurationError, configured, parse, read
 from payments.domain.errors import NoAcquirer
+from rehearsal.authority import Authority
 
 BANK = {"name": '"acme-bank"', "kind": '"http"', "mode": '"live"', "url": '"https://acme.example/tap"', "key_id": '"tap"'}
 SECRET = {"secret_variable": '"ACME_SECRET"'}
@@ -88,6 +89,57 @@ def test_it_may_be_given_in_a_variable() -> None:
     assert [each.name for each in configured({"TAP_ACQUIRERS_TOML": toml()}).acquirers] == ["acme-bank"]
     assert configured({}).acquirers == []
     assert "ACME_SECRET" not in os.environ
+
+
+def test_secrets_that_are_injected_come_first(tmp_path: Path) -> None:
+    (tmp_path / "acquirers.toml").write_text(toml(secret_variable=None, secret_file='"acme.key"'))
+    configuration = read(tmp_path / "acquirers.toml")
+    assert configuration.secrets({"TAP_ACQUIRER_SECRETS": f'{{"acme-bank": "{VALUE}"}}'}) == {"acme-bank": VALUE.encode()}
+    for wrong in (f'{{"acme-bank": "{VALUE}"', f'["{VALUE}"]', f'{{"acme-bank": ["{VALUE}"]}}'):
+        with pytest.raises(ConfigurationError, match="TAP_ACQUIRER_SECRETS isn't JSON") as raised:
+            configuration.secrets({"TAP_ACQUIRER_SECRETS": wrong})
+        assert VALUE not in str(raised.value)
+
+
+def host(**changes: str) -> str:
+    fields = {
+        "name": '"host"',
+        "kind": '"iso8583"',
+        "mode": '"live"',
+        "currencies": '["eur"]',
+        "host": '"host.example"',
+        "port": "5001",
+        "terminal_id": '"1"',
+        "merchant_id": '"1"',
+        "merchant_location": '"Here"',
+        "merchant_category_code": '"5999"',
+        "institution": '"1"',
+        **changes,
+    }
+    return "[[acquirer]]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items())
+
+
+def test_authorities_are_read_before_anything_starts_and_a_file_of_them_is_beside_the_configuration(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path, "host.example").ca_file
+    (tmp_path / "acquirers.toml").write_text(host(ca_file=f'"{authority.name}"'))
+    assert read(tmp_path / "acquirers.toml").secrets({}) == {}
+    assert parsed(host(ca_pem=f'"""{authority.read_text()}"""')).secrets({}) == {}
+    for wrong, complaint in (
+        (host(ca_file='"none.pem"'), "ca_file none.pem can't be read: No such file"),
+        (host(ca_pem='"none"'), "ca_pem can't be read: no certificates"),
+        (host(ca_pem='"é"'), "ca_pem can't be read: no certificates"),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            parsed(wrong).secrets({})
+        assert str(raised.value).startswith(f"acquirer host: {complaint}")
+    with pytest.raises(ConfigurationError, match="one of ca_file and ca_pem"):
+        parsed(host(ca_file='"a"', ca_pem='"b"'))
+
+
+def test_what_names_files_is_not_for_other_machines() -> None:
+    parsed(toml(secret_variable=None, secret_file='"acme.key"') + host()).check_elsewhere()
+    with pytest.raises(ConfigurationError, match="acquirer host: ca_file isn't on other machines"):
+        parsed(host(ca_file='"ca.pem"')).check_elsewhere()
 
 
 def test_the_first_that_takes_a_payment_gets_it() -> None:

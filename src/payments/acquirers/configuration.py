@@ -17,11 +17,10 @@ from msgspec import Meta, Struct
 from payments.acquirers.iso8583.currencies import NUMBERS
 from payments.acquirers.routing import Route, Routes
 from payments.domain.acquirers import SANDBOX
+from payments.runtime.topology import ACQUIRER_SECRETS_VARIABLE, ACQUIRERS_TOML_VARIABLE
 
 ACQUIRERS_VARIABLE = "TAP_ACQUIRERS"
-"""The file's path,"""
-ACQUIRERS_TOML_VARIABLE = "TAP_ACQUIRERS_TOML"
-"""or what would stand in it, where it is injected instead of mounted."""
+"""The file's path; else `ACQUIRERS_TOML_VARIABLE` has what would stand in it."""
 _SECRET_BYTES_MIN = 32
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -117,6 +116,8 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
     tls: bool = True
     ca_file: str | None = None
     """Who vouches for the host's certificate; the machine's authorities when it is left out."""
+    ca_pem: str | None = None
+    """Or what would stand in that file."""
     timeout_seconds: Seconds = 8.0
     connect_timeout_seconds: Seconds = 3.0
     repeat_seconds: Seconds = 3.0
@@ -140,12 +141,27 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
             raise ConfigurationError('length_format = "ascii" takes length_bytes = 4')
         if not self.currencies:
             raise ConfigurationError("currencies is needed")
+        if self.ca_file is not None and self.ca_pem is not None:
+            raise ConfigurationError("one of ca_file and ca_pem is enough")
         if unknown := [each for each in self.currencies if each not in NUMBERS]:
             raise ConfigurationError(f"no number is known of the currency {unknown[0]}")
 
-    def tls_context(self) -> ssl.SSLContext | None:
-        """Return how the host's certificate is verified; raises `OSError`."""
-        return ssl.create_default_context(cafile=self.ca_file) if self.tls else None
+    def tls_context(self, directory: str | None) -> ssl.SSLContext | None:
+        """Return how the host's certificate is verified; a `ca_file` is beside the configuration, unless its path is absolute.
+
+        Raises `ConfigurationError` for authorities that can't be read.
+        """
+        if not self.tls:
+            return None
+        ca_file = None if self.ca_file is None else Path(directory or ".") / self.ca_file
+        try:
+            return ssl.create_default_context(cafile=ca_file, cadata=self.ca_pem)
+        except (OSError, TypeError, ValueError) as failure:  # the latter two: not ASCII
+            where = "ca_pem" if ca_file is None else f"ca_file {ca_file}"
+            reason = (
+                failure.strerror if isinstance(failure, FileNotFoundError | PermissionError) else "no certificates in PEM's form are in it"
+            )
+            raise ConfigurationError(f"acquirer {self.name}: {where} can't be read: {reason}") from None
 
 
 Spec = HttpSpec | Iso8583Spec
@@ -169,12 +185,27 @@ class Configuration(Struct, frozen=True, kw_only=True):
         """Which payments go where."""
         return Routes([each.route for each in self.acquirers])
 
-    def secrets(self, environment: Mapping[str, str]) -> dict[str, bytes]:
-        """Read the secret of each acquirer that has one, by its name; raises `ConfigurationError`."""
-        return {spec.name: self._secret(spec, environment) for spec in self.acquirers if isinstance(spec, HttpSpec)}
+    def check_elsewhere(self) -> None:
+        """Raise `ConfigurationError` for what names files that other machines don't have, but for secrets, which are injected there."""
+        for spec in self.acquirers:
+            if isinstance(spec, Iso8583Spec) and spec.ca_file is not None:
+                raise ConfigurationError(f"acquirer {spec.name}: ca_file isn't on other machines: give what is in it as ca_pem")
 
-    def _secret(self, spec: HttpSpec, environment: Mapping[str, str]) -> bytes:
-        if spec.secret_variable is not None:
+    def secrets(self, environment: Mapping[str, str]) -> dict[str, bytes]:
+        """Read the secret of each acquirer that has one, by its name: where it is injected, else where the file says.
+
+        Raises `ConfigurationError`: for what else can't be read of what is needed to reach them, too.
+        """
+        injected = _injected(environment)
+        for spec in self.acquirers:
+            if isinstance(spec, Iso8583Spec):
+                spec.tls_context(self.directory)
+        return {spec.name: self._secret(spec, environment, injected) for spec in self.acquirers if isinstance(spec, HttpSpec)}
+
+    def _secret(self, spec: HttpSpec, environment: Mapping[str, str], injected: Mapping[str, str]) -> bytes:
+        if spec.name in injected:
+            found, where = injected[spec.name], f"the variable {ACQUIRER_SECRETS_VARIABLE}"
+        elif spec.secret_variable is not None:
             found, where = environment.get(spec.secret_variable), f"the variable {spec.secret_variable}"
         else:
             path = Path(self.directory or ".") / (spec.secret_file or "")
@@ -224,6 +255,13 @@ def parse(text: str, where: str, directory: str | None) -> Configuration:
         except ConfigurationError as mistake:
             raise ConfigurationError(f"{where}: acquirer {spec.name}: {mistake}") from None
     return Configuration(acquirers=found.acquirer, directory=directory)
+
+
+def _injected(environment: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(environment.get(ACQUIRER_SECRETS_VARIABLE, "{}"), type=dict[str, str])
+    except msgspec.DecodeError:  # whose message could show one
+        raise ConfigurationError(f"{ACQUIRER_SECRETS_VARIABLE} isn't JSON with a secret by each acquirer's name") from None
 
 
 def _plain(mistake: str) -> str:

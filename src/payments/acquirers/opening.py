@@ -15,12 +15,16 @@ async def open_configured(
     configuration: Configuration, secrets: Mapping[str, bytes], clock: Clock, log: Logger, stack: AsyncExitStack
 ) -> Sequence[Acquirer]:
     """Open the connections of all acquirers beside the sandbox, until `stack` is left."""
-    return [await stack.enter_async_context(_opened(spec, secrets, clock, log)) for spec in configuration.acquirers]
+    return [
+        await stack.enter_async_context(_opened(spec, secrets, configuration.directory, clock, log)) for spec in configuration.acquirers
+    ]
 
 
-def _opened(spec: Spec, secrets: Mapping[str, bytes], clock: Clock, log: Logger) -> AbstractAsyncContextManager[Acquirer]:
+def _opened(
+    spec: Spec, secrets: Mapping[str, bytes], directory: str | None, clock: Clock, log: Logger
+) -> AbstractAsyncContextManager[Acquirer]:
     match spec:
         case HttpSpec():
             return open_http(spec, secrets[spec.name], clock)
         case Iso8583Spec():
-            return open_iso8583(spec, clock, log)
+            return open_iso8583(spec, clock, log, directory)

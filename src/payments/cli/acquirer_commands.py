@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from payments.cli.arguments import DATA_DIR, DataDir
+from payments.cli.arguments import DATA_DIR, DataDir, Environment, Region
 from payments.cli.data_directory import DataDirectory
 
 
@@ -48,6 +48,17 @@ def acquirer_app(console: Console) -> typer.Typer:
         from payments.cli.acquirers import check_acquirers
 
         sys.exit(asyncio.run(check_acquirers(console, file, os.environ, offline=offline)))
+
+    @app.command("set")
+    def set_on_aws(
+        environment: Environment,
+        file: Annotated[Path, typer.Option(help="The configuration; the secrets that it names are read here, too.")],
+        region: Region = None,
+    ) -> None:
+        """Give an environment on AWS its acquirers: Secrets Manager keeps them for the next tasks. Try `tap acquirers check` first."""
+        from payments.cli.aws import commands
+
+        commands.set_acquirers(console, environment, region, file)
 
     return app
 

@@ -198,6 +198,7 @@ def deploy(
         bool, typer.Option("--private-webhooks", help="Webhooks may go to private addresses: merchants' systems inside of the network.")
     ] = False,
     writes_per_second: Annotated[int | None, typer.Option(min=1, help="How fast an API key may write; else 100 times a second.")] = None,
+    acquirer_ports: Annotated[str | None, typer.Option(help="Ports of acquirers' hosts other than 443, like 5001,5002.")] = None,
     zones: Annotated[
         str | None, typer.Option(help="Three availability zones for a new environment; else the first that have the database.")
     ] = None,
@@ -219,6 +220,7 @@ def deploy(
         allow_http=allow_http,
         private_webhooks=private_webhooks,
         writes_per_second=writes_per_second,
+        acquirer_ports=acquirer_ports,
         alarm_email=alarm_email,
         zones=zones,
         architecture=architecture,

@@ -174,6 +174,29 @@ SECRET_VARIABLES: dict[str, ApiSecretField | DatabaseSecretField] = {
 }
 """Environment variables that are injected from secrets when a task starts."""
 
+ACQUIRERS_TOML_VARIABLE = "TAP_ACQUIRERS_TOML"
+"""What would stand in `acquirers.toml`, where it is injected instead of mounted: in payment-api and transaction-processor."""
+ACQUIRER_SECRETS_VARIABLE = "TAP_ACQUIRER_SECRETS"
+"""What the acquirers share with us, as JSON, by their names: in transaction-processor alone."""
+
+
+class AcquirersField(StrEnum):
+    """JSON fields of the secrets that `tap acquirers set` writes, each in a secret of its own, since not every service may read both."""
+
+    CONFIGURATION = "configuration"
+    SECRETS = "secrets"
+
+
+ACQUIRERS_VARIABLES = {AcquirersField.CONFIGURATION: ACQUIRERS_TOML_VARIABLE, AcquirersField.SECRETS: ACQUIRER_SECRETS_VARIABLE}
+NO_ACQUIRERS = {AcquirersField.CONFIGURATION: "# None yet: tap acquirers set", AcquirersField.SECRETS: "{}"}
+"""What is in them at first."""
+KNOWS_ACQUIRERS = {
+    Service.PAYMENT_API: frozenset({AcquirersField.CONFIGURATION}),
+    Service.TRANSACTION_PROCESSOR: frozenset(AcquirersField),
+    Service.NOTIFICATION_SERVICE: frozenset[AcquirersField](),
+}
+"""What each service is given of them."""
+
 DATABASE_SECRET_VARIABLE = "TAP_DATABASE_SECRET_ARN"  # noqa: S105 - the name of a variable
 """Where a process reads its password of the database again when it was rotated."""
 SANDBOX_KEY_VARIABLE = "TAP_SANDBOX_KEY"

@@ -7,7 +7,8 @@ previous code working.
 import getpass
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -46,37 +47,43 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
         # Asking again leaves no statement open while it waits: CREATE INDEX CONCURRENTLY would wait for that statement, and it for the lock.
         while guard.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() != (True,):
             time.sleep(_LOCK_POLL_SECONDS)
-        backend = _yoyo.get_backend(_yoyo_url(database_url))
-        try:
-            if unknown := sorted(_applied(guard) - {migration.id for migration in known}):
-                raise DatabaseNewerError(unknown)
-            missing = list(backend.to_apply(known))
-        finally:
-            backend.connection.close()
-        for migration in missing:
-            _apply(database_url, migration)
+        applied = _applied(guard)
+        if unknown := sorted(applied - {migration.id for migration in known}):
+            raise DatabaseNewerError(unknown)
+        if all(migration.id in applied for migration in known):
+            return 0  # without what yoyo would read and parse to find that out
+        # A migration without a transaction is one that works beside others: it waits for long statements, and nobody waits for it.
+        limited = {"options": f"-c lock_timeout={_STATEMENT_LOCK_SECONDS_MAX}s"}
+        with _backend(database_url, limited) as impatient, _backend(database_url) as patient:
+            missing = list(patient.to_apply(known))
+            for migration in missing:
+                migration.load()
+                _apply(impatient if migration.use_transactions else patient, migration)
         return len(missing)
 
 
-def _apply(database_url: str, migration: Any) -> None:
-    """Apply one migration, as soon as it gets its locks; raises `psycopg.errors.LockNotAvailable` when it gets none for five minutes."""
-    migration.load()
-    # Without a transaction it is one that works beside others: it waits for long statements, and nobody waits for it.
-    limited = {"options": f"-c lock_timeout={_STATEMENT_LOCK_SECONDS_MAX}s"} if migration.use_transactions else {}
-    backend = _yoyo.get_backend(_yoyo_url(database_url, limited))
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+@contextmanager
+def _backend(database_url: str, settings: Mapping[str, str] | None = None) -> Generator[Any]:
+    """Connect as yoyo does; it looks through all that is installed to find out how."""
+    backend = _yoyo.get_backend(_yoyo_url(database_url, settings))
     try:
-        while True:
-            try:
-                backend.apply_one(migration)
-            except psycopg.errors.LockNotAvailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_TRY_AGAIN_SECONDS)
-            else:
-                return
+        yield backend
     finally:
         backend.connection.close()
+
+
+def _apply(backend: Any, migration: Any) -> None:
+    """Apply one migration, as soon as it gets its locks; raises `psycopg.errors.LockNotAvailable` when it gets none for five minutes."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            backend.apply_one(migration)
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_TRY_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _name_the_user() -> None:

@@ -207,9 +207,9 @@ class Iso8583Acquirer(SaysNothing):
 
 
 @asynccontextmanager
-async def open_iso8583(spec: Iso8583Spec, clock: Clock, log: Logger) -> AsyncGenerator[Iso8583Acquirer]:
-    """Keep its line open; payments aren't sent before it is."""
-    acquirer = Iso8583Acquirer(spec, await asyncio.to_thread(spec.tls_context), clock, log)
+async def open_iso8583(spec: Iso8583Spec, clock: Clock, log: Logger, directory: str | None = None) -> AsyncGenerator[Iso8583Acquirer]:
+    """Keep its line open; `directory` is where files that it names are; payments aren't sent before it is."""
+    acquirer = Iso8583Acquirer(spec, await asyncio.to_thread(spec.tls_context, directory), clock, log)
     kept = asyncio.create_task(acquirer.line.keep(), name=f"line to {spec.name}")
     try:
         yield acquirer

@@ -1,10 +1,13 @@
 """What the `tap` command's arguments lead to on AWS: clients, names, and one line for whatever goes wrong."""
 
+import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
+from payments.cli.aws import acquirers
 from payments.cli.aws.clients import connect, one_line_errors
 from payments.cli.aws.deploy import Deploy, Options
 from payments.cli.aws.environment import DeployedEnvironment
@@ -72,6 +75,12 @@ def key_place(environment: str, region: str | None, poll_seconds: float) -> Gene
     with one_line_errors():
         deployed = DeployedEnvironment(connect(region), Names(environment))
         yield AwsPlace(deployed, StorageTasks.of(deployed, poll_seconds))
+
+
+def set_acquirers(console: Console, environment: str, region: str | None, file: Path) -> None:
+    """Give an environment its acquirers."""
+    with one_line_errors():
+        acquirers.set_acquirers(console, DeployedEnvironment(connect(region), Names(environment)), file, os.environ)
 
 
 @contextmanager

@@ -45,6 +45,7 @@ class Options:
     allow_http: bool = False
     private_webhooks: bool = False
     writes_per_second: int | None = None
+    acquirer_ports: str | None = None
     """Of an API key for which nothing else is set; else 100."""
     zones: str | None = None
     """Three availability zones, with commas between them; else they are chosen when the environment is made."""
@@ -70,6 +71,7 @@ class Options:
             "alarmEmail": self.alarm_email,
             "privateWebhooks": "true" if self.private_webhooks else None,
             "writesPerSecond": None if self.writes_per_second is None else str(self.writes_per_second),
+            "acquirerPorts": self.acquirer_ports,
             "architecture": self.architecture,
             "dualStack": "true" if self.dual_stack else None,
         }

@@ -242,23 +242,26 @@ class DeployedEnvironment:
         variables = self._container(self.names.migration_family).get("environment", [])
         return next(each["value"] for each in variables if each["name"] == "TAP_PUBLIC_URL")
 
-    def injected_secret(self, variable: str) -> str:
-        """Return what Secrets Manager has now for a variable of the newest migration task; raises `UsageError` when there is no such value."""
-        arn, field = self._secret_source(variable)
+    def injected_secret(self, variable: str, family: str | None = None) -> str:
+        """Return what Secrets Manager has now for a variable of a family's newest task definition, the migration's when none is named.
+
+        Raises `UsageError` when there is no such value.
+        """
+        arn, field = self._secret_source(variable, family)
         return str(self._secret(arn, field)[field])
 
     def secret_changed_at(self, variable: str) -> datetime:
         """Return since when Secrets Manager has what it has for a variable."""
         return self.aws.secrets.get_secret_value(SecretId=self._secret_source(variable)[0])["CreatedDate"]
 
-    def replace_secret(self, variable: str, value: str) -> None:
+    def replace_secret(self, variable: str, value: str, family: str | None = None) -> None:
         """Make `value` what the next tasks are given as a variable; what else the secret has stays, and so does its last version as the previous one."""
-        arn, field = self._secret_source(variable)
+        arn, field = self._secret_source(variable, family)
         replaced = json.dumps({**self._secret(arn, field), field: value})
         self.aws.secrets.put_secret_value(SecretId=arn, SecretString=replaced)
 
-    def _secret_source(self, variable: str) -> tuple[str, str]:
-        family = self.names.migration_family
+    def _secret_source(self, variable: str, family: str | None = None) -> tuple[str, str]:
+        family = family or self.names.migration_family
         sources: dict[str, str] = {each["name"]: each["valueFrom"] for each in self._container(family).get("secrets", [])}
         if variable not in sources:
             raise UsageError(f"{family} is given no secret as {variable}.")
