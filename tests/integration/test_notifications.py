@@ -11,6 +11,7 @@ from aiohttp import web
 
 from payments.notification_service.connections import Answer
 from payments.notification_service.retries import RETRY_SECONDS
+from payments.storage.books import find_faults
 from payments.storage.database import Connection, Pool, connect
 from payments.storage.deliveries import Deliveries, Room
 from payments.storage.outbox import dispatch
@@ -161,6 +162,78 @@ async def test_gone_disables_the_endpoint(notifier: Notifier, connection: Connec
         row = await connection.fetchrow("SELECT enabled, version, document ->> 'enabled' AS shown FROM notifications.webhook_endpoints")
         assert row is not None
         assert tuple(dict(row).values()) == (False, 2, "false")
+        assert await connection.fetchval("SELECT count(*) FROM payments.events WHERE type = 'webhook_endpoint.disabled'") == 1
+
+
+async def test_an_endpoint_that_nothing_gets_through_to_for_three_days_is_disabled_and_an_event_tells_of_it(
+    notifier: Notifier, connection: Connection
+) -> None:
+    status = 500
+
+    async def send(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        return Answer(status)
+
+    notifier.deliverer._send = send
+    await notifier.endpoint("http://a/hook")
+    await tell(connection, count=3)
+    await dispatch(notifier.pool, 100)
+    await notifier.deliver()
+    failing_since = "SELECT failing_since FROM notifications.webhook_endpoints"
+    since = await connection.fetchval(failing_since)
+    assert since is not None
+    await notifier.make_due()
+    await notifier.deliver()
+    assert await connection.fetchval(failing_since) == since, "of the first failure"
+    status = 200
+    await notifier.make_due()
+    await notifier.deliver()
+    assert await connection.fetchval(failing_since) is None
+    assert await notifier.statuses() == [("delivered", 3)] * 3
+
+    status = 500
+    await tell(connection, count=3)
+    await dispatch(notifier.pool, 100)
+    await notifier.deliver()
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = now() - interval '71 hours'")
+    await notifier.make_due()
+    await notifier.deliver()
+    assert await connection.fetchval("SELECT enabled FROM notifications.webhook_endpoints")
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = now() - interval '73 hours'")
+    await notifier.make_due()
+    await notifier.deliver()
+    row = await connection.fetchrow("SELECT enabled, version, document FROM notifications.webhook_endpoints")
+    assert row is not None
+    assert tuple(row)[:2] == (False, 2)
+    assert {status for status, _ in await notifier.statuses()} == {"delivered", "dead"}
+    told = await connection.fetch("SELECT type, object_version, snapshot FROM payments.events WHERE object_type = 'webhook_endpoint'")
+    assert [tuple(each) for each in told] == [("webhook_endpoint.disabled", 2, row["document"])]
+    await notifier.endpoint("http://other/hook", "webhook_endpoint.disabled")
+    status = 200
+    assert (await dispatch(notifier.pool, 100)).deliveries == 1, "to whoever else listens"
+    await notifier.deliver()
+    assert {fault.check for fault in await find_faults(connection)} == {"events_without_objects"}, "of the payments, which are none here"
+    assert [fault for fault in await find_faults(connection) if "webhook_endpoint" in fault.detail] == []
+
+
+async def test_an_endpoint_of_which_something_got_through_meanwhile_is_not_disabled(notifier: Notifier, connection: Connection) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def send(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        begun.set()
+        await release.wait()
+        return Answer(500)
+
+    notifier.deliverer._send = send
+    await notifier.endpoint("http://a/hook")
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = now() - interval '73 hours'")
+    await tell(connection)
+    await dispatch(notifier.pool, 100)
+    await notifier.begin_all()
+    await begun.wait()
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = NULL")
+    release.set()
+    await notifier.deliverer.drain()
+    assert await connection.fetchval("SELECT enabled FROM notifications.webhook_endpoints")
 
 
 async def test_what_was_sent_and_not_recorded_is_sent_again(notifier: Notifier, connection: Connection) -> None:

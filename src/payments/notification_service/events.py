@@ -192,6 +192,6 @@ def _rendered(delivery: Delivery) -> Rendered:
         "webhook_endpoint": delivery.endpoint_id,
         "status": delivery.status,
         "attempts": delivery.attempts,
-        "next_attempt_at": int(delivery.next_attempt_at.timestamp()) if delivery.status == "pending" else None,
+        "next_attempt_at": int(delivery.next_attempt_at.timestamp()) if delivery.status == "pending" and delivery.next_attempt_at else None,
         "created": int(delivery.created_at.timestamp()),
     }

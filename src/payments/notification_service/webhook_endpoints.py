@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.api_version import check_version
 from payments.domain.errors import InvalidRequest
-from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.domain.webhook_endpoint import DISABLED, WebhookEndpoint, check_ordering
 from payments.notification_service.deliverer import secret_context
 from payments.notification_service.signing import new_secret
 from payments.notification_service.targets import check_url
@@ -33,8 +33,8 @@ ENDPOINTS_MAX = 16
 _ROTATION_SECONDS = 24 * 3600
 _ROTATION_SECONDS_MAX = 7 * 24 * 3600
 
-EVENT_TYPES = frozenset(files("payments.notification_service").joinpath("event_types.txt").read_text(encoding="utf-8").split())
-"""Every event type of Stripe's API, whether Tap has it already or not: an endpoint made for Stripe can be made here unchanged."""
+EVENT_TYPES = frozenset(files("payments.notification_service").joinpath("event_types.txt").read_text(encoding="utf-8").split()) | {DISABLED}
+"""Every event type of Stripe's API, whether Tap has it already or not, so that an endpoint made for Stripe can be made here unchanged; and Tap's own."""
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,7 +93,7 @@ class WebhookEndpoints:
             enabled_events=[],
         )
         version = check_version(params.api_version, param="api_version") if params.api_version else None
-        endpoint = made(endpoint, params, enabled_events=_event_types(params.enabled_events), api_version=version)
+        endpoint = check_ordering(made(endpoint, params, enabled_events=_event_types(params.enabled_events), api_version=version))
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
@@ -117,9 +117,11 @@ class WebhookEndpoints:
             enabled_events=endpoint.enabled_events if params.enabled_events is UNSET else _event_types(params.enabled_events),
             enabled=endpoint.enabled if params.disabled is UNSET else not params.disabled,
         )
+        check_ordering(updated)
 
         async def mutate(connection: Connection) -> Reply:
             await WEBHOOK_ENDPOINT.noun.update(connection, updated)
+            await store.hope(connection, updated)
             if not updated.enabled:
                 await self.deliveries.bury(connection, updated.merchant_id, updated.livemode, updated.id)
             return reply(render_webhook_endpoint(updated))

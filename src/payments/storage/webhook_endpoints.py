@@ -1,5 +1,7 @@
 """Webhook endpoints and their sealed secrets."""
 
+import msgspec
+
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.database import Connection, Queries
 from payments.storage.sql import queries
@@ -22,9 +24,20 @@ async def rotate_secret(connection: Queries, endpoint: WebhookEndpoint, sealed_s
     await connection.execute(_SQL["rotate_secret"], *_key(endpoint), sealed_secret, previous_seconds)
 
 
-async def disable(connection: Queries, endpoint: WebhookEndpoint) -> None:
-    """Send nothing more to an endpoint."""
-    await connection.execute(_SQL["disable"], *_key(endpoint))
+async def hold(connection: Connection, endpoint: WebhookEndpoint, failing_seconds: float | None) -> WebhookEndpoint | None:
+    """Return an endpoint as it is, and keep it so until the transaction ends; None when it isn't enabled any more, or not failing for so long."""
+    document = await connection.fetchval(_SQL["hold"], *_key(endpoint), failing_seconds)
+    return None if document is None else msgspec.json.decode(document, type=WebhookEndpoint)
+
+
+async def tell_disabled(connection: Connection, endpoint: WebhookEndpoint, event_id: str, created: int) -> None:
+    """Write the event that an endpoint was disabled, which it must be by now; `created`: unix seconds."""
+    await connection.execute(_SQL["tell_disabled"], *_key(endpoint), event_id, created)
+
+
+async def hope(connection: Queries, endpoint: WebhookEndpoint) -> None:
+    """Begin to count anew for how long an endpoint has failed."""
+    await connection.execute(_SQL["hopeful"], *_key(endpoint))
 
 
 async def delete(connection: Queries, endpoint: WebhookEndpoint) -> None:

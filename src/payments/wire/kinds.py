@@ -241,7 +241,7 @@ PRICE = Kind(
     expandable={"product": Expandable(("product",))},
 )
 WEBHOOK_ENDPOINT = Kind(
-    noun=Noun("notifications.webhook_endpoints", "we", WebhookEndpoint, columns=("enabled", "enabled_events")),
+    noun=Noun("notifications.webhook_endpoints", "we", WebhookEndpoint, columns=("enabled", "enabled_events", "ordered")),
     path="/v1/webhook_endpoints",
     render=shapes.render_webhook_endpoint,
     title="webhook endpoint",
