@@ -124,6 +124,8 @@ async def test_only_what_is_meant_is_sent_again(notifier: Notifier, connection: 
     await connection.execute("ALTER TABLE payments.events DISABLE TRIGGER ALL")
     await connection.execute("UPDATE payments.events SET type = 'charge.refunded' WHERE id = $1", ids[2])
     await connection.execute("UPDATE payments.events SET created = $2 WHERE id = $1", ids[3], OLD)
+    chosen: list[str]
+    others: dict[str, Any]
     for chosen, others in (
         ([ids[0]], {"types": ["charge.failed"], "created_from": RECENT}),
         ([ids[2]], {"types": ["charge.refunded", "customer.*"], "created_to": RECENT}),

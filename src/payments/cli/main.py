@@ -20,12 +20,14 @@ from payments.cli.developer_commands import developer_app
 from payments.cli.key_commands import keys_app
 from payments.cli.private_files import open_private
 from payments.cli.typed import same_program
+from payments.cli.webhook_commands import webhooks_app
 from payments.runtime.topology import Architecture, Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
 app.add_typer(developer_app)
 logins_app = typer.Typer(no_args_is_help=True, help="The services' logins to the database.")
 app.add_typer(logins_app, name="logins")
+app.add_typer(webhooks_app, name="webhooks")
 
 _COPIES_MAX = 64
 _DETACH_SECONDS_MAX = 90
