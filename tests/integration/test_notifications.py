@@ -1,16 +1,23 @@
 """Every event reaches every endpoint that wants it, at least once, whatever happens."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 import stripe
 from aiohttp import web
 
+from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.notification_service.connections import Answer
+from payments.notification_service.deliverer import secret_context
 from payments.notification_service.retries import RETRY_SECONDS
+from payments.notification_service.signing import new_secret
+from payments.runtime.ids import new_id
+from payments.storage import webhook_endpoints
 from payments.storage.books import find_faults
 from payments.storage.database import Connection, Pool, connect
 from payments.storage.deliveries import Deliveries, Room
@@ -107,6 +114,54 @@ async def test_a_delivery_is_signed_and_recorded(notifier: Notifier, connection:
         row = await connection.fetchrow("SELECT attempt, status_code, error FROM notifications.delivery_attempts")
         assert row is not None
         assert tuple(dict(row).values()) == (1, 200, None)
+
+
+async def test_every_secret_signs_until_it_expires_however_soon_the_next_one_replaces_it(
+    notifier: Notifier, connection: Connection
+) -> None:
+    sent: list[tuple[bytes, Mapping[str, str]]] = []
+
+    async def send(_: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        sent.append((body, headers))
+        return Answer(200)
+
+    async def signing(secrets: list[str]) -> list[str]:
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        await notifier.deliver()
+        body, headers = sent[-1]
+        valid: list[str] = []
+        for secret in secrets:
+            with contextlib.suppress(stripe.SignatureVerificationError):
+                stripe.Webhook.construct_event(body, headers["Stripe-Signature"], secret)
+                valid.append(secret)
+        assert len(headers["webhook-signature"].split()) == len(valid)
+        return valid
+
+    notifier.deliverer._send = send
+    secrets = [await notifier.endpoint("http://a/hook")]
+    endpoint = msgspec.json.decode(await connection.fetchval("SELECT document FROM notifications.webhook_endpoints"), type=WebhookEndpoint)
+
+    async def rotate(seconds: float) -> None:
+        secrets.append(new_secret())
+        sealed = notifier.sealer.seal(secrets[-1].encode(), secret_context(endpoint))
+        async with notifier.pool.acquire() as own, own.transaction():
+            assert await webhook_endpoints.secrets_in_use(own, endpoint) == len(await signing(secrets[:-1]))
+            await webhook_endpoints.rotate_secret(own, endpoint, sealed, seconds, new_id("whs"))
+
+    assert await signing(secrets) == secrets
+    for _ in range(3):
+        await rotate(3600)
+        assert await signing(secrets) == secrets
+    await connection.execute(
+        "UPDATE notifications.earlier_secrets SET expires_at = now() WHERE id = (SELECT min(id) FROM notifications.earlier_secrets)"
+    )
+    assert await signing(secrets) == secrets[1:]
+    await rotate(3600)
+    assert await connection.fetchval("SELECT count(*) FROM notifications.earlier_secrets") == 2, "what has expired is forgotten"
+    await rotate(0)
+    assert await signing(secrets) == secrets[-1:]
+    assert await connection.fetchval("SELECT count(*) FROM notifications.earlier_secrets") == 0
 
 
 async def test_a_failed_delivery_is_tried_by_the_schedule_and_then_buried(notifier: Notifier, connection: Connection) -> None:

@@ -178,9 +178,7 @@ class Deliverer:
 
     def _prepare(self, due: DueDelivery, timestamp: int) -> Prepared:
         body = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
-        secrets = [self._open(due.endpoint, due.sealed_secret)]
-        if due.sealed_previous_secret is not None:
-            secrets.append(self._open(due.endpoint, due.sealed_previous_secret))
+        secrets = [self._open(due.endpoint, sealed) for sealed in (due.sealed_secret, *due.sealed_previous_secrets)]
         headers = signature_headers(due.event.id, body, timestamp, secrets)
         return Prepared(body, headers | delivery_headers(due.event.object_version, due.attempts + 1))
 

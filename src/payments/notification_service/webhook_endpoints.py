@@ -30,6 +30,8 @@ from payments.wire.resource import listing, retrieve
 
 ENDPOINTS_MAX = 16
 """Per merchant and mode, as at Stripe."""
+_SECRETS_MAX = 6
+"""That sign at once: each makes every delivery's header longer."""
 _ROTATION_SECONDS = 24 * 3600
 _ROTATION_SECONDS_MAX = 7 * 24 * 3600
 
@@ -133,8 +135,14 @@ class WebhookEndpoints:
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
+            in_use = await store.secrets_in_use(connection, endpoint)
+            if in_use >= _SECRETS_MAX and params.previous_secret_seconds:
+                raise InvalidRequest(
+                    f"{endpoint.id} signs with {in_use} secrets already. Wait until one expires, or give previous_secret_seconds=0.",
+                    param="previous_secret_seconds",
+                )
             sealed = self.sealer.seal(secret.encode(), secret_context(endpoint))
-            await store.rotate_secret(connection, endpoint, sealed, params.previous_secret_seconds)
+            await store.rotate_secret(connection, endpoint, sealed, params.previous_secret_seconds, new_id("whs"))
             return reply(render_webhook_endpoint(endpoint, secret))
 
         return await self.idempotency.once(call, mutate)

@@ -39,7 +39,8 @@ class DueDelivery:
     event: Event
     endpoint: WebhookEndpoint
     sealed_secret: bytes = field(repr=False)
-    sealed_previous_secret: bytes | None = field(repr=False)
+    sealed_previous_secrets: list[bytes] = field(repr=False)
+    """Those that still sign beside it."""
     attempts: int
     """How often it was tried before."""
     pending: int
@@ -141,7 +142,7 @@ class Deliveries:
                 event=event_from_row(row["merchant_id"], row["livemode"], row),
                 endpoint=msgspec.json.decode(row["endpoint"], type=WebhookEndpoint),
                 sealed_secret=row["sealed_secret"],
-                sealed_previous_secret=row["sealed_previous_secret"],
+                sealed_previous_secrets=row["sealed_previous_secrets"],
                 attempts=row["attempts"],
                 pending=row["pending"],
                 failing_seconds=row["failing_seconds"],

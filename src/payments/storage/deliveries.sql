@@ -84,7 +84,12 @@ WITH RECURSIVE queues AS (
     RETURNING d.merchant_id, d.livemode, d.event_id, d.endpoint_id, d.attempts, t.turn
 )
 SELECT l.merchant_id, l.livemode, l.endpoint_id, l.attempts, w.document AS endpoint, w.sealed_secret,
-    CASE WHEN w.previous_secret_until > now() THEN w.sealed_previous_secret END AS sealed_previous_secret,
+    ARRAY(
+        SELECT w.sealed_previous_secret WHERE w.previous_secret_until > now()
+        UNION ALL
+        SELECT s.sealed FROM notifications.earlier_secrets s
+        WHERE s.merchant_id = w.merchant_id AND s.livemode = w.livemode AND s.endpoint_id = w.id AND s.expires_at > now()
+    ) AS sealed_previous_secrets,
     extract(epoch FROM now() - w.failing_since)::double precision AS failing_seconds,
     e.id, e.created, e.type, e.object_type, e.object_id, e.object_version, e.snapshot, e.previous_attributes, e.request_id, e.idempotency_key,
     -- Not in WHERE: an index on what is pending must not look cheaper than the key while its statistics are missing.

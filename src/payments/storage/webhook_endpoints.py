@@ -19,9 +19,19 @@ async def count_for_one_more(connection: Connection, merchant_id: int, livemode:
     return int(await connection.fetchval(_SQL["count"], merchant_id, livemode))
 
 
-async def rotate_secret(connection: Queries, endpoint: WebhookEndpoint, sealed_secret: bytes, previous_seconds: float) -> None:
-    """Replace the secret; the old one signs as well for `previous_seconds`."""
-    await connection.execute(_SQL["rotate_secret"], *_key(endpoint), sealed_secret, previous_seconds)
+async def secrets_in_use(connection: Connection, endpoint: WebhookEndpoint) -> int:
+    """Return how many secrets of an endpoint sign; nobody else replaces one until the transaction ends."""
+    return int(await connection.fetchval(_SQL["secrets_in_use"], *_key(endpoint)) or 0)
+
+
+async def rotate_secret(
+    connection: Connection, endpoint: WebhookEndpoint, sealed_secret: bytes, previous_seconds: float, earlier_id: str
+) -> None:
+    """Replace the secret; the old one signs as well for `previous_seconds`, and those before it as long as they were to. With 0 none of them does.
+
+    `earlier_id`: what the one before the old one is kept by.
+    """
+    await connection.execute(_SQL["rotate_secret"], *_key(endpoint), sealed_secret, previous_seconds, earlier_id)
 
 
 async def hold(connection: Connection, endpoint: WebhookEndpoint, failing_seconds: float | None) -> WebhookEndpoint | None:
