@@ -138,6 +138,18 @@ async def test_a_failing_delivery_holds_its_object_and_no_other_until_it_is_give
     assert receiver.of(bad) == [2, 3], "the first one is a dead letter"
 
 
+async def test_many_lines_in_which_nothing_waits_hold_up_none_in_which_something_does(
+    notifier: Notifier, connection: Connection, receiver: Receiver
+) -> None:
+    await notifier.endpoint("http://a/ordered", ordered=True)
+    await connection.execute("INSERT INTO notifications.turns (line) SELECT 'we_gone/pi_' || n FROM generate_series(1, 1000) n")
+    subject = await tell_versions(connection, 1)
+    await dispatch_all(notifier.pool)
+    assert await notifier.deliverer.deliver_due() == 1
+    await notifier.deliverer.drain()
+    assert receiver.of(subject) == [1]
+
+
 async def test_events_of_one_version_come_as_they_were_written(notifier: Notifier, connection: Connection) -> None:
     """As several do that one step makes, and all of what has no further version."""
     came: list[str] = []

@@ -238,7 +238,7 @@ async def test_a_claim_reads_nothing_of_what_is_not_due(notifier: Notifier, conn
         before = await rows_read()
         store = Deliveries(_Pool(claiming), lease_seconds=30)  # pyright: ignore[reportArgumentType]
         assert await store.enqueue()
-        await claiming.fetchval(queries("deliveries.sql")["give_turns"], 1_000)
+        await claiming.fetchrow(queries("deliveries.sql")["give_turns"], 1_000)
         assert len(await store.claim(Room(free=256, per_endpoint=32, failing=0))) == 8
         await claiming.execute("SELECT pg_stat_force_next_flush()")
         assert await rows_read() - before < 200

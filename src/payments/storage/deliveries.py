@@ -19,7 +19,7 @@ _SQL = queries("deliveries.sql")
 _ALL_EVENTS = ("", "~")
 _AFTER_ALL = ("~", "")
 _ENQUEUED_MAX = 1_000
-_TURNS_MAX = 1_000
+_TURNS_MAX = 256
 _AGAIN, _COLUMNS = _SQL["again"], _SQL["columns"]
 
 
@@ -118,9 +118,12 @@ class Deliveries:
 
     async def give_turns(self) -> bool:
         """Have what is first in its line join its queue, where nothing of the line is under way; returns whether some must be looked at again soon."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(_SQL["give_turns_alone"])
-            return bool(await connection.fetchval(_SQL["give_turns"], _TURNS_MAX))
+        while True:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(_SQL["give_turns_alone"])
+                row = await connection.fetchrow(_SQL["give_turns"], _TURNS_MAX)
+            if row is None or row["waits"] or not row["more"]:
+                return row is not None and row["waits"]
 
     async def claim(self, room: Room) -> list[DueDelivery]:
         """Lease the deliveries whose turn it is, as many as there is room for; in the order in which they should be begun."""

@@ -14,7 +14,8 @@ SELECT EXISTS (SELECT FROM notifications.turns);
 SELECT pg_advisory_xact_lock(hashtextextended('notifications.turns', 0));
 
 -- give_turns: of each line that changed the first one joins the queue, unless something of the line is under way or in a pause. What is still in the outbox at a lower
--- position is, or was, with another dispatcher, and may belong before it: then the line is looked at again. Tells whether there are such.
+-- position is, or was, with another dispatcher, and may belong before it: then the line is looked at again. Tells whether
+-- there may be more, and whether there are such.
 -- What is pending is said by CASE: an index on that alone must not look cheaper while its statistics are missing.
 WITH changed AS MATERIALIZED (
     SELECT id, line FROM notifications.turns ORDER BY id LIMIT $1
@@ -35,9 +36,9 @@ WITH changed AS MATERIALIZED (
         AND CASE WHEN d.status = 'pending' THEN d.held END
 ), given AS (
     DELETE FROM notifications.turns t USING changed c
-    WHERE t.id = c.id AND NOT EXISTS (SELECT FROM lines l WHERE l.waits AND l.line = c.line)
+    WHERE t.id = c.id AND c.line <> ALL (ARRAY(SELECT line FROM lines WHERE waits))
 )
-SELECT EXISTS (SELECT FROM lines WHERE waits);
+SELECT (SELECT count(*) FROM changed) >= $1 AS more, EXISTS (SELECT FROM lines WHERE waits) AS waits;
 
 -- claim: lease the deliveries whose turn it is. The queues' endpoints are found by one look into the index each; a merchant gets at most as much as is left free
 WITH RECURSIVE queues AS (
