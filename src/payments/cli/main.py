@@ -279,6 +279,7 @@ def settings(
     payouts: Annotated[str | None, typer.Option(help="Pay out what is available: manual, daily, weekly or monthly.")] = None,
     payout_anchor: Annotated[str | None, typer.Option(help="On which day of the week (monday) or of the month (1).")] = None,
     payout_delay_days: Annotated[int | None, typer.Option(help="After how many days captured funds become available.")] = None,
+    webhook_endpoints: Annotated[int | None, typer.Option(help="How many webhook endpoints there may be in each mode; else 16.")] = None,
     environment: OnAws = None,
     region: Region = None,
     poll_seconds: PollSeconds = 5.0,
@@ -292,6 +293,7 @@ def settings(
         payouts=payouts,
         payout_anchor=payout_anchor,
         payout_delay_days=payout_delay_days,
+        webhook_endpoints=webhook_endpoints,
     )
     if environment is not None:
         from payments.cli.aws import commands

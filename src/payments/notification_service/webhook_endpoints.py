@@ -28,8 +28,6 @@ from payments.wire.reading import PageParams, Reader
 from payments.wire.render import render_webhook_endpoint
 from payments.wire.resource import listing, retrieve
 
-ENDPOINTS_MAX = 16
-"""Per merchant and mode, as at Stripe."""
 _SECRETS_MAX = 6
 """That sign at once: each makes every delivery's header longer."""
 _ROTATION_SECONDS = 24 * 3600
@@ -99,9 +97,10 @@ class WebhookEndpoints:
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
-            if await store.count_for_one_more(connection, principal.merchant_id, principal.livemode) >= ENDPOINTS_MAX:
+            count, allowed = await store.count_for_one_more(connection, principal.merchant_id, principal.livemode)
+            if count >= allowed:
                 mode = "live" if principal.livemode else "test"
-                raise InvalidRequest(f"You have reached the maximum of {ENDPOINTS_MAX} {mode} webhook endpoints.")
+                raise InvalidRequest(f"You have reached the maximum of {allowed} {mode} webhook endpoints.")
             sealed = self.sealer.seal(secret.encode(), secret_context(endpoint))
             await WEBHOOK_ENDPOINT.noun.insert(connection, endpoint, sealed_secret=sealed)
             return reply(render_webhook_endpoint(endpoint, secret))

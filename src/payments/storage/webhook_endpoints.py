@@ -13,10 +13,13 @@ def _key(endpoint: WebhookEndpoint) -> tuple[int, bool, str]:
     return endpoint.merchant_id, endpoint.livemode, endpoint.id
 
 
-async def count_for_one_more(connection: Connection, merchant_id: int, livemode: bool) -> int:
-    """Return how many endpoints a merchant has in one mode; until the transaction ends, nobody else learns that who wants to add one, too."""
+async def count_for_one_more(connection: Connection, merchant_id: int, livemode: bool) -> tuple[int, int]:
+    """Return how many endpoints a merchant has in one mode, and may have; until the transaction ends, nobody else learns that who wants to add one, too."""
     await connection.execute(_SQL["lock"], f"webhook_endpoints {merchant_id} {livemode}")
-    return int(await connection.fetchval(_SQL["count"], merchant_id, livemode))
+    row = await connection.fetchrow(_SQL["count"], merchant_id, livemode)
+    if row is None:
+        raise LookupError("a count returned nothing")
+    return row["count"], row["allowed"]
 
 
 async def secrets_in_use(connection: Connection, endpoint: WebhookEndpoint) -> int:

@@ -1,8 +1,9 @@
 -- lock: until the end of the transaction, against others that would count as well, find room for one more, and add one each
 SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 
--- count: how many a merchant has in one mode
-SELECT count(*) FROM notifications.webhook_endpoints WHERE merchant_id = $1 AND livemode = $2;
+-- count: how many a merchant has in one mode, and may have
+SELECT (SELECT count(*) FROM notifications.webhook_endpoints WHERE merchant_id = $1 AND livemode = $2) AS count,
+    (SELECT webhook_endpoints_max FROM payments.merchants WHERE id = $1) AS allowed;
 
 -- secrets_in_use: how many secrets of an endpoint sign; who asks to rotate it has the endpoint until the transaction ends
 SELECT 1 + coalesce(w.previous_secret_until > now(), false)::integer + (

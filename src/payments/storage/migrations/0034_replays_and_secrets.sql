@@ -1,4 +1,4 @@
--- Deliveries that are sent again by the thousand; and secrets that were replaced before those before them had run out.
+-- Deliveries that are sent again by the thousand; secrets that were replaced before those before them had run out; how many endpoints a merchant may have.
 
 CREATE TABLE notifications.replays (
     merchant_id      bigint NOT NULL,
@@ -31,3 +31,6 @@ CREATE INDEX earlier_secrets_endpoint ON notifications.earlier_secrets (merchant
 COMMENT ON TABLE notifications.earlier_secrets IS 'those before sealed_previous_secret; they sign as well until they expire';
 
 GRANT SELECT, INSERT, DELETE ON notifications.earlier_secrets TO tap_notification_service;
+
+-- Last, since payments read it. The table is small.
+ALTER TABLE payments.merchants ADD COLUMN webhook_endpoints_max integer NOT NULL DEFAULT 16 CHECK (webhook_endpoints_max BETWEEN 1 AND 256);
