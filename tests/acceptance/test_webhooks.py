@@ -129,6 +129,33 @@ def test_what_was_missed_is_sent_again_all_at_once_or_stopped(client: stripe.Str
         client.v1.webhook_endpoints.delete(endpoint.id)
 
 
+def test_a_secret_is_replaced_while_those_before_it_still_sign(client: stripe.StripeClient) -> None:
+    with receiver() as received:
+        endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.created"]})
+        secrets = [str(endpoint.secret)]
+
+        def rotate(**params: Any) -> None:
+            path = f"/v1/webhook_endpoints/{endpoint.id}/rotate_secret"
+            rotated: Any = client.deserialize(client.raw_request("post", path, **params), api_mode="V1")
+            secrets.append(rotated.secret)
+
+        for _ in range(5):
+            rotate()
+        with pytest.raises(stripe.InvalidRequestError, match="signs with 6 secrets already"):
+            rotate()
+        received.secret = secrets[0]
+        client.v1.customers.create({})
+        wait_until(lambda: received.deliveries, "it is accepted with the first secret")
+        delivery = received.deliveries[0]
+        assert len(delivery.headers["webhook-signature"].split()) == delivery.headers["Stripe-Signature"].count("v1=") == 6
+        rotate(previous_secret_seconds=0)
+        received.secret = secrets[-1]
+        client.v1.customers.create({})
+        wait_until(lambda: len(received.deliveries) == 2, "it is signed with the newest one alone")
+        assert received.deliveries[1].headers["Stripe-Signature"].count("v1=") == 1
+        client.v1.webhook_endpoints.delete(endpoint.id)
+
+
 def test_an_order_that_there_is_not_is_refused(client: stripe.StripeClient) -> None:
     with receiver() as received:
         params: Any = {"url": received.url, "enabled_events": ["*"], "metadata": {"tap_ordering": "per_customer"}}
