@@ -162,7 +162,8 @@ def test_an_order_that_there_is_not_is_refused(client: stripe.StripeClient) -> N
         with pytest.raises(stripe.InvalidRequestError) as refusal:
             client.v1.webhook_endpoints.create(params)
         assert refusal.value.param == "metadata[tap_ordering]"
-        endpoint = client.v1.webhook_endpoints.create({**params, "metadata": {"tap_ordering": "per_object"}})
+        params["metadata"] = {"tap_ordering": "per_object"}
+        endpoint = client.v1.webhook_endpoints.create(params)
         received.secret = str(endpoint.secret)
         intent = client.v1.payment_intents.create(
             {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True, "capture_method": "manual"}

@@ -270,6 +270,23 @@ async def test_an_endpoint_that_nothing_gets_through_to_for_three_days_is_disabl
     assert [fault for fault in await find_faults(connection) if "webhook_endpoint" in fault.detail] == []
 
 
+async def test_what_fails_here_is_held_against_no_endpoint(notifier: Notifier, connection: Connection) -> None:
+    await notifier.endpoint("http://a/hook")
+    await connection.execute(
+        "UPDATE notifications.webhook_endpoints SET sealed_secret = 'nobody opens it', failing_since = now() - interval '1 year'"
+    )
+    await tell(connection)
+    await dispatch(notifier.pool, 100)
+    await notifier.deliver()
+    assert await notifier.statuses() == [("pending", 1)]
+    assert await connection.fetchval("SELECT enabled FROM notifications.webhook_endpoints")
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = NULL")
+    await notifier.make_due()
+    await notifier.deliver()
+    assert await notifier.statuses() == [("pending", 2)]
+    assert await connection.fetchval("SELECT failing_since FROM notifications.webhook_endpoints") is None
+
+
 async def test_an_endpoint_of_which_something_got_through_meanwhile_is_not_disabled(notifier: Notifier, connection: Connection) -> None:
     begun, release = asyncio.Event(), asyncio.Event()
 

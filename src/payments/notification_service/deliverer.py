@@ -69,6 +69,8 @@ class Sent:
     """Unix seconds."""
     duration_ms: int
     answer: Answer
+    was_sent: bool = True
+    """Whether it says anything of the receiver: what failed here doesn't."""
 
 
 class Deliverer:
@@ -167,14 +169,14 @@ class Deliverer:
 
     async def _attempt(self, due: DueDelivery) -> Sent:
         """Prepare and send; a failure of our own, as of a secret that can't be opened, is an attempt that failed."""
-        started, at = time.monotonic(), self._clock.now()
+        started, at, was_sent = time.monotonic(), self._clock.now(), True
         try:
             prepared = self._prepare(due, int(at))
             answer = await self._send(due.endpoint.url, prepared.headers, prepared.body)
         except Exception as failure:  # noqa: BLE001 - whatever it was
             self._log.error("deliver", failure)
-            answer = Answer(error=type(failure).__name__)
-        return Sent(due, at, round((time.monotonic() - started) * 1000), answer)
+            answer, was_sent = Answer(error=type(failure).__name__), False
+        return Sent(due, at, round((time.monotonic() - started) * 1000), answer, was_sent)
 
     def _prepare(self, due: DueDelivery, timestamp: int) -> Prepared:
         body = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
@@ -199,7 +201,7 @@ class Deliverer:
         self._come_back(result)
         if sent.answer.status_code == 410:  # "gone": the receiver wants nothing more
             await self._disable(sent.due.endpoint, "gone")
-        elif result.status != DeliveryStatus.DELIVERED and (sent.due.failing_seconds or 0.0) >= FAILING_SECONDS_MAX:
+        elif sent.was_sent and result.status != DeliveryStatus.DELIVERED and (sent.due.failing_seconds or 0.0) >= FAILING_SECONDS_MAX:
             await self._disable(sent.due.endpoint, "failing", FAILING_SECONDS_MAX)
 
     async def _disable(self, endpoint: WebhookEndpoint, reason: str, failing_seconds: float | None = None) -> None:
@@ -236,6 +238,7 @@ def _result(sent: Sent, now: float) -> AttemptResult:
         error=answer.error,
         status=status,
         retry_seconds=retry_seconds,
+        was_sent=sent.was_sent,
     )
 
 

@@ -89,6 +89,8 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
     """The kind of failure when there was no answer."""
     status: DeliveryStatus
     retry_seconds: float
+    was_sent: bool
+    """Whether it says anything of the receiver."""
 
 
 @dataclass(frozen=True, slots=True)

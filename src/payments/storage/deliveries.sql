@@ -106,7 +106,7 @@ ORDER BY l.turn;
 WITH results AS (
     SELECT * FROM json_to_recordset($1::json) AS r(
         merchant_id bigint, livemode boolean, event_id text, endpoint_id text, attempt integer, attempted_at double precision, duration_ms integer,
-        status_code smallint, error text, status text, retry_seconds double precision)
+        status_code smallint, error text, status text, retry_seconds double precision, was_sent boolean)
 ), updated AS (
     UPDATE notifications.deliveries d
     SET attempts = r.attempt,
@@ -118,7 +118,7 @@ WITH results AS (
         AND d.attempts = r.attempt - 1
     RETURNING d.merchant_id, d.livemode, d.event_id, d.endpoint_id
 ), told AS (
-    SELECT merchant_id, livemode, endpoint_id, bool_or(status = 'delivered') AS works FROM results GROUP BY merchant_id, livemode, endpoint_id
+    SELECT merchant_id, livemode, endpoint_id, bool_or(status = 'delivered') AS works FROM results WHERE was_sent GROUP BY merchant_id, livemode, endpoint_id
 ), turned AS (
     -- Without waiting: what somebody else has in hand is told by the next attempt, too.
     SELECT w.merchant_id, w.livemode, w.id, t.works
