@@ -178,6 +178,9 @@ def test_an_event_is_sent_again(tap: RunningTap, client: stripe.StripeClient) ->
         wait_until(lambda: len(received.deliveries) == 2, "it arrives again")
         tap.tap("events", "resend", event_id, "--webhook-endpoint", endpoint.id)
         wait_until(lambda: len(received.deliveries) == 3, "and again")
+        assert f"{event_id}.{endpoint.id}" in tap.tap("webhooks", "list", "--endpoint", endpoint.id).stdout
+        assert "1 of 1 looked at, 1 sent again" in tap.tap("webhooks", "replay", "--endpoint", endpoint.id, "--all", "--since", "1h").stdout
+        wait_until(lambda: len(received.deliveries) == 4, "with all that it had")
         client.v1.webhook_endpoints.delete(endpoint.id)
     assert received.event_ids() == {event_id}
     assert "No such event" in tap.tap("events", "resend", "evt_unknown", check=False).stderr

@@ -102,6 +102,82 @@ def test_dead_letters_are_seen_and_sent_again(client: stripe.StripeClient) -> No
         client.v1.webhook_endpoints.delete(endpoint.id)
 
 
+def test_what_was_missed_is_sent_again_all_at_once_or_stopped(client: stripe.StripeClient) -> None:
+    def call(method: str, path: str, **params: Any) -> Any:
+        return client.deserialize(client.raw_request(method, f"/v1/notifications/replays{path}", **params), api_mode="V1")
+
+    with receiver() as received:
+        endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.created"]})
+        received.secret = str(endpoint.secret)
+        client.v1.customers.create({})
+        wait_until(lambda: len(received.deliveries) == 1, "it is delivered")
+        key = {"idempotency_key": f"replay {endpoint.id}"}
+        replay = call("post", "", webhook_endpoint=endpoint.id, deliveries="all", types=["customer.*"], **key)
+        assert (replay.object, replay.status, replay.total, replay.types) == ("notification.replay", "running", 1, ["customer.*"])
+        assert call("post", "", webhook_endpoint=endpoint.id, deliveries="all", types=["customer.*"], **key).id == replay.id
+        wait_until(lambda: call("get", f"/{replay.id}").status == "succeeded", "it is carried out")
+        wait_until(lambda: len(received.deliveries) == 2, "it is delivered again")
+        assert received.deliveries[0].event["id"] == received.deliveries[1].event["id"]
+        assert replay.id in [each.id for each in call("get", "", limit=100).data]
+        with pytest.raises(stripe.InvalidRequestError, match="nothing left to cancel"):
+            call("post", f"/{replay.id}/cancel")
+        with pytest.raises(stripe.InvalidRequestError, match="no event type"):
+            call("post", "", webhook_endpoint=endpoint.id, types=["Customer"])
+        client.v1.webhook_endpoints.update(endpoint.id, {"disabled": True})
+        with pytest.raises(stripe.InvalidRequestError, match="is disabled"):
+            call("post", "", webhook_endpoint=endpoint.id)
+        client.v1.webhook_endpoints.delete(endpoint.id)
+
+
+def test_a_secret_is_replaced_while_those_before_it_still_sign(client: stripe.StripeClient) -> None:
+    with receiver() as received:
+        endpoint = client.v1.webhook_endpoints.create({"url": received.url, "enabled_events": ["customer.created"]})
+        secrets = [str(endpoint.secret)]
+
+        def rotate(**params: Any) -> None:
+            path = f"/v1/webhook_endpoints/{endpoint.id}/rotate_secret"
+            rotated: Any = client.deserialize(client.raw_request("post", path, **params), api_mode="V1")
+            secrets.append(rotated.secret)
+
+        for _ in range(5):
+            rotate()
+        with pytest.raises(stripe.InvalidRequestError, match="signs with 6 secrets already"):
+            rotate()
+        received.secret = secrets[0]
+        client.v1.customers.create({})
+        wait_until(lambda: received.deliveries, "it is accepted with the first secret")
+        delivery = received.deliveries[0]
+        assert len(delivery.headers["webhook-signature"].split()) == delivery.headers["Stripe-Signature"].count("v1=") == 6
+        rotate(previous_secret_seconds=0)
+        received.secret = secrets[-1]
+        client.v1.customers.create({})
+        wait_until(lambda: len(received.deliveries) == 2, "it is signed with the newest one alone")
+        assert received.deliveries[1].headers["Stripe-Signature"].count("v1=") == 1
+        client.v1.webhook_endpoints.delete(endpoint.id)
+
+
+def test_an_order_that_there_is_not_is_refused(client: stripe.StripeClient) -> None:
+    with receiver() as received:
+        params: Any = {"url": received.url, "enabled_events": ["*"], "metadata": {"tap_ordering": "per_customer"}}
+        with pytest.raises(stripe.InvalidRequestError) as refusal:
+            client.v1.webhook_endpoints.create(params)
+        assert refusal.value.param == "metadata[tap_ordering]"
+        params["metadata"] = {"tap_ordering": "per_object"}
+        endpoint = client.v1.webhook_endpoints.create(params)
+        received.secret = str(endpoint.secret)
+        intent = client.v1.payment_intents.create(
+            {"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True, "capture_method": "manual"}
+        )
+        client.v1.payment_intents.capture(intent.id)
+
+        def of_intent() -> list[str]:
+            return [each.event["type"] for each in received.deliveries if each.event["data"]["object"]["id"] == intent.id]
+
+        wait_until(lambda: len(of_intent()) == 3, "all arrived")
+        assert of_intent() == ["payment_intent.created", "payment_intent.amount_capturable_updated", "payment_intent.succeeded"]
+        client.v1.webhook_endpoints.delete(endpoint.id)
+
+
 def test_an_event_is_sent_again_to_an_endpoint(client: stripe.StripeClient) -> None:
     """`stripe events resend`: to one that had it, and to one that came later."""
     with receiver() as received:

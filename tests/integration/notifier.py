@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
+import msgspec
+
 from payments.domain.event import Origin, event_of
-from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.domain.webhook_endpoint import ORDERING, PER_OBJECT, WebhookEndpoint
 from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer, Send, secret_context
 from payments.notification_service.sender import Resolver, Sender
 from payments.notification_service.signing import new_secret
@@ -29,7 +31,7 @@ class Notifier:
     sealer: Sealer
     log: io.BytesIO
 
-    async def endpoint(self, url: str, *events: str, merchant_id: int = 1, enabled: bool = True) -> str:
+    async def endpoint(self, url: str, *events: str, merchant_id: int = 1, enabled: bool = True, ordered: bool = False) -> str:
         """Make an endpoint, and return its secret."""
         made = WebhookEndpoint(
             id=new_id("we"),
@@ -39,6 +41,7 @@ class Notifier:
             url=url,
             enabled_events=list(events) or ["*"],
             enabled=enabled,
+            metadata={ORDERING: PER_OBJECT} if ordered else {},
         )
         secret = new_secret()
         sealed = self.sealer.seal(secret.encode(), secret_context(made))
@@ -59,7 +62,7 @@ class Notifier:
         # The notifier may be recording what became of some, and an update of all locks them in another order.
         async with self.pool.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE notifications.deliveries IN SHARE ROW EXCLUSIVE MODE")
-            await connection.execute("UPDATE notifications.deliveries SET next_attempt_at = now() WHERE status = 'pending'")
+            await connection.execute("UPDATE notifications.deliveries SET next_attempt_at = now() WHERE status = 'pending' AND NOT held")
 
     async def statuses(self) -> list[tuple[str, int]]:
         rows = await self.pool.fetch("SELECT status, attempts FROM notifications.deliveries ORDER BY event_id, endpoint_id")
@@ -95,3 +98,14 @@ async def tell(connection: Connection, event_type: str = "payment_intent.created
         event_of(new_id("evt"), event_type, payment(merchant_id)[1].intent, created=1_800_000_000, origin=Origin()) for _ in range(count)
     ]
     await append_events(connection, events)
+
+
+async def tell_versions(connection: Connection, versions: int, *, merchant_id: int = 1) -> str:
+    """Let a payment change several times, each in a commit of its own; returns its id."""
+    intent = payment(merchant_id)[1].intent
+    for version in range(1, versions + 1):
+        told = msgspec.structs.replace(intent, version=version)
+        await append_events(
+            connection, [event_of(new_id("evt"), "payment_intent.amount_capturable_updated", told, created=1_800_000_000, origin=Origin())]
+        )
+    return intent.id

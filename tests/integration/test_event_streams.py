@@ -19,13 +19,14 @@ from payments.runtime.background import Background
 from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
 from payments.storage.database import Connection, Pool, Queries, connect, open_pool
+from payments.storage.deliveries import Deliveries
 from payments.storage.keys import create_key, create_merchant
 from payments.storage.outbox import dispatch
 from payments.storage.streams import Streamed, StreamKey, Streams
 from payments.wire.api import Call
 from payments.wire.form import decode_form
 from payments.wire.lists import Lists
-from tests.integration.notifier import tell
+from tests.integration.notifier import notifier_on, tell
 from tests.support.waiting import eventually
 
 PEPPER = KeyRing.of(b"p" * 32)
@@ -160,6 +161,23 @@ async def test_a_listener_gets_what_happens_to_its_merchant(copy: Copy, connecti
         await hears(other, await ids_of(connection) - before - mine)
         assert heard.events[0]["object"] == "event"
         assert heard.events[0]["data"]["object"]["object"] == "payment_intent"
+
+
+async def test_what_is_sent_to_an_endpoint_again_is_not_streamed_again(copy: Copy, connection: Connection, database_url: str) -> None:
+    async with notifier_on(database_url) as notifier, copy.listening() as heard:
+        await notifier.endpoint("http://a/hook", enabled=True)
+        endpoint_id = await connection.fetchval("SELECT id FROM notifications.webhook_endpoints")
+        deliveries = Deliveries(copy.pool, lease_seconds=30)
+        await tell(connection)
+        (event_id,) = await ids_of(connection)
+        assert await deliveries.resend(1, False, event_id, endpoint_id), "before it was fanned out"
+        await copy.dispatch()
+        assert await deliveries.resend(1, False, event_id, endpoint_id)
+        await copy.dispatch()
+        await tell(connection)
+        await copy.dispatch()
+        await hears(heard, await ids_of(connection))
+        assert await connection.fetchval("SELECT count(*) FROM notifications.deliveries WHERE event_id = $1", event_id) == 1
 
 
 async def test_what_is_committed_late_comes_to_those_who_listen_and_to_those_who_resume(

@@ -1,16 +1,24 @@
 """Every event reaches every endpoint that wants it, at least once, whatever happens."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 import stripe
 from aiohttp import web
 
+from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.notification_service.connections import Answer
+from payments.notification_service.deliverer import secret_context
 from payments.notification_service.retries import RETRY_SECONDS
+from payments.notification_service.signing import new_secret
+from payments.runtime.ids import new_id
+from payments.storage import webhook_endpoints
+from payments.storage.books import find_faults
 from payments.storage.database import Connection, Pool, connect
 from payments.storage.deliveries import Deliveries, Room
 from payments.storage.outbox import dispatch
@@ -108,6 +116,54 @@ async def test_a_delivery_is_signed_and_recorded(notifier: Notifier, connection:
         assert tuple(dict(row).values()) == (1, 200, None)
 
 
+async def test_every_secret_signs_until_it_expires_however_soon_the_next_one_replaces_it(
+    notifier: Notifier, connection: Connection
+) -> None:
+    sent: list[tuple[bytes, Mapping[str, str]]] = []
+
+    async def send(_: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        sent.append((body, headers))
+        return Answer(200)
+
+    async def signing(secrets: list[str]) -> list[str]:
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        await notifier.deliver()
+        body, headers = sent[-1]
+        valid: list[str] = []
+        for secret in secrets:
+            with contextlib.suppress(stripe.SignatureVerificationError):
+                stripe.Webhook.construct_event(body, headers["Stripe-Signature"], secret)
+                valid.append(secret)
+        assert len(headers["webhook-signature"].split()) == len(valid)
+        return valid
+
+    notifier.deliverer._send = send
+    secrets = [await notifier.endpoint("http://a/hook")]
+    endpoint = msgspec.json.decode(await connection.fetchval("SELECT document FROM notifications.webhook_endpoints"), type=WebhookEndpoint)
+
+    async def rotate(seconds: float) -> None:
+        secrets.append(new_secret())
+        sealed = notifier.sealer.seal(secrets[-1].encode(), secret_context(endpoint))
+        async with notifier.pool.acquire() as own, own.transaction():
+            assert await webhook_endpoints.secrets_in_use(own, endpoint) == len(await signing(secrets[:-1]))
+            await webhook_endpoints.rotate_secret(own, endpoint, sealed, seconds, new_id("whs"))
+
+    assert await signing(secrets) == secrets
+    for _ in range(3):
+        await rotate(3600)
+        assert await signing(secrets) == secrets
+    await connection.execute(
+        "UPDATE notifications.earlier_secrets SET expires_at = now() WHERE id = (SELECT min(id) FROM notifications.earlier_secrets)"
+    )
+    assert await signing(secrets) == secrets[1:]
+    await rotate(3600)
+    assert await connection.fetchval("SELECT count(*) FROM notifications.earlier_secrets") == 2, "what has expired is forgotten"
+    await rotate(0)
+    assert await signing(secrets) == secrets[-1:]
+    assert await connection.fetchval("SELECT count(*) FROM notifications.earlier_secrets") == 0
+
+
 async def test_a_failed_delivery_is_tried_by_the_schedule_and_then_buried(notifier: Notifier, connection: Connection) -> None:
     async def fail(_: web.Request) -> web.Response:
         return web.Response(status=500)
@@ -161,6 +217,95 @@ async def test_gone_disables_the_endpoint(notifier: Notifier, connection: Connec
         row = await connection.fetchrow("SELECT enabled, version, document ->> 'enabled' AS shown FROM notifications.webhook_endpoints")
         assert row is not None
         assert tuple(dict(row).values()) == (False, 2, "false")
+        assert await connection.fetchval("SELECT count(*) FROM payments.events WHERE type = 'webhook_endpoint.disabled'") == 1
+
+
+async def test_an_endpoint_that_nothing_gets_through_to_for_three_days_is_disabled_and_an_event_tells_of_it(
+    notifier: Notifier, connection: Connection
+) -> None:
+    status = 500
+
+    async def send(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        return Answer(status)
+
+    notifier.deliverer._send = send
+    await notifier.endpoint("http://a/hook")
+    await tell(connection, count=3)
+    await dispatch(notifier.pool, 100)
+    await notifier.deliver()
+    failing_since = "SELECT failing_since FROM notifications.webhook_endpoints"
+    since = await connection.fetchval(failing_since)
+    assert since is not None
+    await notifier.make_due()
+    await notifier.deliver()
+    assert await connection.fetchval(failing_since) == since, "of the first failure"
+    status = 200
+    await notifier.make_due()
+    await notifier.deliver()
+    assert await connection.fetchval(failing_since) is None
+    assert await notifier.statuses() == [("delivered", 3)] * 3
+
+    status = 500
+    await tell(connection, count=3)
+    await dispatch(notifier.pool, 100)
+    await notifier.deliver()
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = now() - interval '71 hours'")
+    await notifier.make_due()
+    await notifier.deliver()
+    assert await connection.fetchval("SELECT enabled FROM notifications.webhook_endpoints")
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = now() - interval '73 hours'")
+    await notifier.make_due()
+    await notifier.deliver()
+    row = await connection.fetchrow("SELECT enabled, version, document FROM notifications.webhook_endpoints")
+    assert row is not None
+    assert tuple(row)[:2] == (False, 2)
+    assert {status for status, _ in await notifier.statuses()} == {"delivered", "dead"}
+    told = await connection.fetch("SELECT type, object_version, snapshot FROM payments.events WHERE object_type = 'webhook_endpoint'")
+    assert [tuple(each) for each in told] == [("webhook_endpoint.disabled", 2, row["document"])]
+    await notifier.endpoint("http://other/hook", "webhook_endpoint.disabled")
+    status = 200
+    assert (await dispatch(notifier.pool, 100)).deliveries == 1, "to whoever else listens"
+    await notifier.deliver()
+    assert {fault.check for fault in await find_faults(connection)} == {"events_without_objects"}, "of the payments, which are none here"
+    assert [fault for fault in await find_faults(connection) if "webhook_endpoint" in fault.detail] == []
+
+
+async def test_what_fails_here_is_held_against_no_endpoint(notifier: Notifier, connection: Connection) -> None:
+    await notifier.endpoint("http://a/hook")
+    await connection.execute(
+        "UPDATE notifications.webhook_endpoints SET sealed_secret = 'nobody opens it', failing_since = now() - interval '1 year'"
+    )
+    await tell(connection)
+    await dispatch(notifier.pool, 100)
+    await notifier.deliver()
+    assert await notifier.statuses() == [("pending", 1)]
+    assert await connection.fetchval("SELECT enabled FROM notifications.webhook_endpoints")
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = NULL")
+    await notifier.make_due()
+    await notifier.deliver()
+    assert await notifier.statuses() == [("pending", 2)]
+    assert await connection.fetchval("SELECT failing_since FROM notifications.webhook_endpoints") is None
+
+
+async def test_an_endpoint_of_which_something_got_through_meanwhile_is_not_disabled(notifier: Notifier, connection: Connection) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def send(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        begun.set()
+        await release.wait()
+        return Answer(500)
+
+    notifier.deliverer._send = send
+    await notifier.endpoint("http://a/hook")
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = now() - interval '73 hours'")
+    await tell(connection)
+    await dispatch(notifier.pool, 100)
+    await notifier.begin_all()
+    await begun.wait()
+    await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = NULL")
+    release.set()
+    await notifier.deliverer.drain()
+    assert await connection.fetchval("SELECT enabled FROM notifications.webhook_endpoints")
 
 
 async def test_what_was_sent_and_not_recorded_is_sent_again(notifier: Notifier, connection: Connection) -> None:

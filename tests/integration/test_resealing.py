@@ -65,7 +65,9 @@ async def fill(connection: Connection, keys: EnvelopeKeys, *, cards: int = 25) -
         )
         await WEBHOOK_ENDPOINT.noun.insert(connection, endpoint, sealed_secret=own.seal(b"whsec_1", secret_context(endpoint)))
         if number % 2:
-            await webhook_endpoints.rotate_secret(connection, endpoint, own.seal(b"whsec_2", secret_context(endpoint)), 3600)
+            for secret in (b"whsec_2", b"whsec_3"):
+                sealed = own.seal(secret, secret_context(endpoint))
+                await webhook_endpoints.rotate_secret(connection, endpoint, sealed, 3600, new_id("whs"))
         made.endpoints.append(endpoint)
     for number in range(9):
         claim = Claim(
@@ -96,7 +98,12 @@ async def check_opens(connection: Connection, kept: Kept, keys: EnvelopeKeys) ->
         )
         assert row is not None
         opened = [own.open(each, secret_context(endpoint)) for each in (row["sealed_secret"], row["sealed_previous_secret"]) if each]
-        assert opened in ([b"whsec_1"], [b"whsec_2", b"whsec_1"])
+        earlier = await connection.fetch(
+            "SELECT sealed FROM notifications.earlier_secrets WHERE endpoint_id = $1 ORDER BY id DESC", endpoint.id
+        )
+        opened += [own.open(each["sealed"], secret_context(endpoint)) for each in earlier]
+        secrets = [b"whsec_1", b"whsec_2", b"whsec_3", b"whsec_4"]
+        assert set(opened) in (set(secrets[:1]), set(secrets[:3]), {secrets[0], secrets[3]}, set(secrets))
     for claim in kept.claims:
         found = await claims.find(connection, claim.merchant_id, claim.livemode, claim.key)
         assert found is not None
@@ -114,7 +121,7 @@ async def test_everything_is_sealed_anew_and_opens_without_the_old_key(connectio
     await check_opens(connection, kept, AFTER)
     versions = await connection.fetch("SELECT id, version, document::text FROM payments.payment_methods ORDER BY id")
     done = await reseal(connection, sealer(AFTER), batch_rows=batch_rows)
-    assert (done.done, done.unreadable, done.left) == (25 + 7 + 3 + 6, 0, 0)
+    assert (done.done, done.unreadable, done.left) == (25 + 7 + 3 + 3 + 6, 0, 0)
     assert await under(connection, 1) == 0
     await check_opens(connection, kept, DROPPED)
     assert versions == await connection.fetch("SELECT id, version, document::text FROM payments.payment_methods ORDER BY id"), (
@@ -122,6 +129,7 @@ async def test_everything_is_sealed_anew_and_opens_without_the_old_key(connectio
     )
     assert await envelope_uses(connection) == [
         KeyUse("card numbers", 2, 25),
+        KeyUse("earlier webhook secrets", 2, 3),
         KeyUse("previous webhook secrets", 2, 3),
         KeyUse(DIGESTS, 1, 9),
         KeyUse("stored answers", 2, 6),
@@ -161,7 +169,7 @@ async def test_a_job_that_is_killed_loses_nothing_and_the_next_goes_on(database_
     done_before = await under(connection, 2)
     assert done_before <= kill_after
     resealed = await reseal(connection, sealer(AFTER), batch_rows=5)
-    assert (resealed.done, resealed.left) == (41 - done_before, 0), "it goes on, and does nothing twice"
+    assert (resealed.done, resealed.left) == (44 - done_before, 0), "it goes on, and does nothing twice"
     await check_opens(connection, kept, DROPPED)
 
 
@@ -204,7 +212,10 @@ async def test_payments_go_on_while_it_runs(database_url: str, connection: Conne
                 kept.methods.append(await card(own, AFTER))
                 await own.execute("UPDATE payments.payment_methods SET version = version + 1 WHERE id = $1", kept.methods[number % 60].id)
                 endpoint = kept.endpoints[number % len(kept.endpoints)]
-                await webhook_endpoints.rotate_secret(own, endpoint, sealer(AFTER).seal(b"whsec_2", secret_context(endpoint)), 3600)
+                async with own.transaction():
+                    await webhook_endpoints.secrets_in_use(own, endpoint)
+                    sealed = sealer(AFTER).seal(b"whsec_4", secret_context(endpoint))
+                    await webhook_endpoints.rotate_secret(own, endpoint, sealed, 3600, new_id("whs"))
                 number += 1
                 await asyncio.sleep(0)
 
@@ -218,7 +229,7 @@ async def test_payments_go_on_while_it_runs(database_url: str, connection: Conne
     for endpoint in kept.endpoints:
         row = await connection.fetchrow("SELECT sealed_secret FROM notifications.webhook_endpoints WHERE id = $1", endpoint.id)
         assert row is not None
-        assert sealer(DROPPED).open(row["sealed_secret"], secret_context(endpoint)) in (b"whsec_1", b"whsec_2")
+        assert sealer(DROPPED).open(row["sealed_secret"], secret_context(endpoint)) in (b"whsec_1", b"whsec_3", b"whsec_4")
     await check_opens(connection, replace(kept, endpoints=[]), DROPPED)
 
 
@@ -230,7 +241,7 @@ async def test_what_no_key_opens_stays_and_stops_nothing(connection: Connection,
     victim = kept.methods.pop(7)
     await connection.execute("UPDATE payments.payment_methods SET sealed_number = $1 WHERE id = $2", damaged, victim.id)
     done = await reseal(connection, sealer(AFTER), batch_rows=4)
-    assert (done.done, done.unreadable, done.left) == (40, 1, 1)
+    assert (done.done, done.unreadable, done.left) == (43, 1, 1)
     assert await connection.fetchval("SELECT sealed_number FROM payments.payment_methods WHERE id = $1", victim.id) == damaged
     await check_opens(connection, kept, DROPPED)
 
@@ -257,10 +268,10 @@ async def test_the_task_seals_anew_and_another_says_what_is_under_each_key(datab
     kept = await fill(connection, BEFORE)
     status, (line,), errors = run(database_url, "reseal", TAP_ENVELOPE_KEY=AFTER.text())
     assert (status, errors, line["event"]) == (0, "", "resealed")
-    assert (line["done"], line["unreadable"], line["left"]) == (41, 0, 0)
+    assert (line["done"], line["unreadable"], line["left"]) == (44, 0, 0)
     await check_opens(connection, kept, DROPPED)
     status, (*uses, last), errors = run(database_url, "key-uses")
-    assert (status, errors, last["event"], last["count"]) == (0, "", "key uses", 5)
+    assert (status, errors, last["event"], last["count"]) == (0, "", "key uses", 6)
     assert ("key use", "card numbers", 2, 25) in [(use["event"], use["what"], use["key_id"], use["count"]) for use in uses]
 
 

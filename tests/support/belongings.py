@@ -117,6 +117,9 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "event": lambda merchant: (merchant.make("customer"), merchant.get("/v1/events")["data"][0]["id"])[1],
     "mandate": lambda merchant: merchant.post("/v1/setup_intents", **KEPT, **ACCEPTED)["mandate"],
     "notification.delivery": _delivery,
+    "notification.replay": lambda merchant: merchant.post("/v1/notifications/replays", webhook_endpoint=merchant.make("webhook_endpoint"))[
+        "id"
+    ],
     "payment_intent": lambda merchant: merchant.post("/v1/payment_intents", **PAYMENT)["id"],
     "payment_link": lambda merchant: merchant.post("/v1/payment_links", line_items=[{"price": merchant.make("price"), "quantity": "1"}])[
         "id"

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
+from payments.notification_service.replays import Replays
 from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
 from payments.payment_api.public_api import public_api
@@ -65,6 +66,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
         Service.NOTIFICATION_SERVICE: [
             *webhook_endpoints.endpoints(),
             *Events(_NOTHING, _NOTHING, _NOTHING, _NOTHING).endpoints(),
+            *Replays(reader=_NOTHING, lists=_NOTHING, idempotency=_NOTHING, clock=_NOTHING, on_created=_NOTHING).endpoints(),
             *EventStream(_NOTHING, _NOTHING, _NOTHING).endpoints(),
             *Trial(0, False, _NOTHING).endpoints(),
         ],

@@ -3,6 +3,7 @@
 
 import asyncio
 import datetime
+import gzip
 import ipaddress
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -144,6 +145,9 @@ async def answer_of(handle: Handle, *, seconds_max: float | None = None) -> Answ
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", Answer(200)),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense", Answer(200)),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope", Answer(200)),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(bytes(30_000_000), 9), Answer(200)),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 20_000, Answer(200)),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf of it", Answer(200)),
         (b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n", Answer(999)),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 100_000, Answer(200)),
     ],

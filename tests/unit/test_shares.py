@@ -1,5 +1,6 @@
 """Nobody's receivers hold up anybody else's."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,10 +74,55 @@ def test_answers_that_cost_no_time_cost_no_room() -> None:
             shares.end(1, "we_1", status_code)
         assert limit_of(shares, "we_1") == 2
     for status_code in (429, 500, 503, None):
-        shares = Shares()
+        clock = Monotonic()
+        shares = Shares(clock.now)
         shares.begin(1, "we_1")
-        shares.end(1, "we_1", status_code)
+        clock.seconds += shares.end(1, "we_1", status_code)
         assert limit_of(shares, "we_1") == 1
+
+
+def refused(shares: Shares, status_code: int = 429, asked: float | None = None) -> float:
+    shares.begin(1, "we_1")
+    return shares.end(1, "we_1", status_code, asked)
+
+
+@pytest.mark.parametrize("status_code", [429, 502, 504])
+def test_an_endpoint_that_can_not_gets_nothing_for_a_while_that_doubles_until_it_can(status_code: int) -> None:
+    clock = Monotonic()
+    shares = Shares(clock.now)
+    for expected in (1, 2, 4, 8, 16, 32, 60, 60, 60):
+        pause = refused(shares, status_code)
+        assert 0.8 * expected <= pause <= 1.2 * expected
+        clock.seconds += pause * 0.99
+        assert limit_of(shares, "we_1") == 0
+        clock.seconds += pause * 0.01 + 0.001
+        assert limit_of(shares, "we_1") >= 1
+    shares.begin(1, "we_1")
+    assert shares.end(1, "we_1", 200) == 0
+    assert refused(shares, status_code) <= 1.2, "it begins anew"
+
+
+def test_those_that_were_under_way_when_it_said_so_make_the_pause_no_longer() -> None:
+    shares = Shares(Monotonic().now)
+    for _ in range(16):
+        shares.begin(1, "we_1")
+    assert all(shares.end(1, "we_1", 429) <= 1.2 for _ in range(16))
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(30.0, 30.0), (0.0, 1.0), (24 * 3600.0, 300.0)])
+def test_an_endpoint_may_say_for_how_long_but_not_for_ever(asked: float, seconds: float) -> None:
+    assert 0.8 * seconds <= refused(Shares(Monotonic().now), asked=asked) <= 1.2 * seconds
+
+
+def test_a_long_pause_is_not_forgotten_because_nothing_is_sent() -> None:
+    clock = Monotonic()
+    shares = Shares(clock.now)
+    for _ in range(8):
+        shares.begin(1, "we_1")
+        shares.end(1, "we_1", 200)
+    refused(shares, asked=60)
+    clock.seconds += 59
+    assert limit_of(shares, "we_1") == 0
 
 
 def test_all_endpoints_that_fail_have_a_part_of_the_room() -> None:

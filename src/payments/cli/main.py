@@ -20,12 +20,14 @@ from payments.cli.developer_commands import developer_app
 from payments.cli.key_commands import keys_app
 from payments.cli.private_files import open_private
 from payments.cli.typed import same_program
+from payments.cli.webhook_commands import webhooks_app
 from payments.runtime.topology import Architecture, Service
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Card payments that you run yourself.")
 app.add_typer(developer_app)
 logins_app = typer.Typer(no_args_is_help=True, help="The services' logins to the database.")
 app.add_typer(logins_app, name="logins")
+app.add_typer(webhooks_app, name="webhooks")
 
 _COPIES_MAX = 64
 _DETACH_SECONDS_MAX = 90
@@ -279,6 +281,7 @@ def settings(
     payouts: Annotated[str | None, typer.Option(help="Pay out what is available: manual, daily, weekly or monthly.")] = None,
     payout_anchor: Annotated[str | None, typer.Option(help="On which day of the week (monday) or of the month (1).")] = None,
     payout_delay_days: Annotated[int | None, typer.Option(help="After how many days captured funds become available.")] = None,
+    webhook_endpoints: Annotated[int | None, typer.Option(help="How many webhook endpoints there may be in each mode; else 16.")] = None,
     environment: OnAws = None,
     region: Region = None,
     poll_seconds: PollSeconds = 5.0,
@@ -292,6 +295,7 @@ def settings(
         payouts=payouts,
         payout_anchor=payout_anchor,
         payout_delay_days=payout_delay_days,
+        webhook_endpoints=webhook_endpoints,
     )
     if environment is not None:
         from payments.cli.aws import commands

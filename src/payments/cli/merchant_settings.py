@@ -35,4 +35,5 @@ def show_settings(console: Console, merchant_id: int, account: Account) -> None:
     anchor = payouts.weekly_anchor or payouts.monthly_anchor
     table.add_row("Payouts", payouts.interval + ("" if anchor is None else f", on {anchor if payouts.weekly_anchor else f'day {anchor}'}"))
     table.add_row("Funds", f"available {payouts.delay_days} days after they are captured")
+    table.add_row("Webhooks", f"to at most {account.webhook_endpoints_max} endpoints in each mode")
     console.print(table, soft_wrap=True)

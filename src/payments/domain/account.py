@@ -4,6 +4,11 @@ from msgspec import Struct
 
 from payments.domain.payout_schedule import PayoutSchedule
 
+WEBHOOK_ENDPOINTS_DEFAULT = 16
+"""As at Stripe."""
+WEBHOOK_ENDPOINTS_MAX = 256
+"""That can be set: each event is a row for each."""
+
 
 class Account(Struct, frozen=True, kw_only=True):
     """The merchant that API keys stand for: one account for both modes."""
@@ -16,3 +21,5 @@ class Account(Struct, frozen=True, kw_only=True):
     api_version: str
     """The version of requests and events that name none."""
     payouts: PayoutSchedule = PayoutSchedule()
+    webhook_endpoints_max: int = WEBHOOK_ENDPOINTS_DEFAULT
+    """In each mode."""

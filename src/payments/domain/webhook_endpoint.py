@@ -1,6 +1,13 @@
 """Where a merchant wants to hear of events."""
 
+from payments.domain.errors import InvalidRequest
 from payments.domain.resource import Resource
+
+ORDERING = "tap_ordering"
+"""The key of metadata that asks for an order: so any SDK can set it."""
+PER_OBJECT = "per_object"
+DISABLED = "webhook_endpoint.disabled"
+"""The type of the event that tells that Tap sends nothing more to an endpoint."""
 
 
 class WebhookEndpoint(Resource, frozen=True, kw_only=True, omit_defaults=True):
@@ -16,3 +23,16 @@ class WebhookEndpoint(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """What its events are rendered in, chosen when it is created; None: in the merchant's default, whatever that is at the time."""
     description: str | None = None
     metadata: dict[str, str] = {}
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the events of each object come one after the other, in the order of its versions."""
+        return self.metadata.get(ORDERING) == PER_OBJECT
+
+
+def check_ordering(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    """Return the endpoint; raises `InvalidRequest` for an order that there isn't, which would else be none in silence."""
+    if endpoint.metadata.get(ORDERING, PER_OBJECT) != PER_OBJECT:
+        name = f"metadata[{ORDERING}]"
+        raise InvalidRequest(f"Invalid {name}: must be {PER_OBJECT}, or left out.", param=name)
+    return endpoint

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from payments.domain.resource import next_version
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.notification_service.connections import Answer
 from payments.notification_service.retries import after_attempt, parse_retry_after
@@ -21,21 +22,27 @@ from payments.notification_service.signing import delivery_headers, signature_he
 from payments.runtime import seal_contexts
 from payments.runtime.background import Beat
 from payments.runtime.clock import Clock
+from payments.runtime.ids import IdGenerator
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
 from payments.storage import webhook_endpoints
 from payments.storage.database import Pool
 from payments.storage.deliveries import AttemptResult, Deliveries, DeliveryStatus, DueDelivery
 from payments.storage.group_commit import ROW_FAULTS, GroupCommit
+from payments.wire.kinds import WEBHOOK_ENDPOINT
 from payments.wire.older_versions import in_version
 from payments.wire.rendering import render_event
 
 LEASE_SECONDS = SEND_SECONDS_MAX + 10
 """Longer than an attempt and its recording take: it runs out for those whose copy of the service died."""
+FAILING_SECONDS_MAX = 3 * 24 * 3600.0
+"""An endpoint that nothing got through to for so long gets nothing more."""
 _POLL_SECONDS = 5.0
 """For what other copies left: those that ended, and those whose pauses are long."""
 _SOON_SECONDS_MAX = 60.0
 """Pauses that are waited for to the moment; of the others a few seconds more are nothing."""
+_TURN_SECONDS = 0.05
+"""For another dispatcher to commit what may belong before a delivery."""
 _MARGIN_SECONDS = 0.02
 """A timer may be that much early."""
 T = TypeVar("T")
@@ -62,6 +69,8 @@ class Sent:
     """Unix seconds."""
     duration_ms: int
     answer: Answer
+    was_sent: bool = True
+    """Whether it says anything of the receiver: what failed here doesn't."""
 
 
 class Deliverer:
@@ -86,6 +95,8 @@ class Deliverer:
         self._sealer = sealer
         self._clock = clock
         self._log = log
+        self._new_id = IdGenerator(clock)
+        """Its own: the process's one is another thread's."""
         self._shares = Shares()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._work = asyncio.Event()
@@ -113,7 +124,8 @@ class Deliverer:
         return await asyncio.shield(self._keep(self._begin_due()))
 
     async def _begin_due(self) -> int:
-        await self._deliveries.enqueue()
+        if await self._deliveries.enqueue() and await self._deliveries.give_turns():
+            asyncio.get_running_loop().call_later(_TURN_SECONDS, self._work.set)
         room = self._shares.room()
         if not room.free:
             return 0
@@ -149,25 +161,26 @@ class Deliverer:
         except Exception as failure:  # noqa: BLE001 - a database that is away: the lease runs out, and it is delivered again
             self._log.error("record delivery", failure)
         finally:
-            self._shares.end(due.endpoint.merchant_id, due.endpoint.id, None if answer.timed_out else answer.status_code)
+            status_code = None if answer.timed_out else answer.status_code
+            pause = self._shares.end(due.endpoint.merchant_id, due.endpoint.id, status_code, _asked_seconds(answer, self._clock.now()))
+            if pause:
+                asyncio.get_running_loop().call_later(pause + _MARGIN_SECONDS, self._work.set)
             self._work.set()
 
     async def _attempt(self, due: DueDelivery) -> Sent:
         """Prepare and send; a failure of our own, as of a secret that can't be opened, is an attempt that failed."""
-        started, at = time.monotonic(), self._clock.now()
+        started, at, was_sent = time.monotonic(), self._clock.now(), True
         try:
             prepared = self._prepare(due, int(at))
             answer = await self._send(due.endpoint.url, prepared.headers, prepared.body)
         except Exception as failure:  # noqa: BLE001 - whatever it was
             self._log.error("deliver", failure)
-            answer = Answer(error=type(failure).__name__)
-        return Sent(due, at, round((time.monotonic() - started) * 1000), answer)
+            answer, was_sent = Answer(error=type(failure).__name__), False
+        return Sent(due, at, round((time.monotonic() - started) * 1000), answer, was_sent)
 
     def _prepare(self, due: DueDelivery, timestamp: int) -> Prepared:
         body = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
-        secrets = [self._open(due.endpoint, due.sealed_secret)]
-        if due.sealed_previous_secret is not None:
-            secrets.append(self._open(due.endpoint, due.sealed_previous_secret))
+        secrets = [self._open(due.endpoint, sealed) for sealed in (due.sealed_secret, *due.sealed_previous_secrets)]
         headers = signature_headers(due.event.id, body, timestamp, secrets)
         return Prepared(body, headers | delivery_headers(due.event.object_version, due.attempts + 1))
 
@@ -187,9 +200,21 @@ class Deliverer:
             return
         self._come_back(result)
         if sent.answer.status_code == 410:  # "gone": the receiver wants nothing more
-            endpoint = sent.due.endpoint
-            await webhook_endpoints.disable(self._pool, endpoint)
-            await self._deliveries.bury(self._pool, endpoint.merchant_id, endpoint.livemode, endpoint.id)
+            await self._disable(sent.due.endpoint, "gone")
+        elif sent.was_sent and result.status != DeliveryStatus.DELIVERED and (sent.due.failing_seconds or 0.0) >= FAILING_SECONDS_MAX:
+            await self._disable(sent.due.endpoint, "failing", FAILING_SECONDS_MAX)
+
+    async def _disable(self, endpoint: WebhookEndpoint, reason: str, failing_seconds: float | None = None) -> None:
+        """Send nothing more to an endpoint, and tell of it; nothing if it was disabled meanwhile, or something got through."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            held = await webhook_endpoints.hold(connection, endpoint, failing_seconds)
+            if held is None:
+                return
+            disabled = next_version(held, enabled=False)
+            await WEBHOOK_ENDPOINT.noun.update(connection, disabled)
+            await self._deliveries.bury(connection, held.merchant_id, held.livemode, held.id)
+            await webhook_endpoints.tell_disabled(connection, disabled, self._new_id("evt"), int(self._clock.now()))
+        self._log.event("webhook endpoint disabled", merchant=held.merchant_id, endpoint=held.id, reason=reason)
 
     def _come_back(self, result: AttemptResult) -> None:
         """Look for due deliveries when this one's pause is over, if that is soon."""
@@ -200,8 +225,7 @@ class Deliverer:
 def _result(sent: Sent, now: float) -> AttemptResult:
     due, answer = sent.due, sent.answer
     attempt = due.attempts + 1
-    retry_after = None if answer.retry_after is None else parse_retry_after(answer.retry_after, now)
-    status, retry_seconds = after_attempt(attempt, answer.status_code, retry_after)
+    status, retry_seconds = after_attempt(attempt, answer.status_code, _asked_seconds(answer, now))
     return AttemptResult(
         merchant_id=due.event.merchant_id,
         livemode=due.event.livemode,
@@ -214,7 +238,13 @@ def _result(sent: Sent, now: float) -> AttemptResult:
         error=answer.error,
         status=status,
         retry_seconds=retry_seconds,
+        was_sent=sent.was_sent,
     )
+
+
+def _asked_seconds(answer: Answer, now: float) -> float | None:
+    """Return the pause that a receiver asks for."""
+    return None if answer.retry_after is None else parse_retry_after(answer.retry_after, now)
 
 
 def secret_context(endpoint: WebhookEndpoint) -> bytes:

@@ -25,13 +25,13 @@ from payments.wire.rendering import render_event
 
 PATH = "/v1/events"
 DELIVERIES_PATH = "/v1/notifications/deliveries"
-_TYPES_MAX = 20
+TYPES_MAX = 20
 _TYPE = re.compile(r"[a-z0-9_.]*\*?")
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     type: FilterId | None = None
-    types: Annotated[list[FilterId], Meta(max_length=_TYPES_MAX)] | None = None
+    types: Annotated[list[FilterId], Meta(max_length=TYPES_MAX)] | None = None
     delivery_success: bool | None = None
 
 
@@ -192,6 +192,6 @@ def _rendered(delivery: Delivery) -> Rendered:
         "webhook_endpoint": delivery.endpoint_id,
         "status": delivery.status,
         "attempts": delivery.attempts,
-        "next_attempt_at": int(delivery.next_attempt_at.timestamp()) if delivery.status == "pending" else None,
+        "next_attempt_at": int(delivery.next_attempt_at.timestamp()) if delivery.status == "pending" and delivery.next_attempt_at else None,
         "created": int(delivery.created_at.timestamp()),
     }

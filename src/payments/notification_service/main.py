@@ -15,6 +15,8 @@ from payments.notification_service.dispatcher import Dispatcher
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
 from payments.notification_service.listeners import Listeners
+from payments.notification_service.replayer import Replayer
+from payments.notification_service.replays import Replays
 from payments.notification_service.sender import Resolver, Sender
 from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
@@ -47,7 +49,7 @@ from payments.wire.write_limit import WriteLimit
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
 _API_POOL = 6
 _DELIVERY_POOL = 4
-"""One connection to fan out, one to claim, one to record, one to disable endpoints that are gone."""
+"""One connection to fan out, one to claim, one to record, one to disable endpoints and to replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Delivery:
     """What the delivering loop lets the answering one know of."""
 
     deliverer: Deliverer
+    replayer: Replayer
     background: Background
 
 
@@ -89,6 +92,7 @@ async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], No
             clock=database.clock,
             log=log,
         )
+        replayer = Replayer(database.pool, deliverer.wake)
         wakeup = Wakeup(lambda: database.connect("listen"), {STREAMS_CHANNEL: on_streamed})
         streams_waker = Waker(database.pool, STREAMS_CHANNEL)
         background = Background(log)
@@ -96,8 +100,9 @@ async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], No
         background.keep("listen", wakeup.listen)
         background.keep("dispatch", Dispatcher(database.pool, wakeup, deliverer.wake, streams_waker.wake).run)
         background.keep("deliver", deliverer.run)
+        background.keep("replay", replayer.run)
         background.watch("record deliveries", lambda: results.stalled_seconds)
-        yield Delivery(deliverer, background)
+        yield Delivery(deliverer, replayer, background)
         await background.stop()
         await deliverer.drain()
         await results.close()
@@ -130,8 +135,12 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
         deliveries = Deliveries(pool, lease_seconds=LEASE_SECONDS)
         idempotency = Idempotency(pool, sealer, clock)
+        reader = Reader(pool, lists, clock)
+        replays = Replays(
+            reader=reader, lists=lists, idempotency=idempotency, clock=clock, on_created=lambda: thread.call(delivering.replayer.wake)
+        )
         endpoints = WebhookEndpoints(
-            reader=Reader(pool, lists, clock),
+            reader=reader,
             idempotency=idempotency,
             deliveries=deliveries,
             sealer=sealer,
@@ -157,7 +166,13 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
-            [*endpoints.endpoints(), *events.endpoints(), *EventStream(listeners, streams, lists).endpoints(), *trial.endpoints()],
+            [
+                *endpoints.endpoints(),
+                *events.endpoints(),
+                *replays.endpoints(),
+                *EventStream(listeners, streams, lists).endpoints(),
+                *trial.endpoints(),
+            ],
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             write_limit=write_limit,
             digest=sealer.digest,

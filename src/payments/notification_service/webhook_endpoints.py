@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.api_version import check_version
 from payments.domain.errors import InvalidRequest
-from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.domain.webhook_endpoint import DISABLED, WebhookEndpoint, check_ordering
 from payments.notification_service.deliverer import secret_context
 from payments.notification_service.signing import new_secret
 from payments.notification_service.targets import check_url
@@ -28,13 +28,13 @@ from payments.wire.reading import PageParams, Reader
 from payments.wire.render import render_webhook_endpoint
 from payments.wire.resource import listing, retrieve
 
-ENDPOINTS_MAX = 16
-"""Per merchant and mode, as at Stripe."""
+_SECRETS_MAX = 6
+"""That sign at once: each makes every delivery's header longer."""
 _ROTATION_SECONDS = 24 * 3600
 _ROTATION_SECONDS_MAX = 7 * 24 * 3600
 
-EVENT_TYPES = frozenset(files("payments.notification_service").joinpath("event_types.txt").read_text(encoding="utf-8").split())
-"""Every event type of Stripe's API, whether Tap has it already or not: an endpoint made for Stripe can be made here unchanged."""
+EVENT_TYPES = frozenset(files("payments.notification_service").joinpath("event_types.txt").read_text(encoding="utf-8").split()) | {DISABLED}
+"""Every event type of Stripe's API, whether Tap has it already or not, so that an endpoint made for Stripe can be made here unchanged; and Tap's own."""
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,13 +93,14 @@ class WebhookEndpoints:
             enabled_events=[],
         )
         version = check_version(params.api_version, param="api_version") if params.api_version else None
-        endpoint = made(endpoint, params, enabled_events=_event_types(params.enabled_events), api_version=version)
+        endpoint = check_ordering(made(endpoint, params, enabled_events=_event_types(params.enabled_events), api_version=version))
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
-            if await store.count_for_one_more(connection, principal.merchant_id, principal.livemode) >= ENDPOINTS_MAX:
+            count, allowed = await store.count_for_one_more(connection, principal.merchant_id, principal.livemode)
+            if count >= allowed:
                 mode = "live" if principal.livemode else "test"
-                raise InvalidRequest(f"You have reached the maximum of {ENDPOINTS_MAX} {mode} webhook endpoints.")
+                raise InvalidRequest(f"You have reached the maximum of {allowed} {mode} webhook endpoints.")
             sealed = self.sealer.seal(secret.encode(), secret_context(endpoint))
             await WEBHOOK_ENDPOINT.noun.insert(connection, endpoint, sealed_secret=sealed)
             return reply(render_webhook_endpoint(endpoint, secret))
@@ -117,9 +118,11 @@ class WebhookEndpoints:
             enabled_events=endpoint.enabled_events if params.enabled_events is UNSET else _event_types(params.enabled_events),
             enabled=endpoint.enabled if params.disabled is UNSET else not params.disabled,
         )
+        check_ordering(updated)
 
         async def mutate(connection: Connection) -> Reply:
             await WEBHOOK_ENDPOINT.noun.update(connection, updated)
+            await store.hope(connection, updated)
             if not updated.enabled:
                 await self.deliveries.bury(connection, updated.merchant_id, updated.livemode, updated.id)
             return reply(render_webhook_endpoint(updated))
@@ -131,8 +134,14 @@ class WebhookEndpoints:
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
+            in_use = await store.secrets_in_use(connection, endpoint)
+            if in_use >= _SECRETS_MAX and params.previous_secret_seconds:
+                raise InvalidRequest(
+                    f"{endpoint.id} signs with {in_use} secrets already. Wait until one expires, or give previous_secret_seconds=0.",
+                    param="previous_secret_seconds",
+                )
             sealed = self.sealer.seal(secret.encode(), secret_context(endpoint))
-            await store.rotate_secret(connection, endpoint, sealed, params.previous_secret_seconds)
+            await store.rotate_secret(connection, endpoint, sealed, params.previous_secret_seconds, new_id("whs"))
             return reply(render_webhook_endpoint(endpoint, secret))
 
         return await self.idempotency.once(call, mutate)

@@ -19,6 +19,8 @@ _SQL = queries("deliveries.sql")
 _ALL_EVENTS = ("", "~")
 _AFTER_ALL = ("~", "")
 _ENQUEUED_MAX = 1_000
+_TURNS_MAX = 256
+_AGAIN, _COLUMNS = _SQL["again"], _SQL["columns"]
 
 
 class DeliveryStatus(StrEnum):
@@ -37,11 +39,14 @@ class DueDelivery:
     event: Event
     endpoint: WebhookEndpoint
     sealed_secret: bytes = field(repr=False)
-    sealed_previous_secret: bytes | None = field(repr=False)
+    sealed_previous_secrets: list[bytes] = field(repr=False)
+    """Those that still sign beside it."""
     attempts: int
     """How often it was tried before."""
     pending: int
     """How many deliveries of the event haven't succeeded yet, this one included."""
+    failing_seconds: float | None
+    """For how long nothing got through to the endpoint; None when the last attempt did."""
     account_api_version: str
     """What the endpoint gets its events in if it has no version of its own."""
 
@@ -84,6 +89,8 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
     """The kind of failure when there was no answer."""
     status: DeliveryStatus
     retry_seconds: float
+    was_sent: bool
+    """Whether it says anything of the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,8 @@ class Delivery:
     endpoint_id: str
     status: DeliveryStatus
     attempts: int
-    next_attempt_at: datetime
+    next_attempt_at: datetime | None
+    """None while it waits for its turn in its object's line."""
     created_at: datetime
 
 
@@ -106,9 +114,18 @@ class Deliveries:
         self._pool = pool
         self._lease_seconds = lease_seconds
 
-    async def enqueue(self) -> None:
-        """Have what has come due since wait for its turn."""
-        await self._pool.execute(_SQL["enqueue"], _ENQUEUED_MAX)
+    async def enqueue(self) -> bool:
+        """Have what has come due since join its queue; returns whether lines changed, so that there may be turns to give."""
+        return bool(await self._pool.fetchval(_SQL["enqueue"], _ENQUEUED_MAX))
+
+    async def give_turns(self) -> bool:
+        """Have what is first in its line join its queue, where nothing of the line is under way; returns whether some must be looked at again soon."""
+        while True:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute(_SQL["give_turns_alone"])
+                row = await connection.fetchrow(_SQL["give_turns"], _TURNS_MAX)
+            if row is None or row["waits"] or not row["more"]:
+                return row is not None and row["waits"]
 
     async def claim(self, room: Room) -> list[DueDelivery]:
         """Lease the deliveries whose turn it is, as many as there is room for; in the order in which they should be begun."""
@@ -130,9 +147,10 @@ class Deliveries:
                 event=event_from_row(row["merchant_id"], row["livemode"], row),
                 endpoint=msgspec.json.decode(row["endpoint"], type=WebhookEndpoint),
                 sealed_secret=row["sealed_secret"],
-                sealed_previous_secret=row["sealed_previous_secret"],
+                sealed_previous_secrets=row["sealed_previous_secrets"],
                 attempts=row["attempts"],
                 pending=row["pending"],
+                failing_seconds=row["failing_seconds"],
                 account_api_version=row["account_api_version"] or NEWEST,
             )
             for row in rows
@@ -154,12 +172,14 @@ class Deliveries:
 
     async def redeliver(self, merchant_id: int, livemode: bool, event_id: str, endpoint_id: str) -> Delivery | None:
         """Make a delivery due now; None when there is none such, or its endpoint is disabled."""
-        row = await self._pool.fetchrow(_SQL["redeliver"], merchant_id, livemode, event_id, endpoint_id)
+        query = _SQL["redeliver"].format(again=_AGAIN, columns=_COLUMNS)
+        row = await self._pool.fetchrow(query, merchant_id, livemode, event_id, endpoint_id)
         return None if row is None else _delivery(row)
 
     async def resend(self, merchant_id: int, livemode: bool, event_id: str, endpoint_id: str) -> bool:
         """Make an event due at an endpoint, whether it had it before or not; False when the endpoint is disabled, or there is none such."""
-        return await self._pool.fetchval(_SQL["resend"], merchant_id, livemode, event_id, endpoint_id) is True
+        query = _SQL["resend"].format(again=_AGAIN)
+        return await self._pool.fetchval(query, merchant_id, livemode, event_id, endpoint_id) is True
 
     async def page(
         self,
@@ -179,12 +199,12 @@ class Deliveries:
         common = (merchant_id, livemode, *(after or _AFTER_ALL), limit + 1)
         if event_id is not None or (endpoint_id is None and status is None):
             events = _ALL_EVENTS if event_id is None else (event_id, event_id)
-            rows = await connection.fetch(_SQL["page"], *common, *events, endpoints, statuses)
+            rows = await connection.fetch(_SQL["page"].format(columns=_COLUMNS), *common, *events, endpoints, statuses)
         else:
             if endpoints is None:
                 found = await connection.fetch(_SQL["endpoints_of"].format(endpoints=ENDPOINTS), merchant_id, livemode)
                 endpoints = [row["id"] for row in found]
-            rows = await connection.fetch(_SQL["page_of_endpoints"], *common, endpoints, statuses)
+            rows = await connection.fetch(_SQL["page_of_endpoints"].format(columns=_COLUMNS), *common, endpoints, statuses)
         return [_delivery(row) for row in rows[:limit]], len(rows) > limit
 
     async def dead_letters(self) -> int:

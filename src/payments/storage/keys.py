@@ -108,6 +108,7 @@ async def find_account(connection: Queries, merchant_id: int) -> Account:
             monthly_anchor=row["payout_monthly_anchor"],
             delay_days=row["payout_delay_days"],
         ),
+        webhook_endpoints_max=row["webhook_endpoints_max"],
     )
 
 
@@ -121,6 +122,11 @@ async def set_payout_schedule(connection: Queries, merchant_id: int, schedule: P
         schedule.monthly_anchor,
         schedule.delay_days,
     )
+
+
+async def set_webhook_endpoints_max(connection: Queries, merchant_id: int, webhook_endpoints_max: int) -> None:
+    """Set how many webhook endpoints a merchant may have in each mode; those that it has stay."""
+    await connection.execute(_SQL["set_webhook_endpoints_max"], merchant_id, webhook_endpoints_max)
 
 
 async def set_api_version(connection: Queries, merchant_id: int, version: str) -> None:

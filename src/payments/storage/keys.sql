@@ -5,8 +5,12 @@ INSERT INTO payments.merchants (name, account_id, api_version) VALUES ($1, $2, $
 SELECT id, name, fee_basis_points, fee_fixed_minor_units, fee_dispute_usd_cents, payout_delay_days FROM payments.merchants WHERE id = $1;
 
 -- account: what the API shows of a merchant
-SELECT account_id, name, api_version, created_at, payout_interval, payout_weekly_anchor, payout_monthly_anchor, payout_delay_days
+SELECT account_id, name, api_version, created_at, payout_interval, payout_weekly_anchor, payout_monthly_anchor, payout_delay_days,
+    webhook_endpoints_max
 FROM payments.merchants WHERE id = $1;
+
+-- set_webhook_endpoints_max: how many webhook endpoints a merchant may have in each mode
+UPDATE payments.merchants SET webhook_endpoints_max = $2 WHERE id = $1;
 
 -- set_payout_schedule: when a merchant is paid out without asking
 UPDATE payments.merchants SET payout_interval = $2, payout_weekly_anchor = $3, payout_monthly_anchor = $4, payout_delay_days = $5 WHERE id = $1;

@@ -3,14 +3,21 @@
 import msgspec
 from msgspec import Struct, structs
 
-from payments.domain.account import Account
+from payments.domain.account import WEBHOOK_ENDPOINTS_MAX, Account
 from payments.domain.api_version import check_version
 from payments.domain.errors import InvalidRequest
 from payments.domain.payout_schedule import check_schedule
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
 from payments.storage.database import Connection
-from payments.storage.keys import MerchantError, choose_merchant, find_account, set_api_version, set_payout_schedule
+from payments.storage.keys import (
+    MerchantError,
+    choose_merchant,
+    find_account,
+    set_api_version,
+    set_payout_schedule,
+    set_webhook_endpoints_max,
+)
 from payments.storage.maintenance import maintenance_connection
 
 SETTINGS = "settings"
@@ -29,6 +36,9 @@ class SettingsOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """A day of the week or of the month."""
     payout_delay_days: int | None = None
     """After how many days captured funds become available."""
+
+    webhook_endpoints: int | None = None
+    """How many the merchant may have in each mode."""
 
     @property
     def sets(self) -> bool:
@@ -53,7 +63,12 @@ async def change_settings(connection: Connection, order: SettingsOrder) -> tuple
             raise MerchantError(str(mistake)) from None
         if schedule != account.payouts:
             await set_payout_schedule(connection, merchant_id, schedule)
-        return merchant_id, structs.replace(account, payouts=schedule)
+        endpoints_max = account.webhook_endpoints_max if order.webhook_endpoints is None else order.webhook_endpoints
+        if not 1 <= endpoints_max <= WEBHOOK_ENDPOINTS_MAX:
+            raise MerchantError(f"A merchant may have 1 to {WEBHOOK_ENDPOINTS_MAX} webhook endpoints in each mode.")
+        if endpoints_max != account.webhook_endpoints_max:
+            await set_webhook_endpoints_max(connection, merchant_id, endpoints_max)
+        return merchant_id, structs.replace(account, payouts=schedule, webhook_endpoints_max=endpoints_max)
 
 
 async def run_settings(settings: MaintenanceSettings, log: Logger, order: SettingsOrder) -> int:

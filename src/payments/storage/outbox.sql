@@ -5,10 +5,16 @@ WITH taken AS (
         SELECT position FROM notifications.outbox ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED)
     RETURNING position, merchant_id, livemode, event_id, type
 ), fanned_out AS (
-    INSERT INTO notifications.deliveries (merchant_id, livemode, event_id, endpoint_id)
-    SELECT t.merchant_id, t.livemode, t.event_id, e.id
+    -- To an endpoint that wants them in order they join the line of their object, and wait for their turn.
+    INSERT INTO notifications.deliveries (merchant_id, livemode, event_id, endpoint_id, line, object_version, place, held, queued, next_attempt_at)
+    SELECT t.merchant_id, t.livemode, t.event_id, e.id, e.id || '/' || about.object_id, about.object_version, CASE WHEN e.ordered THEN t.position END,
+        e.ordered, NOT e.ordered, CASE WHEN e.ordered THEN 'infinity' ELSE now() END
     FROM taken t
     JOIN notifications.webhook_endpoints e ON e.merchant_id = t.merchant_id AND e.livemode = t.livemode
+    LEFT JOIN LATERAL (
+        SELECT v.object_id, v.object_version FROM payments.events v
+        WHERE e.ordered AND v.merchant_id = t.merchant_id AND v.livemode = t.livemode AND v.id = t.event_id LIMIT 1
+    ) about ON true
     WHERE e.enabled AND e.enabled_events && ARRAY[t.type, '*']
     ON CONFLICT DO NOTHING
     RETURNING 1

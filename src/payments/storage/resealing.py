@@ -39,6 +39,7 @@ SEALED_KINDS = (
     _Kind("account numbers", "account_numbers", account_number_context),
     _Kind("webhook secrets", "webhook_secrets", secret_context),
     _Kind("previous webhook secrets", "previous_webhook_secrets", secret_context),
+    _Kind("earlier webhook secrets", "earlier_webhook_secrets", secret_context),
     _Kind("stored answers", "stored_answers", response_context),
 )
 

@@ -41,6 +41,16 @@ UPDATE notifications.webhook_endpoints t SET sealed_previous_secret = n.sealed
 FROM unnest($1::bigint[], $2::boolean[], $3::text[], $4::bytea[]) AS n (merchant_id, livemode, key, sealed)
 WHERE t.merchant_id = n.merchant_id AND t.livemode = n.livemode AND t.id = n.key;
 
+-- earlier_webhook_secrets: as card_numbers; bound to their endpoint
+SELECT merchant_id, livemode, id AS key, endpoint_id AS bound_to, sealed FROM notifications.earlier_secrets
+WHERE (merchant_id, livemode, id) > ($1, $2, $3) AND payments.sealed_by(sealed) <> $4
+ORDER BY merchant_id, livemode, id LIMIT $5 FOR NO KEY UPDATE SKIP LOCKED;
+
+-- put_earlier_webhook_secrets: those of the batch, which are locked
+UPDATE notifications.earlier_secrets t SET sealed = n.sealed
+FROM unnest($1::bigint[], $2::boolean[], $3::text[], $4::bytea[]) AS n (merchant_id, livemode, key, sealed)
+WHERE t.merchant_id = n.merchant_id AND t.livemode = n.livemode AND t.id = n.key;
+
 -- stored_answers: as card_numbers
 SELECT merchant_id, livemode, key, request_id AS bound_to, sealed_body AS sealed FROM payments.idempotency_claims
 WHERE (merchant_id, livemode, key) > ($1, $2, $3) AND sealed_body IS NOT NULL AND payments.sealed_by(sealed_body) <> $4
@@ -60,6 +70,8 @@ SELECT 'webhook secrets', payments.sealed_by(sealed_secret), count(*) FROM notif
 UNION ALL
 SELECT 'previous webhook secrets', payments.sealed_by(sealed_previous_secret), count(*) FROM notifications.webhook_endpoints
 WHERE sealed_previous_secret IS NOT NULL GROUP BY 2
+UNION ALL
+SELECT 'earlier webhook secrets', payments.sealed_by(sealed), count(*) FROM notifications.earlier_secrets GROUP BY 2
 UNION ALL
 SELECT 'stored answers', payments.sealed_by(sealed_body), count(*) FROM payments.idempotency_claims WHERE sealed_body IS NOT NULL GROUP BY 2
 UNION ALL

@@ -19,6 +19,7 @@ from payments.domain.payout import Payout
 from payments.domain.price import Price
 from payments.domain.product import Product
 from payments.domain.refund import Refund
+from payments.domain.replay import Replay
 from payments.domain.sandbox_clock import SandboxClock
 from payments.domain.setup_intent import Mandate, SetupAttempt, SetupIntent
 from payments.domain.token import Token
@@ -30,6 +31,7 @@ from payments.wire.render_card import render_card, render_payment_method, render
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_checkout import render_item, render_payment_link, render_session
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
+from payments.wire.render_replay import render_replay
 from payments.wire.render_sandbox_clock import render_sandbox_clock
 from payments.wire.render_setup import render_mandate, render_setup_attempt, render_setup_intent
 
@@ -241,11 +243,17 @@ PRICE = Kind(
     expandable={"product": Expandable(("product",))},
 )
 WEBHOOK_ENDPOINT = Kind(
-    noun=Noun("notifications.webhook_endpoints", "we", WebhookEndpoint, columns=("enabled", "enabled_events")),
+    noun=Noun("notifications.webhook_endpoints", "we", WebhookEndpoint, columns=("enabled", "enabled_events", "ordered")),
     path="/v1/webhook_endpoints",
     render=shapes.render_webhook_endpoint,
     title="webhook endpoint",
     param="webhook_endpoint",
+)
+REPLAY = Kind(
+    noun=Noun("notifications.replays", "rpl", Replay, columns=("status",)),
+    path="/v1/notifications/replays",
+    render=render_replay,
+    title="replay",
 )
 
 SETUP_INTENT = Kind(
@@ -372,6 +380,7 @@ KINDS: dict[str, Kind[Any]] = {
         PRODUCT,
         PRICE,
         WEBHOOK_ENDPOINT,
+        REPLAY,
         SETUP_INTENT,
         SETUP_ATTEMPT,
         MANDATE,
