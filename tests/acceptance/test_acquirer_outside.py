@@ -54,6 +54,7 @@ async def test_nothing_is_lost_or_doubled_whatever_the_bank_does(session: aiohtt
     with bank_process(tmp_path) as bank, running_tap({**SHORT, "TAP_ACQUIRERS": str(bank.configuration)}) as tap:
         seen, status = Seen(), tap.status()
         shop = Shop(session, status["base_url"], status["secret_key"], seen)
+        shop.acquirer_may_be_away = True
         stop = asyncio.Event()
         clients = [asyncio.create_task(shop.shop(stop)) for _ in range(CLIENTS)]
         await go_wrong(bank, tap)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from payments.acquirers.configuration import Configuration, ConfigurationError, configured, parse, read
+from payments.acquirers.routing import Facts, Routes
 from payments.domain.errors import NoAcquirer
 
 BANK = {"name": '"acme-bank"', "kind": '"http"', "mode": '"live"', "url": '"https://acme.example/tap"', "key_id": '"tap"'}
@@ -90,18 +91,22 @@ def test_it_may_be_given_in_a_variable() -> None:
     assert "ACME_SECRET" not in os.environ
 
 
+def chosen(routes: Routes, livemode: bool, currency: str | None) -> str:
+    return routes.choose(Facts(livemode=livemode, currency=currency)).acquirer
+
+
 def test_the_first_that_takes_a_payment_gets_it() -> None:
     both = toml(name='"euros"', currencies='["eur"]') + toml(name='"all"') + toml(name='"trial"', mode='"test"', currencies='["usd"]')
     routes = parsed(both).routes
-    assert [routes.choose(True, currency).acquirer for currency in ("eur", "usd", None)] == ["euros", "all", "euros"]
-    assert routes.choose(False, "usd").acquirer == "trial"
+    assert [chosen(routes, True, currency) for currency in ("eur", "usd", None)] == ["euros", "all", "euros"]
+    assert chosen(routes, False, "usd") == "trial"
     with pytest.raises(NoAcquirer):
-        routes.choose(False, "eur")
-    assert routes.choose(True).verifies_in == "eur"
+        chosen(routes, False, "eur")
+    assert routes.choose(Facts(livemode=True)).route.verifies_in == "eur"
 
 
 def test_test_payments_go_to_the_sandbox_unless_there_is_another_for_them() -> None:
-    assert parsed(toml()).routes.choose(False, "usd").acquirer == "simulator"
+    assert chosen(parsed(toml()).routes, False, "usd") == "simulator"
     with pytest.raises(NoAcquirer) as refused:
-        parsed("").routes.choose(True, "usd")
+        chosen(parsed("").routes, True, "usd")
     assert refused.value.code == "testmode_charges_only"

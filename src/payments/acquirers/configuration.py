@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from payments.acquirers.iso8583.currencies import NUMBERS
-from payments.acquirers.routing import Route, Routes
-from payments.domain.acquirers import SANDBOX
+from payments.acquirers.registry import Bounds
+from payments.acquirers.routing import BinRange, CardCountries, Country, Currency, Name, Route, Routes, Rule
+from payments.domain.acquirers import NOBODY, SANDBOX
 
 ACQUIRERS_VARIABLE = "TAP_ACQUIRERS"
 """The file's path,"""
@@ -25,8 +26,6 @@ ACQUIRERS_TOML_VARIABLE = "TAP_ACQUIRERS_TOML"
 _SECRET_BYTES_MIN = 32
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
-Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,30}$")]
-Currency = Annotated[str, Meta(pattern="^[a-z]{3}$")]
 Seconds = Annotated[float, Meta(gt=0, le=60)]
 
 
@@ -42,6 +41,10 @@ class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_u
     mode: Literal["live", "test"]
     currencies: list[Currency] = []
     """None: all."""
+    breaker_failures: Annotated[int, Meta(ge=0, le=1000)] = 5
+    """After so many failures of the technical kind in a row it is sent no payment until it is well again; 0: never."""
+    breaker_seconds: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    """How long after that it is asked how it is; then ever less often, up to a minute."""
 
     @property
     def route(self) -> Route:
@@ -155,19 +158,29 @@ S = TypeVar("S", bound=Struct)
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     acquirer: list[Spec] = []
+    route: list[Rule] = []
+    card_countries: dict[Country, list[BinRange]] = {}
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
     """All acquirers beside the sandbox, the first choice first."""
 
     acquirers: list[Spec] = []
+    rules: list[Rule] = []
+    """Which payments go to which of them, the rule that is asked first first."""
+    card_countries: dict[str, list[str]] = {}
     directory: str | None = None
     """The file's, from which paths in it are counted."""
 
     @property
     def routes(self) -> Routes:
         """Which payments go where."""
-        return Routes([each.route for each in self.acquirers])
+        return Routes([each.route for each in self.acquirers], self.rules, CardCountries(self.card_countries))
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """When which acquirer gets no payments any more."""
+        return {each.name: Bounds(failures_max=each.breaker_failures, pause_seconds=each.breaker_seconds) for each in self.acquirers}
 
     def secrets(self, environment: Mapping[str, str]) -> dict[str, bytes]:
         """Read the secret of each acquirer that has one, by its name; raises `ConfigurationError`."""
@@ -216,19 +229,33 @@ def parse(text: str, where: str, directory: str | None) -> Configuration:
         raise ConfigurationError(f"{where}: {_plain(str(mistake))}") from None
     names: set[str] = set()
     for spec in found.acquirer:
-        if spec.name == SANDBOX or spec.name in names:
+        if spec.name in (SANDBOX, NOBODY) or spec.name in names:
             raise ConfigurationError(f"{where}: acquirer {spec.name}: the name is taken")
         names.add(spec.name)
         try:
             spec.check()
         except ConfigurationError as mistake:
             raise ConfigurationError(f"{where}: acquirer {spec.name}: {mistake}") from None
-    return Configuration(acquirers=found.acquirer, directory=directory)
+    _check_rules(found, where)
+    return Configuration(acquirers=found.acquirer, rules=found.route, card_countries=found.card_countries, directory=directory)
+
+
+def _check_rules(found: _File, where: str) -> None:
+    """Raise `ConfigurationError` for rules that can't be followed."""
+    routes = {SANDBOX: Route(acquirer=SANDBOX, livemode=False), **{spec.name: spec.route for spec in found.acquirer}}
+    names: set[str] = set()
+    for rule in found.route:
+        fault = "the name is taken" if rule.name in names else rule.fault(routes)
+        if fault is not None:
+            raise ConfigurationError(f"{where}: route {rule.name}: {fault}")
+        names.add(rule.name)
+    if (fault := CardCountries(found.card_countries).fault()) is not None:
+        raise ConfigurationError(f"{where}: card_countries: {fault}")
 
 
 def _plain(mistake: str) -> str:
     """Say it in the file's words: `$.acquirer[1].url` is the url of the second acquirer."""
-    return mistake.replace("$.acquirer[", "acquirer[")
+    return mistake.replace("$.", "")
 
 
 def read_private(name: str, path: Path) -> str:

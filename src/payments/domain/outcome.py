@@ -49,6 +49,9 @@ class NotFound(Struct, frozen=True, kw_only=True, tag="not_found"):
     """Answer to an inquiry only: the acquirer never saw the reference."""
 
 
+PENDING = "pending at the bank"
+"""Why an order that was clearly taken has no outcome yet."""
+
 Outcome = Approved | Declined | AuthenticationRequired | Unknown
 """The answer to an order."""
 

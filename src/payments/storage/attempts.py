@@ -87,6 +87,22 @@ class Attempts:
         if keys:
             await self._pool.execute(_SQL["hand_back"], msgspec.json.encode(keys).decode())
 
+    async def redirect(self, attempt: Attempt, *, before: str) -> bool:
+        """Record that an attempt, which this process began, goes to another acquirer than `before`, and begin its lease anew.
+
+        False when its lease is over, when it was taken over or handed back, or has an outcome.
+        """
+        redirected: bool | None = await self._pool.fetchval(
+            _SQL["redirect"],
+            attempt.merchant_id,
+            attempt.livemode,
+            attempt.id,
+            before,
+            msgspec.json.encode(attempt).decode(),
+            self.lease_seconds,
+        )
+        return redirected is not None
+
     async def expired_holds(self, now: int, limit: int) -> list[PaymentIntent]:
         """Return intents whose hold expired before `now`, unix seconds."""
         found = await self._pool.fetch(_SQL["expired_holds"], now, limit)

@@ -20,6 +20,12 @@ WHERE (merchant_id, livemode, id) IN (
 )
 RETURNING a.document;
 
+-- redirect: change whom an attempt is meant for before anything is sent there, which only who began it does, while its lease lasts and nobody has taken it over
+UPDATE payments.attempts SET document = $5, lease_until = now() + $6::double precision * interval '1 second'
+WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND closed_at IS NULL AND inquiries = 0 AND lease_until > now()
+    AND coalesce(document ->> 'acquirer', 'simulator') = $4
+RETURNING true;
+
 -- hand_back: give up leases at once, so that another copy goes on without waiting for them to run out
 UPDATE payments.attempts SET lease_until = now() WHERE closed_at IS NULL AND (merchant_id, livemode, id) IN (
     SELECT merchant_id, livemode, id FROM json_to_recordset($1::json) AS r(merchant_id bigint, livemode boolean, id text));

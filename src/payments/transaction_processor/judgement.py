@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from payments.acquirers.declines import PROCESSING_ERROR
 from payments.domain.charge import Charge, ChargeOutcome
 from payments.domain.outcome import Approved, Declined, RiskLevel, Unknown
 from payments.domain.payment_intent import PaymentError
@@ -82,11 +83,22 @@ _NOT_KNOWN = ChargeOutcome(network_status="not_sent_to_network", seller_message=
 """Never shown."""
 
 
+_NOT_JUDGED = frozenset({PROCESSING_ERROR, "transaction_not_allowed"})
+"""Why an order wasn't sent that nobody found risky."""
+
+
 def _judgement(outcome: Approved | Declined | Unknown) -> ChargeOutcome:
     if isinstance(outcome, Unknown):
         return _NOT_KNOWN
     if isinstance(outcome, Approved):
         return _AUTHORIZED[outcome.risk_level]
+    if outcome.network_status == "not_sent_to_network" and outcome.decline_code in _NOT_JUDGED:
+        return ChargeOutcome(
+            network_status=outcome.network_status,
+            reason=outcome.decline_code,
+            seller_message="The payment was not sent to the issuer.",
+            type="invalid",
+        )
     if outcome.network_status == "not_sent_to_network":
         return ChargeOutcome(
             network_status=outcome.network_status,
