@@ -11,6 +11,7 @@ from payments.acquirers.declines import declined
 from payments.acquirers.routing import Route, Routes, Rule
 from payments.domain.attempt import Attempt
 from payments.domain.outcome import Approved, Final, NotFound, Outcome, Unknown
+from payments.storage.attempts import attempts_of
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
 from payments.transaction_processor import sending
@@ -123,6 +124,13 @@ async def test_a_payment_goes_on_only_while_nobody_has_it(tap: InProcess, a: Scr
         assert shown in (acquirer, None)
     assert await find_faults(connection) == []
     assert await owed(connection) == {"acquirer:a": 2000, "acquirer:b": 4000}
+
+
+async def test_where_a_payment_went_is_shown(tap: InProcess, a: Scripted, connection: Connection) -> None:
+    a.says = AWAY
+    made = await tap.post("payment_intents", amount="2000", currency="usd", confirm="true", **CARD)
+    ((attempt, outcome),) = await attempts_of(connection, made.id)
+    assert (attempt.acquirer, [each.acquirer for each in attempt.tried], outcome) == ("b", ["a"], "approved")
 
 
 async def test_who_takes_over_asks_the_only_one_that_may_have_it(tap: InProcess, a: Scripted, b: Scripted, connection: Connection) -> None:

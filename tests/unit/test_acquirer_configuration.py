@@ -19,6 +19,14 @@ def toml(**changes: str | None) -> str:
     return "[[acquirer]]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items())
 
 
+TWO = toml() + toml(name='"other"')
+
+
+def route(**changes: str | None) -> str:
+    fields = {name: value for name, value in {"name": '"r"', "acquirers": '["acme-bank"]', **changes}.items() if value is not None}
+    return "[[route]]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items())
+
+
 def parsed(text: str) -> Configuration:
     return parse(text, "acquirers.toml", None)
 
@@ -47,6 +55,32 @@ def parsed(text: str) -> Configuration:
         (toml(secret='"in plain"'), "unknown field `secret`"),
         (toml(secret_variable=None), "one of secret_file and secret_variable"),
         (toml(secret_file='"acme.key"'), "one of secret_file and secret_variable"),
+        (toml(name='"none"'), "acquirer none: the name is taken"),
+        (toml(breaker_failures="-1"), "breaker_failures"),
+        (toml() + route(name=None), "name"),
+        (toml() + route(name='"Rule 1"'), "route[0].name"),
+        (toml() + route() + route(), "route r: the name is taken"),
+        (toml() + route(acquirers="[]"), "acquirers"),
+        (toml() + route(acquirers='["acme"]'), "route r: there is no acquirer acme"),
+        (toml() + route(acquirers='["acme-bank", "acme-bank"]'), "stands twice"),
+        (toml() + route(acquirers='["acme-bank", "simulator"]'), "of both modes"),
+        (toml() + route(accounts='["1"]'), "route[0].accounts[0]"),
+        (toml() + route(currencies='["EUR"]'), "route[0].currencies[0]"),
+        (toml() + route(brands='["visas"]'), "route[0].brands[0]"),
+        (toml() + route(bins='["4"]'), "route[0].bins[0]"),
+        (toml() + route(bins='["424242-4242"]'), "bins: 424242-4242 is no range"),
+        (toml() + route(bins='["43-42"]'), "bins: 43-42 is no range"),
+        (toml() + route(countries='["Germany"]'), "route[0].countries[0]"),
+        (toml() + route(amount_min="100"), "an amount says nothing without currencies"),
+        (toml() + route(currencies='["eur"]', amount_min="2", amount_max="1"), "amount_min is more than amount_max"),
+        (toml() + route(percent="0"), "percent"),
+        (toml() + route(percent="101"), "percent"),
+        (toml() + route(retry_declines='["try_again_later"]'), "retry_declines takes a second acquirer"),
+        (TWO + route(acquirers='["acme-bank", "other"]', retry_declines='["lost_card"]'), "lost_card is not to be retried"),
+        (TWO + route(acquirers='["acme-bank", "other"]', retry_declines='["later"]'), "later is no decline code"),
+        (toml() + route(weekday='"monday"'), "unknown field `weekday`"),
+        (toml() + '[card_countries]\nDE = ["43-42"]\n', "card_countries: DE: 43-42 is no range"),
+        (toml() + '[card_countries]\nGermany = ["42"]\n', "card_countries"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_says_where(text: str, complaint: str) -> None:

@@ -1,6 +1,7 @@
 """The rules of acquirers.toml: the first that applies decides."""
 
 import dataclasses
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from payments.acquirers.breaker import Breaker, BreakerState
 from payments.acquirers.routing import CardCountries, Facts, Route, Routes, Rule, is_within
+from payments.cli.data_directory import UsageError
+from payments.cli.routing import explain, facts_of
 from payments.domain.card import Pan
 
 ROUTES = [
@@ -16,6 +19,17 @@ ROUTES = [
     Route(acquirer="all", livemode=True),
     Route(acquirer="trial", livemode=False),
 ]
+NOTHING: dict[str, Any] = {
+    "livemode": True,
+    "amount": None,
+    "currency": None,
+    "card": None,
+    "iin": None,
+    "brand": None,
+    "country": None,
+    "account": None,
+    "payment": None,
+}
 PAYMENT = Facts(
     livemode=True, account="acct_1", currency="eur", amount=2000, brand="visa", iin="42424242", stored_country="US", payment="pi_1"
 )
@@ -103,6 +117,64 @@ def test_a_range_has_its_ends_and_what_is_between(one: int, other: int, digits: 
 
 def test_as_many_digits_are_kept_as_may_be() -> None:
     assert (Pan("4242424242424242").iin, Pan("378282246310005").iin) == ("42424242", "378282")
+
+
+CONFIGURATION = """
+[[acquirer]]
+name = "bank"
+kind = "http"
+mode = "live"
+url = "https://acme.example/tap"
+key_id = "tap"
+secret_variable = "ACME"
+
+[[route]]
+name = "germans"
+countries = ["DE"]
+acquirers = ["bank"]
+
+[[route]]
+name = "some"
+brands = ["mastercard"]
+percent = 20
+acquirers = ["bank"]
+
+[card_countries]
+DE = ["555555"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ({"card": "5555555555554444"}, ["1. germans: → bank"]),
+        (
+            {"card": "5555 5555 5555 4444", "country": "ch"},
+            [
+                "1. germans: no, the card's country isn't DE",
+                "2. some: 20 % of payments → bank; of the others:",
+                "3. without a rule, the first acquirer that takes it: → bank",
+            ],
+        ),
+        (
+            {"iin": "42"},
+            [
+                "1. germans: no, the card's country isn't known",
+                "2. some: no, the brand isn't mastercard",
+                "3. without a rule, the first acquirer that takes it: → bank",
+            ],
+        ),
+    ],
+)
+def test_it_is_explained_rule_by_rule(given: dict[str, Any], lines: list[str]) -> None:
+    assert explain(facts_of(**{**NOTHING, **given}), None, {"TAP_ACQUIRERS_TOML": CONFIGURATION}) == lines
+
+
+@pytest.mark.parametrize("given", [{"card": "4242424242424241"}, {"card": "4242424242424242", "iin": "424242"}, {"iin": "42424242424242"}])
+def test_no_card_number_is_shown_in_what_is_wrong(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as refused:
+        facts_of(**{**NOTHING, **given})
+    assert "4242" not in str(refused.value)
 
 
 class Seconds:

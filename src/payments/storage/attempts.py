@@ -7,10 +7,11 @@ from msgspec import Struct
 
 from payments.domain.attempt import Attempt
 from payments.domain.charge import Charge
+from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Outcome, Unknown
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
-from payments.storage.database import Pool
+from payments.storage.database import Pool, Queries
 from payments.storage.sql import queries
 
 _SQL = queries("attempts.sql")
@@ -145,3 +146,23 @@ class Attempts:
             msgspec.json.encode(attempt).decode(),
         )
         return opened is not None
+
+
+async def attempts_of(connection: Queries, payment_intent: str) -> list[tuple[Attempt, str | None]]:
+    """Return the first hundred attempts on a payment, whosever it is, each with its outcome in words; None: it isn't known yet."""
+    found = await connection.fetch(_SQL["attempts_of"], payment_intent)
+    return [(msgspec.json.decode(row["document"], type=Attempt), _in_words(row["outcome"])) for row in found]
+
+
+def _in_words(outcome: str | None) -> str | None:
+    if outcome is None:
+        return None
+    match msgspec.json.decode(outcome, type=Outcome):
+        case Approved():
+            return "approved"
+        case Declined() as refusal:
+            return f"declined: {refusal.decline_code or refusal.code}"
+        case AuthenticationRequired():
+            return "authentication required"
+        case Unknown() as silence:
+            return f"not known yet: {silence.reason}"

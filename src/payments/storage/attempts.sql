@@ -30,6 +30,13 @@ RETURNING true;
 UPDATE payments.attempts SET lease_until = now() WHERE closed_at IS NULL AND (merchant_id, livemode, id) IN (
     SELECT merchant_id, livemode, id FROM json_to_recordset($1::json) AS r(merchant_id bigint, livemode boolean, id text));
 
+-- attempts_of: the attempts on a payment, whosever it is, as they were begun, and what became of each; for people who look into it
+SELECT a.document, a.outcome
+FROM payments.merchants m CROSS JOIN (VALUES (true), (false)) AS mode (livemode)
+JOIN payments.payment_intents i ON i.merchant_id = m.id AND i.livemode = mode.livemode AND i.id = $1
+JOIN payments.attempts a ON a.merchant_id = i.merchant_id AND a.livemode = i.livemode AND a.payment_intent = i.id
+ORDER BY a.id LIMIT 100;
+
 -- unknown: how many attempts were taken over at least once and have no outcome yet, and how many seconds ago the oldest was begun
 SELECT count(*) AS attempts, coalesce(extract(epoch FROM now())::bigint - min(created), 0) AS seconds
 FROM payments.attempts WHERE closed_at IS NULL AND inquiries > 0;
