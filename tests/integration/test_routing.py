@@ -126,6 +126,20 @@ async def test_a_payment_goes_on_only_while_nobody_has_it(tap: InProcess, a: Scr
     assert await owed(connection) == {"acquirer:a": 2000, "acquirer:b": 4000}
 
 
+async def test_a_card_is_tried_again_no_more_often_than_schemes_allow(
+    tap: InProcess, a: Scripted, b: Scripted, connection: Connection
+) -> None:
+    a.says = LATER
+    for day, succeed in enumerate((3, 3, 3, 1, 0)):
+        paid = [await pay(tap) for _ in range(5)]
+        assert paid == ["succeeded"] * succeed + ["try_again_later"] * (5 - succeed), day
+        await connection.execute("UPDATE payments.resubmissions SET resubmitted_at = resubmitted_at - interval '25 hours'")
+    assert len(b.arrived) == 10
+    await connection.execute("UPDATE payments.resubmissions SET resubmitted_at = resubmitted_at - interval '30 days'")
+    await tap.copies[0].sweeper.purge_claims()
+    assert await connection.fetchval("SELECT count(*) FROM payments.resubmissions") == 0
+
+
 async def test_where_a_payment_went_is_shown(tap: InProcess, a: Scripted, connection: Connection) -> None:
     a.says = AWAY
     made = await tap.post("payment_intents", amount="2000", currency="usd", confirm="true", **CARD)

@@ -16,6 +16,11 @@ from payments.storage.sql import queries
 
 _SQL = queries("attempts.sql")
 
+RESUBMISSIONS_PER_DAY_MAX = 3
+RESUBMISSIONS_PER_MONTH_MAX = 10
+"""Of one card at one merchant, in 30 days. Schemes count the merchant's own repetitions as well, which takes up the rest of what they allow: Visa 15 in 30
+days, Mastercard 10 a day and 35 in 30 days. Sources: Visa, "Decline Code Management"; Mastercard, "Transaction Processing Excellence"."""
+
 
 class OpenAttempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An attempt that has no outcome yet, with all that finishing it takes. This is also what payment-api hands to transaction-processor."""
@@ -103,6 +108,26 @@ class Attempts:
             self.lease_seconds,
         )
         return redirected is not None
+
+    async def resubmit(self, attempt: Attempt, *, before: str, fingerprint: str) -> bool:
+        """Do as `redirect` does after a decline; False also when the card of `fingerprint` was tried again too often, at this merchant."""
+        redirected: bool | None = await self._pool.fetchval(
+            _SQL["resubmit"],
+            attempt.merchant_id,
+            attempt.livemode,
+            attempt.id,
+            before,
+            msgspec.json.encode(attempt).decode(),
+            self.lease_seconds,
+            fingerprint,
+            RESUBMISSIONS_PER_DAY_MAX,
+            RESUBMISSIONS_PER_MONTH_MAX,
+        )
+        return redirected is not None
+
+    async def forget_resubmissions(self) -> None:
+        """Forget what counts no more."""
+        await self._pool.execute(_SQL["forget_resubmissions"])
 
     async def expired_holds(self, now: int, limit: int) -> list[PaymentIntent]:
         """Return intents whose hold expired before `now`, unix seconds."""

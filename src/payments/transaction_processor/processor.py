@@ -94,7 +94,7 @@ class Processor:
         if work.attempt.kind is not AttemptKind.AUTHORIZE:
             return await self._send(work, lease_end)
         order = await self.order(work, with_card=True)
-        attempt, outcome = await self.sender.authorize(work.attempt, order, lease_end)
+        attempt, outcome = await self.sender.authorize(work.attempt, order, lease_end, fingerprint=work.payment_method.card.fingerprint)
         return await self._settle(replace(work, attempt=attempt), outcome)
 
     async def _send(self, work: OpenAttempt, lease_end: float) -> Event | None:

@@ -58,10 +58,10 @@ class Sender:
         except NotSent as failure:
             return Unknown(reason=f"not sent: {failure}")
 
-    async def authorize(self, attempt: Attempt, order: Order, lease_end: float) -> tuple[Attempt, Outcome | NotFound]:
+    async def authorize(self, attempt: Attempt, order: Order, lease_end: float, *, fingerprint: str) -> tuple[Attempt, Outcome | NotFound]:
         """Send a new authorization to its acquirer, or to the first after it that takes it; returns it as it is recorded then, and the outcome.
 
-        Only for whoever began the attempt, and once. Raises `LeaseOver` when others may be about to send it.
+        `fingerprint`: the card's. Only for whoever began the attempt, and once. Raises `LeaseOver` when others may be about to send it.
         """
         refusal: Declined | None = None
         while True:
@@ -75,10 +75,11 @@ class Sender:
             # Asked for before the lease is begun anew, not after it.
             lease_end = self.clock.now() + self.attempts.lease_seconds
             going_on = _going_on(attempt, reason, int(self.clock.now()))
-            if not await self.attempts.redirect(going_on, before=attempt.acquirer):
-                if not isinstance(tried, str):
-                    return attempt, tried
-                raise LeaseOver
+            if isinstance(tried, str):
+                if not await self.attempts.redirect(going_on, before=attempt.acquirer):
+                    raise LeaseOver
+            elif not await self.attempts.resubmit(going_on, before=attempt.acquirer, fingerprint=fingerprint):
+                return attempt, tried
             self.log.event("attempt_goes_on", attempt=attempt.id, acquirer=attempt.acquirer, to=going_on.acquirer, reason=reason)
             attempt = going_on
             if attempt.acquirer == NOBODY:
