@@ -1,6 +1,8 @@
 """acquirers.toml is right before anything starts, or says in one line what is wrong."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,34 @@ def test_a_secret_that_is_none_is_not_taken(value: str | None) -> None:
         parsed(toml()).secrets({} if value is None else {"ACME_SECRET": value})
     assert "acme-bank" in str(raised.value)
     assert not value or value not in str(raised.value)
+
+
+STRIPE = '[[acquirer]]\nname = "stripe"\nkind = "stripe"\nmode = "live"\nsecret_variable = "KEY"\n'
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"KEY": "sk_live_" + VALUE}, None),
+        ({"KEY": "rk_live_" + VALUE}, None),
+        ({"KEY": "sk_test_" + VALUE}, "no secret or restricted key for live mode"),
+        ({"KEY": "pk_live_" + VALUE}, "no secret or restricted key for live mode"),
+        ({"KEY": "sk_live_" + VALUE, "STRIPE_LOG": "debug"}, "card numbers would be printed"),
+    ],
+)
+def test_a_key_of_stripes_is_of_the_mode_that_it_is_for(environment: dict[str, str], complaint: str | None) -> None:
+    configuration = parsed(STRIPE)
+    if complaint is None:
+        assert configuration.secrets(environment) == {"stripe": environment["KEY"].encode()}
+        return
+    with pytest.raises(ConfigurationError, match=complaint) as refused:
+        configuration.secrets(environment)
+    assert VALUE not in str(refused.value)
+
+
+def test_stripe_is_loaded_only_by_who_pays_through_it() -> None:
+    loaded = "import sys, payments.transaction_processor.main; print([each for each in ('stripe', 'requests') if each in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 The file has no secrets in it; it says where they are. So every service may read it, and only transaction-processor reads those.
 """
 
+import importlib.util
 import os
 import ssl
 import tomllib
@@ -60,12 +61,10 @@ class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_u
         """Raise `ConfigurationError` for what no type says."""
 
 
-class HttpSpec(AcquirerSpec, frozen=True, kw_only=True, tag="http", forbid_unknown_fields=True):
-    """An acquirer that serves Tap's own protocol, docs/acquirer-protocol.json."""
+class UrlSpec(AcquirerSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said of every acquirer that is spoken to over HTTP, with a secret."""
 
     url: str
-    key_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")]
-    """Which secret requests are signed with, for the acquirer to know."""
     secret_file: str | None = None
     """Where the secret is, a file that only its owner may read; beside the configuration, unless the path is absolute."""
     secret_variable: str | None = None
@@ -78,6 +77,9 @@ class HttpSpec(AcquirerSpec, frozen=True, kw_only=True, tag="http", forbid_unkno
     def place(self) -> str:
         """Its URL."""
         return self.url
+
+    def check_secret(self, secret: str, where: str, environment: Mapping[str, str]) -> None:
+        """Raise `ConfigurationError` for a secret that can't be the right one; `where` says where it was found."""
 
     def check(self) -> None:
         """Raise `ConfigurationError` for a URL that isn't one, one that anybody could read along at, and for a secret that isn't said to be anywhere."""
@@ -92,6 +94,35 @@ class HttpSpec(AcquirerSpec, frozen=True, kw_only=True, tag="http", forbid_unkno
             raise ConfigurationError("url must be https, since others could read the card numbers")
         if (self.secret_file is None) == (self.secret_variable is None):
             raise ConfigurationError("one of secret_file and secret_variable is needed")
+
+
+class HttpSpec(UrlSpec, frozen=True, kw_only=True, tag="http", forbid_unknown_fields=True):
+    """An acquirer that serves Tap's own protocol, docs/acquirer-protocol.json."""
+
+    key_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")]
+    """Which secret requests are signed with, for the acquirer to know."""
+
+
+class StripeSpec(UrlSpec, frozen=True, kw_only=True, tag="stripe", forbid_unknown_fields=True):
+    """An account at Stripe. The secret is its API key: a secret one, or a restricted one."""
+
+    url: str = "https://api.stripe.com"
+    timeout_seconds: Seconds = 7.0
+    begin_timeout_seconds: Seconds = 2.0
+    """How long a payment may take to be begun there, before the card is sent; without an answer it goes to the next acquirer."""
+
+    def check(self) -> None:
+        """Raise `ConfigurationError` for a URL that isn't one, a secret that isn't said to be anywhere, and without the package that speaks to Stripe."""
+        super().check()
+        if importlib.util.find_spec("stripe") is None:
+            raise ConfigurationError("kind stripe needs the package stripe: pip install stripe")
+
+    def check_secret(self, secret: str, where: str, environment: Mapping[str, str]) -> None:
+        """Raise `ConfigurationError` for a key that is none, one of the other mode, and where it and the cards would be printed."""
+        if not secret.startswith((f"sk_{self.mode}_", f"rk_{self.mode}_")):
+            raise ConfigurationError(f"acquirer {self.name}: what is in {where} is no secret or restricted key for {self.mode} mode")
+        if environment.get("STRIPE_LOG") == "debug":
+            raise ConfigurationError(f"acquirer {self.name}: with STRIPE_LOG=debug card numbers would be printed: unset it")
 
 
 class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid_unknown_fields=True):
@@ -151,7 +182,7 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
         return ssl.create_default_context(cafile=self.ca_file) if self.tls else None
 
 
-Spec = HttpSpec | Iso8583Spec
+Spec = HttpSpec | Iso8583Spec | StripeSpec
 
 S = TypeVar("S", bound=Struct)
 
@@ -184,9 +215,9 @@ class Configuration(Struct, frozen=True, kw_only=True):
 
     def secrets(self, environment: Mapping[str, str]) -> dict[str, bytes]:
         """Read the secret of each acquirer that has one, by its name; raises `ConfigurationError`."""
-        return {spec.name: self._secret(spec, environment) for spec in self.acquirers if isinstance(spec, HttpSpec)}
+        return {spec.name: self._secret(spec, environment) for spec in self.acquirers if isinstance(spec, UrlSpec)}
 
-    def _secret(self, spec: HttpSpec, environment: Mapping[str, str]) -> bytes:
+    def _secret(self, spec: UrlSpec, environment: Mapping[str, str]) -> bytes:
         if spec.secret_variable is not None:
             found, where = environment.get(spec.secret_variable), f"the variable {spec.secret_variable}"
         else:
@@ -194,10 +225,11 @@ class Configuration(Struct, frozen=True, kw_only=True):
             found, where = read_private(spec.name, path), str(path)
         if found is None:
             raise ConfigurationError(f"acquirer {spec.name}: {where} is not set")
-        secret = found.strip().encode()
-        if len(secret) < _SECRET_BYTES_MIN:
+        secret = found.strip()
+        if len(secret.encode()) < _SECRET_BYTES_MIN:
             raise ConfigurationError(f"acquirer {spec.name}: the secret in {where} has fewer than {_SECRET_BYTES_MIN} characters")
-        return secret
+        spec.check_secret(secret, where, environment)
+        return secret.encode()
 
 
 def configured(environment: Mapping[str, str]) -> Configuration:

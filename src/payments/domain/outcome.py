@@ -17,6 +17,8 @@ class Approved(Struct, frozen=True, kw_only=True, tag="approved", omit_defaults=
     authorization_code: str
     network_transaction_id: str | None = None
     """Under which the card network knows the authorization."""
+    acquirer_reference: str | None = None
+    """Under which the acquirer itself does, where what follows must name it so."""
     risk_level: RiskLevel = "normal"
     cvc_check: str | None = None
     funds_available_at_once: bool = False

@@ -46,6 +46,7 @@ def charge_of(
         radar_options=intent.radar_options,
         authorization_code=outcome.authorization_code if approved else None,
         network_transaction_id=outcome.network_transaction_id if approved else None,
+        acquirer_reference=outcome.acquirer_reference if approved else None,
         capture_before=capture_before,
         outcome=_judgement(outcome),
         failure_code=outcome.code if declined else None,

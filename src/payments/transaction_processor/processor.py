@@ -197,6 +197,8 @@ class Processor:
                 original_capture=not work.intent.holds,
                 original_amount=0 if charge is None else charge.amount,
                 authorization_code=None if charge is None else charge.authorization_code,
+                acquirer_reference=None if charge is None else charge.acquirer_reference,
+                final_capture=attempt.final_capture,
                 kind=attempt.kind,
                 merchant_id=attempt.merchant_id,
                 livemode=attempt.livemode,
