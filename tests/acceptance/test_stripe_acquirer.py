@@ -80,7 +80,8 @@ async def test_both_ledgers_agree(near: InProcess, client: stripe.StripeClient, 
     await near.post("refunds", payment_intent=paid.id, amount="500")
     held = await near.post("payment_intents", amount="3000", currency="eur", confirm="true", capture_method="manual", **CARD)
     assert held.body["status"] == "requires_capture"
-    await near.post(f"payment_intents/{held.id}/capture", amount_to_capture="1200")
+    await near.post(f"payment_intents/{held.id}/capture", amount_to_capture="500", final_capture="false")
+    await near.post(f"payment_intents/{held.id}/capture", amount_to_capture="700")
     given_up = await near.post("payment_intents", amount="700", currency="eur", confirm="true", capture_method="manual", **CARD)
     await near.post(f"payment_intents/{given_up.id}/cancel")
     declined = await near.post(

@@ -107,7 +107,9 @@ def begin(order: Order) -> dict[str, Any]:
         "metadata": {ATTEMPT: order.reference, "tap_merchant": str(order.merchant_id)},
     }
     if not order.capture:
-        params["payment_method_options"] = {"card": {"request_incremental_authorization": "if_available"}}
+        params["payment_method_options"] = {
+            "card": {"request_incremental_authorization": "if_available", "request_multicapture": "if_available"}
+        }
     return params
 
 
