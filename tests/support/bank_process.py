@@ -25,6 +25,7 @@ SECRET = "a secret of the tests, and of no bank's"
 class BankProcess:
     directory: Path
     options: tuple[str, ...] = ()
+    name: str = "bank"
     port: int = field(default_factory=free_port)
     control_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -41,9 +42,13 @@ class BankProcess:
         secret = self.directory / "bank.key"
         secret.write_text(SECRET)
         secret.chmod(0o600)
-        self.configuration.write_text(
-            f'[[acquirer]]\nname = "bank"\nkind = "http"\nmode = "test"\nurl = "http://127.0.0.1:{self.port}"\nkey_id = "tap"\n'
-            'secret_file = "bank.key"\n'
+        self.configuration.write_text(self.entry("bank.key"))
+
+    def entry(self, secret_file: str) -> str:
+        """What acquirers.toml says of it."""
+        return (
+            f'[[acquirer]]\nname = "{self.name}"\nkind = "http"\nmode = "test"\nurl = "http://127.0.0.1:{self.port}"\nkey_id = "tap"\n'
+            f'secret_file = "{secret_file}"\n'
         )
 
     def start(self) -> None:
@@ -91,8 +96,9 @@ class BankProcess:
 
 
 @contextmanager
-def bank_process(directory: Path, *options: str) -> Generator[BankProcess]:
-    bank = BankProcess(directory, options)
+def bank_process(directory: Path, *options: str, name: str = "bank") -> Generator[BankProcess]:
+    directory.mkdir(exist_ok=True)
+    bank = BankProcess(directory, options, name)
     bank.write_configuration()
     bank.start()
     try:
