@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.acquirers_to_test import ISO8583_SETTINGS
 from tests.support.children import ends_with_us
 from tests.support.running_tap import free_port
 
@@ -100,6 +101,20 @@ def bank_process(directory: Path, *options: str, name: str = "bank") -> Generato
     directory.mkdir(exist_ok=True)
     bank = BankProcess(directory, options, name)
     bank.write_configuration()
+    bank.start()
+    try:
+        yield bank
+    finally:
+        bank.kill()
+
+
+@contextmanager
+def iso8583_process(directory: Path, *, slow_seconds: float) -> Generator[BankProcess]:
+    """The same over ISO 8583, as far away as `slow_seconds` there and back."""
+    bank = BankProcess(directory, ("--protocol", "iso8583", "--fault", "slow", "--seconds", str(slow_seconds)))
+    bank.write_configuration()  # the secret, which cards are digested with in its record
+    settings = {**ISO8583_SETTINGS, "kind": "iso8583", "mode": "test", "port": bank.port}
+    bank.configuration.write_text("[[acquirer]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
     bank.start()
     try:
         yield bank

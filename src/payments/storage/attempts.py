@@ -182,7 +182,8 @@ async def attempts_of(connection: Queries, payment_intent: str) -> list[tuple[At
 def _in_words(outcome: str | None) -> str | None:
     if outcome is None:
         return None
-    match msgspec.json.decode(outcome, type=Outcome):
+    found: Outcome = msgspec.json.decode(outcome, type=Outcome)
+    match found:
         case Approved():
             return "approved"
         case Declined() as refusal:
