@@ -63,7 +63,7 @@ class Order:
 
 
 class NotSent(Exception):
-    """Nobody was there: not a byte of the order went out, so it may be sent again."""
+    """Nobody was there: nothing went out that could hold or move money, so it may be sent again, or to somebody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ class Breaker:
     _trial_since: float | None = None
 
     def admits(self) -> bool:
-        """Tell whether a payment may be sent now; one that may is followed by `succeeded`, `failed` or `dropped`."""
+        """Tell whether a payment may be sent now; one that may is followed by `succeeded` or `failed`."""
         if self.state is not BreakerState.HALF_OPEN:
             return self.state is BreakerState.CLOSED
         # A trial of which nothing was heard for so long is none any more.
@@ -55,10 +55,6 @@ class Breaker:
         self._failures += 1
         if self.state is BreakerState.HALF_OPEN or (self.state is BreakerState.CLOSED and 0 < self.failures_max <= self._failures):
             self._open()
-
-    def dropped(self) -> None:
-        """What was admitted wasn't sent after all, for a reason of ours."""
-        self._trial_since = None
 
     def is_due(self) -> bool:
         """Tell whether the acquirer is to be asked how it is."""
