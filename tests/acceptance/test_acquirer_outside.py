@@ -51,29 +51,46 @@ async def go_wrong(bank: BankProcess, tap: RunningTap) -> None:
 
 
 async def test_nothing_is_lost_or_doubled_whatever_the_bank_does(session: aiohttp.ClientSession, tmp_path: Path) -> None:
-    with bank_process(tmp_path) as bank, running_tap({**SHORT, "TAP_ACQUIRERS": str(bank.configuration)}) as tap:
-        seen, status = Seen(), tap.status()
-        shop = Shop(session, status["base_url"], status["secret_key"], seen)
-        stop = asyncio.Event()
-        clients = [asyncio.create_task(shop.shop(stop)) for _ in range(CLIENTS)]
-        await go_wrong(bank, tap)
-        stop.set()
-        await asyncio.gather(*clients)
-        await asked_again(status["database_url"])
-        await settled(status["database_url"])
+    """What the bank isn't there to take goes to the second one, and to one of them only."""
+    with bank_process(tmp_path) as bank, bank_process(tmp_path / "second", name="second") as second:
+        rules = tmp_path / "both.toml"
+        rules.write_text(
+            bank.entry("bank.key")
+            + "breaker_seconds = 0.5\n"
+            + second.entry("second/bank.key")
+            + '[[route]]\nname = "both"\nacquirers = ["bank", "second"]\n'
+        )
+        with running_tap({**SHORT, "TAP_ACQUIRERS": str(rules)}) as tap:
+            await shopping([bank, second], tap, session)
 
-        assert shop.gave_up == []
-        assert seen.succeeded
-        async with connect(status["database_url"]) as connection:
+
+async def shopping(banks: list[BankProcess], tap: RunningTap, session: aiohttp.ClientSession) -> None:
+    seen, status = Seen(), tap.status()
+    shop = Shop(session, status["base_url"], status["secret_key"], seen)
+    shop.acquirer_may_be_away = True
+    stop = asyncio.Event()
+    clients = [asyncio.create_task(shop.shop(stop)) for _ in range(CLIENTS)]
+    await go_wrong(banks[0], tap)
+    stop.set()
+    await asyncio.gather(*clients)
+    await asked_again(status["database_url"])
+    await settled(status["database_url"])
+
+    assert shop.gave_up == []
+    assert seen.succeeded
+    async with connect(status["database_url"]) as connection:
+        for bank in banks:
             await check_against(bank, connection)
-            paid = await connection.fetch("SELECT document -> 'metadata' ->> 'operation' AS operation FROM payments.payment_intents")
-            assert max(collections.Counter(row["operation"] for row in paid).values()) == 1
-            assert await connection.fetchval("SELECT count(*) FROM simulator.journal") == 0
-        books = tap.tap("verify", check=False)
-        assert books.returncode == 0, books.stdout
-        listed = tap.tap("acquirers", "list").stdout
-        assert "bank" in listed
-        assert "well" in listed
+        paid = await connection.fetch("SELECT document -> 'metadata' ->> 'operation' AS operation FROM payments.payment_intents")
+        assert max(collections.Counter(row["operation"] for row in paid).values()) == 1
+        assert await connection.fetchval("SELECT count(*) FROM simulator.journal") == 0
+    first, other = ({reference for reference, *_ in bank.approved()} for bank in banks)
+    assert first.isdisjoint(other)
+    books = tap.tap("verify", check=False)
+    assert books.returncode == 0, books.stdout
+    listed = tap.tap("acquirers", "list").stdout
+    assert "second" in listed
+    assert "well" in listed
 
 
 async def asked_again(database_url: str) -> None:
@@ -85,22 +102,29 @@ async def asked_again(database_url: str) -> None:
 async def check_against(bank: BankProcess, connection: Connection) -> None:
     """What the bank approved is what we hold for approved, order by order, and what it owes us is what we say it does, to the cent."""
     orders = await connection.fetch(
-        "SELECT id, document ->> 'kind' AS kind, (document ->> 'amount')::bigint AS amount, document ->> 'currency' AS currency"
-        " FROM payments.attempts WHERE outcome ->> 'type' = 'approved'"
+        "SELECT a.id, a.document ->> 'kind' AS kind, (a.document ->> 'amount')::bigint AS amount, a.document ->> 'currency' AS currency"
+        " FROM payments.attempts a JOIN payments.charges c ON c.id = a.document ->> 'charge'"
+        " WHERE a.outcome ->> 'type' = 'approved' AND c.document ->> 'acquirer' = $1",
+        bank.name,
     )
     approved = bank.approved()
     assert sorted(map(tuple, orders)) == sorted(approved)
     holds = {
         row["reference"]
         for row in await connection.fetch(
-            "SELECT document ->> 'authorization' AS reference FROM payments.charges WHERE document ->> 'acquirer' = 'bank'"
+            "SELECT document ->> 'authorization' AS reference FROM payments.charges WHERE document ->> 'acquirer' = $1", bank.name
         )
     }
     assert holds >= {reference for reference, kind, *_ in approved if kind == "authorize"}
-    claimed = await connection.fetchval("SELECT coalesce(sum(amount_captured - amount_refunded), 0) FROM payments.charges")
+    claimed = await connection.fetchval(
+        "SELECT coalesce(sum(amount_captured - amount_refunded), 0) FROM payments.charges WHERE document ->> 'acquirer' = $1"
+        " AND amount_captured > 0",
+        bank.name,
+    )
     owed = await connection.fetchval(
         "SELECT b.debits_posted - b.credits_posted FROM ledger.accounts a JOIN ledger.balances b ON b.account_id = a.id"
-        " WHERE a.holder = 'acquirer:bank' AND a.kind = 'receivable'"
+        " WHERE a.holder = $1 AND a.kind = 'receivable'",
+        f"acquirer:{bank.name}",
     )
     totals = {(each["kind"], each["claims"]): each["amount"] for each in bank.state()["approved"]}
     settles = totals.get(("authorize", True), 0) + totals.get(("capture", True), 0) - totals.get(("refund", False), 0)

@@ -5,21 +5,26 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.flows import FLOWS
 from tests.benchmarks.machine import flush_ms, memory_mb, processor
 from tests.benchmarks.measuring import Bench, Measured
+from tests.support.bank_process import iso8583_process
 from tests.support.running_tap import RunningTap, running_tap
 
 RESULTS = Path("bench-results")
 IDLE_SECONDS = 30.0
 """Long enough for what is done every fifteen."""
 COPIES = 2
-COPIED = [("payment", 128)]
-"""What is measured with several processes of each service as well. Each takes one core: on a machine of two they get in each other's way."""
+ELSEWHERE = [("payment", 128)]
+"""What is measured with several processes of each service as well, and with a host's acquirer. Each process takes one core: on a machine of two they get in each
+other's way."""
+ISO8583, ROUND_TRIP_SECONDS = "ISO 8583", 0.02
+"""A payment that a host approves over one line, as far away as one in another country."""
 PLAN = [
     *(("payment", clients) for clients in (1, 8, 32, 128)),
     ("hold + capture", 8),
@@ -35,17 +40,25 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="*", help="numbers of clients that are measured")
     options = parser.parse_args()
     plan = [(flow, clients) for flow, clients in PLAN if flow in options.flows and (not options.clients or clients in options.clients)]
-    with running_tap() as one, running_tap(None, "--copies", str(COPIES)) as several:
-        report = measure(one, several, plan, options.rounds, options.seconds)
-        books = [tap.tap("verify").stdout.strip().splitlines()[-1] for tap in (one, several)]
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        iso8583_process(Path(directory), slow_seconds=ROUND_TRIP_SECONDS) as bank,
+        running_tap() as one,
+        running_tap(None, "--copies", str(COPIES)) as several,
+        running_tap({"TAP_ACQUIRERS": str(bank.configuration)}) as hosted,
+    ):
+        report = measure(one, {f"{COPIES} copies": several, ISO8583: hosted}, plan, options.rounds, options.seconds)
+        books = [tap.tap("verify").stdout.strip().splitlines()[-1] for tap in (one, several, hosted)]
     print("\n" + "\n".join(books))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "payments.json").write_text(json.dumps(report, indent=2))
     print(f"written: {RESULTS / 'payments.json'}")
 
 
-def measure(one: RunningTap, several: RunningTap, plan: Sequence[tuple[str, int]], rounds: int, seconds: float) -> dict[str, Any]:
-    bench, copied = Bench(one), Bench(several)
+def measure(
+    one: RunningTap, others: Mapping[str, RunningTap], plan: Sequence[tuple[str, int]], rounds: int, seconds: float
+) -> dict[str, Any]:
+    bench, differently = Bench(one), {name: Bench(tap) for name, tap in others.items()}
     memory = {name: memory_mb(pids) for name, pids in bench.processes.items()}
     idle = bench.idle_cpu_ms(IDLE_SECONDS)
     flush = flush_ms(one.data_dir)
@@ -53,14 +66,15 @@ def measure(one: RunningTap, several: RunningTap, plan: Sequence[tuple[str, int]
     references: list[Measured] = []
     measured: dict[tuple[str, int], list[Measured]] = {each: [] for each in plan}
     shared: dict[tuple[str, int], list[Measured]] = {
-        (f"{flow}, {COPIES} copies", clients): [] for flow, clients in COPIED if (flow, clients) in plan
+        (f"{flow}, {name}", clients): [] for name in others for flow, clients in ELSEWHERE if (flow, clients) in plan
     }
     for number in range(rounds):
         references.append(bench.reference(seconds))
         for (flow, clients), results in measured.items():
             results.append(bench.operations(flow, clients, seconds))
         for (name, clients), results in shared.items():
-            results.append(copied.operations(name.partition(",")[0], clients, seconds))
+            flow, _, where = name.partition(", ")
+            results.append(differently[where].operations(flow, clients, seconds))
         print(f"round {number + 1} of {rounds}", flush=True)
     return {
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -24,7 +24,8 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.keys import create_merchant
 from payments.storage.payments import PaymentStore
 from payments.transaction_processor import processor
-from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, LeaseOver, NeverStill, Processor
+from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, NeverStill, Processor
+from payments.transaction_processor.sending import LeaseOver
 from payments.transaction_processor.settlement import CAPTURE_WINDOW_SECONDS
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.kinds import PAYMENT_INTENT
@@ -201,7 +202,8 @@ async def test_a_process_that_stood_still_sends_nothing_that_was_handed_to_it_be
 
 
 def replace_in(copy: Copy, acquirer: object) -> Sweeper:
-    processor = dataclasses.replace(copy.processor, acquirers=Acquirers([acquirer]))  # type: ignore[list-item]
+    sender = dataclasses.replace(copy.processor.sender, acquirers=Acquirers([acquirer]))  # type: ignore[list-item]
+    processor = dataclasses.replace(copy.processor, sender=sender)
     return dataclasses.replace(copy.sweeper, processor=processor)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.acquirers_to_test import ISO8583_SETTINGS
 from tests.support.children import ends_with_us
 from tests.support.running_tap import free_port
 
@@ -25,6 +26,7 @@ SECRET = "a secret of the tests, and of no bank's"
 class BankProcess:
     directory: Path
     options: tuple[str, ...] = ()
+    name: str = "bank"
     port: int = field(default_factory=free_port)
     control_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -41,9 +43,13 @@ class BankProcess:
         secret = self.directory / "bank.key"
         secret.write_text(SECRET)
         secret.chmod(0o600)
-        self.configuration.write_text(
-            f'[[acquirer]]\nname = "bank"\nkind = "http"\nmode = "test"\nurl = "http://127.0.0.1:{self.port}"\nkey_id = "tap"\n'
-            'secret_file = "bank.key"\n'
+        self.configuration.write_text(self.entry("bank.key"))
+
+    def entry(self, secret_file: str) -> str:
+        """What acquirers.toml says of it."""
+        return (
+            f'[[acquirer]]\nname = "{self.name}"\nkind = "http"\nmode = "test"\nurl = "http://127.0.0.1:{self.port}"\nkey_id = "tap"\n'
+            f'secret_file = "{secret_file}"\n'
         )
 
     def start(self) -> None:
@@ -91,9 +97,24 @@ class BankProcess:
 
 
 @contextmanager
-def bank_process(directory: Path, *options: str) -> Generator[BankProcess]:
-    bank = BankProcess(directory, options)
+def bank_process(directory: Path, *options: str, name: str = "bank") -> Generator[BankProcess]:
+    directory.mkdir(exist_ok=True)
+    bank = BankProcess(directory, options, name)
     bank.write_configuration()
+    bank.start()
+    try:
+        yield bank
+    finally:
+        bank.kill()
+
+
+@contextmanager
+def iso8583_process(directory: Path, *, slow_seconds: float) -> Generator[BankProcess]:
+    """The same over ISO 8583, as far away as `slow_seconds` there and back."""
+    bank = BankProcess(directory, ("--protocol", "iso8583", "--fault", "slow", "--seconds", str(slow_seconds)))
+    bank.write_configuration()  # the secret, which cards are digested with in its record
+    settings = {**ISO8583_SETTINGS, "kind": "iso8583", "mode": "test", "port": bank.port}
+    bank.configuration.write_text("[[acquirer]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()))
     bank.start()
     try:
         yield bank

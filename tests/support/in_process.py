@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Router, compile_path
 
 from payments.acquirers.acquirer import Acquirer
-from payments.acquirers.registry import Acquirers
+from payments.acquirers.registry import Acquirers, Bounds
 from payments.acquirers.routing import Routes
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
@@ -32,6 +32,7 @@ from payments.payment_api.checkout.page import CheckoutPage
 from payments.payment_api.checkout.paying import Paying
 from payments.payment_api.checkout.view import View
 from payments.payment_api.confirmation import Cards
+from payments.payment_api.directing import Director
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.keeping import Keeping
 from payments.payment_api.public_api import public_api
@@ -54,6 +55,7 @@ from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api as money_api
+from payments.transaction_processor.sending import Sender
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import Call, Endpoint, Endpoints
 from payments.wire.errors import wire_error
@@ -230,8 +232,13 @@ async def processor_copy(
     ):
         log = Logger("test", io.BytesIO())
         attempts, store = Attempts(pool, lease_seconds=LEASE_SECONDS), PaymentStore(pool)
+        acquirers = Acquirers(
+            [acquirer or Simulator(PostgresJournal(bank), clock), *outside],
+            {each.name: Bounds(failures_max=5, pause_seconds=5) for each in outside},
+            clock.now,
+        )
         processor = Processor(
-            acquirers=Acquirers([acquirer or Simulator(PostgresJournal(bank), clock), *outside]),
+            sender=Sender(acquirers=acquirers, attempts=attempts, clock=clock, log=log, timeout_seconds=5),
             sealer=CardSealer(Sealer(Key())),
             attempts=attempts,
             accounts=Accounts(pool),
@@ -243,7 +250,6 @@ async def processor_copy(
             clock=clock,
             log=log,
             public_url="http://tap",
-            acquirer_timeout_seconds=5,
             tally=Tally(),
         )
         sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
@@ -299,7 +305,7 @@ async def in_process(
         cards = Cards(vault, pool)
         begins = GroupCommit(PaymentStore(pool).begin, name="begin", batch_rows_max=32, writers_max=3)
         steps = Steps(
-            routes=routes,
+            director=Director(routes, pool, clock),
             begins=begins,
             handover=cast("HandoverClient", handover),
             trial=cast("HandoverClient", trial),

@@ -1,11 +1,14 @@
 """acquirers.toml is right before anything starts, or says in one line what is wrong."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from payments.acquirers.configuration import Configuration, ConfigurationError, configured, parse, read
+from payments.acquirers.routing import Facts, Routes
 from payments.domain.errors import NoAcquirer
 from rehearsal.authority import Authority
 
@@ -17,6 +20,14 @@ VALUE = "0123456789abcdef0123456789abcdef"
 def toml(**changes: str | None) -> str:
     fields = {name: value for name, value in {**BANK, **SECRET, **changes}.items() if value is not None}
     return "[[acquirer]]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items())
+
+
+TWO = toml() + toml(name='"other"')
+
+
+def route(**changes: str | None) -> str:
+    fields = {name: value for name, value in {"name": '"r"', "acquirers": '["acme-bank"]', **changes}.items() if value is not None}
+    return "[[route]]\n" + "".join(f"{name} = {value}\n" for name, value in fields.items())
 
 
 def parsed(text: str) -> Configuration:
@@ -47,6 +58,32 @@ def parsed(text: str) -> Configuration:
         (toml(secret='"in plain"'), "unknown field `secret`"),
         (toml(secret_variable=None), "one of secret_file and secret_variable"),
         (toml(secret_file='"acme.key"'), "one of secret_file and secret_variable"),
+        (toml(name='"none"'), "acquirer none: the name is taken"),
+        (toml(breaker_failures="-1"), "breaker_failures"),
+        (toml() + route(name=None), "name"),
+        (toml() + route(name='"Rule 1"'), "route[0].name"),
+        (toml() + route() + route(), "route r: the name is taken"),
+        (toml() + route(acquirers="[]"), "acquirers"),
+        (toml() + route(acquirers='["acme"]'), "route r: there is no acquirer acme"),
+        (toml() + route(acquirers='["acme-bank", "acme-bank"]'), "stands twice"),
+        (toml() + route(acquirers='["acme-bank", "simulator"]'), "of both modes"),
+        (toml() + route(accounts='["1"]'), "route[0].accounts[0]"),
+        (toml() + route(currencies='["EUR"]'), "route[0].currencies[0]"),
+        (toml() + route(brands='["visas"]'), "route[0].brands[0]"),
+        (toml() + route(bins='["4"]'), "route[0].bins[0]"),
+        (toml() + route(bins='["424242-4242"]'), "bins: 424242-4242 is no range"),
+        (toml() + route(bins='["43-42"]'), "bins: 43-42 is no range"),
+        (toml() + route(countries='["Germany"]'), "route[0].countries[0]"),
+        (toml() + route(amount_min="100"), "an amount says nothing without currencies"),
+        (toml() + route(currencies='["eur"]', amount_min="2", amount_max="1"), "amount_min is more than amount_max"),
+        (toml() + route(percent="0"), "percent"),
+        (toml() + route(percent="101"), "percent"),
+        (toml() + route(retry_declines='["try_again_later"]'), "retry_declines takes a second acquirer"),
+        (TWO + route(acquirers='["acme-bank", "other"]', retry_declines='["lost_card"]'), "lost_card is not to be retried"),
+        (TWO + route(acquirers='["acme-bank", "other"]', retry_declines='["later"]'), "later is no decline code"),
+        (toml() + route(weekday='"monday"'), "unknown field `weekday`"),
+        (toml() + '[card_countries]\nDE = ["43-42"]\n', "card_countries: DE: 43-42 is no range"),
+        (toml() + '[card_countries]\nGermany = ["42"]\n', "card_countries"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_says_where(text: str, complaint: str) -> None:
@@ -75,6 +112,34 @@ def test_a_secret_that_is_none_is_not_taken(value: str | None) -> None:
         parsed(toml()).secrets({} if value is None else {"ACME_SECRET": value})
     assert "acme-bank" in str(raised.value)
     assert not value or value not in str(raised.value)
+
+
+STRIPE = '[[acquirer]]\nname = "stripe"\nkind = "stripe"\nmode = "live"\nsecret_variable = "KEY"\n'
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"KEY": "sk_live_" + VALUE}, None),
+        ({"KEY": "rk_live_" + VALUE}, None),
+        ({"KEY": "sk_test_" + VALUE}, "no secret or restricted key for live mode"),
+        ({"KEY": "pk_live_" + VALUE}, "no secret or restricted key for live mode"),
+        ({"KEY": "sk_live_" + VALUE, "STRIPE_LOG": "debug"}, "card numbers would be printed"),
+    ],
+)
+def test_a_key_of_stripes_is_of_the_mode_that_it_is_for(environment: dict[str, str], complaint: str | None) -> None:
+    configuration = parsed(STRIPE)
+    if complaint is None:
+        assert configuration.secrets(environment) == {"stripe": environment["KEY"].encode()}
+        return
+    with pytest.raises(ConfigurationError, match=complaint) as refused:
+        configuration.secrets(environment)
+    assert VALUE not in str(refused.value)
+
+
+def test_stripe_is_loaded_only_by_who_pays_through_it() -> None:
+    loaded = "import sys, payments.transaction_processor.main; print([each for each in ('stripe', 'requests') if each in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -142,18 +207,22 @@ def test_what_names_files_is_not_for_other_machines() -> None:
         parsed(host(ca_file='"ca.pem"')).check_elsewhere()
 
 
+def chosen(routes: Routes, livemode: bool, currency: str | None) -> str:
+    return routes.choose(Facts(livemode=livemode, currency=currency)).acquirer
+
+
 def test_the_first_that_takes_a_payment_gets_it() -> None:
     both = toml(name='"euros"', currencies='["eur"]') + toml(name='"all"') + toml(name='"trial"', mode='"test"', currencies='["usd"]')
     routes = parsed(both).routes
-    assert [routes.choose(True, currency).acquirer for currency in ("eur", "usd", None)] == ["euros", "all", "euros"]
-    assert routes.choose(False, "usd").acquirer == "trial"
+    assert [chosen(routes, True, currency) for currency in ("eur", "usd", None)] == ["euros", "all", "euros"]
+    assert chosen(routes, False, "usd") == "trial"
     with pytest.raises(NoAcquirer):
-        routes.choose(False, "eur")
-    assert routes.choose(True).verifies_in == "eur"
+        chosen(routes, False, "eur")
+    assert routes.choose(Facts(livemode=True)).route.verifies_in == "eur"
 
 
 def test_test_payments_go_to_the_sandbox_unless_there_is_another_for_them() -> None:
-    assert parsed(toml()).routes.choose(False, "usd").acquirer == "simulator"
+    assert chosen(parsed(toml()).routes, False, "usd") == "simulator"
     with pytest.raises(NoAcquirer) as refused:
-        parsed("").routes.choose(True, "usd")
+        chosen(parsed("").routes, True, "usd")
     assert refused.value.code == "testmode_charges_only"

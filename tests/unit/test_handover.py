@@ -4,18 +4,23 @@ import io
 import json
 import ssl
 from pathlib import Path
+from typing import cast
 
 import aiohttp
 import pytest
 
 from payments.acquirers.routing import Routes
 from payments.domain.attempt import AttemptKind
+from payments.payment_api.directing import Director
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.logging import Logger
+from payments.storage.database import Pool
 from rehearsal.authority import Authority
 from tests.integration.builders import FakeClock
 from tests.support.serving import Handler, serving
 from tests.unit.test_settlement import intent, work
+
+NO_RULES = Director(Routes(), cast("Pool", None), FakeClock())
 
 
 @pytest.mark.parametrize(
@@ -39,7 +44,7 @@ async def test_an_attempt_is_sent_again_only_when_nobody_can_have_it(statuses: l
     clock = FakeClock()
     with serving(Between) as url:
         async with aiohttp.ClientSession() as session:
-            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()), routes=Routes())
+            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()), director=NO_RULES)
             event = await client.carry_out(work(AttemptKind.AUTHORIZE, intent(), 2000), clock.now() + 10)
     assert event is None
     assert attempts == ["att_1"] * calls
@@ -58,7 +63,7 @@ async def test_nobody_is_asked_after_the_lease_has_run_out() -> None:
     clock = FakeClock()
     with serving(Between) as url:
         async with aiohttp.ClientSession() as session:
-            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()), routes=Routes())
+            client = HandoverClient(session, url, "internal-key", clock, Logger("test", io.BytesIO()), director=NO_RULES)
             assert await client.carry_out(work(AttemptKind.AUTHORIZE, intent(), 2000), clock.now() + 6) is None
     assert len(asked) == 1
 
@@ -81,7 +86,7 @@ async def test_the_certificate_between_services_must_be_for_the_name_that_is_sai
     with serving(Between, tls=authority.server_context()) as url:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted)) as session:
             client = HandoverClient(
-                session, url, "internal-key", clock, Logger("test", io.BytesIO()), routes=Routes(), server_name=server_name
+                session, url, "internal-key", clock, Logger("test", io.BytesIO()), director=NO_RULES, server_name=server_name
             )
             assert await client.carry_out(work(AttemptKind.AUTHORIZE, intent(), 2000), clock.now() + 0.1) is None
     assert len(asked) == calls

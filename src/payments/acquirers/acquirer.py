@@ -27,7 +27,11 @@ class Order:
     original_amount: int = 0
     """how much it held,"""
     authorization_code: str | None = None
-    """and what the issuer approved it with."""
+    """what the issuer approved it with,"""
+    acquirer_reference: str | None = None
+    """and under which the acquirer itself knows it, if it said so."""
+    final_capture: bool = True
+    """Of a capture: what it leaves of the hold is given up."""
     kind: AttemptKind
     merchant_id: int
     livemode: bool
@@ -59,7 +63,7 @@ class Order:
 
 
 class NotSent(Exception):
-    """Nobody was there: not a byte of the order went out, so it may be sent again."""
+    """Nobody was there: nothing went out that could hold or move money, so it may be sent again, or to somebody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 The file has no secrets in it; it says where they are. So every service may read it, and only transaction-processor reads those.
 """
 
+import importlib.util
 import os
 import ssl
 import tomllib
@@ -15,8 +16,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from payments.acquirers.iso8583.currencies import NUMBERS
-from payments.acquirers.routing import Route, Routes
-from payments.domain.acquirers import SANDBOX
+from payments.acquirers.registry import Bounds
+from payments.acquirers.routing import BinRange, CardCountries, Country, Currency, Name, Route, Routes, Rule
+from payments.domain.acquirers import NOBODY, SANDBOX
 from payments.runtime.topology import ACQUIRER_SECRETS_VARIABLE, ACQUIRERS_TOML_VARIABLE
 
 ACQUIRERS_VARIABLE = "TAP_ACQUIRERS"
@@ -24,8 +26,6 @@ ACQUIRERS_VARIABLE = "TAP_ACQUIRERS"
 _SECRET_BYTES_MIN = 32
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
-Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,30}$")]
-Currency = Annotated[str, Meta(pattern="^[a-z]{3}$")]
 Seconds = Annotated[float, Meta(gt=0, le=60)]
 
 
@@ -41,6 +41,10 @@ class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_u
     mode: Literal["live", "test"]
     currencies: list[Currency] = []
     """None: all."""
+    breaker_failures: Annotated[int, Meta(ge=0, le=1000)] = 5
+    """After so many failures of the technical kind in a row it is sent no payment until it is well again; 0: never."""
+    breaker_seconds: Annotated[float, Meta(gt=0, le=600)] = 5.0
+    """How long after that it is asked how it is; then ever less often, up to a minute."""
 
     @property
     def route(self) -> Route:
@@ -56,12 +60,10 @@ class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_u
         """Raise `ConfigurationError` for what no type says."""
 
 
-class HttpSpec(AcquirerSpec, frozen=True, kw_only=True, tag="http", forbid_unknown_fields=True):
-    """An acquirer that serves Tap's own protocol, docs/acquirer-protocol.json."""
+class UrlSpec(AcquirerSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said of every acquirer that is spoken to over HTTP, with a secret."""
 
     url: str
-    key_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")]
-    """Which secret requests are signed with, for the acquirer to know."""
     secret_file: str | None = None
     """Where the secret is, a file that only its owner may read; beside the configuration, unless the path is absolute."""
     secret_variable: str | None = None
@@ -74,6 +76,9 @@ class HttpSpec(AcquirerSpec, frozen=True, kw_only=True, tag="http", forbid_unkno
     def place(self) -> str:
         """Its URL."""
         return self.url
+
+    def check_secret(self, secret: str, where: str, environment: Mapping[str, str]) -> None:
+        """Raise `ConfigurationError` for a secret that can't be the right one; `where` says where it was found."""
 
     def check(self) -> None:
         """Raise `ConfigurationError` for a URL that isn't one, one that anybody could read along at, and for a secret that isn't said to be anywhere."""
@@ -88,6 +93,35 @@ class HttpSpec(AcquirerSpec, frozen=True, kw_only=True, tag="http", forbid_unkno
             raise ConfigurationError("url must be https, since others could read the card numbers")
         if (self.secret_file is None) == (self.secret_variable is None):
             raise ConfigurationError("one of secret_file and secret_variable is needed")
+
+
+class HttpSpec(UrlSpec, frozen=True, kw_only=True, tag="http", forbid_unknown_fields=True):
+    """An acquirer that serves Tap's own protocol, docs/acquirer-protocol.json."""
+
+    key_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")]
+    """Which secret requests are signed with, for the acquirer to know."""
+
+
+class StripeSpec(UrlSpec, frozen=True, kw_only=True, tag="stripe", forbid_unknown_fields=True):
+    """An account at Stripe. The secret is its API key: a secret one, or a restricted one."""
+
+    url: str = "https://api.stripe.com"
+    timeout_seconds: Seconds = 7.0
+    begin_timeout_seconds: Seconds = 2.0
+    """How long a payment may take to be begun there, before the card is sent; without an answer it goes to the next acquirer."""
+
+    def check(self) -> None:
+        """Raise `ConfigurationError` for a URL that isn't one, a secret that isn't said to be anywhere, and without the package that speaks to Stripe."""
+        super().check()
+        if importlib.util.find_spec("stripe") is None:
+            raise ConfigurationError("kind stripe needs the package stripe: pip install stripe")
+
+    def check_secret(self, secret: str, where: str, environment: Mapping[str, str]) -> None:
+        """Raise `ConfigurationError` for a key that is none, one of the other mode, and where it and the cards would be printed."""
+        if not secret.startswith((f"sk_{self.mode}_", f"rk_{self.mode}_")):
+            raise ConfigurationError(f"acquirer {self.name}: what is in {where} is no secret or restricted key for {self.mode} mode")
+        if environment.get("STRIPE_LOG") == "debug":
+            raise ConfigurationError(f"acquirer {self.name}: with STRIPE_LOG=debug card numbers would be printed: unset it")
 
 
 class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid_unknown_fields=True):
@@ -164,26 +198,36 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
             raise ConfigurationError(f"acquirer {self.name}: {where} can't be read: {reason}") from None
 
 
-Spec = HttpSpec | Iso8583Spec
+Spec = HttpSpec | Iso8583Spec | StripeSpec
 
 S = TypeVar("S", bound=Struct)
 
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     acquirer: list[Spec] = []
+    route: list[Rule] = []
+    card_countries: dict[Country, list[BinRange]] = {}
 
 
 class Configuration(Struct, frozen=True, kw_only=True):
     """All acquirers beside the sandbox, the first choice first."""
 
     acquirers: list[Spec] = []
+    rules: list[Rule] = []
+    """Which payments go to which of them, the rule that is asked first first."""
+    card_countries: dict[str, list[str]] = {}
     directory: str | None = None
     """The file's, from which paths in it are counted."""
 
     @property
     def routes(self) -> Routes:
         """Which payments go where."""
-        return Routes([each.route for each in self.acquirers])
+        return Routes([each.route for each in self.acquirers], self.rules, CardCountries(self.card_countries))
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """When which acquirer gets no payments any more."""
+        return {each.name: Bounds(failures_max=each.breaker_failures, pause_seconds=each.breaker_seconds) for each in self.acquirers}
 
     def check_elsewhere(self) -> None:
         """Raise `ConfigurationError` for what names files that other machines don't have, but for secrets, which are injected there."""
@@ -200,9 +244,9 @@ class Configuration(Struct, frozen=True, kw_only=True):
         for spec in self.acquirers:
             if isinstance(spec, Iso8583Spec):
                 spec.tls_context(self.directory)
-        return {spec.name: self._secret(spec, environment, injected) for spec in self.acquirers if isinstance(spec, HttpSpec)}
+        return {spec.name: self._secret(spec, environment, injected) for spec in self.acquirers if isinstance(spec, UrlSpec)}
 
-    def _secret(self, spec: HttpSpec, environment: Mapping[str, str], injected: Mapping[str, str]) -> bytes:
+    def _secret(self, spec: UrlSpec, environment: Mapping[str, str], injected: Mapping[str, str]) -> bytes:
         if spec.name in injected:
             found, where = injected[spec.name], f"the variable {ACQUIRER_SECRETS_VARIABLE}"
         elif spec.secret_variable is not None:
@@ -212,10 +256,11 @@ class Configuration(Struct, frozen=True, kw_only=True):
             found, where = read_private(spec.name, path), str(path)
         if found is None:
             raise ConfigurationError(f"acquirer {spec.name}: {where} is not set")
-        secret = found.strip().encode()
-        if len(secret) < _SECRET_BYTES_MIN:
+        secret = found.strip()
+        if len(secret.encode()) < _SECRET_BYTES_MIN:
             raise ConfigurationError(f"acquirer {spec.name}: the secret in {where} has fewer than {_SECRET_BYTES_MIN} characters")
-        return secret
+        spec.check_secret(secret, where, environment)
+        return secret.encode()
 
 
 def configured(environment: Mapping[str, str]) -> Configuration:
@@ -247,14 +292,28 @@ def parse(text: str, where: str, directory: str | None) -> Configuration:
         raise ConfigurationError(f"{where}: {_plain(str(mistake))}") from None
     names: set[str] = set()
     for spec in found.acquirer:
-        if spec.name == SANDBOX or spec.name in names:
+        if spec.name in (SANDBOX, NOBODY) or spec.name in names:
             raise ConfigurationError(f"{where}: acquirer {spec.name}: the name is taken")
         names.add(spec.name)
         try:
             spec.check()
         except ConfigurationError as mistake:
             raise ConfigurationError(f"{where}: acquirer {spec.name}: {mistake}") from None
-    return Configuration(acquirers=found.acquirer, directory=directory)
+    _check_rules(found, where)
+    return Configuration(acquirers=found.acquirer, rules=found.route, card_countries=found.card_countries, directory=directory)
+
+
+def _check_rules(found: _File, where: str) -> None:
+    """Raise `ConfigurationError` for rules that can't be followed."""
+    routes = {SANDBOX: Route(acquirer=SANDBOX, livemode=False), **{spec.name: spec.route for spec in found.acquirer}}
+    names: set[str] = set()
+    for rule in found.route:
+        fault = "the name is taken" if rule.name in names else rule.fault(routes)
+        if fault is not None:
+            raise ConfigurationError(f"{where}: route {rule.name}: {fault}")
+        names.add(rule.name)
+    if (fault := CardCountries(found.card_countries).fault()) is not None:
+        raise ConfigurationError(f"{where}: card_countries: {fault}")
 
 
 def _injected(environment: Mapping[str, str]) -> dict[str, str]:
@@ -266,7 +325,7 @@ def _injected(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _plain(mistake: str) -> str:
     """Say it in the file's words: `$.acquirer[1].url` is the url of the second acquirer."""
-    return mistake.replace("$.acquirer[", "acquirer[")
+    return mistake.replace("$.", "")
 
 
 def read_private(name: str, path: Path) -> str:

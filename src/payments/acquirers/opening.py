@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from payments.acquirers.acquirer import Acquirer
-from payments.acquirers.configuration import Configuration, HttpSpec, Iso8583Spec, Spec
+from payments.acquirers.configuration import Configuration, HttpSpec, Iso8583Spec, Spec, StripeSpec
 from payments.acquirers.http.acquirer import open_http
 from payments.acquirers.iso8583.acquirer import open_iso8583
 from payments.runtime.clock import Clock
@@ -28,3 +28,7 @@ def _opened(
             return open_http(spec, secrets[spec.name], clock)
         case Iso8583Spec():
             return open_iso8583(spec, clock, log, directory)
+        case StripeSpec():
+            from payments.acquirers.stripe.acquirer import open_stripe  # noqa: PLC0415 - half a second, which only who has such an acquirer pays
+
+            return open_stripe(spec, secrets[spec.name].decode(), clock, log)

@@ -1,13 +1,15 @@
-"""The acquirers by name, and what was last wrong with each."""
+"""The acquirers by name, what was last wrong with each, and whether payments are sent there."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
 from payments.acquirers.acquirer import Acquirer
+from payments.acquirers.breaker import Breaker, BreakerState
 from payments.domain.acquirers import SANDBOX
+from payments.domain.outcome import PENDING, NotFound, Outcome, Unknown
 from payments.runtime.clock import elapsed_seconds
 
 _HEALTH_SECONDS_MAX = 10.0
@@ -26,16 +28,32 @@ class AcquirerState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_error: str | None = None
     last_error_at: float | None = None
     """Unix seconds."""
+    breaker: BreakerState = BreakerState.CLOSED
+    """Whether the copy sends it payments."""
 
 
 class UnknownAcquirer(LookupError):
     """No acquirer of this name is configured, or none is any more."""
 
 
-@dataclass(slots=True)
-class _Troubles:
-    """What went wrong with an acquirer since this process began."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """When payments aren't sent to an acquirer any more."""
 
+    failures_max: int
+    """In a row; 0: never."""
+    pause_seconds: float
+
+
+NEVER = Bounds(failures_max=0, pause_seconds=1.0)
+"""As the sandbox, which is in here."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """What was found of an acquirer since this process began."""
+
+    breaker: Breaker
     unknown: int = 0
     """How many questions it didn't answer, or not in a way that says anything."""
     last_error: str | None = None
@@ -43,12 +61,23 @@ class _Troubles:
     """Unix seconds."""
 
 
+@dataclass(slots=True)
 class Acquirers:
     """Finds an acquirer by its name."""
 
-    def __init__(self, acquirers: Iterable[Acquirer]) -> None:
-        self._by_name = {each.name: each for each in acquirers}
-        self._troubles = {name: _Troubles() for name in self._by_name}
+    acquirers: Iterable[Acquirer]
+    bounds: Mapping[str, Bounds] = field(default_factory=dict[str, Bounds])
+    """By name."""
+    elapsed: Callable[[], float] = elapsed_seconds
+    _by_name: dict[str, Acquirer] = field(init=False)
+    _records: dict[str, _Record] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by_name = {each.name: each for each in self.acquirers}
+        self._records = {}
+        for name in self._by_name:
+            bounds = self.bounds.get(name, NEVER)
+            self._records[name] = _Record(Breaker(bounds.failures_max, bounds.pause_seconds, self.elapsed))
 
     def named(self, name: str) -> Acquirer:
         """Return an acquirer; raises `UnknownAcquirer`."""
@@ -65,11 +94,36 @@ class Acquirers:
         """The one that every Tap has."""
         return self.named(SANDBOX)
 
-    def note(self, name: str, error: str, now: float) -> None:
-        """Remember that an acquirer didn't answer, or not in a way that says anything."""
-        troubles = self._troubles[name]
-        troubles.unknown += 1
-        troubles.last_error, troubles.last_error_at = error, now
+    def breaker(self, name: str) -> Breaker:
+        """Return the breaker before an acquirer; raises `UnknownAcquirer`."""
+        self.named(name)
+        return self._records[name].breaker
+
+    def heard(self, name: str, answer: Outcome | NotFound, now: float) -> None:
+        """Remember how an acquirer answered; `now`, unix seconds."""
+        record = self._records[name]
+        if not isinstance(answer, Unknown):
+            record.breaker.succeeded()
+            return
+        record.unknown += 1
+        record.last_error, record.last_error_at = answer.reason, now
+        if answer.reason == PENDING:
+            record.breaker.succeeded()
+        else:
+            record.breaker.failed()
+
+    def not_sent(self, name: str, reason: str, now: float) -> None:
+        """Remember that nobody was there; `now`, unix seconds."""
+        record = self._records[name]
+        record.last_error, record.last_error_at = f"not sent: {reason}", now
+        record.breaker.failed()
+
+    async def probe(self) -> int:
+        """Ask those that get no payments whether they are well again, when it is time to; returns how many were asked."""
+        due = [each for each in self if self._records[each.name].breaker.is_due()]
+        for acquirer, state in zip(due, await asyncio.gather(*(self._state(each) for each in due)), strict=True):
+            self._records[acquirer.name].breaker.asked(well=state.fault is None)
+        return 0
 
     async def states(self) -> list[AcquirerState]:
         """Ask all at once how they are."""
@@ -82,12 +136,13 @@ class Acquirers:
                 fault = await acquirer.health()
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is what's wrong
             fault = type(failure).__name__
-        troubles = self._troubles[acquirer.name]
+        record = self._records[acquirer.name]
         return AcquirerState(
             name=acquirer.name,
             fault=fault,
             round_trip_seconds=round(elapsed_seconds() - begun, 4),
-            unknown=troubles.unknown,
-            last_error=troubles.last_error,
-            last_error_at=troubles.last_error_at,
+            unknown=record.unknown,
+            last_error=record.last_error,
+            last_error_at=record.last_error_at,
+            breaker=record.breaker.state,
         )

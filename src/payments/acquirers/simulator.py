@@ -18,7 +18,7 @@ from payments.acquirers.simulated_disputes import decoded, dispute_of, verdict_o
 from payments.acquirers.test_cards import BY_NUMBER, MESSAGES, Behaviour, TestCard
 from payments.domain.acquirers import SANDBOX
 from payments.domain.attempt import AttemptKind
-from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
+from payments.domain.outcome import PENDING, Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
 from payments.runtime.clock import Clock
 
 REFUND_PENDING_SECONDS = 5
@@ -201,7 +201,7 @@ class Simulator:
         """What the bank tells now: a pending refund is not decided until its time has come."""
         pending = entry.kind is AttemptKind.REFUND and entry.behaviour is Behaviour.REFUND_PENDING
         if pending and self._clock.now() < entry.answered_at + REFUND_PENDING_SECONDS:
-            return Unknown(reason="pending at the bank")
+            return Unknown(reason=PENDING)
         return entry.answer
 
 

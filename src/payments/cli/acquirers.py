@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from payments.acquirers.breaker import BreakerState
 from payments.acquirers.configuration import Configuration, ConfigurationError, configured, read, read_private
 from payments.acquirers.declines import DECLINE_CODES
 from payments.acquirers.far_end.faults import Order
@@ -28,6 +29,12 @@ from payments.runtime.topology import Service
 from payments.wire.internal import ACQUIRERS_PATH
 
 _ASK_SECONDS_MAX = 15.0
+_PAYMENTS = {
+    BreakerState.CLOSED: "are sent",
+    BreakerState.HALF_OPEN: "one at a time",
+    BreakerState.OPEN: "[red]not sent[/red]",
+}
+"""Of this copy of transaction-processor."""
 
 
 async def list_acquirers(console: Console, directory: DataDirectory) -> None:
@@ -43,7 +50,7 @@ async def list_acquirers(console: Console, directory: DataDirectory) -> None:
             states = msgspec.json.decode(await response.read(), type=list[AcquirerState])
     except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as failure:
         raise UsageError(f"transaction-processor doesn't answer ({type(failure).__name__}): see {directory.logs}") from None
-    _show(console, states)
+    _show(console, states, with_breakers=True)
 
 
 async def check_acquirers(console: Console, file: Path | None, environment: Mapping[str, str], *, offline: bool) -> int:
@@ -58,17 +65,19 @@ async def check_acquirers(console: Console, file: Path | None, environment: Mapp
         return 0
     for spec in configuration.acquirers:
         print(f"{spec.name}: {spec.mode} payments in {', '.join(spec.currencies) or 'all currencies'}, at {spec.place}")
+    for rule in configuration.rules:
+        print(f"route {rule.name}: {', then '.join(rule.acquirers)}")
     if offline:
         return 0
     async with AsyncExitStack() as stack:
         acquirers = Acquirers(await open_configured(configuration, secrets, SystemClock(), Logger("tap", io.BytesIO()), stack))
         states = await acquirers.states()
-    _show(console, states)
+    _show(console, states, with_breakers=False)
     return int(any(state.fault is not None for state in states))
 
 
-def _show(console: Console, states: Sequence[AcquirerState]) -> None:
-    table = Table("acquirer", "health", "round trip", "unclear answers", "last error")
+def _show(console: Console, states: Sequence[AcquirerState], *, with_breakers: bool) -> None:
+    table = Table("acquirer", "health", "round trip", "unclear answers", "last error", *(["payments"] if with_breakers else []))
     for state in states:
         last = "" if state.last_error is None else f"{_time(state.last_error_at)} {state.last_error}"
         table.add_row(
@@ -77,6 +86,7 @@ def _show(console: Console, states: Sequence[AcquirerState]) -> None:
             f"{1000 * state.round_trip_seconds:.1f} ms",
             str(state.unknown),
             last,
+            *([_PAYMENTS[state.breaker]] if with_breakers else []),
         )
     console.print(table)
 

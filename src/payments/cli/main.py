@@ -19,6 +19,7 @@ from payments.cli.data_directory import DataDirectory, Run, UsageError
 from payments.cli.developer_commands import developer_app
 from payments.cli.key_commands import keys_app
 from payments.cli.private_files import open_private
+from payments.cli.routing_commands import routing_app
 from payments.cli.typed import same_program
 from payments.cli.webhook_commands import webhooks_app
 from payments.runtime.topology import Architecture, Service
@@ -37,6 +38,7 @@ ServiceName = Annotated[Service, typer.Argument(help="Which service.")]
 
 console = Console(highlight=False)
 app.add_typer(acquirer_app(console), name="acquirers")
+app.add_typer(routing_app(), name="routing")
 app.add_typer(keys_app(console), name="keys")
 app.command("acquirer-simulator")(acquirer_simulator)
 

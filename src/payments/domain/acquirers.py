@@ -4,3 +4,5 @@ from typing import Final
 
 SANDBOX: Final = "simulator"
 """The sandbox. What was recorded before there were others names none, and means this one."""
+NOBODY: Final = "none"
+"""Whom a payment is with that was sent to nobody and won't be: it is declined."""

@@ -25,6 +25,16 @@ class AttemptKind(StrEnum):
     """Not an order of ours: the acquirer reported that a refund which it had approved failed after all."""
 
 
+class Tried(Struct, frozen=True, kw_only=True):
+    """An acquirer that an authorization was meant for, and that doesn't have it."""
+
+    acquirer: str
+    reason: str
+    """Why it went on: nothing had been sent there, or it was declined."""
+    at: int
+    """Unix seconds."""
+
+
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One order to an acquirer. Its id is the acquirer's reference: whoever repeats it repeats that, and nothing is done twice."""
 
@@ -45,6 +55,14 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The id that the event with the outcome will have; the idempotency claim points at it."""
     acquirer: str = SANDBOX
     """Of an authorization: who gets it, chosen before it leaves the house. What follows goes to the acquirer of its charge."""
+    route: str | None = None
+    """The rule that chose it,"""
+    fallbacks: tuple[str, ...] = ()
+    """to whom it goes on while it is certain that nobody has it,"""
+    retry_declines: tuple[str, ...] = ()
+    """and after which declines."""
+    tried: tuple[Tried, ...] = ()
+    """For whom it was meant before."""
     final_capture: bool = True
     authenticated: bool = False
     """The cardholder has passed 3-D Secure for this payment."""

@@ -60,6 +60,11 @@ class Pan:
                 return brand
         return "unknown"
 
+    @property
+    def iin(self) -> str:
+        """The first digits, which name the issuer: as many as may be kept beside the last four. Source: PCI SSC, FAQ 1091."""
+        return self._digits[: 8 if len(self._digits) >= 16 else 6]
+
     def __str__(self) -> str:
         return f"{self._digits[:6]}{'*' * (len(self._digits) - 10)}{self._digits[-4:]}"
 

@@ -56,6 +56,8 @@ class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     authorization_code: str | None = None
     network_transaction_id: str | None = None
     """Under which the card network knows the authorization; None when none was given."""
+    acquirer_reference: str | None = None
+    """Under which the acquirer itself knows it; None where it goes by `authorization`."""
     capture_before: int | None = None
     outcome: ChargeOutcome
     failure_code: str | None = None

@@ -17,6 +17,8 @@ class Approved(Struct, frozen=True, kw_only=True, tag="approved", omit_defaults=
     authorization_code: str
     network_transaction_id: str | None = None
     """Under which the card network knows the authorization."""
+    acquirer_reference: str | None = None
+    """Under which the acquirer itself does, where what follows must name it so."""
     risk_level: RiskLevel = "normal"
     cvc_check: str | None = None
     funds_available_at_once: bool = False
@@ -48,6 +50,9 @@ class Unknown(Struct, frozen=True, kw_only=True, tag="unknown"):
 class NotFound(Struct, frozen=True, kw_only=True, tag="not_found"):
     """Answer to an inquiry only: the acquirer never saw the reference."""
 
+
+PENDING = "pending at the bank"
+"""Why an order that was clearly taken has no outcome yet."""
 
 Outcome = Approved | Declined | AuthenticationRequired | Unknown
 """The answer to an order."""

@@ -25,6 +25,8 @@ class PaymentMethod(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """The payment intent that a card without a customer was used for; it may be tried for that one again."""
     token: str | None = None
     """The token that it was given by, until that is used."""
+    iin: str = ""
+    """The first six or eight digits of its number, which payments are routed by; none of a card that was stored before they were kept."""
 
     @property
     def waits_for_token(self) -> bool:

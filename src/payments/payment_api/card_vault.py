@@ -138,6 +138,7 @@ class CardVault:
             created=int(self._clock.now()),
             card=card,
             billing_details=details,
+            iin=pan.iin,
         )
         return Vaulted(
             method,

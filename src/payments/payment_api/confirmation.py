@@ -217,6 +217,7 @@ def confirmed(
         relies_on=payment.relies_on,
         sealed_number=payment.sealed_number,
         attempt=attempt,
+        pays_with=method,
         events=() if announcement is None else (announcement,),
     )
     work = OpenAttempt(

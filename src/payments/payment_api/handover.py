@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import aiohttp
 import msgspec
-from msgspec.structs import replace
 
-from payments.acquirers.routing import Routes
 from payments.domain.errors import Overloaded
 from payments.domain.event import Event
 from payments.domain.outcome import Outcome
+from payments.payment_api.directing import Director
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.storage.attempts import OpenAttempt
@@ -54,14 +53,14 @@ class HandoverClient:
         clock: Clock,
         log: Logger,
         *,
-        routes: Routes,
+        director: Director,
         server_name: str | None = None,
     ) -> None:
         """`url` is where transaction-processor is found, `server_name` whose certificate is shown there if that isn't the URL's own name."""
         self._session = session
         self._url = url
         self._headers = {"Authorization": f"Bearer {internal_api_key}", "Content-Type": "application/json"}
-        self._routes = routes
+        self._director = director
         self._server_name = server_name
         self._clock = clock
         self._log = log
@@ -79,8 +78,7 @@ class HandoverClient:
 
     async def verify(self, question: Verification) -> Outcome:
         """Ask the issuer whether a card is good; raises `Overloaded` when nobody can be asked, `NoAcquirer` when there is nobody who could."""
-        route = self._routes.choose(question.payment_method.livemode)
-        question = replace(question, acquirer=route.acquirer, currency=route.verifies_in)
+        question = await self._director.asked(question)
         try:
             async with self._session.post(
                 self._url + VERIFICATIONS_PATH,

@@ -23,6 +23,7 @@ from payments.payment_api.checkout.page import CheckoutPage
 from payments.payment_api.checkout.paying import Paying
 from payments.payment_api.checkout.view import View
 from payments.payment_api.confirmation import Cards
+from payments.payment_api.directing import Director
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.indexing import Indexing
 from payments.payment_api.keeping import Keeping
@@ -79,9 +80,10 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
         reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), Waker(pool)
         vault = CardVault(CardSealer(sealer), clock)
         cards = Cards(vault, pool)
+        director = Director(routes, pool, clock)
         handover, trial = (
             HandoverClient(
-                session, url, settings.internal_api_key, clock, log, routes=routes, server_name=settings.transaction_processor_name
+                session, url, settings.internal_api_key, clock, log, director=director, server_name=settings.transaction_processor_name
             )
             for url in (settings.transaction_processor_url, settings.transaction_processor_trial_url)
         )
@@ -96,7 +98,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=_WRITERS_MAX))
         begins = GroupCommit(PaymentStore(commits).begin, name="begin", batch_rows_max=32, writers_max=_WRITERS_MAX)
         steps = Steps(
-            routes=routes,
+            director=director,
             begins=begins,
             handover=handover,
             trial=trial,

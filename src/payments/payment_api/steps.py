@@ -7,17 +7,13 @@ claim points at that id: whoever asks again, after whatever crash, is answered f
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import TypeVar
 
-from msgspec.structs import replace
-
-from payments.acquirers.routing import Routes
-from payments.domain.attempt import Attempt, AttemptKind
 from payments.domain.errors import InvalidRequest, ObjectLocked, OutcomePending, PermissionDenied
 from payments.domain.event import Event
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.principal import KeyKind
 from payments.domain.setup_intent import SetupIntent
+from payments.payment_api.directing import Director
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.clock import Clock
 from payments.storage.attempts import OpenAttempt
@@ -32,8 +28,6 @@ from payments.wire.expansion import check_expandable
 from payments.wire.idempotency import Idempotency, answer_of
 from payments.wire.reading import Reader
 
-T = TypeVar("T", Begin, OpenAttempt)
-
 OUTCOME_WAIT_SECONDS = 25.0
 """How long a client is kept waiting for an outcome that got lost on its way, before it is told to ask again."""
 
@@ -42,7 +36,7 @@ OUTCOME_WAIT_SECONDS = 25.0
 class Steps:
     """Carries out steps of payments."""
 
-    routes: Routes
+    director: Director
     begins: GroupCommit[EncodedUnit, Begun]
     handover: HandoverClient
     trial: HandoverClient
@@ -65,8 +59,7 @@ class Steps:
 
     async def begin(self, unit: Begin) -> bool:
         """Commit 1. False when another request owns the idempotency key; raises `ObjectLocked` when something moved on or is moving, `NoAcquirer`."""
-        if unit.attempt is not None:
-            unit = _directed(unit, self._acquirer_of(unit.attempt))
+        unit = await self.director.directed(unit, unit.pays_with)
         begun = await self.begins.submit(unit.encoded(lease_seconds=self.lease_seconds))
         if begun is Begun.LOCKED:
             raise ObjectLocked
@@ -81,7 +74,7 @@ class Steps:
     async def outcome(self, work: OpenAttempt, deadline: float, *, on_trial: bool = False) -> Event:
         """Have an attempt carried out before its lease ends; raises `OutcomePending` when nobody knows the outcome yet."""
         attempt = work.attempt
-        work = _directed(work, self._acquirer_of(attempt))
+        work = await self.director.directed(work, work.payment_method)
         event = await (self.trial if on_trial else self.handover).carry_out(work, deadline)
         if event is None:
             event = await find_event(
@@ -91,12 +84,6 @@ class Steps:
             raise OutcomePending
         return event
 
-    def _acquirer_of(self, attempt: Attempt) -> str:
-        """Return who gets an attempt. An authorization's acquirer is chosen here, whatever makes it; what follows has that of its charge."""
-        if attempt.kind is not AttemptKind.AUTHORIZE:
-            return attempt.acquirer
-        return self.routes.choose(attempt.livemode, attempt.currency).acquirer
-
     async def seen(self, call: Call) -> Reply | None:
         """Replay the answer to a call that was made before."""
         found = await self.idempotency.seen(call)
@@ -105,14 +92,6 @@ class Steps:
     async def answered(self, call: Call, result: Reply) -> Reply:
         """Expand as the caller asked."""
         return await self.reader.expanded(call, result)
-
-
-def _directed(carrier: T, acquirer: str) -> T:
-    """Return what carries an attempt with its acquirer in it."""
-    attempt = carrier.attempt
-    if attempt is None or attempt.acquirer == acquirer:
-        return carrier
-    return replace(carrier, attempt=replace(attempt, acquirer=acquirer))
 
 
 def client_secret_of(intent_id: str) -> str:

@@ -20,9 +20,37 @@ WHERE (merchant_id, livemode, id) IN (
 )
 RETURNING a.document;
 
+-- redirect: change whom an attempt is meant for before anything is sent there, which only who began it does, while its lease lasts and nobody has taken it over
+UPDATE payments.attempts SET document = $5, lease_until = now() + $6::double precision * interval '1 second'
+WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND closed_at IS NULL AND inquiries = 0 AND lease_until > now()
+    AND coalesce(document ->> 'acquirer', 'simulator') = $4
+RETURNING true;
+
+-- resubmit: the same after a decline; counted for the card, and not more often than schemes let it be tried
+WITH changed AS (
+    UPDATE payments.attempts SET document = $5, lease_until = now() + $6::double precision * interval '1 second'
+    WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND closed_at IS NULL AND inquiries = 0 AND lease_until > now()
+        AND coalesce(document ->> 'acquirer', 'simulator') = $4
+        AND (SELECT count(*) < $9 AND count(*) FILTER (WHERE r.resubmitted_at > now() - interval '1 day') < $8 FROM payments.resubmissions r
+            WHERE r.merchant_id = $1 AND r.livemode = $2 AND r.fingerprint = $7 AND r.resubmitted_at > now() - interval '30 days')
+    RETURNING merchant_id, livemode, id
+)
+INSERT INTO payments.resubmissions (merchant_id, livemode, fingerprint, attempt) SELECT merchant_id, livemode, $7, id FROM changed
+RETURNING true;
+
+-- forget_resubmissions: those that count no more
+DELETE FROM payments.resubmissions WHERE resubmitted_at < now() - interval '30 days';
+
 -- hand_back: give up leases at once, so that another copy goes on without waiting for them to run out
 UPDATE payments.attempts SET lease_until = now() WHERE closed_at IS NULL AND (merchant_id, livemode, id) IN (
     SELECT merchant_id, livemode, id FROM json_to_recordset($1::json) AS r(merchant_id bigint, livemode boolean, id text));
+
+-- attempts_of: the attempts on a payment, whosever it is, as they were begun, and what became of each; for people who look into it
+SELECT a.document, a.outcome
+FROM payments.merchants m CROSS JOIN (VALUES (true), (false)) AS mode (livemode)
+JOIN payments.payment_intents i ON i.merchant_id = m.id AND i.livemode = mode.livemode AND i.id = $1
+JOIN payments.attempts a ON a.merchant_id = i.merchant_id AND a.livemode = i.livemode AND a.payment_intent = i.id
+ORDER BY a.id LIMIT 100;
 
 -- unknown: how many attempts were taken over at least once and have no outcome yet, and how many seconds ago the oldest was begun
 SELECT count(*) AS attempts, coalesce(extract(epoch FROM now())::bigint - min(created), 0) AS seconds

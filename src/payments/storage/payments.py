@@ -73,6 +73,8 @@ class Begin(Struct, frozen=True, kw_only=True):
     sealed_number: str = ""
     """Of the payment method that it creates."""
     attempt: Attempt | None = None
+    pays_with: PaymentMethod | None = None
+    """The card that an authorization is about."""
     events: Sequence[Event] = ()
 
     def compared(self) -> list[Compared]:

@@ -64,7 +64,7 @@ class HandoverRoutes:
         if not is_internal_caller(request.headers.get("authorization"), self._internal_api_key):
             return Response(status_code=401)
         handover = _decode_handover(await request.body())
-        latest_start = handover.deadline - self._processor.acquirer_timeout_seconds
+        latest_start = handover.deadline - self._processor.sender.timeout_seconds
         if self._processor.clock.now() > latest_start:
             return JSONResponse({"error": "too late: the leases are about to run out"}, 409)
         tasks: list[asyncio.Task[Answer]] = []

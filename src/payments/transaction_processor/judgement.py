@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from payments.acquirers.declines import PROCESSING_ERROR
 from payments.domain.charge import Charge, ChargeOutcome
 from payments.domain.outcome import Approved, Declined, RiskLevel, Unknown
 from payments.domain.payment_intent import PaymentError
@@ -45,6 +46,7 @@ def charge_of(
         radar_options=intent.radar_options,
         authorization_code=outcome.authorization_code if approved else None,
         network_transaction_id=outcome.network_transaction_id if approved else None,
+        acquirer_reference=outcome.acquirer_reference if approved else None,
         capture_before=capture_before,
         outcome=_judgement(outcome),
         failure_code=outcome.code if declined else None,
@@ -82,11 +84,22 @@ _NOT_KNOWN = ChargeOutcome(network_status="not_sent_to_network", seller_message=
 """Never shown."""
 
 
+_NOT_JUDGED = frozenset({PROCESSING_ERROR, "transaction_not_allowed"})
+"""Why an order wasn't sent that nobody found risky."""
+
+
 def _judgement(outcome: Approved | Declined | Unknown) -> ChargeOutcome:
     if isinstance(outcome, Unknown):
         return _NOT_KNOWN
     if isinstance(outcome, Approved):
         return _AUTHORIZED[outcome.risk_level]
+    if outcome.network_status == "not_sent_to_network" and outcome.decline_code in _NOT_JUDGED:
+        return ChargeOutcome(
+            network_status=outcome.network_status,
+            reason=outcome.decline_code,
+            seller_message="The payment was not sent to the issuer.",
+            type="invalid",
+        )
     if outcome.network_status == "not_sent_to_network":
         return ChargeOutcome(
             network_status=outcome.network_status,

@@ -41,6 +41,7 @@ from payments.transaction_processor.money.money_sweeper import MoneySweeper
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api
 from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
+from payments.transaction_processor.sending import Sender
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import Call, Reply, build_api
 from payments.wire.auth import Authenticator
@@ -52,6 +53,8 @@ from payments.wire.serve import DRAIN_SECONDS, Binding, serve
 from payments.wire.write_limit import WriteLimit
 
 _SPEC = SERVICES[Service.TRANSACTION_PROCESSOR]
+_PROBE_SECONDS = 0.5
+"""Between two looks for acquirers to be asked whether they are well again."""
 
 
 @asynccontextmanager
@@ -78,9 +81,10 @@ async def application(
         fees, times = FeeSchedules(pool, clock), SandboxTimes(pool, clock)
         settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
         outside = await open_configured(configuration, acquirer_secrets, clock, log, stack)
-        acquirers = Acquirers([Simulator(journal, clock), *outside])
+        acquirers = Acquirers([Simulator(journal, clock), *outside], configuration.bounds)
+        sender = Sender(acquirers=acquirers, attempts=attempts, clock=clock, log=log, timeout_seconds=settings.acquirer_timeout_seconds)
         processor = Processor(
-            acquirers=acquirers,
+            sender=sender,
             sealer=CardSealer(sealer),
             attempts=attempts,
             accounts=accounts,
@@ -92,7 +96,6 @@ async def application(
             clock=clock,
             log=log,
             public_url=settings.public_url,
-            acquirer_timeout_seconds=settings.acquirer_timeout_seconds,
             tally=Tally(),
         )
         handover = HandoverRoutes(processor, settings.internal_api_key)
@@ -115,6 +118,7 @@ async def application(
 
         background = Background(log)
         background.keep("watch database", database.watch)
+        background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
         MoneySweeper(

@@ -5,18 +5,19 @@ copy goes on from what is recorded.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from payments.acquirers.acquirer import NotSent, Order
-from payments.acquirers.declines import AUTHENTICATION_REQUIRED, declined
+from msgspec.structs import replace
+
+from payments.acquirers.acquirer import Order
+from payments.acquirers.declines import PROCESSING_ERROR, declined
 from payments.acquirers.registry import Acquirers
 from payments.acquirers.sealed_card import CardSealer
-from payments.domain.acquirers import SANDBOX
+from payments.domain.acquirers import NOBODY
 from payments.domain.attempt import Attempt, AttemptKind
 from payments.domain.card import Pan
 from payments.domain.event import Event
-from payments.domain.outcome import Approved, AuthenticationRequired, Declined, Final, NotFound, Outcome, Unknown
+from payments.domain.outcome import Approved, Declined, NotFound, Outcome, Unknown
 from payments.domain.payment_method import PaymentMethod
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
@@ -30,6 +31,7 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import Settlement, encode_settlement
 from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
+from payments.transaction_processor.sending import NOBODY_TOOK_IT, Sender
 from payments.transaction_processor.settlement import Terms, settlement_of
 
 ATTEMPT_AGE_SECONDS_MAX = 600
@@ -39,13 +41,7 @@ MOVED_TRIES_MAX = 200
 _MOVED_PAUSE_SECONDS_MIN = 0.002
 _MOVED_PAUSE_SECONDS_MAX = 0.1
 """Between two of them: about as long as a commit takes, and ever longer."""
-_SEND_RETRY_SECONDS = (0.1, 0.3, 1.0)
-"""An order that nobody was there to take is sent again after so long; then it is the sweeper's."""
 _COMMIT_RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-
-
-class LeaseOver(Exception):
-    """The lease of an attempt is about to run out, or has."""
 
 
 class NeverStill(Exception):
@@ -70,7 +66,7 @@ class Tally:
 class Processor:
     """Finishes attempts."""
 
-    acquirers: Acquirers
+    sender: Sender
     sealer: CardSealer
     attempts: Attempts
     accounts: Accounts
@@ -82,8 +78,12 @@ class Processor:
     clock: Clock
     log: Logger
     public_url: str
-    acquirer_timeout_seconds: float
     tally: Tally
+
+    @property
+    def acquirers(self) -> Acquirers:
+        """Who is asked."""
+        return self.sender.acquirers
 
     async def process(self, work: OpenAttempt, lease_end: float) -> Event | None:
         """Carry out a new attempt; returns the event that answers the request, None when there is none yet.
@@ -91,12 +91,18 @@ class Processor:
         Raises `LeaseOver` when the acquirer could not answer before `lease_end`, unix seconds: nothing was sent, and whoever has the lease next goes on;
         `NeverStill` when the outcome is known and could not be recorded yet.
         """
+        if work.attempt.kind is not AttemptKind.AUTHORIZE:
+            return await self._send(work, lease_end)
+        order = await self.order(work, with_card=True)
+        attempt, outcome = await self.sender.authorize(work.attempt, order, lease_end, fingerprint=work.payment_method.card.fingerprint)
+        return await self._settle(replace(work, attempt=attempt), outcome)
+
+    async def _send(self, work: OpenAttempt, lease_end: float) -> Event | None:
+        """Send an attempt to its acquirer, and to no other."""
         acquirer = self.acquirers.named(work.acquirer)
         order = await self.order(work, with_card=work.attempt.kind is AttemptKind.AUTHORIZE or acquirer.needs_card)
-        # Asked last of all: this process may have stood still until now, and somebody else may be about to send the same.
-        if self.clock.now() > lease_end - self.acquirer_timeout_seconds:
-            raise LeaseOver
-        return await self._settle(work, await self._ask(acquirer.name, lambda: acquirer.execute(order)))
+        self.sender.check_lease(lease_end)
+        return await self._settle(work, await self.sender.ask(acquirer.name, lambda: acquirer.execute(order)))
 
     async def resolve(self, attempt: Attempt, lease_end: float) -> Event | None:
         """Finish an attempt whose owner is gone: learn first whether the acquirer knows it, and never send it twice otherwise.
@@ -108,52 +114,22 @@ class Processor:
             return None
         if attempt.kind is AttemptKind.REFUND_FAILURE:
             return await self._settle(work, _REFUND_FAILED)
+        if work.acquirer == NOBODY:
+            return await self._settle(work, NOBODY_TOOK_IT)
         acquirer = self.acquirers.named(work.acquirer)
         order = await self.order(work, with_card=acquirer.needs_card)
-        answer = await self._ask(acquirer.name, lambda: acquirer.inquire(order))
+        answer = await self.sender.ask(acquirer.name, lambda: acquirer.inquire(order))
         if not isinstance(answer, NotFound):
             return await self._settle(work, answer)
         if attempt.kind is AttemptKind.AUTHORIZE and self.clock.now() - attempt.created > ATTEMPT_AGE_SECONDS_MAX:
             return await self._settle(work, _TOO_LATE)
-        return await self.process(work, lease_end)
-
-    async def _ask(
-        self, name: str, question: "Callable[[], Awaitable[Outcome]] | Callable[[], Awaitable[Final | Unknown | NotFound]]"
-    ) -> Outcome | NotFound:
-        answer = await self._answer(question)
-        match answer:
-            case Unknown():
-                self.acquirers.note(name, answer.reason, self.clock.now())
-                return answer
-            case AuthenticationRequired() if name != SANDBOX:
-                # The challenge that we can show is the sandbox's: whoever passed it proved nothing to a bank.
-                return declined(AUTHENTICATION_REQUIRED)
-            case _:
-                return answer
-
-    async def _answer(
-        self, question: "Callable[[], Awaitable[Outcome]] | Callable[[], Awaitable[Final | Unknown | NotFound]]"
-    ) -> Outcome | NotFound:
-        try:
-            async with asyncio.timeout(self.acquirer_timeout_seconds):
-                for pause_seconds in _SEND_RETRY_SECONDS:
-                    try:
-                        return await question()
-                    except NotSent:
-                        await asyncio.sleep(pause_seconds)
-                return await question()
-        except TimeoutError:
-            return Unknown(reason="timeout")
-        except NotSent as failure:
-            return Unknown(reason=f"not sent: {failure}")
-        except Exception as failure:  # noqa: BLE001 - whatever failed, the order may have gone through
-            self.log.error("acquirer", failure)
-            return Unknown(reason=type(failure).__name__)
+        # It may be with this acquirer by now, sent by whoever stood still until now: so it goes to no other.
+        return await self._send(work, lease_end)
 
     async def verify_card(self, name: str, order: Order) -> Outcome:
         """Ask the issuer whether a card is good; raises `UnknownAcquirer`."""
         acquirer = self.acquirers.named(name)
-        answer = await self._ask(name, lambda: acquirer.verify_card(order))
+        answer = await self.sender.ask(name, lambda: acquirer.verify_card(order))
         return _known(answer)
 
     async def _settle(self, work: OpenAttempt, outcome: Outcome | NotFound) -> Event | None:
@@ -221,6 +197,8 @@ class Processor:
                 original_capture=not work.intent.holds,
                 original_amount=0 if charge is None else charge.amount,
                 authorization_code=None if charge is None else charge.authorization_code,
+                acquirer_reference=None if charge is None else charge.acquirer_reference,
+                final_capture=attempt.final_capture,
                 kind=attempt.kind,
                 merchant_id=attempt.merchant_id,
                 livemode=attempt.livemode,
@@ -253,11 +231,7 @@ class Processor:
         )
 
 
-_TOO_LATE = Declined(
-    code="processing_error",
-    message="An error occurred while processing your card. Try again in a little bit.",
-    network_status="not_sent_to_network",
-)
+_TOO_LATE = declined(PROCESSING_ERROR, sent=False)
 
 
 _REFUND_FAILED = Declined(code="refund_failed", message="The refund was approved and failed after all.")

@@ -112,8 +112,9 @@ class Sweeper:
         return await release_available_funds(self.pool, int(self.clock.now()), self.processor.accounts)
 
     async def purge_claims(self) -> int:
-        """Forget idempotency keys after their time."""
+        """Forget idempotency keys, and how often cards were tried again, after their time."""
         await claims.purge_expired(self.pool, self.clock.now())
+        await self.attempts.forget_resubmissions()
         return 0
 
 

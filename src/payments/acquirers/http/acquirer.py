@@ -27,7 +27,7 @@ from payments.acquirers.http.messages import (
     ThreeDSecureMessage,
 )
 from payments.acquirers.http.signature import SIGNATURE_HEADER, is_signed_answer, request_headers
-from payments.domain.outcome import Approved, Final, NotFound, Outcome, Unknown
+from payments.domain.outcome import PENDING, Approved, Final, NotFound, Outcome, Unknown
 from payments.runtime.clock import Clock
 
 _ANSWER_BYTES_MAX = 64 * 1024
@@ -176,7 +176,7 @@ def _outcome(order: Order, answer: AnswerMessage) -> Final | Unknown:
         case DeclinedMessage():
             return declined(answer.decline_code)
         case PendingMessage():
-            return Unknown(reason="pending at the bank")
+            return Unknown(reason=PENDING)
         case NotFoundMessage():
             return Unknown(reason="answer about another order")
 
