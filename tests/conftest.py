@@ -60,7 +60,9 @@ class _Databases:
     def lend(self, template: str) -> Generator[str]:
         name = f"test_{time.monotonic_ns()}"
         with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(name), sql.Identifier(template)))
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(name), sql.Identifier(template))
+            )
         yield self._server.url(name)
         self._left.append(name)
         if len(self._left) == _DATABASES_LEFT_MAX:

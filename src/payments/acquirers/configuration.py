@@ -3,7 +3,6 @@
 The file has no secrets in it; it says where they are. So every service may read it, and only transaction-processor reads those.
 """
 
-import importlib.util
 import os
 import ssl
 import tomllib
@@ -109,12 +108,6 @@ class StripeSpec(UrlSpec, frozen=True, kw_only=True, tag="stripe", forbid_unknow
     timeout_seconds: Seconds = 7.0
     begin_timeout_seconds: Seconds = 2.0
     """How long a payment may take to be begun there, before the card is sent; without an answer it goes to the next acquirer."""
-
-    def check(self) -> None:
-        """Raise `ConfigurationError` for a URL that isn't one, a secret that isn't said to be anywhere, and without the package that speaks to Stripe."""
-        super().check()
-        if importlib.util.find_spec("stripe") is None:
-            raise ConfigurationError("kind stripe needs the package stripe: pip install stripe")
 
     def check_secret(self, secret: str, where: str, environment: Mapping[str, str]) -> None:
         """Raise `ConfigurationError` for a key that is none, one of the other mode, and where it and the cards would be printed."""
