@@ -40,7 +40,7 @@ class Operator:
     """Where the infrastructure is."""
 
     def start(self, *arguments: str, checkout: Path = ROOT) -> subprocess.Popen[str]:
-        polling = () if arguments[0] == "status" else ("--poll-seconds", "0.1")
+        polling = () if arguments[0] == "status" else ("--poll-seconds", "0.5")
         command = [sys.executable, "-m", "payments.cli", *arguments, "--environment", ENVIRONMENT, *polling]
         environment = os.environ | {"ENGINE": str(self.engine), "CDK_HOME": str(self.home), "COLUMNS": "240"}
         return subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
