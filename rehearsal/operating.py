@@ -13,7 +13,7 @@ from payments.cli.aws.environment import DeployedEnvironment, DeployedService
 from payments.runtime.topology import Names, Service
 from rehearsal.stage import Stage
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 1.0
 _WAIT_SECONDS_MAX = 300.0
 _COMMAND_SECONDS_MAX = 900.0
 _LOOK_SECONDS = 1.0
