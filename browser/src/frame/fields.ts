@@ -119,13 +119,15 @@ const WITHOUT_CODES =
 /** Where letters have one. */
 export const hasPostalCodes = (country: string): boolean => !WITHOUT_CODES.includes(country);
 
-export function countryField(words: Words, language: string, chosen: string): Field {
+/** `allowed`: where the merchant takes addresses, or anywhere. */
+export function countryField(words: Words, language: string, chosen: string, allowed: readonly string[] = []): Field {
   const select = document.createElement('select');
   select.id = select.name = 'country';
   select.setAttribute('autocomplete', 'country');
   select.setAttribute('aria-label', words.country);
   const names = new Intl.DisplayNames([language], { type: 'region' });
-  const options = COUNTRIES.map((code) => ({ code, name: names.of(code) ?? code })).sort((a, b) => a.name.localeCompare(b.name, language));
+  const offered = allowed.length > 0 ? COUNTRIES.filter((code) => allowed.includes(code)) : COUNTRIES;
+  const options = offered.map((code) => ({ code, name: names.of(code) ?? code })).sort((a, b) => a.name.localeCompare(b.name, language));
   for (const { code, name } of options) select.add(new Option(name, code, false, code === chosen));
   return new Field('country', select, () => null);
 }

@@ -71,7 +71,7 @@ export class Form implements Peer {
       const placeholder: unknown = ['cardNumber', 'cardExpiry', 'cardCvc'].includes(this.type) ? options?.placeholder : undefined;
       const field =
         name === 'country'
-          ? countryField(this.words, this.language, String(given?.address?.country ?? region))
+          ? countryField(this.words, this.language, String(given?.address?.country ?? region), this.type === 'address' && Array.isArray(options?.allowedCountries) ? options.allowedCountries : [])
           : fieldFor(name, this.words, () => this.brand, typeof placeholder === 'string' ? placeholder : this.placeholderOf(name));
       this.fields.set(name, field);
       this.listen(field);

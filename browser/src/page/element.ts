@@ -8,7 +8,8 @@ import { IntegrationError, refuse } from './errors.ts';
 type Handler = (event: Json) => void;
 
 const LOAD_PATIENCE = 20_000;
-const EVENTS = ['ready', 'change', 'focus', 'blur', 'escape', 'loaderror', 'loaderstart', 'networkschange', 'click'];
+/** Those that there is no occasion for, as with one network to a card, are heard and never told. */
+const EVENTS = ['ready', 'change', 'focus', 'blur', 'escape', 'loaderror', 'loaderstart', 'networkschange', 'click', 'availablepaymentmethodschange', 'carddetailschange', 'savedpaymentmethodremove', 'savedpaymentmethodupdate'];
 const CLASSES = { base: 'StripeElement', complete: 'StripeElement--complete', empty: 'StripeElement--empty', focus: 'StripeElement--focus', invalid: 'StripeElement--invalid' };
 
 /** What elements of one group have in common. */

@@ -6,9 +6,9 @@ import { type Group, TapElement } from './element.ts';
 import { refuse, refuseUnsupported } from './errors.ts';
 import { readFonts } from './fonts.ts';
 import { checkSecret } from './intents.ts';
+import { UNSUPPORTED_GROUP_OPTIONS, UNSUPPORTED_OPTIONS } from './unsupported.ts';
 
 const TYPES: readonly string[] = ['card', 'cardNumber', 'cardExpiry', 'cardCvc', 'payment', 'address'] satisfies ElementType[];
-const UNSUPPORTED = ['customerSessionClientSecret', 'customerSession', 'customerOptions', 'onBehalfOf', 'externalPaymentMethodTypes'];
 
 /** Reads an intent by its client secret. */
 export type Retrieve = (secret: string, expand: string[]) => Promise<Json>;
@@ -19,6 +19,7 @@ export class Elements implements Group {
   locale: string;
   options: Json;
   submitted = false;
+  private readonly updated: (() => void)[] = [];
   private readonly retrieve: Retrieve;
   private readonly elements = new Map<ElementType, TapElement>();
   private readonly read: Promise<Settings['fonts']>;
@@ -29,7 +30,7 @@ export class Elements implements Group {
     this.options = { ...options };
     this.locale = typeof options?.locale === 'string' ? options.locale : locale;
     this.retrieve = retrieve;
-    for (const name of UNSUPPORTED) if (options?.[name] !== undefined) refuseUnsupported(`elements({${name}})`);
+    for (const name of UNSUPPORTED_GROUP_OPTIONS) if (options?.[name] !== undefined && options[name] !== null) refuseUnsupported(`elements({${name}})`);
     if (options?.clientSecret !== undefined) checkSecret(options.clientSecret, 'elements()');
     if (options?.clientSecret !== undefined && options?.mode !== undefined) refuse('Give elements() either a clientSecret or a mode, not both.');
     if (options?.mode !== undefined && !['payment', 'setup', 'subscription'].includes(options.mode)) refuse(`elements() has no mode ${String(options.mode)}.`);
@@ -72,8 +73,9 @@ export class Elements implements Group {
     if (!TYPES.includes(type)) return refuseUnsupported(type);
     const kind = type as ElementType;
     if (this.elements.has(kind)) refuse(`Can only create one Element of type ${type} through elements().`);
+    for (const name of UNSUPPORTED_OPTIONS) if (options?.[name] !== undefined) refuseUnsupported(`${type}: {${name}}`);
     if (kind === 'payment') this.checkPayment(options);
-    if (kind === 'address' && !['billing', 'shipping'].includes(options?.mode)) refuse('An address Element needs a mode: billing or shipping.');
+    if (kind === 'address') this.checkAddress(options);
     const element = new TapElement(kind, this, options);
     this.elements.set(kind, element);
     return element;
@@ -86,6 +88,19 @@ export class Elements implements Group {
     for (const wallet of ['applePay', 'googlePay']) if (options?.wallets?.[wallet] === 'always') refuseUnsupported(wallet);
     const order: Json = options?.paymentMethodOrder;
     if (Array.isArray(order) && order.length > 0 && !order.includes('card')) refuseUnsupported(`paymentMethodOrder: ${JSON.stringify(order)}`);
+  }
+
+  private checkAddress(options: Json): void {
+    if (!['billing', 'shipping'].includes(options?.mode)) refuse('An address Element needs a mode: billing or shipping.');
+    if (['always', 'auto'].includes(options?.fields?.phone)) refuseUnsupported(`address: {fields: {phone: '${options.fields.phone}'}}`);
+    if (['split', 'organization'].includes(options?.display?.name)) refuseUnsupported(`address: {display: {name: '${options.display.name}'}}`);
+    if (options?.autocomplete?.mode === 'google_maps_api') refuseUnsupported('address: {autocomplete: google_maps_api}');
+  }
+
+  /** When `update()` is done, which its promise says as well. */
+  on(name: string, handler: () => void): this {
+    if (name === 'update-end') this.updated.push(handler);
+    return this;
   }
 
   getElement(type: Json): TapElement | null {
@@ -105,6 +120,7 @@ export class Elements implements Group {
     if (typeof options?.locale === 'string') this.locale = options.locale;
     this.submitted = false;
     await Promise.all([...this.elements.values()].map((element) => element.resend()));
+    for (const handler of this.updated) handler();
   }
 
   /** Read the intent anew, after the merchant's server changed it. */

@@ -5,21 +5,9 @@ import type { Request } from '../shared/protocol.ts';
 import { TapElement } from './element.ts';
 import { Elements } from './elements.ts';
 import { IntegrationError, refuse, refuseUnsupported } from './errors.ts';
+import { UNSUPPORTED } from './unsupported.ts';
 import { Intents, checkSecret, isSetup, nameOf, resultOf, returnTo } from './intents.ts';
 
-const UNSUPPORTED = [
-  'paymentRequest', 'createConfirmationToken', 'createSource', 'retrieveSource', 'createRadarSession', 'collectBankAccountForPayment',
-  'collectBankAccountForSetup', 'collectFinancialConnectionsAccounts', 'collectBankAccountToken', 'createEphemeralKeyNonce', 'createEmbeddedCheckoutPage',
-  'initEmbeddedCheckout', 'initCheckout', 'initCheckoutElementsSdk', 'verifyIdentity', 'verifyMicrodepositsForPayment', 'verifyMicrodepositsForSetup',
-  'confirmAcssDebitPayment', 'confirmAcssDebitSetup', 'confirmAffirmPayment', 'confirmAfterpayClearpayPayment', 'confirmAlipayPayment',
-  'confirmAuBecsDebitPayment', 'confirmAuBecsDebitSetup', 'confirmBacsDebitSetup', 'confirmBancontactPayment', 'confirmBancontactSetup', 'confirmBlikPayment',
-  'confirmBoletoPayment', 'confirmBoletoSetup', 'confirmCashappPayment', 'confirmCashappSetup', 'confirmCustomerBalancePayment', 'confirmEpsPayment',
-  'confirmFpxPayment', 'confirmGiropayPayment', 'confirmGrabPayPayment', 'confirmIdealPayment', 'confirmIdealSetup', 'confirmKlarnaPayment',
-  'confirmKonbiniPayment', 'confirmMobilepayPayment', 'confirmOxxoPayment', 'confirmP24Payment', 'confirmPayNowPayment', 'confirmPayPalPayment',
-  'confirmPayPalSetup', 'confirmPixPayment', 'confirmPromptPayPayment', 'confirmRevolutPayPayment', 'confirmSepaDebitPayment', 'confirmSepaDebitSetup',
-  'confirmSofortPayment', 'confirmSofortSetup', 'confirmTwintPayment', 'confirmUsBankAccountPayment', 'confirmUsBankAccountSetup', 'confirmWechatPayPayment',
-  'confirmWithRadar', 'processOrder', 'retrieveOrder', 'confirmOrder', 'createPaymentMethodFromCheckout',
-];
 
 interface Given {
   secret: string;
@@ -115,7 +103,8 @@ export class TapStripe {
     if (error) return error;
     const [billing, shipping] = await Promise.all([group.billing(), group.shipping()]);
     if (shipping !== undefined && given.params.shipping === undefined) given.params.shipping = shipping;
-    if (group.options.setupFutureUsage && !isSetup(given.secret)) given.params.setup_future_usage ??= group.options.setupFutureUsage;
+    const usage: Json = group.options.setupFutureUsage ?? group.options.setup_future_usage;
+    if (usage && !isSetup(given.secret)) given.params.setup_future_usage ??= usage;
     given.element = element;
     given.data = billing ? { ...data, billing_details: { ...billing, ...data?.billing_details } } : data;
     return undefined;
