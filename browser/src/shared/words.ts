@@ -1,4 +1,4 @@
-/** What the buyer reads, in five languages. */
+/** What the buyer reads, in the languages that our own pages speak. */
 
 import type { Flaw } from './cards.ts';
 
@@ -176,11 +176,101 @@ const ja: Catalogue = {
   incomplete_zip: '郵便番号が不完全です。',
 };
 
-const CATALOGUES: Record<string, Catalogue> = { en, de, fr, es, ja };
+const it: Catalogue = {
+  number: 'Numero della carta',
+  expiry: 'Data di scadenza',
+  expiry_placeholder: 'MM / AA',
+  cvc: 'Codice di sicurezza',
+  zip: 'CAP',
+  country: 'Paese o regione',
+  frame: 'Riquadro sicuro per i dati della carta',
+  card: 'Carta',
+  another_card: "Un'altra carta",
+  offline: 'Il pagamento non è raggiungibile. Controlli la connessione e riprovi.',
+  authenticate: 'La sua banca vuole sapere che è lei',
+  not_authenticated: 'Non è possibile autenticare il metodo di pagamento. Ne scelga un altro e riprovi.',
+  close: 'Chiudi',
+  name: 'Nome e cognome',
+  line1: 'Indirizzo, riga 1',
+  line2: 'Indirizzo, riga 2',
+  city: 'Città',
+  state: 'Stato o provincia',
+  incomplete_field: 'Questo campo è incompleto.',
+  incomplete_number: 'Il numero della carta è incompleto.',
+  invalid_number: 'Il numero della carta non è valido.',
+  incomplete_expiry: 'La data di scadenza della carta è incompleta.',
+  invalid_expiry_month_past: 'La data di scadenza della carta è passata.',
+  invalid_expiry_year_past: "L'anno di scadenza della carta è passato.",
+  invalid_expiry_year: "L'anno di scadenza della carta non è valido.",
+  incomplete_cvc: 'Il codice di sicurezza della carta è incompleto.',
+  incomplete_zip: 'Il CAP è incompleto.',
+};
+
+const nl: Catalogue = {
+  number: 'Kaartnummer',
+  expiry: 'Vervaldatum',
+  expiry_placeholder: 'MM / JJ',
+  cvc: 'Beveiligingscode',
+  zip: 'Postcode',
+  country: 'Land of regio',
+  frame: 'Beveiligd invoervak voor kaartbetalingen',
+  card: 'Kaart',
+  another_card: 'Een andere kaart',
+  offline: 'De betaling is niet bereikbaar. Controleer uw verbinding en probeer het opnieuw.',
+  authenticate: 'Uw bank wil weten dat u het bent',
+  not_authenticated: 'Uw betaalmethode kon niet worden geauthenticeerd. Kies een andere en probeer het opnieuw.',
+  close: 'Sluiten',
+  name: 'Volledige naam',
+  line1: 'Adresregel 1',
+  line2: 'Adresregel 2',
+  city: 'Plaats',
+  state: 'Staat of provincie',
+  incomplete_field: 'Dit veld is onvolledig.',
+  incomplete_number: 'Uw kaartnummer is onvolledig.',
+  invalid_number: 'Uw kaartnummer is ongeldig.',
+  incomplete_expiry: 'De vervaldatum van uw kaart is onvolledig.',
+  invalid_expiry_month_past: 'De vervaldatum van uw kaart is verstreken.',
+  invalid_expiry_year_past: 'Het vervaljaar van uw kaart is verstreken.',
+  invalid_expiry_year: 'Het vervaljaar van uw kaart is ongeldig.',
+  incomplete_cvc: 'De beveiligingscode van uw kaart is onvolledig.',
+  incomplete_zip: 'Uw postcode is onvolledig.',
+};
+
+const pt: Catalogue = {
+  number: 'Número do cartão',
+  expiry: 'Data de validade',
+  expiry_placeholder: 'MM / AA',
+  cvc: 'Código de segurança',
+  zip: 'Código postal',
+  country: 'País ou região',
+  frame: 'Quadro seguro para os dados do cartão',
+  card: 'Cartão',
+  another_card: 'Outro cartão',
+  offline: 'Não foi possível acessar o pagamento. Verifique a conexão e tente novamente.',
+  authenticate: 'Seu banco quer saber se é você',
+  not_authenticated: 'Não foi possível autenticar sua forma de pagamento. Escolha outra e tente novamente.',
+  close: 'Fechar',
+  name: 'Nome completo',
+  line1: 'Endereço, linha 1',
+  line2: 'Endereço, linha 2',
+  city: 'Cidade',
+  state: 'Estado ou província',
+  incomplete_field: 'Este campo está incompleto.',
+  incomplete_number: 'O número do cartão está incompleto.',
+  invalid_number: 'O número do cartão é inválido.',
+  incomplete_expiry: 'A data de validade do cartão está incompleta.',
+  invalid_expiry_month_past: 'A data de validade do cartão já passou.',
+  invalid_expiry_year_past: 'O ano de validade do cartão já passou.',
+  invalid_expiry_year: 'O ano de validade do cartão é inválido.',
+  incomplete_cvc: 'O código de segurança do cartão está incompleto.',
+  incomplete_zip: 'O código postal está incompleto.',
+};
+
+const CATALOGUES: Record<string, Catalogue> = { en, de, fr, es, ja, it, nl, pt };
 
 export const LANGUAGES: readonly string[] = Object.keys(CATALOGUES);
 
-/** English, where a language isn't one of the five. `auto` is the browser's. */
+/** English, where a language isn't among them. `auto` is the browser's. */
 export function languageOf(locale: unknown, browser: readonly string[]): string {
   const wanted = typeof locale === 'string' && locale !== 'auto' ? [locale] : browser;
   const known = wanted.map((each) => each.slice(0, 2).toLowerCase()).find((each) => LANGUAGES.includes(each));

@@ -122,6 +122,8 @@ class CheckoutSession(Offer, frozen=True, kw_only=True, omit_defaults=True):
     excluded_payment_method_types: list[str] | None = None
     tries: int = 0
     """How often the buyer has submitted a card."""
+    tried_at: int | None = None
+    """Unix seconds: when that was the last time."""
     trying_since: int | None = None
     """Unix seconds: when a payment was begun of which nobody has told the session yet how it ended."""
 

@@ -12,6 +12,7 @@ from payments.domain.checkout import CheckoutSession, CustomText, Mode, SessionS
 from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, ObjectLocked
 from payments.domain.resource import next_version
+from payments.pages.words import languages
 from payments.payment_api.checkout.closing import Closing
 from payments.payment_api.checkout.lines import LineReader, Lines, check_total
 from payments.payment_api.checkout.opening import Addresses, insert_session
@@ -45,7 +46,52 @@ EXPIRES_SECONDS_MIN = 30 * 60
 EXPIRES_SECONDS_MAX = 24 * 3600
 _ON_THE_WAY_SECONDS = 60
 """A client says when by its own clock, and the call takes a while."""
-_LOCALES = ("auto", "en", "en-GB")
+_LOCALES = frozenset(
+    [
+        "auto",
+        "bg",
+        "cs",
+        "da",
+        "de",
+        "el",
+        "en",
+        "en-GB",
+        "es",
+        "es-419",
+        "et",
+        "fi",
+        "fil",
+        "fr",
+        "fr-CA",
+        "hr",
+        "hu",
+        "id",
+        "it",
+        "ja",
+        "ko",
+        "lt",
+        "lv",
+        "ms",
+        "mt",
+        "nb",
+        "nl",
+        "pl",
+        "pt",
+        "pt-BR",
+        "ro",
+        "ru",
+        "sk",
+        "sl",
+        "sv",
+        "th",
+        "tr",
+        "vi",
+        "zh",
+        "zh-HK",
+        "zh-TW",
+    ]
+)
+"""Stripe's."""
 
 
 class _RecoveryParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -246,8 +292,8 @@ def _checked_mode(call: Call, params: _CreateParams) -> Mode:
         raise InvalidRequest("Tap takes one-time payments only: mode must be payment or setup.", param="mode")
     if params.ui_mode not in ("hosted_page", "hosted"):
         raise InvalidRequest(f"The ui_mode {params.ui_mode} is not supported by Tap: it must be hosted_page.", param="ui_mode")
-    if params.locale and params.locale not in _LOCALES:
-        raise InvalidRequest(f"Tap's page is in English: locale must be one of {', '.join(_LOCALES)}.", param="locale")
+    if params.locale:
+        _check_locale(params.locale)
     types = GivenCard(payment_method_types=params.payment_method_types, excluded_payment_method_types=params.excluded_payment_method_types)
     check_version_takes(call, types)
     check_given_card(types)
@@ -259,6 +305,13 @@ def _checked_mode(call: Call, params: _CreateParams) -> Mode:
         if getattr(params, name):
             raise InvalidRequest(f"You can not pass `{name}` in `{params.mode}` mode.", param=name)
     return params.mode
+
+
+def _check_locale(locale: str) -> None:
+    """Raise `InvalidRequest` for a language that the page isn't in."""
+    spoken = sorted(each for each in _LOCALES if each == "auto" or each.partition("-")[0] in languages())
+    if locale not in spoken:
+        raise InvalidRequest(f"Tap's page isn't in {locale[:20]}: locale must be one of {', '.join(spoken)}.", param="locale")
 
 
 def _currency(params: _CreateParams, lines: Lines | None) -> str | None:
