@@ -92,6 +92,17 @@ export const elements = {
     assert.match(await confirm(), /IntegrationError: elements\.submit\(\) must be called/);
     assert.deepEqual(await page.evaluate(() => elements.submit()), { selectedPaymentMethod: 'card' });
     assert.equal((await confirm()).paymentIntent.status, 'succeeded');
+
+    // or by the merchant's server, once
+    const shipping = { name: 'Ada', address: { line1: '1 Main St', country: 'IE' } };
+    const { confirmationToken: token } = await page.evaluate((shipping) => stripe.createConfirmationToken({ elements, params: { return_url: location.href, shipping } }), shipping);
+    const { card } = token.payment_method_preview;
+    assert.deepEqual([card.last4, card.fingerprint, token.payment_intent], ['4242', undefined, null]);
+    const paid = await tap.intent({ confirm: 'true', confirmation_token: token.id });
+    assert.deepEqual([paid.status, paid.shipping.name], ['succeeded', 'Ada']);
+    const used = await tap.ask('GET', `/v1/confirmation_tokens/${token.id}`);
+    assert.deepEqual([used.payment_intent, used.expires_at], [paid.id, null]);
+    await assert.rejects(tap.intent({ confirm: 'true', confirmation_token: token.id }), /already used/);
   },
 
   async 'a page with a strict policy, isolated, from right to left, takes a card and an address'({ page, shop, tap }) {

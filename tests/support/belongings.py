@@ -111,6 +111,7 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "card": lambda merchant: merchant.post(f"/v1/customers/{merchant.make('customer')}/sources", source="tok_visa")["id"],
     "charge": lambda merchant: merchant.post("/v1/payment_intents", **PAID)["latest_charge"],
     "checkout.session": lambda merchant: merchant.post("/v1/checkout/sessions", **SOLD)["id"],
+    "confirmation_token": lambda merchant: merchant.post("/v1/confirmation_tokens", payment_method="pm_card_visa")["id"],
     "customer": lambda merchant: merchant.post("/v1/customers", name="Ada")["id"],
     "dispute": _dispute,
     "ephemeral_key": lambda merchant: merchant.post("/v1/ephemeral_keys", customer=merchant.make("customer"))["id"],
@@ -184,7 +185,7 @@ IN_LISTS: dict[str, Callable[[str], dict[str, Any]]] = {
     },
 }
 """How an id is given in a list."""
-WITH_TEST_CARDS = {"card", "charge", "payment_method", "refund", "test_helpers.test_clock", "token"}
+WITH_TEST_CARDS = {"card", "charge", "confirmation_token", "payment_method", "refund", "test_helpers.test_clock", "token"}
 """What is made in test mode only."""
 
 

@@ -17,6 +17,7 @@ from payments.domain.bank_account import BankAccount
 from payments.domain.card import Card
 from payments.domain.charge import Charge, ChargeOutcome
 from payments.domain.checkout import CheckoutSession, CustomText, IntentData, Item, PaymentLink, SessionStatus
+from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.customer import Customer
 from payments.domain.dispute import Dispute, DisputeStatus, Evidence
 from payments.domain.ephemeral_key import EphemeralKey
@@ -327,6 +328,15 @@ _ITEM = Item(
 )
 _ALONE = replace(_CHARGE, payment_intent="chi_1", authorization_code=None)
 _TOKEN = Token(id="tok_1", merchant_id=1, livemode=False, created=_NOW, card=replace(_METHOD, customer=None, token="tok_1"))
+_CONFIRMATION_TOKEN = ConfirmationToken(
+    id="ctoken_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    card=replace(_METHOD, customer=None, token="ctoken_1"),
+    return_url="https://shop.example/done",
+    setup_future_usage="off_session",
+)
 _EPHEMERAL_KEY = EphemeralKey(
     id="ephkey_1", merchant_id=1, livemode=False, created=_NOW, customer="cus_1", expires=_NOW + 3600, api_version=NEWEST
 )
@@ -368,6 +378,7 @@ def samples(version: str) -> dict[str, Any]:
         "payment_method": render(_METHOD),
         "card": render(as_source(_METHOD)),
         "token": render(_TOKEN),
+        "confirmation_token": render(_CONFIRMATION_TOKEN),
         "ephemeral_key": render(_EPHEMERAL_KEY),
         "customer": render(_CUSTOMER),
         "product": render(_PRODUCT),

@@ -34,6 +34,11 @@ async function carryOut(form: Form, request: Request): Promise<Json> {
       const details = billing(form, params.billing_details);
       return call('', 'POST', '/v1/payment_methods', { ...params, type: 'card', billing_details: details, card: form.card() }, access);
     }
+    case 'confirmation_token': {
+      const { payment_method_data: data, ...others } = params;
+      const method = { ...(data ?? {}), type: 'card', billing_details: billing(form, data?.billing_details), card: form.card() };
+      return call('', 'POST', '/v1/confirmation_tokens', { ...others, payment_method_data: method }, access);
+    }
     case 'token': {
       const { postal_code: zip } = form.address();
       return call('', 'POST', '/v1/tokens', { card: { address_zip: zip, ...params, ...form.card() } }, access);

@@ -73,15 +73,14 @@ export class TapStripe {
   private async confirmElements(options: Json, name: string, kind: 'payment' | 'setup'): Promise<Json> {
     const { elements, confirmParams = {}, redirect = 'always' } = options ?? {};
     const { return_url: back, payment_method_data: data, ...params } = confirmParams;
-    for (const unsupported of ['confirmationTokenId', 'confirmation_token']) {
-      if (options?.[unsupported] !== undefined || params[unsupported] !== undefined) refuseUnsupported(unsupported);
-    }
+    const token: Json = options?.confirmationToken ?? options?.confirmationTokenId ?? params.confirmation_token;
+    if (token !== undefined) params.confirmation_token = checkToken(token, name);
     if (!['always', 'if_required'].includes(redirect)) refuse(`${name}() has no redirect ${String(redirect)}.`);
     if (redirect === 'always' && typeof back !== 'string') refuse(`You must provide confirmParams.return_url to ${name}(), or redirect: 'if_required'.`);
     const secret: unknown = options?.clientSecret ?? elements?.options?.clientSecret;
     checkSecret(secret, name, kind);
     const given: Given = { secret, params: { ...params } };
-    if (elements !== undefined && params.payment_method === undefined) {
+    if (elements !== undefined && params.payment_method === undefined && token === undefined) {
       const invalid = await this.ofElements(elements, given, data, name);
       if (invalid) return { error: invalid };
     }
@@ -166,13 +165,29 @@ export class TapStripe {
     return this.made(element, 'payment_method', data, 'paymentMethod');
   }
 
+  /** For the merchant's server to confirm with. Its card is a new one: a card on file is confirmed with by its own id. */
+  async createConfirmationToken(options: Json): Promise<Json> {
+    const name = 'stripe.createConfirmationToken';
+    const { payment_method_data: data, ...params } = options?.params ?? {};
+    const given: Given = { secret: '', params: { use_stripe_sdk: true, ...params } };
+    if (options?.elements === undefined) refuse(`${name}() needs the elements of stripe.elements().`);
+    const invalid = await this.ofElements(options.elements, given, data, name);
+    if (invalid) return { error: invalid };
+    const group = options.elements as Elements;
+    const usage: Json = group.options.setupFutureUsage ?? group.options.setup_future_usage;
+    const element = given.element as TapElement;
+    const answer: Json = await element.request({ what: 'validate' });
+    if (answer.selected) return refuseUnsupported(`${name}() with a card on file`);
+    return this.made(element, 'confirmation_token', { setup_future_usage: usage, ...given.params, payment_method_data: given.data }, 'confirmationToken');
+  }
+
   async createToken(source: Json, data: Json = {}): Promise<Json> {
     const element: TapElement | undefined = source instanceof Elements ? source.card : source;
     if (!(element instanceof TapElement)) return refuseUnsupported(`stripe.createToken(${JSON.stringify(source)})`);
     return this.made(element, 'token', data, 'token');
   }
 
-  private async made(element: TapElement, what: 'payment_method' | 'token', params: Json, name: string): Promise<Json> {
+  private async made(element: TapElement, what: 'payment_method' | 'token' | 'confirmation_token', params: Json, name: string): Promise<Json> {
     if (!['card', 'cardNumber', 'payment'].includes(element.type)) {
       refuse(`A ${element.type} Element has no whole card: give the card or cardNumber Element.`);
     }
@@ -193,6 +208,11 @@ export class TapStripe {
   _registerWrapper(_: Json): void {
     // likewise
   }
+}
+
+function checkToken(token: Json, name: string): string {
+  if (typeof token !== 'string' || !/^ctoken_[A-Za-z0-9]+$/.test(token)) refuse(`Invalid value for ${name}(): a confirmation token is of the form ctoken_….`);
+  return token;
 }
 
 /** `{card: element, billing_details}`, or `{card: {token}}`, as a merchant gives a card. */

@@ -11,7 +11,7 @@ export const UNSUPPORTED = [
   'confirmMultibancoPayment', 'confirmOrder', 'confirmOxxoPayment', 'confirmP24Payment', 'confirmPayByBankPayment', 'confirmPayNowPayment',
   'confirmPayPalPayment', 'confirmPayPalSetup', 'confirmPixPayment', 'confirmPromptPayPayment', 'confirmRevolutPayPayment', 'confirmSepaDebitPayment',
   'confirmSepaDebitSetup', 'confirmSofortPayment', 'confirmSofortSetup', 'confirmTwintPayment', 'confirmUsBankAccountPayment', 'confirmUsBankAccountSetup',
-  'confirmWechatPayPayment', 'confirmWithRadar', 'createConfirmationToken', 'createEmbeddedCheckoutPage', 'createEphemeralKeyNonce',
+  'confirmWechatPayPayment', 'confirmWithRadar', 'createEmbeddedCheckoutPage', 'createEphemeralKeyNonce',
   'createPaymentMethodFromCheckout', 'createRadarSession', 'createSource', 'initCheckout', 'initCheckoutElementsSdk', 'initCheckoutFormSdk',
   'initEmbeddedCheckout', 'initializePricing', 'paymentRequest', 'processOrder', 'retrieveOrder', 'retrieveSource', 'verifyIdentity',
   'verifyMicrodepositsForPayment', 'verifyMicrodepositsForSetup',

@@ -31,7 +31,7 @@ export type ToFrame =
 
 export type Request =
   | { what: 'validate' }
-  | { what: 'payment_method' | 'token'; access: Access; params: Json }
+  | { what: 'payment_method' | 'token' | 'confirmation_token'; access: Access; params: Json }
   | { what: 'confirm'; access: Access; params: Json; secret: string }
   | { what: 'value' };
 

@@ -9,6 +9,7 @@ from payments.payment_api.checkout.links import PaymentLinks
 from payments.payment_api.checkout.opening import Addresses
 from payments.payment_api.checkout.sessions import CheckoutSessions
 from payments.payment_api.confirmation import Cards
+from payments.payment_api.confirmation_tokens import ConfirmationTokens
 from payments.payment_api.customer_cards import CustomerCards
 from payments.payment_api.customers import Customers
 from payments.payment_api.ephemeral_keys import EphemeralKeys
@@ -57,6 +58,7 @@ def public_api(
         *Charges(steps=steps, cards=cards, objects=objects, reader=reader).endpoints(),
         *Refunds(steps, objects, reader).endpoints(),
         *Tokens(objects=objects, reader=reader, vault=vault).endpoints(),
+        *ConfirmationTokens(objects=objects, reader=reader, cards=cards).endpoints(),
         *Accounts(pool).endpoints(),
         *ExternalAccounts(objects, account_sealer, pool).endpoints(),
         *Customers(objects, reader, customer_cards).endpoints(),

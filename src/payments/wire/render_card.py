@@ -2,11 +2,12 @@
 
 from payments.domain.card import Card
 from payments.domain.charge import Charge
+from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import Authentication, CardOptions
 from payments.domain.people import Address, BillingDetails
 from payments.domain.token import Token
-from payments.wire.render_people import Rendered, render_billing_details
+from payments.wire.render_people import Rendered, render_billing_details, render_shipping
 
 
 def render_payment_method(method: PaymentMethod) -> Rendered:
@@ -61,6 +62,32 @@ def render_card(method: PaymentMethod) -> Rendered:
         "allow_redisplay": method.allow_redisplay,
         "customer": method.customer,
         "metadata": method.metadata,
+    }
+
+
+def render_confirmation_token(
+    token: ConfirmationToken, *, is_used: bool = False, payment_intent: str | None = None, setup_intent: str | None = None
+) -> Rendered:
+    """Render a confirmation token, with what it was used for."""
+    card = render_payment_method(token.card)
+    return {
+        "id": token.id,
+        "object": "confirmation_token",
+        "created": token.created,
+        "expires_at": None if is_used else token.expires_at,
+        "livemode": token.livemode,
+        "mandate_data": None,
+        "metadata": None,
+        "payment_intent": payment_intent,
+        "payment_method_options": None,
+        "payment_method_preview": {
+            name: card[name] for name in ("allow_redisplay", "billing_details", "card", "customer", "customer_account", "type")
+        },
+        "return_url": token.return_url,
+        "setup_future_usage": token.setup_future_usage,
+        "setup_intent": setup_intent,
+        "shipping": render_shipping(token.shipping),
+        "use_stripe_sdk": True,
     }
 
 
