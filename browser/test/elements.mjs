@@ -20,7 +20,7 @@ const reactPage = (shop, settings) => shop.page(`<div id="root"></div><script>va
 export const elements = {
   async 'a card in three frames is one card'({ page, shop, tap }) {
     await page.goto(shop.page(splitPage(tap)));
-    const type = (where, text) => page.frameLocator(`${where} iframe`).locator('input').pressSequentially(text);
+    const type = (where, text) => page.frameLocator(`${where} iframe`).locator('input').first().pressSequentially(text);
     await type('#number', '4242424242424242');
     await page.frameLocator('#expiry iframe').locator('input:focus').waitFor(); // on to the next by itself
     await type('#expiry', '1234');
@@ -30,6 +30,9 @@ export const elements = {
     assert.equal((await pay()).error.code, 'incomplete_cvc');
     await type('#cvc', '23');
     assert.equal((await pay()).paymentIntent.status, 'succeeded');
+    // A browser fills a card in where its number is.
+    for (const [name, text] of [['expiry', '11/33'], ['cvc', '987']]) await page.frameLocator('#number iframe').locator(`#filled-${name}`).fill(text, { force: true });
+    for (const [where, text] of [['#expiry', '11 / 33'], ['#cvc', '987']]) assert.equal(await page.frameLocator(`${where} iframe`).locator('input').inputValue(), text);
     const { cardNumber } = await page.evaluate(() => changes);
     assert.deepEqual([cardNumber.brand, cardNumber.complete], ['visa', true]);
     assert.match(await page.evaluate(() => elements.getElement('cardCvc').getValue && stripe.createToken(elements.getElement('cardCvc')).catch(String)), /IntegrationError/);
@@ -106,12 +109,12 @@ export const elements = {
   },
 
   async 'a page with a strict policy, isolated, from right to left, takes a card and an address'({ page, shop, tap }) {
-    const policy = `default-src 'none'; script-src ${tap.url} 'unsafe-inline'; frame-src ${tap.url}; connect-src ${tap.url}`;
+    const policy = `default-src 'none'; script-src ${tap.url} 'nonce-own'; frame-src ${tap.url}; connect-src ${tap.url}`;
     const headers = { 'Content-Security-Policy': policy, 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Opener-Policy': 'same-origin' };
     const { client_secret: secret, id } = await tap.intent();
     await page.goto(
       shop.page(
-        `<div dir="rtl"><div id="payment"></div><div id="address"></div></div><script>
+        `<div dir="rtl"><div id="payment"></div><div id="address"></div></div><script nonce="own">
           var stripe = Tap('${tap.publishable}', {apiBase: '${tap.url}/', locale: 'fr'});
           var elements = stripe.elements({clientSecret: '${secret}', appearance: {variables: {colorText: 'rgb(9, 8, 7)'}, rules: {'.Label': {fontWeight: '700'}}}});
           elements.create('payment', {fields: {billingDetails: {name: 'always'}}}).mount('#payment');

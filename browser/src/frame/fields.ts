@@ -132,6 +132,27 @@ export function countryField(words: Words, language: string, chosen: string, all
   return new Field('country', select, () => null);
 }
 
+/**
+ * Browsers fill in a card where its number is, and in that document alone: these take what belongs to the fields in other frames, and hand it on. Nobody sees
+ * them, comes to them or is read them.
+ */
+export function filledInFor(hand: (name: FieldName, text: string) => void): HTMLElement[] {
+  return (['expiry', 'cvc'] as const).map((name) => {
+    const input = document.createElement('input');
+    Object.assign(input, { id: `filled-${name}`, name: SHAPES[name].autocomplete, type: 'text', tabIndex: -1, className: 'filled-in' });
+    input.setAttribute('autocomplete', SHAPES[name].autocomplete);
+    input.setAttribute('aria-hidden', 'true');
+    const take = (): void => {
+      const text = input.value;
+      input.value = '';
+      hand(name, text);
+    };
+    input.addEventListener('input', take);
+    input.addEventListener('change', take);
+    return input;
+  });
+}
+
 /** `brand` is that of the number, which may be in another frame. */
 export function fieldFor(name: Exclude<FieldName, 'country'>, words: Words, brand: () => Brand, placeholder?: string): Field {
   const input = inputFor(name, words, placeholder);

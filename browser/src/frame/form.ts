@@ -4,7 +4,7 @@ import type { Json } from '../shared/api.ts';
 import { type Brand, brandOf, digitsOf, expiryOf } from '../shared/cards.ts';
 import type { ElementType, Settings, ToPage } from '../shared/protocol.ts';
 import { type Word, languageOf, wordsIn } from '../shared/words.ts';
-import { Field, type FieldName, type Words, countryField, fieldFor, hasPostalCodes, isFull, needsPostalCode } from './fields.ts';
+import { Field, type FieldName, type Words, countryField, fieldFor, filledInFor, hasPostalCodes, isFull, needsPostalCode } from './fields.ts';
 import { type Choice, blocks, choices, drawing, line, make, redraw } from './layout.ts';
 import { type Peer, peersOf } from './peers.ts';
 import { applyStyle } from './style.ts';
@@ -99,6 +99,7 @@ export class Form implements Peer {
       }
       root.append(form);
     }
+    if (this.type === 'cardNumber') root.append(...filledInFor((name, text) => { for (const peer of peersOf(this)) peer.take(name, text); }));
     document.getElementById('form')?.replaceChildren(root);
     this.adapt();
   }
@@ -239,6 +240,13 @@ export class Form implements Peer {
     this.told = text;
     this.tell({ says: 'change', change });
     for (const peer of peersOf(this)) peer.refresh();
+  }
+
+  take(name: FieldName, text: string): void {
+    const field = this.fields.get(name);
+    if (!field || text === '') return;
+    field.text = text;
+    this.changed();
   }
 
   /** What another frame shows may depend on what changed here: how long the code is, by the card's brand. */

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.errors import InvalidRequest
 from payments.domain.payment_options import FutureUsage
+from payments.domain.principal import KeyKind
 from payments.payment_api.card_vault import Vaulted, is_alias
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.given_card import GivenCard, Id, PaymentMethodDataParam, check_return_url
@@ -52,14 +53,17 @@ class ConfirmationTokens:
         ]
 
     async def _create_for_test(self, call: Call, params: _CreateParams) -> Reply:
+        card = await self._card(call, params)
         if call.principal.livemode:
             raise InvalidRequest("Confirmation tokens are made by your page, in live mode. This helper is of test mode.")
-        return await self._create(call, params)
+        return await self._made(call, params, card)
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
+        return await self._made(call, params, await self._card(call, params))
+
+    async def _made(self, call: Call, params: _CreateParams, vaulted: Vaulted) -> Reply:
         if params.return_url:
             check_return_url(params.return_url)
-        vaulted = await self._card(call, params)
         identity = self.objects.identity(call, CONFIRMATION_TOKEN)
         method = replace(vaulted.method, token=identity["id"])
         token = ConfirmationToken(
@@ -84,6 +88,8 @@ class ConfirmationTokens:
                 "You must provide exactly one of these parameters: payment_method, payment_method_data.", param="payment_method_data"
             )
         if params.payment_method is not None and not is_alias(params.payment_method):
+            if call.principal.kind is not KeyKind.PUBLISHABLE:  # which learns of nobody's cards
+                await self.cards.on_file(call.principal, params.payment_method, customer=None, intent=None)
             raise InvalidRequest(
                 "Tap makes confirmation tokens of new cards, and of test cards' names such as pm_card_visa: confirm with a card on file by its own id.",
                 param="payment_method",

@@ -86,10 +86,10 @@ class PaymentIntents:
         check_given_card(params)
         check_statement_descriptors(params)
         currency = check_amount(params.amount, params.currency)
-        if not params.confirm:
-            _confirm_only(params)
         principal = call.principal
         token = await self.cards.confirmation_token(principal, params.confirmation_token)
+        if not params.confirm:
+            _confirm_only(params)
         params = with_token(params, token)
         check_of_confirmation(params, confirms=params.confirm)
         customer = await self.cards.customer(principal.merchant_id, principal.livemode, params.customer or None)

@@ -127,11 +127,11 @@ class SetupIntents:
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
         check_version_takes(call, params)
         check_given_card(params)
+        principal = call.principal
+        token = await self.cards.confirmation_token(principal, params.confirmation_token)
         if not params.confirm:
             _confirm_only(params)
-        principal = call.principal
         customer = await self.cards.customer(principal.merchant_id, principal.livemode, params.customer or None)
-        token = await self.cards.confirmation_token(principal, params.confirmation_token)
         params = with_token(params, token)
         card = await self.cards.given(principal, params, customer=params.customer or None, token=token)
         identity = self.objects.identity(call, SETUP_INTENT)
