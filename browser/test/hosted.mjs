@@ -105,6 +105,24 @@ export const hosted = {
     assert.deepEqual(data.map(({ status }) => status), ['succeeded', 'failed']);
   },
 
+  async 'a session is paid in the merchant’s own page, which leads on'({ page, shop, tap }) {
+    const made = await tap.ask('POST', '/v1/checkout/sessions', { mode: 'payment', ui_mode: 'embedded_page', return_url: `${shop.url}/back?session={CHECKOUT_SESSION_ID}`, ...line(0, 'Scarf', 4900) });
+    assert.equal(made.url, null);
+    await page.goto(shop.page(`<div id="checkout"></div><script>
+      const forged = (source) => source.postMessage({ tap: 'checkout', says: 'complete', leadsTo: '/forged' }, '*');
+      Stripe('${tap.publishable}').createEmbeddedCheckoutPage({ fetchClientSecret: async () => '${made.client_secret}', onComplete: () => { window.name = 'completed'; } })
+        .then((checkout) => { checkout.mount('#checkout'); forged(window); })
+    </script>`));
+    const frame = page.frameLocator('iframe[name=tap-checkout]');
+    for (const [name, text] of Object.entries({ email: 'ada@example.com', number: SECURE, exp: '12/34', cvc: '123', name: 'Ada' })) await frame.locator(`#${name}`).fill(text);
+    assert.ok((await page.locator('iframe').boundingBox()).height > 400, 'as high as the page in it');
+    await frame.locator('button.primary').click();
+    await frame.getByRole('button', { name: 'Complete authentication' }).click();
+    await page.waitForURL(`${shop.url}/back?session=${made.id}`);
+    assert.equal(await page.evaluate(() => window.name), 'completed');
+    assert.equal((await tap.ask('GET', `/v1/checkout/sessions/${made.id}`)).payment_status, 'paid');
+  },
+
   async 'a session that ends while a buyer types says so and takes nothing, and no page of ours is shown in another’s'({ page, shop, tap }) {
     const { url, id } = await session(tap, shop);
     await page.goto(url);

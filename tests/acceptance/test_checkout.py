@@ -1,6 +1,7 @@
 """Buyers pay on the hosted page, by plain form posts, and merchants see what became of it with the official SDK; every answer has Stripe's shape."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -302,7 +303,12 @@ def test_sessions_are_listed_by_what_they_are_about(client: stripe.StripeClient)
         ({"success_url": None}, "success_url"),
         ({"cancel_url": "vbscript:x"}, "cancel_url"),
         ({"mode": "subscription"}, "mode"),
-        ({"ui_mode": "embedded_page"}, "ui_mode"),
+        ({"ui_mode": "embedded_page"}, "success_url"),
+        ({"ui_mode": "embedded_page", "success_url": None}, "return_url"),
+        ({"ui_mode": "embedded_page", "success_url": None, "return_url": DONE, "redirect_on_completion": "never"}, "return_url"),
+        ({"ui_mode": "embedded_page", "success_url": None, "return_url": "javascript:alert(1)"}, "return_url"),
+        ({"return_url": DONE}, "return_url"),
+        ({"redirect_on_completion": "always"}, "redirect_on_completion"),
         ({"ui_mode": "custom"}, "ui_mode"),
         ({"line_items": None}, "line_items"),
         ({"line_items": [line()] * 101}, "line_items"),
@@ -418,6 +424,21 @@ def test_a_hold_is_called_one_on_its_receipt(client: stripe.StripeClient) -> Non
     assert "Room 7" in page.html
     client.v1.payment_intents.cancel(intent.id)
     assert "This hold was released: nothing was charged." in look(url).html
+
+
+def test_an_embedded_session_is_shown_in_other_pages_and_tells_them_when_it_is_paid(client: stripe.StripeClient) -> None:
+    session = open_session(client, ui_mode="embedded_page", success_url=None, redirect_on_completion="never")
+    assert (session.url, session.ui_mode, session.redirect_on_completion) == (None, "embedded_page", "never")
+    base = look(open_session(client).url)
+    assert "frame-ancestors 'none'" in base.headers["Content-Security-Policy"]
+    found = re.fullmatch(r"(cs_\w+?)_secret_(test)_(\d+)_([\w-]+)", session.client_secret)
+    assert found is not None
+    url = f"{open_session(client).url.partition('/pay/')[0]}/pay/c/test/{found[3]}/{found[1]}/{found[4]}"
+    for page in (look(url), buy(url, number="4"), look(buy(url).location or "")):
+        assert "frame-ancestors" not in page.headers["Content-Security-Policy"]
+        assert 'class="embedded"' in page.html
+    assert 'data-completes data-leads-to=""' in look(url).html
+    assert read(client, session).client_secret is None
 
 
 def test_an_address_that_is_not_quite_right_shows_nothing(client: stripe.StripeClient) -> None:

@@ -32,6 +32,8 @@ MARKUP = "<script>alert('1')</script>\" onload=\"x"
 VALUES: dict[str, Any] = {
     "title": MARKUP,
     "refresh_seconds": 0,
+    "embedded": False,
+    "completes": False,
     "words": words_of("en"),
     "brand": Brand(MARKUP),
     "merchant": MARKUP,

@@ -3,6 +3,7 @@
 import { type Answer, type Json, encodeForm } from '../shared/api.ts';
 import type { Request } from '../shared/protocol.ts';
 import { TapElement } from './element.ts';
+import { type EmbeddedCheckout, embeddedCheckout } from './embedded_checkout.ts';
 import { Elements } from './elements.ts';
 import { IntegrationError, refuse, refuseUnsupported } from './errors.ts';
 import { UNSUPPORTED } from './unsupported.ts';
@@ -193,6 +194,15 @@ export class TapStripe {
     }
     const answer: Json = await element.request({ what, access: this.intents.access, params });
     return resultOf(answer as Answer, name);
+  }
+
+  createEmbeddedCheckoutPage(options: Json): Promise<EmbeddedCheckout> {
+    return embeddedCheckout(new URL(this.frameUrl).origin, this.locale, options);
+  }
+
+  /** As it was called before. */
+  initEmbeddedCheckout(options: Json): Promise<EmbeddedCheckout> {
+    return this.createEmbeddedCheckoutPage(options);
   }
 
   redirectToCheckout(): never {

@@ -11,9 +11,9 @@ export const UNSUPPORTED = [
   'confirmMultibancoPayment', 'confirmOrder', 'confirmOxxoPayment', 'confirmP24Payment', 'confirmPayByBankPayment', 'confirmPayNowPayment',
   'confirmPayPalPayment', 'confirmPayPalSetup', 'confirmPixPayment', 'confirmPromptPayPayment', 'confirmRevolutPayPayment', 'confirmSepaDebitPayment',
   'confirmSepaDebitSetup', 'confirmSofortPayment', 'confirmSofortSetup', 'confirmTwintPayment', 'confirmUsBankAccountPayment', 'confirmUsBankAccountSetup',
-  'confirmWechatPayPayment', 'confirmWithRadar', 'createEmbeddedCheckoutPage', 'createEphemeralKeyNonce',
+  'confirmWechatPayPayment', 'confirmWithRadar', 'createEphemeralKeyNonce',
   'createPaymentMethodFromCheckout', 'createRadarSession', 'createSource', 'initCheckout', 'initCheckoutElementsSdk', 'initCheckoutFormSdk',
-  'initEmbeddedCheckout', 'initializePricing', 'paymentRequest', 'processOrder', 'retrieveOrder', 'retrieveSource', 'verifyIdentity',
+  'initializePricing', 'paymentRequest', 'processOrder', 'retrieveOrder', 'retrieveSource', 'verifyIdentity',
   'verifyMicrodepositsForPayment', 'verifyMicrodepositsForSetup',
 ] as const;
 

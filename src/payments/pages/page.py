@@ -40,14 +40,20 @@ def say(title: str, text: str, status: int = 200, *, language: str = "en") -> HT
     return show("sentence", status, title=title, text=text, language=language)
 
 
-def headers_of_form(*urls: str, style: str = "") -> dict[str, str]:
+def headers_of_form(*urls: str, style: str = "", embedded: bool = False) -> dict[str, str]:
     """Return the header fields of a checkout page. Its own style and script, and the merchant's `style`, are named by what is in them, so that nothing else is
     taken for them; its form may be sent to us alone, and we may lead on from there to the origins of `urls`.
     """
     targets = " ".join(dict.fromkeys(["'self'", *map(_origin, urls)]))
     styles = " ".join([_hash("checkout.css"), *([digest_of(style)] if style else [])])
-    policy = f"{_ALONE}; style-src {styles}; script-src {_hash('checkout.js')}; img-src data:; form-action {targets}"
+    scripts = " ".join(map(_hash, ("checkout.js", "embedded.js") if embedded else ("checkout.js",)))
+    policy = f"{_ALONE}; style-src {styles}; script-src {scripts}; img-src data:; form-action {targets}"
     return {**HEADERS, "Content-Security-Policy": policy}
+
+
+def headers_of_end() -> dict[str, str]:
+    """Return the header fields of the last page of an embedded session, which tells the page that it is in."""
+    return {**HEADERS, "Content-Security-Policy": f"{HEADERS['Content-Security-Policy']}; script-src {_hash('embedded.js')}"}
 
 
 def _origin(url: str) -> str:

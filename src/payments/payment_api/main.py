@@ -118,7 +118,9 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
         paying = Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing)
         addresses = Addresses(settings.public_url)
         opening = Opening(pool=pool, clock=clock, times=times, addresses=addresses)
-        checkout = CheckoutPage(paying=paying, closing=closing, pool=pool, view=View(), opening=opening)
+        checkout = CheckoutPage(
+            paying=paying, closing=closing, pool=pool, view=View(), opening=opening, frame_ancestors=settings.frame_ancestors
+        )
 
         async def readings() -> Readings:
             return {Metric.BACKLOG: begins.queued_rows}

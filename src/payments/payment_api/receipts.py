@@ -62,6 +62,8 @@ class Receipts:
             title=words.say("receipt", merchant=brand.name),
             headers=HEADERS,
             refresh_seconds=0,
+            embedded=False,
+            completes=False,
             words=words,
             brand=brand,
             test_mode=not charge.livemode,

@@ -18,6 +18,7 @@ from payments.domain.brand import Brand
 from payments.domain.checkout import CheckoutSession, Item, SessionStatus
 from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, OutcomePending, TapError
 from payments.domain.payment_intent import PaymentIntent
+from payments.pages.elements import framed
 from payments.pages.page import HEADERS, say
 from payments.pages.words import words_of
 from payments.payment_api.checkout.closing import BUSY, Closing, Intent, redirect_of
@@ -62,6 +63,8 @@ class CheckoutPage:
     pool: Pool
     view: View
     opening: Opening
+    frame_ancestors: tuple[str, ...] = ()
+    """Whose pages may show embedded sessions; none: any."""
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -74,7 +77,7 @@ class CheckoutPage:
 
     async def _page(self, request: Request) -> Response:
         session = await self._find(request)
-        return unknown(request) if session is None else await self.shown(request, session)
+        return unknown(request) if session is None else self._framed(session, await self.shown(request, session))
 
     async def _submit(self, request: Request) -> Response:
         session = await self._find(request)
@@ -84,7 +87,10 @@ class CheckoutPage:
             fields = await read_fields(request)
         except TooLong:
             return said(request, "too_much", 413)
-        return await self.submitted(request, session, fields)
+        return self._framed(session, await self.submitted(request, session, fields))
+
+    def _framed(self, session: CheckoutSession, page: Response) -> Response:
+        return framed(page, self.frame_ancestors) if session.embedded else page
 
     async def _find(self, request: Request) -> CheckoutSession | None:
         owner = owner_of(request)

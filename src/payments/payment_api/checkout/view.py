@@ -11,9 +11,9 @@ from payments.domain.checkout import CheckoutSession, Item
 from payments.domain.payment_intent import PaymentError, PaymentIntent
 from payments.domain.people import Address
 from payments.pages.amounts import ENGLISH, countries, language_of, shown_amount
-from payments.pages.page import HEADERS, headers_of_form, show
+from payments.pages.page import HEADERS, headers_of_end, headers_of_form, show
 from payments.pages.words import Words, words_of
-from payments.payment_api.checkout.closing import Intent
+from payments.payment_api.checkout.closing import Intent, completion_of
 from payments.payment_api.checkout.form import ADDRESS_FIELDS, VALUE_CHARACTERS_MAX
 
 _REFRESH_SECONDS = 4
@@ -60,7 +60,11 @@ class View:
             "checkout",
             status,
             title=brand.name,
-            headers=headers_of_form(session.url, *([session.success_url] if session.success_url else []), style=brand.style),
+            headers=headers_of_form(
+                session.url, *([session.success_url] if session.success_url else []), style=brand.style, embedded=session.embedded
+            ),
+            embedded=session.embedded,
+            completes=False,
             refresh_seconds=0,
             words=words,
             brand=brand,
@@ -98,20 +102,36 @@ class View:
         said = session.confirmation or session.custom_text.after_submit
         title, text = ("thanks", "on_statement") if total else ("card_saved", "may_charge")
         text = said or words.say(text, merchant=brand.name)
-        return _ended(words, brand, "done", words[title], text, livemode=session.livemode, amount=total, receipt=receipt)
+        return _ended(
+            words,
+            brand,
+            "done",
+            words[title],
+            text,
+            livemode=session.livemode,
+            amount=total,
+            receipt=receipt,
+            embedded=session.embedded,
+            completes=session.embedded,
+            leads_to=completion_of(session),
+        )
 
     def expired(self, request: Request, session: CheckoutSession, brand: Brand) -> Response:
         """Say that a session's time is over."""
         words = words_of(locale_of(request, session.locale))
         link, text = session.cancel_url, words.say("back_to", merchant=brand.name)
         title, said = words["expired_title"], words["expired_text"]
-        return _ended(words, brand, "over", title, said, livemode=session.livemode, link=link, link_text=text, status=410)
+        return _ended(
+            words, brand, "over", title, said, livemode=session.livemode, embedded=session.embedded, link=link, link_text=text, status=410
+        )
 
     def under_way(self, request: Request, session: CheckoutSession, brand: Brand) -> Response:
         """Say that nobody knows yet how the payment ends."""
         words = words_of(locale_of(request, session.locale))
         title, said = words["processing_title"], words["processing_text"]
-        return _ended(words, brand, "wait", title, said, livemode=session.livemode, refresh_seconds=_REFRESH_SECONDS)
+        return _ended(
+            words, brand, "wait", title, said, livemode=session.livemode, embedded=session.embedded, refresh_seconds=_REFRESH_SECONDS
+        )
 
     def closed(self, request: Request, brand: Brand, livemode: bool, text: str | None) -> Response:
         """Say that a payment link can't be paid any more, and what the merchant says of that."""
@@ -131,6 +151,9 @@ def _ended(
     link: str | None = None,
     link_text: str = "",
     receipt: str | None = None,
+    embedded: bool = False,
+    completes: bool = False,
+    leads_to: str | None = None,
     refresh_seconds: int = 0,
     status: int = 200,
 ) -> Response:
@@ -138,8 +161,11 @@ def _ended(
         "checkout_end",
         status,
         title=title,
-        headers=HEADERS,
+        headers=headers_of_end() if embedded else HEADERS,
         refresh_seconds=refresh_seconds,
+        embedded=embedded,
+        completes=completes,
+        leads_to=leads_to or "",
         words=words,
         brand=brand,
         merchant=brand.name,
