@@ -78,6 +78,46 @@ export const elements = {
     await page.getByText('succeeded').waitFor();
   },
 
+  async 'a customer is shown their cards, may take one away, and saves another'({ page, shop, tap }) {
+    const customer = await tap.ask('POST', '/v1/customers');
+    for (const [card, redisplay] of [['pm_card_visa', 'always'], ['pm_card_mastercard', 'always'], ['pm_card_amex', 'limited']]) {
+      const method = await tap.ask('POST', `/v1/payment_methods/${card}/attach`, { customer: customer.id });
+      await tap.ask('POST', `/v1/payment_methods/${method.id}`, { allow_redisplay: redisplay });
+    }
+    const features = Object.fromEntries(['redisplay', 'save', 'remove'].map((name) => [`components[payment_element][features][payment_method_${name}]`, 'enabled']));
+    const session = await tap.ask('POST', '/v1/customer_sessions', { customer: customer.id, 'components[payment_element][enabled]': 'true', ...features });
+    const cards = async () => (await tap.ask('GET', `/v1/customers/${customer.id}/payment_methods`)).data.map(({ card, allow_redisplay: redisplay }) => `${card.last4} ${redisplay}`).sort();
+    const pay = async (change) => {
+      const { client_secret: clientSecret } = await tap.intent({ customer: customer.id });
+      await page.goto(
+        shop.page(`<div id="payment"></div><script>
+          var stripe = Stripe('${tap.publishable}'), elements = stripe.elements({clientSecret: '${clientSecret}', customerSessionClientSecret: '${session.client_secret}'}), removed = [];
+          elements.create('payment', {fields: {billingDetails: {address: 'never'}}}).on('savedpaymentmethodremove', (event) => removed.push(event)).mount('#payment');
+        </script>`),
+      );
+      await change(page.frameLocator('#payment iframe'));
+      const { paymentIntent, error } = await page.evaluate(() => stripe.confirmPayment({ elements, redirect: 'if_required' }));
+      assert.equal(error, undefined);
+      return paymentIntent;
+    };
+    const paid = await pay(async (frame) => {
+      assert.deepEqual(await frame.locator('.AccordionItem').allInnerTexts().then((all) => all.map((text) => /\d{4}/.exec(text)?.[0])), ['4444', '4242', undefined]);
+      await frame.getByText('•••• 4242').click();
+    });
+    assert.equal(paid.status, 'succeeded');
+    await pay(async (frame) => {
+      await frame.getByRole('button', { name: 'Remove' }).first().click();
+      await frame.getByRole('button', { name: 'Really remove?' }).click();
+      await frame.getByText('•••• 4444').waitFor({ state: 'detached' });
+      await frame.getByText('Another card').click();
+      await frame.getByLabel('Save this card').check();
+      await fill(page, '#payment', { number: '6011111111111117' });
+    });
+    const [event] = await page.evaluate(() => removed);
+    assert.deepEqual([event.success, event.elementType], [true, 'payment']);
+    assert.deepEqual(await cards(), ['0005 limited', '1117 always', '4242 always']);
+  },
+
   async 'a payment whose intent comes later is checked first'({ page, shop, tap }) {
     await page.goto(
       shop.page(`<div id="payment"></div><script>
@@ -150,6 +190,7 @@ export const elements = {
       ["stripe.elements().create('iban')", /IntegrationError: iban is not supported/],
       ['stripe.confirmSepaDebitPayment()', /IntegrationError: confirmSepaDebitPayment is not supported/],
       ["stripe.elements({customerSessionClientSecret: 'x'})", /IntegrationError: .*customerSessionClientSecret/],
+      ["stripe.elements({customerOptions: {customer: 'cus_1', ephemeralKey: 'x'}})", /IntegrationError: .*customerOptions/],
       ["stripe.elements({mode: 'payment', amount: 1, currency: 'usd'}).create('payment', {wallets: {applePay: 'always'}})", /IntegrationError: Apple Pay/],
       ["Stripe('sk_test_123')", /IntegrationError: You should not use your secret key/],
       ["stripe.elements().create('card').mount('#nowhere')", /IntegrationError: The selector/],

@@ -34,7 +34,7 @@ export type NothingMissing = [
 
 /** What `elements()` takes. Those on the second line choose among payment methods, where there is one. */
 type GroupOption =
-  | 'amount' | 'appearance' | 'clientSecret' | 'currency' | 'fonts' | 'locale' | 'loader' | 'mode' | 'setupFutureUsage' | 'setup_future_usage'
+  | 'amount' | 'appearance' | 'clientSecret' | 'currency' | 'customerSessionClientSecret' | 'fonts' | 'locale' | 'loader' | 'mode' | 'setupFutureUsage' | 'setup_future_usage'
   | 'allowedPaymentMethodTypes' | 'excludedPaymentMethodTypes' | 'paymentMethodTypes' | 'payment_method_types' | 'paymentMethodConfiguration' | 'payment_method_configuration'
   | 'captureMethod' | 'capture_method' | 'paymentMethodCreation' | 'paymentMethodOptions' | 'payment_method_options' | 'syncAddressCheckbox';
 

@@ -19,6 +19,7 @@ from payments.domain.charge import Charge, ChargeOutcome
 from payments.domain.checkout import CheckoutSession, CustomText, IntentData, Item, PaymentLink, SessionStatus
 from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.customer import Customer
+from payments.domain.customer_session import CustomerSession, PaymentElementFeatures
 from payments.domain.dispute import Dispute, DisputeStatus, Evidence
 from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.event import Origin, event_of
@@ -337,6 +338,17 @@ _CONFIRMATION_TOKEN = ConfirmationToken(
     return_url="https://shop.example/done",
     setup_future_usage="off_session",
 )
+_CUSTOMER_SESSION = CustomerSession(
+    id="cuss_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    customer="cus_1",
+    secret="s3cret",
+    features=PaymentElementFeatures(
+        payment_method_redisplay="enabled", payment_method_allow_redisplay_filters=["always"], payment_method_save="enabled"
+    ),
+)
 _EPHEMERAL_KEY = EphemeralKey(
     id="ephkey_1", merchant_id=1, livemode=False, created=_NOW, customer="cus_1", expires=_NOW + 3600, api_version=NEWEST
 )
@@ -378,6 +390,7 @@ def samples(version: str) -> dict[str, Any]:
         "payment_method": render(_METHOD),
         "card": render(as_source(_METHOD)),
         "token": render(_TOKEN),
+        "customer_session": render(_CUSTOMER_SESSION),
         "confirmation_token": render(_CONFIRMATION_TOKEN),
         "ephemeral_key": render(_EPHEMERAL_KEY),
         "customer": render(_CUSTOMER),

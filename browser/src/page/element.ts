@@ -20,6 +20,8 @@ export interface Group {
   readonly appearance: Json;
   fonts(): Promise<Settings['fonts']>;
   saved(): Promise<Settings['saved']>;
+  kept(): Promise<Settings['kept']>;
+  remove(id: string): Promise<Json>;
   forget(element: TapElement): void;
 }
 
@@ -104,10 +106,11 @@ export class TapElement {
   }
 
   private async settings(): Promise<Settings> {
-    const [fonts, saved] = await Promise.all([this.group.fonts(), this.type === 'payment' ? this.group.saved() : null]);
+    const isPayment = this.type === 'payment';
+    const [fonts, saved, kept] = await Promise.all([this.group.fonts(), isPayment ? this.group.saved() : null, isPayment ? this.group.kept() : null]);
     const direction = this.container && getComputedStyle(this.container).direction === 'rtl' ? 'rtl' : 'ltr';
     const options = JSON.parse(JSON.stringify(this.options ?? {})) as Json;
-    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved };
+    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved, kept };
   }
 
   private hear(message: ToPage): void {
@@ -124,6 +127,9 @@ export class TapElement {
         this.classes();
         this.emit('change', { ...message.change });
         break;
+      case 'remove':
+        void this.removed(message.id);
+        break;
       case 'enter':
         this.container?.closest('form')?.requestSubmit();
         break;
@@ -132,6 +138,12 @@ export class TapElement {
         this.classes();
         this.emit(message.says, {});
     }
+  }
+
+  private async removed(id: string): Promise<void> {
+    const error = await this.group.remove(id);
+    this.emit('savedpaymentmethodremove', { success: error === undefined, ...(error ? { error: error.message } : {}), payment_method: { id } });
+    await this.resend();
   }
 
   private classes(): void {

@@ -1,7 +1,7 @@
 /** A group of elements: what `stripe.elements()` returns. */
 
 import { type Json, randomId } from '../shared/api.ts';
-import type { ElementType, Settings } from '../shared/protocol.ts';
+import type { ElementType, Kept, Saved, Settings } from '../shared/protocol.ts';
 import { type Group, TapElement } from './element.ts';
 import { refuse, refuseUnsupported } from './errors.ts';
 import { readFonts } from './fonts.ts';
@@ -10,8 +10,18 @@ import { UNSUPPORTED_GROUP_OPTIONS, UNSUPPORTED_OPTIONS } from './unsupported.ts
 
 const TYPES: readonly string[] = ['card', 'cardNumber', 'cardExpiry', 'cardCvc', 'payment', 'address'] satisfies ElementType[];
 
-/** Reads an intent by its client secret. */
-export type Retrieve = (secret: string, expand: string[]) => Promise<Json>;
+/** What a group asks of Tap. */
+export interface Asking {
+  /** Read an intent by its client secret. */
+  retrieve(secret: string, expand: string[]): Promise<Json>;
+  /** Read a customer session by its own, or have a card of its customer's taken away. */
+  customer(secret: string): Promise<Json>;
+  remove(secret: string, paymentMethod: string): Promise<Json>;
+}
+
+const OF_CUSTOMER = /^cuss_[A-Za-z0-9]+_secret_[A-Za-z0-9]+$/;
+
+const savedOf = ({ id, card }: Json): Saved => ({ id, brand: card.brand, last4: card.last4, month: card.exp_month, year: card.exp_year });
 
 export class Elements implements Group {
   readonly id = randomId();
@@ -20,17 +30,20 @@ export class Elements implements Group {
   options: Json;
   submitted = false;
   private readonly updated: (() => void)[] = [];
-  private readonly retrieve: Retrieve;
+  private readonly asking: Asking;
   private readonly elements = new Map<ElementType, TapElement>();
   private readonly read: Promise<Settings['fonts']>;
   private found: Promise<Settings['saved']> | undefined;
+  private keeping: Promise<Kept | null> | undefined;
 
-  constructor(frameUrl: string, locale: string, options: Json, retrieve: Retrieve) {
+  constructor(frameUrl: string, locale: string, options: Json, asking: Asking) {
     this.frameUrl = frameUrl;
     this.options = { ...options };
     this.locale = typeof options?.locale === 'string' ? options.locale : locale;
-    this.retrieve = retrieve;
+    this.asking = asking;
     for (const name of UNSUPPORTED_GROUP_OPTIONS) if (options?.[name] !== undefined && options[name] !== null) refuseUnsupported(`elements({${name}})`);
+    const session: Json = options?.customerSessionClientSecret;
+    if (session !== undefined && !(typeof session === 'string' && OF_CUSTOMER.test(session))) refuse('Invalid value for elements(): customerSessionClientSecret should be the client secret of a customer session.');
     if (options?.clientSecret !== undefined) checkSecret(options.clientSecret, 'elements()');
     if (options?.clientSecret !== undefined && options?.mode !== undefined) refuse('Give elements() either a clientSecret or a mode, not both.');
     if (options?.mode !== undefined && !['payment', 'setup', 'subscription'].includes(options.mode)) refuse(`elements() has no mode ${String(options.mode)}.`);
@@ -62,11 +75,36 @@ export class Elements implements Group {
 
   private async look(): Promise<Settings['saved']> {
     if (this.options.clientSecret === undefined) return null;
-    const intent = await this.retrieve(this.options.clientSecret, ['payment_method']);
+    const intent = await this.asking.retrieve(this.options.clientSecret, ['payment_method']);
     const method: Json = intent?.payment_method;
     if (intent?.status !== 'requires_confirmation' || typeof method?.card !== 'object') return null;
-    const { brand, last4, exp_month: month, exp_year: year } = method.card;
-    return { id: method.id, brand, last4, month, year };
+    return savedOf(method);
+  }
+
+  /** What the customer session lets its customer see and do. */
+  kept(): Promise<Kept | null> {
+    this.keeping ??= this.ask().catch(() => null);
+    return this.keeping;
+  }
+
+  private async ask(): Promise<Kept | null> {
+    const secret: unknown = this.options.customerSessionClientSecret;
+    if (typeof secret !== 'string') return null;
+    const session = await this.asking.customer(secret);
+    const features: Json = session?.components?.payment_element?.features;
+    if (!features) {
+      console.warn('The customer session was not taken:', session?.error?.message ?? 'its payment element is not enabled.');
+      return null;
+    }
+    const is = (name: string): boolean => features[`payment_method_${name}`] === 'enabled';
+    return { cards: session.payment_methods.map(savedOf), removes: is('remove'), saves: is('save'), usage: features.payment_method_save_usage };
+  }
+
+  /** Take a card away from the customer; returns what went wrong. */
+  async remove(id: string): Promise<Json> {
+    const answer = await this.asking.remove(String(this.options.customerSessionClientSecret), id);
+    this.keeping = undefined;
+    return answer?.error;
   }
 
   create(type: string, options: Json = {}): TapElement {
@@ -128,8 +166,8 @@ export class Elements implements Group {
     const { clientSecret } = this.options;
     if (clientSecret === undefined) return {};
     try {
-      const intent = await this.retrieve(clientSecret, ['payment_method']);
-      this.found = undefined;
+      const intent = await this.asking.retrieve(clientSecret, ['payment_method']);
+      this.found = this.keeping = undefined;
       await Promise.all([...this.elements.values()].map((element) => element.resend()));
       return intent?.error ? { error: { message: intent.error.message, status: 'failed' } } : {};
     } catch (failure) {

@@ -1,6 +1,6 @@
 /** What `Stripe(key)` returns: the interface of Stripe's own script, as far as cards go. */
 
-import { type Answer, type Json, encodeForm } from '../shared/api.ts';
+import { type Answer, type Json, encodeForm, idOfSecret } from '../shared/api.ts';
 import type { Request } from '../shared/protocol.ts';
 import { TapElement } from './element.ts';
 import { type EmbeddedCheckout, embeddedCheckout } from './embedded_checkout.ts';
@@ -32,9 +32,18 @@ export class TapStripe {
   }
 
   elements(options: Json = {}): Elements {
-    return new Elements(this.frameUrl, this.locale, options, async (secret, expand) => {
-      const result = await this.intents.retrieve(secret, expand);
-      return result[nameOf(secret)] ?? { error: result.error };
+    const answered = async (call: Promise<Answer | { error: Json }>): Promise<Json> => {
+      const { session, error } = resultOf(await call, 'session');
+      return session ?? { error };
+    };
+    const path = (secret: string): string => `/v1/customer_sessions/${idOfSecret(secret)}`;
+    return new Elements(this.frameUrl, this.locale, options, {
+      retrieve: async (secret, expand) => {
+        const result = await this.intents.retrieve(secret, expand);
+        return result[nameOf(secret)] ?? { error: result.error };
+      },
+      customer: (secret) => answered(this.intents.call('GET', path(secret), { client_secret: secret })),
+      remove: (secret, id) => answered(this.intents.call('POST', `${path(secret)}/detach`, { client_secret: secret, payment_method: id })),
     });
   }
 

@@ -18,7 +18,7 @@ export const UNSUPPORTED = [
 ] as const;
 
 /** Of `elements(…)`: options. Those that only choose among payment methods are taken, since there is one. */
-export const UNSUPPORTED_GROUP_OPTIONS = ['onBehalfOf', 'on_behalf_of', 'externalPaymentMethodTypes', 'customPaymentMethods', 'adaptivePricing', 'customerOptions', 'customerSession', 'customerSessionClientSecret'] as const;
+export const UNSUPPORTED_GROUP_OPTIONS = ['onBehalfOf', 'on_behalf_of', 'externalPaymentMethodTypes', 'customPaymentMethods', 'adaptivePricing', 'customerOptions', 'customerSession'] as const;
 
 /** Of each element: options that it takes, or whose effect can't be missed where nothing but cards is offered. */
 export const OPTIONS = {

@@ -13,6 +13,9 @@ export type Word =
   | 'frame'
   | 'card'
   | 'another_card'
+  | 'remove'
+  | 'really_remove'
+  | 'save_card'
   | 'offline'
   | 'authenticate'
   | 'not_authenticated'
@@ -36,6 +39,9 @@ const en: Catalogue = {
   frame: 'Secure card payment input frame',
   card: 'Card',
   another_card: 'Another card',
+  remove: 'Remove',
+  really_remove: 'Really remove?',
+  save_card: 'Save this card for future purchases',
   offline: 'The payment could not be reached. Check your connection and try again.',
   authenticate: 'Your bank wants to know that it is you',
   not_authenticated: 'We are unable to authenticate your payment method. Please choose a different payment method and try again.',
@@ -66,6 +72,9 @@ const de: Catalogue = {
   frame: 'Sicherer Eingaberahmen für Kartenzahlungen',
   card: 'Karte',
   another_card: 'Andere Karte',
+  remove: 'Entfernen',
+  really_remove: 'Wirklich entfernen?',
+  save_card: 'Diese Karte für künftige Einkäufe speichern',
   offline: 'Die Zahlung ist nicht erreichbar. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.',
   authenticate: 'Ihre Bank möchte wissen, dass Sie es sind',
   not_authenticated: 'Ihre Zahlungsart konnte nicht authentifiziert werden. Bitte wählen Sie eine andere und versuchen Sie es noch einmal.',
@@ -96,6 +105,9 @@ const fr: Catalogue = {
   frame: 'Cadre de saisie sécurisé pour le paiement par carte',
   card: 'Carte',
   another_card: 'Autre carte',
+  remove: 'Supprimer',
+  really_remove: 'Vraiment supprimer ?',
+  save_card: 'Enregistrer cette carte pour de futurs achats',
   offline: 'Le paiement est injoignable. Vérifiez votre connexion et réessayez.',
   authenticate: "Votre banque souhaite s'assurer que c'est bien vous",
   not_authenticated: "Votre moyen de paiement n'a pas pu être authentifié. Choisissez-en un autre et réessayez.",
@@ -126,6 +138,9 @@ const es: Catalogue = {
   frame: 'Marco seguro para los datos de la tarjeta',
   card: 'Tarjeta',
   another_card: 'Otra tarjeta',
+  remove: 'Eliminar',
+  really_remove: '¿Eliminar de verdad?',
+  save_card: 'Guardar esta tarjeta para compras futuras',
   offline: 'No se puede acceder al pago. Compruebe la conexión e inténtelo de nuevo.',
   authenticate: 'Su banco quiere saber que es usted',
   not_authenticated: 'No se ha podido autenticar su método de pago. Elija otro e inténtelo de nuevo.',
@@ -156,6 +171,9 @@ const ja: Catalogue = {
   frame: 'カード支払いの安全な入力フレーム',
   card: 'カード',
   another_card: '別のカード',
+  remove: '削除',
+  really_remove: '本当に削除しますか？',
+  save_card: '今後の購入のためにこのカードを保存する',
   offline: '決済に接続できません。接続を確認して、もう一度お試しください。',
   authenticate: 'カード会社による本人確認',
   not_authenticated: 'お支払い方法を認証できませんでした。別のお支払い方法でもう一度お試しください。',
@@ -186,6 +204,9 @@ const it: Catalogue = {
   frame: 'Riquadro sicuro per i dati della carta',
   card: 'Carta',
   another_card: "Un'altra carta",
+  remove: 'Rimuovi',
+  really_remove: 'Rimuovere davvero?',
+  save_card: 'Salva questa carta per acquisti futuri',
   offline: 'Il pagamento non è raggiungibile. Controlli la connessione e riprovi.',
   authenticate: 'La sua banca vuole sapere che è lei',
   not_authenticated: 'Non è possibile autenticare il metodo di pagamento. Ne scelga un altro e riprovi.',
@@ -216,6 +237,9 @@ const nl: Catalogue = {
   frame: 'Beveiligd invoervak voor kaartbetalingen',
   card: 'Kaart',
   another_card: 'Een andere kaart',
+  remove: 'Verwijderen',
+  really_remove: 'Echt verwijderen?',
+  save_card: 'Deze kaart bewaren voor toekomstige aankopen',
   offline: 'De betaling is niet bereikbaar. Controleer uw verbinding en probeer het opnieuw.',
   authenticate: 'Uw bank wil weten dat u het bent',
   not_authenticated: 'Uw betaalmethode kon niet worden geauthenticeerd. Kies een andere en probeer het opnieuw.',
@@ -246,6 +270,9 @@ const pt: Catalogue = {
   frame: 'Quadro seguro para os dados do cartão',
   card: 'Cartão',
   another_card: 'Outro cartão',
+  remove: 'Remover',
+  really_remove: 'Remover mesmo?',
+  save_card: 'Salvar este cartão para compras futuras',
   offline: 'Não foi possível acessar o pagamento. Verifique a conexão e tente novamente.',
   authenticate: 'Seu banco quer saber se é você',
   not_authenticated: 'Não foi possível autenticar sua forma de pagamento. Escolha outra e tente novamente.',

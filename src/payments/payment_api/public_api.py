@@ -11,6 +11,7 @@ from payments.payment_api.checkout.sessions import CheckoutSessions
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.confirmation_tokens import ConfirmationTokens
 from payments.payment_api.customer_cards import CustomerCards
+from payments.payment_api.customer_sessions import CustomerSessions
 from payments.payment_api.customers import Customers
 from payments.payment_api.ephemeral_keys import EphemeralKeys
 from payments.payment_api.external_accounts import ExternalAccounts
@@ -59,6 +60,7 @@ def public_api(
         *Refunds(steps, objects, reader).endpoints(),
         *Tokens(objects=objects, reader=reader, vault=vault).endpoints(),
         *ConfirmationTokens(objects=objects, reader=reader, cards=cards).endpoints(),
+        *CustomerSessions(objects=objects, reader=reader, customer_cards=customer_cards, pool=pool).endpoints(),
         *Accounts(pool).endpoints(),
         *ExternalAccounts(objects, account_sealer, pool).endpoints(),
         *Customers(objects, reader, customer_cards).endpoints(),

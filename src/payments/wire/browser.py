@@ -83,6 +83,7 @@ _SHOWN: dict[str, frozenset[str]] = {
             "use_stripe_sdk",
         ]
     ),
+    "customer_session": frozenset(["object", "components", "created", "customer", "expires_at", "livemode", "payment_methods"]),
     "token": frozenset(["id", "object", "card", "client_ip", "created", "livemode", "type", "used"]),
     "card": frozenset(
         [

@@ -11,6 +11,7 @@ from payments.domain.charge import Charge
 from payments.domain.checkout import CheckoutSession, Item, PaymentLink
 from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.customer import Customer
+from payments.domain.customer_session import CustomerSession
 from payments.domain.dispute import Dispute
 from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.money import CURRENCIES
@@ -28,7 +29,7 @@ from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.kind import Expandable, Kind
-from payments.wire.render_card import render_card, render_confirmation_token, render_payment_method, render_token
+from payments.wire.render_card import render_card, render_confirmation_token, render_customer_session, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_checkout import render_item, render_payment_link, render_session
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
@@ -329,6 +330,14 @@ CONFIRMATION_TOKEN = Kind(
         "payment_method_preview.sepa_debit.generated_from.setup_attempt": _SETUP_ATTEMPT,
     },
 )
+CUSTOMER_SESSION = Kind(
+    noun=Noun("payments.customer_sessions", "cuss", CustomerSession),
+    path="/v1/customer_sessions",
+    render=render_customer_session,
+    title="customer session",
+    param="client_secret",
+    expandable={"customer": _CUSTOMER},
+)
 _LINES = Expandable(("item",), listed=True, column="owner")
 
 ITEM = Kind(
@@ -401,6 +410,7 @@ KINDS: dict[str, Kind[Any]] = {
         CARD,
         TOKEN,
         CONFIRMATION_TOKEN,
+        CUSTOMER_SESSION,
         EPHEMERAL_KEY,
         ITEM,
         CHECKOUT_SESSION,

@@ -1,8 +1,11 @@
 """Stripe's shape of cards: as a payment method, and as what was charged."""
 
+from msgspec.structs import asdict
+
 from payments.domain.card import Card
 from payments.domain.charge import Charge
 from payments.domain.confirmation_token import ConfirmationToken
+from payments.domain.customer_session import CustomerSession
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import Authentication, CardOptions
 from payments.domain.people import Address, BillingDetails
@@ -88,6 +91,23 @@ def render_confirmation_token(
         "setup_intent": setup_intent,
         "shipping": render_shipping(token.shipping),
         "use_stripe_sdk": True,
+    }
+
+
+def render_customer_session(session: CustomerSession) -> Rendered:
+    """Render a customer session. Components that Tap hasn't are never enabled."""
+    element: Rendered = {"enabled": session.features is not None, "features": None}
+    if session.features is not None:
+        element["features"] = asdict(session.features)
+    return {
+        "object": "customer_session",
+        "client_secret": session.client_secret,
+        "components": {"buy_button": {"enabled": False}, "payment_element": element, "pricing_table": {"enabled": False}},
+        "created": session.created,
+        "customer": session.customer,
+        "customer_account": None,
+        "expires_at": session.expires_at,
+        "livemode": session.livemode,
     }
 
 
