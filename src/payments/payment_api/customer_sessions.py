@@ -17,6 +17,7 @@ from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import FutureUsage
 from payments.payment_api.customer_cards import CustomerCards, detached_from
 from payments.payment_api.given_card import Id
+from payments.payment_api.steps import check_browser_knows
 from payments.storage.database import Connection, Pool
 from payments.storage.events import append_events
 from payments.storage.versions import require_unmoved
@@ -57,11 +58,11 @@ class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class _RetrieveParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    client_secret: Text
+    client_secret: Text | None = None
 
 
 class _DetachParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    client_secret: Text
+    client_secret: Text | None = None
     payment_method: Id
 
 
@@ -107,10 +108,11 @@ class CustomerSessions:
         cards = await self._shown(session)
         return await self.reader.answer(call, {**render(session), "payment_methods": [render(card) for card in cards]})
 
-    async def _find(self, call: Call, client_secret: str) -> CustomerSession:
-        """Return the session of the path, of which the caller knows the secret; raises `NotFound`, `InvalidRequest`."""
+    async def _find(self, call: Call, client_secret: str | None) -> CustomerSession:
+        """Return the session of the path, of which a browser must know the secret; raises `NotFound`, `InvalidRequest`, `PermissionDenied`."""
+        check_browser_knows(call, client_secret, "CustomerSession")
         session = await self.reader.get(call, CUSTOMER_SESSION, call.path["id"])
-        if not hmac.compare_digest(session.client_secret.encode(), client_secret.encode(errors="replace")):
+        if client_secret is not None and not hmac.compare_digest(session.client_secret.encode(), client_secret.encode(errors="replace")):
             raise InvalidRequest("The client_secret provided does not match any customer session on this account.", param="client_secret")
         if session.expires_at <= self.objects.clock.now():
             raise InvalidRequest("The customer session has expired. Create a new one.", code="resource_missing", param="client_secret")
@@ -130,13 +132,13 @@ class CustomerSessions:
 
     async def _detach(self, call: Call, params: _DetachParams) -> Reply:
         session = await self._find(call, params.client_secret)
-        if session.features is None or session.features.payment_method_remove != "enabled":
-            raise InvalidRequest("This customer session doesn't let cards be removed.", param="client_secret")
         if (found := await self.objects.idempotency.seen(call)) is not None:
             return found
         method = next((card for card in await self._shown(session) if card.id == params.payment_method), None)
         if method is None:
             raise NotFound(PAYMENT_METHOD.named, params.payment_method, param="payment_method")
+        if session.features is None or session.features.payment_method_remove != "enabled":
+            raise InvalidRequest("This customer session doesn't let cards be removed.", param="client_secret")
         customer = await self.reader.get(call, CUSTOMER, session.customer)
 
         async def mutate(connection: Connection) -> Reply:
