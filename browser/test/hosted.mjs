@@ -54,7 +54,9 @@ export const hosted = {
     for (const { name, viewport, colorScheme } of LOOKS) {
       const context = await browser.newContext({ viewport, colorScheme, bypassCSP: true, reducedMotion: 'reduce', locale: 'en-US' });
       const page = await context.newPage();
-      const look = (what) => check(page, axe, `${what}-${name}`, found);
+      // What is another page's twin is looked at in one theme.
+      const twins = SHOTS || colorScheme === 'light' ? [] : ['checkout', 'link', 'card'];
+      const look = async (what) => { if (!twins.includes(what)) await check(page, axe, `${what}-${name}`, found); };
       const { url } = await session(tap, shop);
       await page.goto(url);
       await look('checkout');
@@ -64,7 +66,7 @@ export const hosted = {
       await submit(page, { number: SECURE });
       await page.getByRole('button', { name: 'Complete authentication' }).waitFor();
       await look('challenge');
-      await page.goto(link.url);
+      if (!twins.includes('link')) await page.goto(link.url);
       await look('link');
       await page.goto(paid.latest_charge.receipt_url);
       await look('receipt');
