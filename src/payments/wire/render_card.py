@@ -80,7 +80,7 @@ def render_confirmation_token(
         "expires_at": None if is_used else token.expires_at,
         "livemode": token.livemode,
         "mandate_data": None,
-        "metadata": None,
+        "metadata": {},
         "payment_intent": payment_intent,
         "payment_method_options": None,
         "payment_method_preview": {
