@@ -11,7 +11,8 @@ SHIPPING: Any = {"name": "Ada", "address": {"line1": "1 Main St", "country": "IE
 
 
 def a_token(client: stripe.StripeClient, **params: Any) -> Any:
-    return shaped(client.v1.test_helpers.confirmation_tokens.create({"payment_method": "pm_card_visa", **params}))
+    given: Any = {"payment_method": "pm_card_visa", **params}
+    return shaped(client.v1.test_helpers.confirmation_tokens.create(given))
 
 
 def pay(client: stripe.StripeClient, token: str, **params: Any) -> Any:

@@ -315,7 +315,8 @@ def test_words_are_of_the_language_or_english(locale: str, language: str) -> Non
 
 
 def page_in(words: Words, **others: Any) -> str:
-    return bytes(show("checkout", **{**VALUES, "words": words, "errors": {}, "failure": "", **others}).body).decode()
+    values: dict[str, Any] = {**VALUES, "words": words, "errors": {}, "failure": "", **others}
+    return bytes(show("checkout", **values).body).decode()
 
 
 @pytest.mark.parametrize("language", sorted(languages()))
