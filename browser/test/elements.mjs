@@ -20,7 +20,7 @@ const reactPage = (shop, settings) => shop.page(`<div id="root"></div><script>va
 export const elements = {
   async 'a card in three frames is one card'({ page, shop, tap }) {
     await page.goto(shop.page(splitPage(tap)));
-    const type = (where, text) => page.frameLocator(`${where} iframe`).locator('input').pressSequentially(text);
+    const type = (where, text) => page.frameLocator(`${where} iframe`).locator('input').first().pressSequentially(text);
     await type('#number', '4242424242424242');
     await page.frameLocator('#expiry iframe').locator('input:focus').waitFor(); // on to the next by itself
     await type('#expiry', '1234');
@@ -30,6 +30,9 @@ export const elements = {
     assert.equal((await pay()).error.code, 'incomplete_cvc');
     await type('#cvc', '23');
     assert.equal((await pay()).paymentIntent.status, 'succeeded');
+    // A browser fills a card in where its number is.
+    for (const [name, text] of [['expiry', '11/33'], ['cvc', '987']]) await page.frameLocator('#number iframe').locator(`#filled-${name}`).fill(text, { force: true });
+    for (const [where, text] of [['#expiry', '11 / 33'], ['#cvc', '987']]) assert.equal(await page.frameLocator(`${where} iframe`).locator('input').inputValue(), text);
     const { cardNumber } = await page.evaluate(() => changes);
     assert.deepEqual([cardNumber.brand, cardNumber.complete], ['visa', true]);
     assert.match(await page.evaluate(() => elements.getElement('cardCvc').getValue && stripe.createToken(elements.getElement('cardCvc')).catch(String)), /IntegrationError/);
@@ -75,6 +78,46 @@ export const elements = {
     await page.getByText('succeeded').waitFor();
   },
 
+  async 'a customer is shown their cards, may take one away, and saves another'({ page, shop, tap }) {
+    const customer = await tap.ask('POST', '/v1/customers');
+    for (const [card, redisplay] of [['pm_card_visa', 'always'], ['pm_card_mastercard', 'always'], ['pm_card_amex', 'limited']]) {
+      const method = await tap.ask('POST', `/v1/payment_methods/${card}/attach`, { customer: customer.id });
+      await tap.ask('POST', `/v1/payment_methods/${method.id}`, { allow_redisplay: redisplay });
+    }
+    const features = Object.fromEntries(['redisplay', 'save', 'remove'].map((name) => [`components[payment_element][features][payment_method_${name}]`, 'enabled']));
+    const session = await tap.ask('POST', '/v1/customer_sessions', { customer: customer.id, 'components[payment_element][enabled]': 'true', ...features });
+    const cards = async () => (await tap.ask('GET', `/v1/customers/${customer.id}/payment_methods`)).data.map(({ card, allow_redisplay: redisplay }) => `${card.last4} ${redisplay}`).sort();
+    const pay = async (change) => {
+      const { client_secret: clientSecret } = await tap.intent({ customer: customer.id });
+      await page.goto(
+        shop.page(`<div id="payment"></div><script>
+          var stripe = Stripe('${tap.publishable}'), elements = stripe.elements({clientSecret: '${clientSecret}', customerSessionClientSecret: '${session.client_secret}'}), removed = [];
+          elements.create('payment', {fields: {billingDetails: {address: 'never'}}}).on('savedpaymentmethodremove', (event) => removed.push(event)).mount('#payment');
+        </script>`),
+      );
+      await change(page.frameLocator('#payment iframe'));
+      const { paymentIntent, error } = await page.evaluate(() => stripe.confirmPayment({ elements, redirect: 'if_required' }));
+      assert.equal(error, undefined);
+      return paymentIntent;
+    };
+    const paid = await pay(async (frame) => {
+      assert.deepEqual(await frame.locator('.AccordionItem').allInnerTexts().then((all) => all.map((text) => /\d{4}/.exec(text)?.[0])), ['4444', '4242', undefined]);
+      await frame.getByText('•••• 4242').click();
+    });
+    assert.equal(paid.status, 'succeeded');
+    await pay(async (frame) => {
+      await frame.getByRole('button', { name: 'Remove' }).first().click();
+      await frame.getByRole('button', { name: 'Really remove?' }).click();
+      await frame.getByText('•••• 4444').waitFor({ state: 'detached' });
+      await frame.getByText('Another card').click();
+      await frame.getByLabel('Save this card').check();
+      await fill(page, '#payment', { number: '6011111111111117' });
+    });
+    const [event] = await page.evaluate(() => removed);
+    assert.deepEqual([event.success, event.elementType], [true, 'payment']);
+    assert.deepEqual(await cards(), ['0005 limited', '1117 always', '4242 always']);
+  },
+
   async 'a payment whose intent comes later is checked first'({ page, shop, tap }) {
     await page.goto(
       shop.page(`<div id="payment"></div><script>
@@ -92,15 +135,26 @@ export const elements = {
     assert.match(await confirm(), /IntegrationError: elements\.submit\(\) must be called/);
     assert.deepEqual(await page.evaluate(() => elements.submit()), { selectedPaymentMethod: 'card' });
     assert.equal((await confirm()).paymentIntent.status, 'succeeded');
+
+    // or by the merchant's server, once
+    const shipping = { name: 'Ada', address: { line1: '1 Main St', country: 'IE' } };
+    const { confirmationToken: token } = await page.evaluate((shipping) => stripe.createConfirmationToken({ elements, params: { return_url: location.href, shipping } }), shipping);
+    const { card } = token.payment_method_preview;
+    assert.deepEqual([card.last4, card.fingerprint, token.payment_intent], ['4242', undefined, null]);
+    const paid = await tap.intent({ confirm: 'true', confirmation_token: token.id });
+    assert.deepEqual([paid.status, paid.shipping.name], ['succeeded', 'Ada']);
+    const used = await tap.ask('GET', `/v1/confirmation_tokens/${token.id}`);
+    assert.deepEqual([used.payment_intent, used.expires_at], [paid.id, null]);
+    await assert.rejects(tap.intent({ confirm: 'true', confirmation_token: token.id }), /already used/);
   },
 
   async 'a page with a strict policy, isolated, from right to left, takes a card and an address'({ page, shop, tap }) {
-    const policy = `default-src 'none'; script-src ${tap.url} 'unsafe-inline'; frame-src ${tap.url}; connect-src ${tap.url}`;
+    const policy = `default-src 'none'; script-src ${tap.url} 'nonce-own'; frame-src ${tap.url}; connect-src ${tap.url}`;
     const headers = { 'Content-Security-Policy': policy, 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Opener-Policy': 'same-origin' };
     const { client_secret: secret, id } = await tap.intent();
     await page.goto(
       shop.page(
-        `<div dir="rtl"><div id="payment"></div><div id="address"></div></div><script>
+        `<div dir="rtl"><div id="payment"></div><div id="address"></div></div><script nonce="own">
           var stripe = Tap('${tap.publishable}', {apiBase: '${tap.url}/', locale: 'fr'});
           var elements = stripe.elements({clientSecret: '${secret}', appearance: {variables: {colorText: 'rgb(9, 8, 7)'}, rules: {'.Label': {fontWeight: '700'}}}});
           elements.create('payment', {fields: {billingDetails: {name: 'always'}}}).mount('#payment');
@@ -136,6 +190,7 @@ export const elements = {
       ["stripe.elements().create('iban')", /IntegrationError: iban is not supported/],
       ['stripe.confirmSepaDebitPayment()', /IntegrationError: confirmSepaDebitPayment is not supported/],
       ["stripe.elements({customerSessionClientSecret: 'x'})", /IntegrationError: .*customerSessionClientSecret/],
+      ["stripe.elements({customerOptions: {customer: 'cus_1', ephemeralKey: 'x'}})", /IntegrationError: .*customerOptions/],
       ["stripe.elements({mode: 'payment', amount: 1, currency: 'usd'}).create('payment', {wallets: {applePay: 'always'}})", /IntegrationError: Apple Pay/],
       ["Stripe('sk_test_123')", /IntegrationError: You should not use your secret key/],
       ["stripe.elements().create('card').mount('#nowhere')", /IntegrationError: The selector/],

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { card } from './card.mjs';
 import { elements } from './elements.mjs';
 import { hostile } from './hostile.mjs';
+import { hosted } from './hosted.mjs';
 import { Tap, openShop } from './shop.mjs';
 
 const { TAP_URL, TAP_PUBLISHABLE_KEY, TAP_SECRET_KEY, CHROMIUM, MODULES } = process.env;
@@ -20,7 +21,8 @@ const react = await modules('esbuild').build({
 });
 const tap = new Tap(TAP_URL, TAP_PUBLISHABLE_KEY, TAP_SECRET_KEY);
 const shop = await openShop(tap, { '/react.js': react.outputFiles[0].text });
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+// No cookies in frames, as browsers will have it, and some have.
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage', '--test-third-party-cookie-phaseout'] });
 const wanted = process.argv.slice(2);
 
 async function run(name, scenario) {
@@ -30,12 +32,13 @@ async function run(name, scenario) {
   const faults = [];
   page.on('pageerror', (fault) => faults.push(String(fault)));
   page.on('console', (message) => {
+    if (/^Framing /.test(message.text())) return; // ours, in another's page: a scenario waits for that
     if (/Content Security Policy|Permissions-Policy|TrustedHTML/.test(message.text())) faults.push(message.text());
   });
   let fault = null;
   const began = Date.now();
   try {
-    await scenario({ page, context, shop, tap });
+    await scenario({ page, context, browser, modules, shop, tap });
     if (faults.length > 0) throw new Error(`the page complains: ${faults.join('; ')}`);
   } catch (failure) {
     fault = `${failure.stack}\n${faults.join('\n')}`;
@@ -44,7 +47,7 @@ async function run(name, scenario) {
   await context.close();
 }
 
-const left = Object.entries({ ...card, ...elements, ...hostile }).filter(([name]) => wanted.length === 0 || wanted.includes(name));
+const left = Object.entries({ ...card, ...elements, ...hostile, ...hosted }).filter(([name]) => wanted.length === 0 || wanted.includes(name));
 // A few at a time: each waits for its payments longer than it works.
 await Promise.all(
   [1, 2, 3].map(async () => {

@@ -11,7 +11,7 @@ import pytest
 
 from payments.wire.api import Endpoint
 from payments.wire.kinds import KINDS
-from tests.support.belongings import WITH_TEST_CARDS, Merchant, given, needed, parameters, placeholders
+from tests.support.belongings import NEEDED, WITH_TEST_CARDS, Merchant, given, needed, parameters, placeholders
 from tests.support.public_api import endpoints
 from tests.support.running_tap import RunningTap
 
@@ -114,5 +114,7 @@ def test_a_publishable_key_may_call_what_is_open_to_it_and_nothing_else(
     else:
         ((name, kind),) = kinds.items()
         secret = owner.get(f"{KINDS[kind].path}/{owner.has(kind)}")["client_secret"]
-        status, _ = answers(browser, endpoint, endpoint.path, name, owner.has(kind), client_secret=secret)
+        status, _ = answers(
+            browser, endpoint, endpoint.path, name, owner.has(kind), client_secret=secret, **NEEDED.get(endpoint.operation, {})
+        )
         assert status == 404, "not even with its secret"

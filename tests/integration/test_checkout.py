@@ -12,7 +12,9 @@ from payments.domain.outcome import Approved, Unknown
 from payments.payment_api.checkout.closing import Closing
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
-from tests.integration.test_settled_from import DECLINED, Bank
+from payments.storage.keys import MerchantError
+from payments.storage.merchant_tasks import SettingsOrder, change_settings
+from tests.integration.test_settled_from import APPROVED, DECLINED, Bank
 from tests.support.in_process import PUBLIC_URL, InProcess, in_process
 
 DAY = 24 * 3600
@@ -264,3 +266,41 @@ async def test_expiry_keeps_within_its_bounds(tap: InProcess) -> None:
     for seconds, accepted in ((1800, True), (DAY, True), (1700, False), (DAY + 120, False)):
         made = await tap.post("checkout/sessions", success_url=SHOP, expires_at=str(now + seconds), **WHAT)
         assert (made.status == 200) is accepted, seconds
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
+
+
+async def test_a_page_wears_what_the_merchant_says(tap: InProcess, connection: Connection) -> None:
+    session = await opened(tap)
+    before = (await tap.open_page(session["url"])).body
+    assert "<img" not in before
+    await change_settings(connection, SettingsOrder(name="Wool & <b>Yarn</b>", colour="#7A1F5C", logo=PNG))
+    page = (await tap.open_page(session["url"])).body
+    for worn in ("Wool &amp; &lt;b&gt;Yarn&lt;/b&gt;", "--accent:#7a1f5c", "data:image/png;base64,"):
+        assert worn in page
+    assert (await tap.get("account"))["settings"]["branding"]["primary_color"] == "#7a1f5c"
+    _, account = await change_settings(connection, SettingsOrder(colour="", logo=b"", name="Shop"))
+    assert (account.name, account.colour, account.has_logo) == ("Shop", None, False)
+    assert "--accent:#7a1f5c" not in (await tap.open_page(session["url"])).body
+
+
+@pytest.mark.parametrize(
+    ("order", "said"), [({"colour": "red"}, "#rrggbb"), ({"logo": b"<svg/>"}, "PNG or JPEG"), ({"name": " "}, "characters")]
+)
+async def test_what_a_page_cannot_wear_is_refused(tap: InProcess, connection: Connection, order: dict[str, Any], said: str) -> None:
+    assert tap
+    with pytest.raises(MerchantError, match=said):
+        await change_settings(connection, SettingsOrder(**order))
+
+
+async def test_cards_are_tried_a_few_at_a_time_and_again_after_a_while(tap: InProcess, bank: Bank) -> None:
+    session = await opened(tap)
+    bank.answer = DECLINED
+    for _ in range(5):
+        assert (await pay_on_page(tap, session)).status == 303
+    slowed = await pay_on_page(tap, session)
+    assert (slowed.status, "Please wait 10 minutes" in slowed.body) == (429, True)
+    tap.clock.time += 601
+    bank.answer = APPROVED
+    assert (await pay_on_page(tap, session)).body == SHOP

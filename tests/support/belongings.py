@@ -22,6 +22,7 @@ from payments.wire.reading import FilterId
 from tests.support.waiting import wait_until
 
 PAYMENT = {"amount": "2000", "currency": "usd"}
+SHOWING = {"payment_element": {"enabled": "true"}}
 PAID = {**PAYMENT, "payment_method": "pm_card_visa", "confirm": "true"}
 KEPT = {"payment_method": "pm_card_visa", "confirm": "true"}
 BANK_ACCOUNT = {
@@ -111,7 +112,11 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "card": lambda merchant: merchant.post(f"/v1/customers/{merchant.make('customer')}/sources", source="tok_visa")["id"],
     "charge": lambda merchant: merchant.post("/v1/payment_intents", **PAID)["latest_charge"],
     "checkout.session": lambda merchant: merchant.post("/v1/checkout/sessions", **SOLD)["id"],
+    "confirmation_token": lambda merchant: merchant.post("/v1/confirmation_tokens", payment_method="pm_card_visa")["id"],
     "customer": lambda merchant: merchant.post("/v1/customers", name="Ada")["id"],
+    "customer_session": lambda merchant: merchant.post("/v1/customer_sessions", customer=merchant.make("customer"), components=SHOWING)[
+        "client_secret"
+    ].partition("_secret_")[0],
     "dispute": _dispute,
     "ephemeral_key": lambda merchant: merchant.post("/v1/ephemeral_keys", customer=merchant.make("customer"))["id"],
     "event": lambda merchant: (merchant.make("customer"), merchant.get("/v1/events")["data"][0]["id"])[1],
@@ -166,6 +171,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "POST /v1/payment_links": {"line_items": SOLD["line_items"]},
     "POST /v1/accounts/{account}/external_accounts": {"external_account": BANK_ACCOUNT},
     "POST /v1/payouts": {"amount": "100", "currency": "usd"},
+    "POST /v1/customer_sessions": {"components": SHOWING},
+    "POST /v1/customer_sessions/{id}/detach": {"payment_method": "pm_0"},
     "POST /v1/payment_intents": PAYMENT,
     "POST /v1/payment_intents/{id}/increment_authorization": {"amount": "3000"},
     "POST /v1/test_helpers/test_clocks/{id}/advance": {"frozen_time": "4000000000"},
@@ -184,7 +191,7 @@ IN_LISTS: dict[str, Callable[[str], dict[str, Any]]] = {
     },
 }
 """How an id is given in a list."""
-WITH_TEST_CARDS = {"card", "charge", "payment_method", "refund", "test_helpers.test_clock", "token"}
+WITH_TEST_CARDS = {"card", "charge", "confirmation_token", "payment_method", "refund", "test_helpers.test_clock", "token"}
 """What is made in test mode only."""
 
 

@@ -36,6 +36,7 @@ from payments.payment_api.directing import Director
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.keeping import Keeping
 from payments.payment_api.public_api import public_api
+from payments.payment_api.receipts import Receipts
 from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
 from payments.runtime.keyring import KeyRing
@@ -347,7 +348,7 @@ async def in_process(
                 ),
                 *processors[0].endpoints,
             ],
-            pages=Router([*page.routes(), *LinkPage(page=page, pool=pool).routes()]),
+            pages=Router([*page.routes(), *LinkPage(page=page, pool=pool).routes(), *Receipts(pool=pool, log=page.closing.log).routes()]),
             closing=closing,
             challenge=Challenge(steps, cards, keeping),
             steps=steps,

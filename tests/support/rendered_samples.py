@@ -17,7 +17,9 @@ from payments.domain.bank_account import BankAccount
 from payments.domain.card import Card
 from payments.domain.charge import Charge, ChargeOutcome
 from payments.domain.checkout import CheckoutSession, CustomText, IntentData, Item, PaymentLink, SessionStatus
+from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.customer import Customer
+from payments.domain.customer_session import CustomerSession, PaymentElementFeatures
 from payments.domain.dispute import Dispute, DisputeStatus, Evidence
 from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.event import Origin, event_of
@@ -327,6 +329,26 @@ _ITEM = Item(
 )
 _ALONE = replace(_CHARGE, payment_intent="chi_1", authorization_code=None)
 _TOKEN = Token(id="tok_1", merchant_id=1, livemode=False, created=_NOW, card=replace(_METHOD, customer=None, token="tok_1"))
+_CONFIRMATION_TOKEN = ConfirmationToken(
+    id="ctoken_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    card=replace(_METHOD, customer=None, token="ctoken_1"),
+    return_url="https://shop.example/done",
+    setup_future_usage="off_session",
+)
+_CUSTOMER_SESSION = CustomerSession(
+    id="cuss_1",
+    merchant_id=1,
+    livemode=False,
+    created=_NOW,
+    customer="cus_1",
+    secret="s3cret",
+    features=PaymentElementFeatures(
+        payment_method_redisplay="enabled", payment_method_allow_redisplay_filters=["always"], payment_method_save="enabled"
+    ),
+)
 _EPHEMERAL_KEY = EphemeralKey(
     id="ephkey_1", merchant_id=1, livemode=False, created=_NOW, customer="cus_1", expires=_NOW + 3600, api_version=NEWEST
 )
@@ -368,6 +390,8 @@ def samples(version: str) -> dict[str, Any]:
         "payment_method": render(_METHOD),
         "card": render(as_source(_METHOD)),
         "token": render(_TOKEN),
+        "customer_session": render(_CUSTOMER_SESSION),
+        "confirmation_token": render(_CONFIRMATION_TOKEN),
         "ephemeral_key": render(_EPHEMERAL_KEY),
         "customer": render(_CUSTOMER),
         "product": render(_PRODUCT),

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 _DATA = [
     Path(__file__).parents[1] / "data" / f"stripe-{name}.json"
-    for name in ("schemas", "older-schemas", "account-schema", "test-clock-schema")
+    for name in ("schemas", "older-schemas", "account-schema", "test-clock-schema", "confirmation-token-schema", "customer-session-schema")
 ]
 _KEPT = ("type", "anyOf", "items", "additionalProperties", "required", "$ref")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
@@ -14,8 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Message
 
+from payments.pages.amounts import countries
 from payments.pages.elements import SCRIPT_URLS, element_routes, framed
-from payments.pages.page import say
+from payments.pages.page import say, show
+from payments.pages.words import languages, words_of
+from tests.unit.test_checkout_page import VALUES
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "src/payments/pages/js"
@@ -41,6 +45,13 @@ def test_the_same_sources_make_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_page_loads_less_than_forty_kilobytes() -> None:
     assert sum(len(gzip.compress(path.read_bytes())) for path in BUILT.iterdir()) < 40_000
+
+
+def test_a_page_of_ours_is_less_than_sixty_kilobytes_with_all_that_it_can_ask_for() -> None:
+    for language in languages():
+        values: dict[str, Any] = {**VALUES, "words": words_of(language), "billing_choices": list(countries(language).items())}
+        page = show("checkout", **values)
+        assert len(bytes(page.body)) < 60_000
 
 
 @needs_modules

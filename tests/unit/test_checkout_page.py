@@ -3,23 +3,28 @@
 import base64
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import escape
 
 from payments.acquirers.sealed_card import CardSealer
+from payments.domain.brand import LOGO_BYTES_MAX, Brand, check_colour, check_logo, check_name, contrast, seen_on
 from payments.domain.checkout import CheckoutSession, Item
 from payments.domain.errors import InvalidRequest
 from payments.domain.money import CURRENCIES
 from payments.domain.price import Price
-from payments.pages.amounts import countries, language_of, shown_amount
+from payments.pages.amounts import countries, language_of, shown_amount, shown_date
 from payments.pages.page import _source, headers_of_form, show
+from payments.pages.words import Words, languages, words_of
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.checkout.form import Mistakes, Submission, kept_values, read_submission
 from payments.payment_api.checkout.lines import amount_of, copied
 from payments.payment_api.checkout.params import check_url
+from payments.payment_api.checkout.paying import PAUSE_SECONDS, TRIES_AT_ONCE, TRIES_MAX, TooManyTries, check_pace
 from payments.runtime.seal import Sealer
 from tests.integration.builders import FakeClock, Key
 
@@ -27,6 +32,10 @@ MARKUP = "<script>alert('1')</script>\" onload=\"x"
 VALUES: dict[str, Any] = {
     "title": MARKUP,
     "refresh_seconds": 0,
+    "embedded": False,
+    "completes": False,
+    "words": words_of("en"),
+    "brand": Brand(MARKUP),
     "merchant": MARKUP,
     "test_mode": True,
     "back": f"https://shop.example/{MARKUP}",
@@ -67,7 +76,7 @@ READ = [
     ("bad", "bad-back"),
     ("test-text", "test-back"),
 ]
-SEEN = [("edge", "page"), ("edge", "field"), ("accent", "page"), ("bad", "field"), ("good", "side")]
+SEEN = [("edge", "page"), ("edge", "field"), ("focus", "page"), ("focus", "field"), ("accent", "page"), ("bad", "field"), ("good", "side")]
 CARD = {"number": "4242424242424242", "exp": "12/40", "cvc": "123", "name": "Ada", "email": "ada@example.com"}
 
 
@@ -101,6 +110,7 @@ def test_every_value_is_escaped() -> None:
 def test_what_runs_and_styles_is_what_the_header_names() -> None:
     page = show("checkout", **VALUES, headers=headers_of_form("https://tap.example/pay", "https://shop.example/done"))
     policy = page.headers["Content-Security-Policy"]
+    assert "img-src data:;" in policy
     for tag in ("style", "script"):
         (found,) = re.findall(rf"<{tag}>(.*?)</{tag}>", bytes(page.body).decode(), re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(found.encode()).digest()).decode()
@@ -278,3 +288,117 @@ def test_lines_are_listed_in_the_order_that_they_were_given() -> None:
 def test_countries_are_called_by_their_names() -> None:
     assert countries()["AT"] == "Austria"
     assert "EU" not in countries()
+
+
+def test_every_language_has_every_word_and_every_value_in_it() -> None:
+    assert {"en", "de", "fr", "es", "ja", "it", "nl", "pt"} <= languages()
+    english = words_of("en")
+    for language in languages():
+        words = words_of(language)
+        assert words.by_name.keys() == english.by_name.keys(), language
+        for name, text in words.by_name.items():
+            assert text.strip() == text != "", (language, name)
+            assert sorted(re.findall(r"{\w*}", text)) == sorted(re.findall(r"{\w*}", english[name])), (language, name)
+
+
+def test_the_script_for_merchants_pages_speaks_the_same_languages() -> None:
+    source = Path(__file__).parents[2].joinpath("browser/src/shared/words.ts").read_text(encoding="utf-8")
+    (told,) = re.findall(r"CATALOGUES: Record<string, Catalogue> = \{(.*?)\}", source)
+    assert set(re.findall(r"\w+", told)) == languages()
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"), [("de_AT", "de"), ("pt-BR", "pt"), ("zh_Hant_TW", "en"), ("", "en"), ("../x", "en"), ("ES", "es")]
+)
+def test_words_are_of_the_language_or_english(locale: str, language: str) -> None:
+    assert words_of(locale).language == language
+
+
+def page_in(words: Words, **others: Any) -> str:
+    values: dict[str, Any] = {**VALUES, "words": words, "errors": {}, "failure": "", **others}
+    return bytes(show("checkout", **values).body).decode()
+
+
+@pytest.mark.parametrize("language", sorted(languages()))
+def test_a_page_says_its_language_and_is_in_it(language: str) -> None:
+    page = page_in(words_of(language))
+    assert f'<html lang="{language}">' in page
+    for name in ("contact", "number", "expiry", "cvc", "name_on_card", "billing_address"):
+        assert escape(words_of(language)[name]) in page
+
+
+COLOURS = st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}")
+
+
+@given(COLOURS)
+def test_whatever_the_colour_what_stands_on_it_can_be_read_and_the_focus_be_seen(colour: str) -> None:
+    style = Brand("Shop", colour).style
+    accent, text, over = (re.findall(rf"--{name}:(#[0-9a-f]{{6}})", style)[0] for name in ("accent", "accent-text", "accent-over"))
+    assert accent == colour
+    assert contrast(text, accent) >= 4.5
+    assert contrast(text, over) >= 4.5
+    for page in (LIGHT["page"], DARK["page"]):
+        assert contrast(seen_on(colour, page), page) >= 3
+    policy = headers_of_form("https://tap.example", style=style)["Content-Security-Policy"]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy
+    assert f"<style>{style}</style>" in page_in(words_of("en"), brand=Brand("Shop", colour))
+
+
+@pytest.mark.parametrize("colour", ["red", "#fff", "#12345g", "#1234567", "#000000;}", ""])
+def test_what_is_no_colour_is_none(colour: str) -> None:
+    with pytest.raises(ValueError, match="no colour"):
+        check_colour(colour)
+    assert Brand("Shop", colour).style == ""
+
+
+def test_a_logo_is_a_small_picture_that_nothing_runs_in() -> None:
+    png = b"\x89PNG\r\n\x1a\n" + bytes(100)
+    assert Brand("Shop", logo=check_logo(png)).logo_address.startswith("data:image/png;base64,")
+    for wrong in (b"<svg onload='alert(1)'/>", b"GIF89a", b"", png + bytes(LOGO_BYTES_MAX)):
+        with pytest.raises(ValueError, match="logo"):
+            check_logo(wrong)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\u202eb", "a\0b"])
+def test_a_name_can_be_printed(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        check_name(name)
+    assert check_name(" Caf\u00e9  Zo\u00eb ") == "Caf\u00e9 Zo\u00eb"
+
+
+def test_cards_are_tried_a_few_at_a_time_and_not_for_ever() -> None:
+    now = 1_000_000
+    waits: list[int] = []
+    for tries in range(TRIES_MAX + 1):
+        try:
+            check_pace(a_session(tries=tries, tried_at=now if tries else None), now)
+            waits.append(0)
+        except TooManyTries as refusal:
+            waits.append(refusal.pause_seconds)
+            assert refusal.message in words_of("en")
+    assert waits[:6] == [0, 0, 0, 0, 0, PAUSE_SECONDS]
+    assert [tries for tries, wait in enumerate(waits) if wait] == list(range(TRIES_AT_ONCE, TRIES_MAX, TRIES_AT_ONCE))
+    check_pace(a_session(tries=TRIES_AT_ONCE, tried_at=now), now + PAUSE_SECONDS)
+    with pytest.raises(TooManyTries):
+        check_pace(a_session(tries=TRIES_MAX, tried_at=now), now + 10 * PAUSE_SECONDS)
+
+
+LARGE = 99_999_999
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "ja", "pt", "es_419"])
+@pytest.mark.parametrize("currency", sorted(CURRENCIES))
+def test_the_largest_amount_is_shown_whole(currency: str, language: str) -> None:
+    step = CURRENCIES[currency].step
+    amount = LARGE // step * step
+    digits = "".join(re.findall(r"\d", shown_amount(amount, currency, language)))
+    assert digits in (str(amount), str(amount)[: -CURRENCIES[currency].exponent or None])
+
+
+def test_a_day_is_written_as_it_is_read() -> None:
+    assert [shown_date(1_795_737_600, language) for language in ("en", "de", "ja")] == [
+        "November 27, 2026",
+        "27. November 2026",
+        "2026年11月27日",
+    ]

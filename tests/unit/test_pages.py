@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from payments.pages.page import HEADERS, say, show
+from payments.pages.words import words_of
 
 MARKUP = "<script>alert('1')</script>\" onload=\"x"
 
@@ -18,7 +19,7 @@ def test_no_value_becomes_markup(text: str) -> None:
 
 
 def test_every_value_of_every_page_is_escaped() -> None:
-    for page in (say(MARKUP, MARKUP), show("challenge", title=MARKUP, amount=MARKUP)):
+    for page in (say(MARKUP, MARKUP), show("challenge", title=MARKUP, amount=MARKUP, merchant=MARKUP, language="en", words=words_of("en"))):
         assert b"<script>" not in bytes(page.body)
         assert bytes(page.body).count(b"&lt;script&gt;") >= 2
 

@@ -119,15 +119,38 @@ const WITHOUT_CODES =
 /** Where letters have one. */
 export const hasPostalCodes = (country: string): boolean => !WITHOUT_CODES.includes(country);
 
-export function countryField(words: Words, language: string, chosen: string): Field {
+/** `allowed`: where the merchant takes addresses, or anywhere. */
+export function countryField(words: Words, language: string, chosen: string, allowed: readonly string[] = []): Field {
   const select = document.createElement('select');
   select.id = select.name = 'country';
   select.setAttribute('autocomplete', 'country');
   select.setAttribute('aria-label', words.country);
   const names = new Intl.DisplayNames([language], { type: 'region' });
-  const options = COUNTRIES.map((code) => ({ code, name: names.of(code) ?? code })).sort((a, b) => a.name.localeCompare(b.name, language));
+  const offered = allowed.length > 0 ? COUNTRIES.filter((code) => allowed.includes(code)) : COUNTRIES;
+  const options = offered.map((code) => ({ code, name: names.of(code) ?? code })).sort((a, b) => a.name.localeCompare(b.name, language));
   for (const { code, name } of options) select.add(new Option(name, code, false, code === chosen));
   return new Field('country', select, () => null);
+}
+
+/**
+ * Browsers fill in a card where its number is, and in that document alone: these take what belongs to the fields in other frames, and hand it on. Nobody sees
+ * them, comes to them or is read them.
+ */
+export function filledInFor(hand: (name: FieldName, text: string) => void): HTMLElement[] {
+  return (['expiry', 'cvc'] as const).map((name) => {
+    const input = document.createElement('input');
+    Object.assign(input, { id: `filled-${name}`, name: SHAPES[name].autocomplete, type: 'text', tabIndex: -1, className: 'filled-in' });
+    input.setAttribute('autocomplete', SHAPES[name].autocomplete);
+    input.setAttribute('aria-hidden', 'true');
+    const take = (): void => {
+      const text = input.value;
+      input.value = '';
+      hand(name, text);
+    };
+    input.addEventListener('input', take);
+    input.addEventListener('change', take);
+    return input;
+  });
 }
 
 /** `brand` is that of the number, which may be in another frame. */

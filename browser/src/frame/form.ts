@@ -2,10 +2,10 @@
 
 import type { Json } from '../shared/api.ts';
 import { type Brand, brandOf, digitsOf, expiryOf } from '../shared/cards.ts';
-import type { ElementType, Settings, ToPage } from '../shared/protocol.ts';
+import type { ElementType, Saved, Settings, ToPage } from '../shared/protocol.ts';
 import { type Word, languageOf, wordsIn } from '../shared/words.ts';
-import { Field, type FieldName, type Words, countryField, fieldFor, hasPostalCodes, isFull, needsPostalCode } from './fields.ts';
-import { type Choice, blocks, choices, drawing, line, make, redraw } from './layout.ts';
+import { Field, type FieldName, type Words, countryField, fieldFor, filledInFor, hasPostalCodes, isFull, needsPostalCode } from './fields.ts';
+import { type Choice, NEW, blocks, choices, drawing, line, make, redraw, saver } from './layout.ts';
 import { type Peer, peersOf } from './peers.ts';
 import { applyStyle } from './style.ts';
 
@@ -35,7 +35,8 @@ export class Form implements Peer {
   private settings: Settings;
   private words: Words;
   private language: string;
-  private choice: Choice = 'new';
+  private choice: Choice = NEW;
+  private save: HTMLInputElement | undefined;
   private told = '';
 
   constructor(type: ElementType, group: string, settings: Settings, tell: (message: ToPage) => void) {
@@ -64,14 +65,14 @@ export class Form implements Peer {
   }
 
   private build(): void {
-    const { options, saved } = this.settings;
+    const { options } = this.settings;
     const given: Json = this.type === 'address' ? options?.defaultValues : options?.defaultValues?.billingDetails;
     const region = new Intl.Locale(navigator.language).region ?? 'US';
     for (const name of this.names) {
       const placeholder: unknown = ['cardNumber', 'cardExpiry', 'cardCvc'].includes(this.type) ? options?.placeholder : undefined;
       const field =
         name === 'country'
-          ? countryField(this.words, this.language, String(given?.address?.country ?? region))
+          ? countryField(this.words, this.language, String(given?.address?.country ?? region), this.type === 'address' && Array.isArray(options?.allowedCountries) ? options.allowedCountries : [])
           : fieldFor(name, this.words, () => this.brand, typeof placeholder === 'string' ? placeholder : this.placeholderOf(name));
       this.fields.set(name, field);
       this.listen(field);
@@ -94,13 +95,43 @@ export class Form implements Peer {
       });
     } else {
       const form = blocks(this.fields, this.words, this.icon);
-      if (saved && this.type === 'payment') {
-        root.append(choices(saved, this.words, form, (choice) => { this.choice = choice; this.changed(); }));
-      }
       root.append(form);
+      this.offer(root, form);
     }
+    if (this.type === 'cardNumber') root.append(...filledInFor((name, text) => { for (const peer of peersOf(this)) peer.take(name, text); }));
     document.getElementById('form')?.replaceChildren(root);
     this.adapt();
+  }
+
+  /** The cards that there are already, and whether a new one is to be one of them. */
+  private offer(root: HTMLElement, form: HTMLElement): void {
+    if (this.type !== 'payment') return;
+    const { kept } = this.settings;
+    root.querySelector('.choices')?.remove();
+    this.choice = NEW;
+    form.hidden = false;
+    if (kept?.saves && this.save === undefined) {
+      const { root: box, input } = saver(this.words);
+      this.save = input;
+      form.append(box);
+    }
+    const remove = kept?.removes ? (id: string): void => this.tell({ says: 'remove', id }) : undefined;
+    const chosen = (choice: Choice): void => { this.choice = choice; this.changed(); };
+    if (this.cards.length > 0) root.prepend(choices(this.cards, this.words, form, { chosen, remove }));
+  }
+
+  /** Those that the customer session shows, and the one that the intent has already. */
+  private get cards(): Saved[] {
+    const { saved, kept } = this.settings;
+    const shown = kept?.cards ?? [];
+    return saved && !shown.some(({ id }) => id === saved.id) ? [saved, ...shown] : shown;
+  }
+
+  /** How a new card is saved, as far as the buyer may say. */
+  get saving(): { usage: string | null; redisplay: string } | undefined {
+    const { kept } = this.settings;
+    if (!kept?.saves || this.choice !== NEW) return undefined;
+    return this.save?.checked ? { usage: kept.usage ?? 'off_session', redisplay: 'always' } : { usage: null, redisplay: 'limited' };
   }
 
   private placeholderOf(name: FieldName): string | undefined {
@@ -113,7 +144,10 @@ export class Form implements Peer {
     const code: unknown = settings.options?.value?.postalCode;
     const zip = this.fields.get('zip');
     if (zip && typeof code === 'string' && code !== this.settings.options?.value?.postalCode) zip.text = code;
+    const before = JSON.stringify(this.cards);
     this.settings = settings;
+    const [root, form] = [document.querySelector<HTMLElement>('main'), document.querySelector<HTMLElement>('main > .grid')];
+    if (root && form && JSON.stringify(this.cards) !== before) this.offer(root, form);
     const language = languageOf(settings.locale, navigator.languages);
     this.language = language;
     this.words = wordsIn(language);
@@ -190,7 +224,7 @@ export class Form implements Peer {
 
   /** The fields that are to be filled in. */
   private get asked(): Field[] {
-    if (this.choice === 'saved') return [];
+    if (this.choice !== NEW) return [];
     return [...this.fields.values()].filter((field) => field.input.closest<HTMLElement>('.block')?.hidden !== true);
   }
 
@@ -219,14 +253,14 @@ export class Form implements Peer {
     const flawed = asked.find((field) => field.shown !== null);
     const change: Json = {
       complete: asked.every((field) => field.flaw === null),
-      empty: this.choice === 'new' && asked.every((field) => field.empty || field.name === 'country'),
+      empty: this.choice === NEW && asked.every((field) => field.empty || field.name === 'country'),
       error: this.refusal(flawed),
     };
     if (this.type === 'card' || this.type === 'cardNumber') change.brand = this.brand.name;
     if (this.type === 'card') change.value = { postalCode: this.fields.get('zip')?.text ?? '' };
     if (this.type === 'payment') {
       change.collapsed = false;
-      change.value = { type: 'card', ...(this.choice === 'saved' && this.settings.saved ? { payment_method: { id: this.settings.saved.id } } : {}) };
+      change.value = { type: 'card', ...(this.choice === NEW ? {} : { payment_method: { id: this.choice } }) };
       delete change.error; // it is shown here
     }
     if (this.type === 'address') {
@@ -239,6 +273,13 @@ export class Form implements Peer {
     this.told = text;
     this.tell({ says: 'change', change });
     for (const peer of peersOf(this)) peer.refresh();
+  }
+
+  take(name: FieldName, text: string): void {
+    const field = this.fields.get(name);
+    if (!field || text === '') return;
+    field.text = text;
+    this.changed();
   }
 
   /** What another frame shows may depend on what changed here: how long the code is, by the card's brand. */
@@ -282,7 +323,7 @@ export class Form implements Peer {
   }
 
   get saved(): string | undefined {
-    return this.choice === 'saved' ? this.settings.saved?.id : undefined;
+    return this.choice === NEW ? undefined : this.choice;
   }
 
   /** Never called by the page: it goes to Tap. */

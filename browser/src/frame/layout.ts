@@ -1,6 +1,6 @@
 /** How the fields of each kind of element are laid out. Elements are made one by one: no text is ever read as markup. */
 
-import type { Settings } from '../shared/protocol.ts';
+import type { Saved } from '../shared/protocol.ts';
 import type { Field, FieldName, Words } from './fields.ts';
 
 type Children = (Node | string)[];
@@ -71,27 +71,57 @@ export function blocks(fields: Map<FieldName, Field>, words: Words, brands: SVGS
   return grid;
 }
 
-export type Choice = 'saved' | 'new';
+/** The id of a card on file, or a new one. */
+export type Choice = string;
+export const NEW: Choice = 'new';
 
-/** The card that the intent already has, or another one. */
-export function choices(saved: NonNullable<Settings['saved']>, words: Words, form: HTMLElement, chosen: (choice: Choice) => void): HTMLElement {
+export interface Choosing {
+  chosen(choice: Choice): void;
+  /** Take a card away; none: that isn't for the buyer to do. */
+  remove: ((id: string) => void) | undefined;
+}
+
+function remover(words: Words, id: string, remove: (id: string) => void): HTMLElement {
+  const button = make('button', 'remove', words.remove) as HTMLButtonElement;
+  button.type = 'button';
+  button.addEventListener('click', (event) => {
+    event.preventDefault();
+    if (button.textContent === words.really_remove) remove(id);
+    else button.textContent = words.really_remove;
+  });
+  button.addEventListener('blur', () => { button.textContent = words.remove; });
+  return button;
+}
+
+/** Cards on file, the first of which is chosen at first, or another one. */
+export function choices(cards: readonly Saved[], words: Words, form: HTMLElement, { chosen, remove }: Choosing): HTMLElement {
   const root = make('div', 'choices');
+  root.setAttribute('role', 'radiogroup');
+  root.setAttribute('aria-label', words.card);
   const pick = (choice: Choice): void => {
-    form.hidden = choice === 'saved';
+    form.hidden = choice !== NEW;
     for (const input of root.querySelectorAll('input')) input.closest('label')?.classList.toggle('AccordionItem--selected', input.checked);
     chosen(choice);
   };
-  const expiry = `${String(saved.month).padStart(2, '0')}/${String(saved.year).slice(-2)}`;
-  const rows: [Choice, Children][] = [
-    ['saved', [drawing(saved.brand), `•••• ${saved.last4}`, make('span', 'expiry', expiry)]],
-    ['new', [drawing('unknown'), words.another_card]],
-  ];
-  for (const [choice, children] of rows) {
+  const row = (choice: Choice, checked: boolean, ...children: Children): HTMLElement => {
     const input = document.createElement('input');
-    Object.assign(input, { type: 'radio', name: 'choice', value: choice, checked: choice === 'saved' });
+    Object.assign(input, { type: 'radio', name: 'choice', value: choice, checked });
     input.addEventListener('change', () => pick(choice));
-    root.append(make('label', 'AccordionItem', input, ...children));
+    return make('label', 'AccordionItem', input, ...children);
+  };
+  for (const [at, card] of cards.entries()) {
+    const expiry = `${String(card.month).padStart(2, '0')}/${String(card.year).slice(-2)}`;
+    const chosenRow = row(card.id, at === 0, drawing(card.brand), `•••• ${card.last4}`, make('span', 'expiry', expiry));
+    root.append(remove ? make('div', 'removable', chosenRow, remover(words, card.id, remove)) : chosenRow);
   }
-  pick('saved');
+  root.append(row(NEW, cards.length === 0, drawing('unknown'), words.another_card));
+  pick(cards[0]?.id ?? NEW);
   return root;
+}
+
+/** Whether a new card is saved. */
+export function saver(words: Words): { root: HTMLElement; input: HTMLInputElement } {
+  const input = document.createElement('input');
+  Object.assign(input, { type: 'checkbox', id: 'save', className: 'CheckboxInput' });
+  return { root: make('label', 'CheckboxLabel', input, make('span', '', words.save_card)), input };
 }

@@ -29,10 +29,16 @@ async function carryOut(form: Form, request: Request): Promise<Json> {
   if (request.what === 'validate') return { selected: form.saved ?? null };
   if (!KEY.test(request.access.key)) return { error: { type: 'invalid_request_error', message: 'A frame takes publishable keys only.' } };
   const { params, access } = request;
+  if (request.what !== 'confirm' && form.saved !== undefined) return { error: { type: 'invalid_request_error', message: `A card on file is chosen, ${form.saved}: use it by its id.` } };
   switch (request.what) {
     case 'payment_method': {
       const details = billing(form, params.billing_details);
       return call('', 'POST', '/v1/payment_methods', { ...params, type: 'card', billing_details: details, card: form.card() }, access);
+    }
+    case 'confirmation_token': {
+      const { payment_method_data: data, ...others } = params;
+      const method = { ...(data ?? {}), type: 'card', billing_details: billing(form, data?.billing_details), card: form.card() };
+      return call('', 'POST', '/v1/confirmation_tokens', { ...others, payment_method_data: method }, access);
     }
     case 'token': {
       const { postal_code: zip } = form.address();
@@ -42,8 +48,11 @@ async function carryOut(form: Form, request: Request): Promise<Json> {
       if (!SECRET.test(request.secret)) return { error: { type: 'invalid_request_error', message: `No client secret: ${idOfSecret(request.secret)}…` } };
       const { payment_method_data: data, ...others } = params;
       if (form.saved !== undefined) return confirm('', request.secret, { ...others, payment_method: form.saved }, access);
-      const method = { ...(data ?? {}), type: 'card', billing_details: billing(form, data?.billing_details), card: form.card() };
-      return confirm('', request.secret, { ...others, payment_method_data: method }, access);
+      const { saving } = form;
+      const redisplay = saving ? { allow_redisplay: saving.redisplay } : {};
+      const method = { ...redisplay, ...(data ?? {}), type: 'card', billing_details: billing(form, data?.billing_details), card: form.card() };
+      const usage = saving?.usage && request.secret.startsWith('pi_') ? { setup_future_usage: saving.usage } : {};
+      return confirm('', request.secret, { ...usage, ...others, payment_method_data: method }, access);
     }
   }
 }

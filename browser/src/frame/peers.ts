@@ -11,6 +11,8 @@ export interface Peer {
   focus(): void;
   refresh(): void;
   validate(): Refusal | undefined;
+  /** What the buyer's browser filled in for this frame, in the frame of the number. */
+  take(name: FieldName, text: string): void;
 }
 
 declare global {

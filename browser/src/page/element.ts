@@ -8,7 +8,8 @@ import { IntegrationError, refuse } from './errors.ts';
 type Handler = (event: Json) => void;
 
 const LOAD_PATIENCE = 20_000;
-const EVENTS = ['ready', 'change', 'focus', 'blur', 'escape', 'loaderror', 'loaderstart', 'networkschange', 'click'];
+/** Those that there is no occasion for, as with one network to a card, are heard and never told. */
+const EVENTS = ['ready', 'change', 'focus', 'blur', 'escape', 'loaderror', 'loaderstart', 'networkschange', 'click', 'availablepaymentmethodschange', 'carddetailschange', 'savedpaymentmethodremove', 'savedpaymentmethodupdate'];
 const CLASSES = { base: 'StripeElement', complete: 'StripeElement--complete', empty: 'StripeElement--empty', focus: 'StripeElement--focus', invalid: 'StripeElement--invalid' };
 
 /** What elements of one group have in common. */
@@ -19,6 +20,8 @@ export interface Group {
   readonly appearance: Json;
   fonts(): Promise<Settings['fonts']>;
   saved(): Promise<Settings['saved']>;
+  kept(): Promise<Settings['kept']>;
+  remove(id: string): Promise<Json>;
   forget(element: TapElement): void;
 }
 
@@ -103,10 +106,11 @@ export class TapElement {
   }
 
   private async settings(): Promise<Settings> {
-    const [fonts, saved] = await Promise.all([this.group.fonts(), this.type === 'payment' ? this.group.saved() : null]);
+    const isPayment = this.type === 'payment';
+    const [fonts, saved, kept] = await Promise.all([this.group.fonts(), isPayment ? this.group.saved() : null, isPayment ? this.group.kept() : null]);
     const direction = this.container && getComputedStyle(this.container).direction === 'rtl' ? 'rtl' : 'ltr';
     const options = JSON.parse(JSON.stringify(this.options ?? {})) as Json;
-    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved };
+    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved, kept };
   }
 
   private hear(message: ToPage): void {
@@ -123,6 +127,9 @@ export class TapElement {
         this.classes();
         this.emit('change', { ...message.change });
         break;
+      case 'remove':
+        void this.removed(message.id);
+        break;
       case 'enter':
         this.container?.closest('form')?.requestSubmit();
         break;
@@ -131,6 +138,12 @@ export class TapElement {
         this.classes();
         this.emit(message.says, {});
     }
+  }
+
+  private async removed(id: string): Promise<void> {
+    const error = await this.group.remove(id);
+    this.emit('savedpaymentmethodremove', { success: error === undefined, ...(error ? { error: error.message } : {}), payment_method: { id } });
+    await this.resend();
   }
 
   private classes(): void {

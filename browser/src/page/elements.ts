@@ -1,17 +1,27 @@
 /** A group of elements: what `stripe.elements()` returns. */
 
 import { type Json, randomId } from '../shared/api.ts';
-import type { ElementType, Settings } from '../shared/protocol.ts';
+import type { ElementType, Kept, Saved, Settings } from '../shared/protocol.ts';
 import { type Group, TapElement } from './element.ts';
 import { refuse, refuseUnsupported } from './errors.ts';
 import { readFonts } from './fonts.ts';
 import { checkSecret } from './intents.ts';
+import { UNSUPPORTED_GROUP_OPTIONS, UNSUPPORTED_OPTIONS } from './unsupported.ts';
 
 const TYPES: readonly string[] = ['card', 'cardNumber', 'cardExpiry', 'cardCvc', 'payment', 'address'] satisfies ElementType[];
-const UNSUPPORTED = ['customerSessionClientSecret', 'customerSession', 'customerOptions', 'onBehalfOf', 'externalPaymentMethodTypes'];
 
-/** Reads an intent by its client secret. */
-export type Retrieve = (secret: string, expand: string[]) => Promise<Json>;
+/** What a group asks of Tap. */
+export interface Asking {
+  /** Read an intent by its client secret. */
+  retrieve(secret: string, expand: string[]): Promise<Json>;
+  /** Read a customer session by its own, or have a card of its customer's taken away. */
+  customer(secret: string): Promise<Json>;
+  remove(secret: string, paymentMethod: string): Promise<Json>;
+}
+
+const OF_CUSTOMER = /^cuss_[A-Za-z0-9]+_secret_[A-Za-z0-9]+$/;
+
+const savedOf = ({ id, card }: Json): Saved => ({ id, brand: card.brand, last4: card.last4, month: card.exp_month, year: card.exp_year });
 
 export class Elements implements Group {
   readonly id = randomId();
@@ -19,17 +29,21 @@ export class Elements implements Group {
   locale: string;
   options: Json;
   submitted = false;
-  private readonly retrieve: Retrieve;
+  private readonly updated: (() => void)[] = [];
+  private readonly asking: Asking;
   private readonly elements = new Map<ElementType, TapElement>();
   private readonly read: Promise<Settings['fonts']>;
   private found: Promise<Settings['saved']> | undefined;
+  private keeping: Promise<Kept | null> | undefined;
 
-  constructor(frameUrl: string, locale: string, options: Json, retrieve: Retrieve) {
+  constructor(frameUrl: string, locale: string, options: Json, asking: Asking) {
     this.frameUrl = frameUrl;
     this.options = { ...options };
     this.locale = typeof options?.locale === 'string' ? options.locale : locale;
-    this.retrieve = retrieve;
-    for (const name of UNSUPPORTED) if (options?.[name] !== undefined) refuseUnsupported(`elements({${name}})`);
+    this.asking = asking;
+    for (const name of UNSUPPORTED_GROUP_OPTIONS) if (options?.[name] !== undefined && options[name] !== null) refuseUnsupported(`elements({${name}})`);
+    const session: Json = options?.customerSessionClientSecret;
+    if (session !== undefined && !(typeof session === 'string' && OF_CUSTOMER.test(session))) refuse('Invalid value for elements(): customerSessionClientSecret should be the client secret of a customer session.');
     if (options?.clientSecret !== undefined) checkSecret(options.clientSecret, 'elements()');
     if (options?.clientSecret !== undefined && options?.mode !== undefined) refuse('Give elements() either a clientSecret or a mode, not both.');
     if (options?.mode !== undefined && !['payment', 'setup', 'subscription'].includes(options.mode)) refuse(`elements() has no mode ${String(options.mode)}.`);
@@ -61,19 +75,45 @@ export class Elements implements Group {
 
   private async look(): Promise<Settings['saved']> {
     if (this.options.clientSecret === undefined) return null;
-    const intent = await this.retrieve(this.options.clientSecret, ['payment_method']);
+    const intent = await this.asking.retrieve(this.options.clientSecret, ['payment_method']);
     const method: Json = intent?.payment_method;
     if (intent?.status !== 'requires_confirmation' || typeof method?.card !== 'object') return null;
-    const { brand, last4, exp_month: month, exp_year: year } = method.card;
-    return { id: method.id, brand, last4, month, year };
+    return savedOf(method);
+  }
+
+  /** What the customer session lets its customer see and do. */
+  kept(): Promise<Kept | null> {
+    this.keeping ??= this.ask().catch(() => null);
+    return this.keeping;
+  }
+
+  private async ask(): Promise<Kept | null> {
+    const secret: unknown = this.options.customerSessionClientSecret;
+    if (typeof secret !== 'string') return null;
+    const session = await this.asking.customer(secret);
+    const features: Json = session?.components?.payment_element?.features;
+    if (!features) {
+      console.warn('The customer session was not taken:', session?.error?.message ?? 'its payment element is not enabled.');
+      return null;
+    }
+    const is = (name: string): boolean => features[`payment_method_${name}`] === 'enabled';
+    return { cards: session.payment_methods.map(savedOf), removes: is('remove'), saves: is('save'), usage: features.payment_method_save_usage };
+  }
+
+  /** Take a card away from the customer; returns what went wrong. */
+  async remove(id: string): Promise<Json> {
+    const answer = await this.asking.remove(String(this.options.customerSessionClientSecret), id);
+    this.keeping = undefined;
+    return answer?.error;
   }
 
   create(type: string, options: Json = {}): TapElement {
     if (!TYPES.includes(type)) return refuseUnsupported(type);
     const kind = type as ElementType;
     if (this.elements.has(kind)) refuse(`Can only create one Element of type ${type} through elements().`);
+    for (const name of UNSUPPORTED_OPTIONS) if (options?.[name] !== undefined) refuseUnsupported(`${type}: {${name}}`);
     if (kind === 'payment') this.checkPayment(options);
-    if (kind === 'address' && !['billing', 'shipping'].includes(options?.mode)) refuse('An address Element needs a mode: billing or shipping.');
+    if (kind === 'address') this.checkAddress(options);
     const element = new TapElement(kind, this, options);
     this.elements.set(kind, element);
     return element;
@@ -86,6 +126,19 @@ export class Elements implements Group {
     for (const wallet of ['applePay', 'googlePay']) if (options?.wallets?.[wallet] === 'always') refuseUnsupported(wallet);
     const order: Json = options?.paymentMethodOrder;
     if (Array.isArray(order) && order.length > 0 && !order.includes('card')) refuseUnsupported(`paymentMethodOrder: ${JSON.stringify(order)}`);
+  }
+
+  private checkAddress(options: Json): void {
+    if (!['billing', 'shipping'].includes(options?.mode)) refuse('An address Element needs a mode: billing or shipping.');
+    if (['always', 'auto'].includes(options?.fields?.phone)) refuseUnsupported(`address: {fields: {phone: '${options.fields.phone}'}}`);
+    if (['split', 'organization'].includes(options?.display?.name)) refuseUnsupported(`address: {display: {name: '${options.display.name}'}}`);
+    if (options?.autocomplete?.mode === 'google_maps_api') refuseUnsupported('address: {autocomplete: google_maps_api}');
+  }
+
+  /** When `update()` is done, which its promise says as well. */
+  on(name: string, handler: () => void): this {
+    if (name === 'update-end') this.updated.push(handler);
+    return this;
   }
 
   getElement(type: Json): TapElement | null {
@@ -105,6 +158,7 @@ export class Elements implements Group {
     if (typeof options?.locale === 'string') this.locale = options.locale;
     this.submitted = false;
     await Promise.all([...this.elements.values()].map((element) => element.resend()));
+    for (const handler of this.updated) handler();
   }
 
   /** Read the intent anew, after the merchant's server changed it. */
@@ -112,8 +166,8 @@ export class Elements implements Group {
     const { clientSecret } = this.options;
     if (clientSecret === undefined) return {};
     try {
-      const intent = await this.retrieve(clientSecret, ['payment_method']);
-      this.found = undefined;
+      const intent = await this.asking.retrieve(clientSecret, ['payment_method']);
+      this.found = this.keeping = undefined;
       await Promise.all([...this.elements.values()].map((element) => element.resend()));
       return intent?.error ? { error: { message: intent.error.message, status: 'failed' } } : {};
     } catch (failure) {

@@ -89,10 +89,12 @@ export class Intents {
 /** What a browser would run, or show as of the merchant's page. */
 const RUN = ['javascript:', 'data:', 'vbscript:', 'blob:', 'file:'];
 
+export const isRun = (url: string): boolean => RUN.includes(new URL(url, location.href).protocol);
+
 /** Where a payment ends that leads back to the merchant by `return_url`. */
 export function returnTo(url: string, secret: string, status: string): Promise<never> {
   const target = new URL(url, location.href);
-  if (RUN.includes(target.protocol)) refuse(`A return_url leads somewhere: ${target.protocol} does not.`);
+  if (isRun(url)) refuse(`A return_url leads somewhere: ${target.protocol} does not.`);
   const kind = isSetup(secret) ? 'setup_intent' : 'payment_intent';
   target.searchParams.set(kind, idOfSecret(secret));
   target.searchParams.set(`${kind}_client_secret`, secret);

@@ -1,25 +1,14 @@
 /** What `Stripe(key)` returns: the interface of Stripe's own script, as far as cards go. */
 
-import { type Answer, type Json, encodeForm } from '../shared/api.ts';
+import { type Answer, type Json, encodeForm, idOfSecret } from '../shared/api.ts';
 import type { Request } from '../shared/protocol.ts';
 import { TapElement } from './element.ts';
+import { type EmbeddedCheckout, embeddedCheckout } from './embedded_checkout.ts';
 import { Elements } from './elements.ts';
 import { IntegrationError, refuse, refuseUnsupported } from './errors.ts';
+import { UNSUPPORTED } from './unsupported.ts';
 import { Intents, checkSecret, isSetup, nameOf, resultOf, returnTo } from './intents.ts';
 
-const UNSUPPORTED = [
-  'paymentRequest', 'createConfirmationToken', 'createSource', 'retrieveSource', 'createRadarSession', 'collectBankAccountForPayment',
-  'collectBankAccountForSetup', 'collectFinancialConnectionsAccounts', 'collectBankAccountToken', 'createEphemeralKeyNonce', 'createEmbeddedCheckoutPage',
-  'initEmbeddedCheckout', 'initCheckout', 'initCheckoutElementsSdk', 'verifyIdentity', 'verifyMicrodepositsForPayment', 'verifyMicrodepositsForSetup',
-  'confirmAcssDebitPayment', 'confirmAcssDebitSetup', 'confirmAffirmPayment', 'confirmAfterpayClearpayPayment', 'confirmAlipayPayment',
-  'confirmAuBecsDebitPayment', 'confirmAuBecsDebitSetup', 'confirmBacsDebitSetup', 'confirmBancontactPayment', 'confirmBancontactSetup', 'confirmBlikPayment',
-  'confirmBoletoPayment', 'confirmBoletoSetup', 'confirmCashappPayment', 'confirmCashappSetup', 'confirmCustomerBalancePayment', 'confirmEpsPayment',
-  'confirmFpxPayment', 'confirmGiropayPayment', 'confirmGrabPayPayment', 'confirmIdealPayment', 'confirmIdealSetup', 'confirmKlarnaPayment',
-  'confirmKonbiniPayment', 'confirmMobilepayPayment', 'confirmOxxoPayment', 'confirmP24Payment', 'confirmPayNowPayment', 'confirmPayPalPayment',
-  'confirmPayPalSetup', 'confirmPixPayment', 'confirmPromptPayPayment', 'confirmRevolutPayPayment', 'confirmSepaDebitPayment', 'confirmSepaDebitSetup',
-  'confirmSofortPayment', 'confirmSofortSetup', 'confirmTwintPayment', 'confirmUsBankAccountPayment', 'confirmUsBankAccountSetup', 'confirmWechatPayPayment',
-  'confirmWithRadar', 'processOrder', 'retrieveOrder', 'confirmOrder', 'createPaymentMethodFromCheckout',
-];
 
 interface Given {
   secret: string;
@@ -43,9 +32,18 @@ export class TapStripe {
   }
 
   elements(options: Json = {}): Elements {
-    return new Elements(this.frameUrl, this.locale, options, async (secret, expand) => {
-      const result = await this.intents.retrieve(secret, expand);
-      return result[nameOf(secret)] ?? { error: result.error };
+    const answered = async (call: Promise<Answer | { error: Json }>): Promise<Json> => {
+      const { session, error } = resultOf(await call, 'session');
+      return session ?? { error };
+    };
+    const path = (secret: string): string => `/v1/customer_sessions/${idOfSecret(secret)}`;
+    return new Elements(this.frameUrl, this.locale, options, {
+      retrieve: async (secret, expand) => {
+        const result = await this.intents.retrieve(secret, expand);
+        return result[nameOf(secret)] ?? { error: result.error };
+      },
+      customer: (secret) => answered(this.intents.call('GET', path(secret), { client_secret: secret })),
+      remove: (secret, id) => answered(this.intents.call('POST', `${path(secret)}/detach`, { client_secret: secret, payment_method: id })),
     });
   }
 
@@ -85,15 +83,14 @@ export class TapStripe {
   private async confirmElements(options: Json, name: string, kind: 'payment' | 'setup'): Promise<Json> {
     const { elements, confirmParams = {}, redirect = 'always' } = options ?? {};
     const { return_url: back, payment_method_data: data, ...params } = confirmParams;
-    for (const unsupported of ['confirmationTokenId', 'confirmation_token']) {
-      if (options?.[unsupported] !== undefined || params[unsupported] !== undefined) refuseUnsupported(unsupported);
-    }
+    const token: Json = options?.confirmationToken ?? options?.confirmationTokenId ?? params.confirmation_token;
+    if (token !== undefined) params.confirmation_token = checkToken(token, name);
     if (!['always', 'if_required'].includes(redirect)) refuse(`${name}() has no redirect ${String(redirect)}.`);
     if (redirect === 'always' && typeof back !== 'string') refuse(`You must provide confirmParams.return_url to ${name}(), or redirect: 'if_required'.`);
     const secret: unknown = options?.clientSecret ?? elements?.options?.clientSecret;
     checkSecret(secret, name, kind);
     const given: Given = { secret, params: { ...params } };
-    if (elements !== undefined && params.payment_method === undefined) {
+    if (elements !== undefined && params.payment_method === undefined && token === undefined) {
       const invalid = await this.ofElements(elements, given, data, name);
       if (invalid) return { error: invalid };
     }
@@ -115,7 +112,8 @@ export class TapStripe {
     if (error) return error;
     const [billing, shipping] = await Promise.all([group.billing(), group.shipping()]);
     if (shipping !== undefined && given.params.shipping === undefined) given.params.shipping = shipping;
-    if (group.options.setupFutureUsage && !isSetup(given.secret)) given.params.setup_future_usage ??= group.options.setupFutureUsage;
+    const usage: Json = group.options.setupFutureUsage ?? group.options.setup_future_usage;
+    if (usage && !isSetup(given.secret)) given.params.setup_future_usage ??= usage;
     given.element = element;
     given.data = billing ? { ...data, billing_details: { ...billing, ...data?.billing_details } } : data;
     return undefined;
@@ -177,18 +175,43 @@ export class TapStripe {
     return this.made(element, 'payment_method', data, 'paymentMethod');
   }
 
+  /** For the merchant's server to confirm with. Its card is a new one: a card on file is confirmed with by its own id. */
+  async createConfirmationToken(options: Json): Promise<Json> {
+    const name = 'stripe.createConfirmationToken';
+    const { payment_method_data: data, ...params } = options?.params ?? {};
+    const given: Given = { secret: '', params: { use_stripe_sdk: true, ...params } };
+    if (options?.elements === undefined) refuse(`${name}() needs the elements of stripe.elements().`);
+    const invalid = await this.ofElements(options.elements, given, data, name);
+    if (invalid) return { error: invalid };
+    const group = options.elements as Elements;
+    const usage: Json = group.options.setupFutureUsage ?? group.options.setup_future_usage;
+    const element = given.element as TapElement;
+    const answer: Json = await element.request({ what: 'validate' });
+    if (answer.selected) return refuseUnsupported(`${name}() with a card on file`);
+    return this.made(element, 'confirmation_token', { setup_future_usage: usage, ...given.params, payment_method_data: given.data }, 'confirmationToken');
+  }
+
   async createToken(source: Json, data: Json = {}): Promise<Json> {
     const element: TapElement | undefined = source instanceof Elements ? source.card : source;
     if (!(element instanceof TapElement)) return refuseUnsupported(`stripe.createToken(${JSON.stringify(source)})`);
     return this.made(element, 'token', data, 'token');
   }
 
-  private async made(element: TapElement, what: 'payment_method' | 'token', params: Json, name: string): Promise<Json> {
+  private async made(element: TapElement, what: 'payment_method' | 'token' | 'confirmation_token', params: Json, name: string): Promise<Json> {
     if (!['card', 'cardNumber', 'payment'].includes(element.type)) {
       refuse(`A ${element.type} Element has no whole card: give the card or cardNumber Element.`);
     }
     const answer: Json = await element.request({ what, access: this.intents.access, params });
     return resultOf(answer as Answer, name);
+  }
+
+  createEmbeddedCheckoutPage(options: Json): Promise<EmbeddedCheckout> {
+    return embeddedCheckout(new URL(this.frameUrl).origin, this.locale, options);
+  }
+
+  /** As it was called before. */
+  initEmbeddedCheckout(options: Json): Promise<EmbeddedCheckout> {
+    return this.createEmbeddedCheckoutPage(options);
   }
 
   redirectToCheckout(): never {
@@ -204,6 +227,11 @@ export class TapStripe {
   _registerWrapper(_: Json): void {
     // likewise
   }
+}
+
+function checkToken(token: Json, name: string): string {
+  if (typeof token !== 'string' || !/^ctoken_[A-Za-z0-9]+$/.test(token)) refuse(`Invalid value for ${name}(): a confirmation token is of the form ctoken_….`);
+  return token;
 }
 
 /** `{card: element, billing_details}`, or `{card: {token}}`, as a merchant gives a card. */

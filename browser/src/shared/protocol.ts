@@ -20,7 +20,25 @@ export interface Settings {
   direction: 'ltr' | 'rtl';
   fonts: { family: string; source: ArrayBuffer; descriptors: FontFaceDescriptors }[];
   /** The payment method that the intent already has, to be paid with again. */
-  saved: { id: string; brand: string; last4: string; month: number; year: number } | null;
+  saved: Saved | null;
+  /** What a customer session lets its customer see and do. */
+  kept?: Kept | null;
+}
+
+export interface Saved {
+  id: string;
+  brand: string;
+  last4: string;
+  month: number;
+  year: number;
+}
+
+export interface Kept {
+  cards: Saved[];
+  removes: boolean;
+  /** Whether a new card may be saved, and what for. */
+  saves: boolean;
+  usage: string | null;
 }
 
 /** From page to frame. A `request` has an answer under the same number. */
@@ -31,7 +49,7 @@ export type ToFrame =
 
 export type Request =
   | { what: 'validate' }
-  | { what: 'payment_method' | 'token'; access: Access; params: Json }
+  | { what: 'payment_method' | 'token' | 'confirmation_token'; access: Access; params: Json }
   | { what: 'confirm'; access: Access; params: Json; secret: string }
   | { what: 'value' };
 
@@ -40,4 +58,5 @@ export type ToPage =
   | { says: 'ready' | 'focus' | 'blur' | 'escape' | 'enter' }
   | { says: 'change'; change: Json }
   | { says: 'height'; pixels: number }
+  | { says: 'remove'; id: string }
   | { says: 'answer'; number: number; answer: Json };

@@ -1,4 +1,4 @@
-/** What the buyer reads, in five languages. */
+/** What the buyer reads, in the languages that our own pages speak. */
 
 import type { Flaw } from './cards.ts';
 
@@ -13,6 +13,9 @@ export type Word =
   | 'frame'
   | 'card'
   | 'another_card'
+  | 'remove'
+  | 'really_remove'
+  | 'save_card'
   | 'offline'
   | 'authenticate'
   | 'not_authenticated'
@@ -36,6 +39,9 @@ const en: Catalogue = {
   frame: 'Secure card payment input frame',
   card: 'Card',
   another_card: 'Another card',
+  remove: 'Remove',
+  really_remove: 'Really remove?',
+  save_card: 'Save this card for future purchases',
   offline: 'The payment could not be reached. Check your connection and try again.',
   authenticate: 'Your bank wants to know that it is you',
   not_authenticated: 'We are unable to authenticate your payment method. Please choose a different payment method and try again.',
@@ -66,6 +72,9 @@ const de: Catalogue = {
   frame: 'Sicherer Eingaberahmen für Kartenzahlungen',
   card: 'Karte',
   another_card: 'Andere Karte',
+  remove: 'Entfernen',
+  really_remove: 'Wirklich entfernen?',
+  save_card: 'Diese Karte für künftige Einkäufe speichern',
   offline: 'Die Zahlung ist nicht erreichbar. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.',
   authenticate: 'Ihre Bank möchte wissen, dass Sie es sind',
   not_authenticated: 'Ihre Zahlungsart konnte nicht authentifiziert werden. Bitte wählen Sie eine andere und versuchen Sie es noch einmal.',
@@ -96,6 +105,9 @@ const fr: Catalogue = {
   frame: 'Cadre de saisie sécurisé pour le paiement par carte',
   card: 'Carte',
   another_card: 'Autre carte',
+  remove: 'Supprimer',
+  really_remove: 'Vraiment supprimer ?',
+  save_card: 'Enregistrer cette carte pour de futurs achats',
   offline: 'Le paiement est injoignable. Vérifiez votre connexion et réessayez.',
   authenticate: "Votre banque souhaite s'assurer que c'est bien vous",
   not_authenticated: "Votre moyen de paiement n'a pas pu être authentifié. Choisissez-en un autre et réessayez.",
@@ -126,6 +138,9 @@ const es: Catalogue = {
   frame: 'Marco seguro para los datos de la tarjeta',
   card: 'Tarjeta',
   another_card: 'Otra tarjeta',
+  remove: 'Eliminar',
+  really_remove: '¿Eliminar de verdad?',
+  save_card: 'Guardar esta tarjeta para compras futuras',
   offline: 'No se puede acceder al pago. Compruebe la conexión e inténtelo de nuevo.',
   authenticate: 'Su banco quiere saber que es usted',
   not_authenticated: 'No se ha podido autenticar su método de pago. Elija otro e inténtelo de nuevo.',
@@ -156,6 +171,9 @@ const ja: Catalogue = {
   frame: 'カード支払いの安全な入力フレーム',
   card: 'カード',
   another_card: '別のカード',
+  remove: '削除',
+  really_remove: '本当に削除しますか？',
+  save_card: '今後の購入のためにこのカードを保存する',
   offline: '決済に接続できません。接続を確認して、もう一度お試しください。',
   authenticate: 'カード会社による本人確認',
   not_authenticated: 'お支払い方法を認証できませんでした。別のお支払い方法でもう一度お試しください。',
@@ -176,11 +194,110 @@ const ja: Catalogue = {
   incomplete_zip: '郵便番号が不完全です。',
 };
 
-const CATALOGUES: Record<string, Catalogue> = { en, de, fr, es, ja };
+const it: Catalogue = {
+  number: 'Numero della carta',
+  expiry: 'Data di scadenza',
+  expiry_placeholder: 'MM / AA',
+  cvc: 'Codice di sicurezza',
+  zip: 'CAP',
+  country: 'Paese o regione',
+  frame: 'Riquadro sicuro per i dati della carta',
+  card: 'Carta',
+  another_card: "Un'altra carta",
+  remove: 'Rimuovi',
+  really_remove: 'Rimuovere davvero?',
+  save_card: 'Salva questa carta per acquisti futuri',
+  offline: 'Il pagamento non è raggiungibile. Controlli la connessione e riprovi.',
+  authenticate: 'La sua banca vuole sapere che è lei',
+  not_authenticated: 'Non è possibile autenticare il metodo di pagamento. Ne scelga un altro e riprovi.',
+  close: 'Chiudi',
+  name: 'Nome e cognome',
+  line1: 'Indirizzo, riga 1',
+  line2: 'Indirizzo, riga 2',
+  city: 'Città',
+  state: 'Stato o provincia',
+  incomplete_field: 'Questo campo è incompleto.',
+  incomplete_number: 'Il numero della carta è incompleto.',
+  invalid_number: 'Il numero della carta non è valido.',
+  incomplete_expiry: 'La data di scadenza della carta è incompleta.',
+  invalid_expiry_month_past: 'La data di scadenza della carta è passata.',
+  invalid_expiry_year_past: "L'anno di scadenza della carta è passato.",
+  invalid_expiry_year: "L'anno di scadenza della carta non è valido.",
+  incomplete_cvc: 'Il codice di sicurezza della carta è incompleto.',
+  incomplete_zip: 'Il CAP è incompleto.',
+};
+
+const nl: Catalogue = {
+  number: 'Kaartnummer',
+  expiry: 'Vervaldatum',
+  expiry_placeholder: 'MM / JJ',
+  cvc: 'Beveiligingscode',
+  zip: 'Postcode',
+  country: 'Land of regio',
+  frame: 'Beveiligd invoervak voor kaartbetalingen',
+  card: 'Kaart',
+  another_card: 'Een andere kaart',
+  remove: 'Verwijderen',
+  really_remove: 'Echt verwijderen?',
+  save_card: 'Deze kaart bewaren voor toekomstige aankopen',
+  offline: 'De betaling is niet bereikbaar. Controleer uw verbinding en probeer het opnieuw.',
+  authenticate: 'Uw bank wil weten dat u het bent',
+  not_authenticated: 'Uw betaalmethode kon niet worden geauthenticeerd. Kies een andere en probeer het opnieuw.',
+  close: 'Sluiten',
+  name: 'Volledige naam',
+  line1: 'Adresregel 1',
+  line2: 'Adresregel 2',
+  city: 'Plaats',
+  state: 'Staat of provincie',
+  incomplete_field: 'Dit veld is onvolledig.',
+  incomplete_number: 'Uw kaartnummer is onvolledig.',
+  invalid_number: 'Uw kaartnummer is ongeldig.',
+  incomplete_expiry: 'De vervaldatum van uw kaart is onvolledig.',
+  invalid_expiry_month_past: 'De vervaldatum van uw kaart is verstreken.',
+  invalid_expiry_year_past: 'Het vervaljaar van uw kaart is verstreken.',
+  invalid_expiry_year: 'Het vervaljaar van uw kaart is ongeldig.',
+  incomplete_cvc: 'De beveiligingscode van uw kaart is onvolledig.',
+  incomplete_zip: 'Uw postcode is onvolledig.',
+};
+
+const pt: Catalogue = {
+  number: 'Número do cartão',
+  expiry: 'Data de validade',
+  expiry_placeholder: 'MM / AA',
+  cvc: 'Código de segurança',
+  zip: 'Código postal',
+  country: 'País ou região',
+  frame: 'Quadro seguro para os dados do cartão',
+  card: 'Cartão',
+  another_card: 'Outro cartão',
+  remove: 'Remover',
+  really_remove: 'Remover mesmo?',
+  save_card: 'Salvar este cartão para compras futuras',
+  offline: 'Não foi possível acessar o pagamento. Verifique a conexão e tente novamente.',
+  authenticate: 'Seu banco quer saber se é você',
+  not_authenticated: 'Não foi possível autenticar sua forma de pagamento. Escolha outra e tente novamente.',
+  close: 'Fechar',
+  name: 'Nome completo',
+  line1: 'Endereço, linha 1',
+  line2: 'Endereço, linha 2',
+  city: 'Cidade',
+  state: 'Estado ou província',
+  incomplete_field: 'Este campo está incompleto.',
+  incomplete_number: 'O número do cartão está incompleto.',
+  invalid_number: 'O número do cartão é inválido.',
+  incomplete_expiry: 'A data de validade do cartão está incompleta.',
+  invalid_expiry_month_past: 'A data de validade do cartão já passou.',
+  invalid_expiry_year_past: 'O ano de validade do cartão já passou.',
+  invalid_expiry_year: 'O ano de validade do cartão é inválido.',
+  incomplete_cvc: 'O código de segurança do cartão está incompleto.',
+  incomplete_zip: 'O código postal está incompleto.',
+};
+
+const CATALOGUES: Record<string, Catalogue> = { en, de, fr, es, ja, it, nl, pt };
 
 export const LANGUAGES: readonly string[] = Object.keys(CATALOGUES);
 
-/** English, where a language isn't one of the five. `auto` is the browser's. */
+/** English, where a language isn't among them. `auto` is the browser's. */
 export function languageOf(locale: unknown, browser: readonly string[]): string {
   const wanted = typeof locale === 'string' && locale !== 'auto' ? [locale] : browser;
   const known = wanted.map((each) => each.slice(0, 2).toLowerCase()).find((each) => LANGUAGES.includes(each));

@@ -284,11 +284,17 @@ def settings(
     payout_anchor: Annotated[str | None, typer.Option(help="On which day of the week (monday) or of the month (1).")] = None,
     payout_delay_days: Annotated[int | None, typer.Option(help="After how many days captured funds become available.")] = None,
     webhook_endpoints: Annotated[int | None, typer.Option(help="How many webhook endpoints there may be in each mode; else 16.")] = None,
+    name: Annotated[str | None, typer.Option(help="What buyers read that they pay.")] = None,
+    colour: Annotated[
+        str | None, typer.Option("--color", "--colour", help="Colour of the pages that buyers see, #rrggbb; '' for the usual one.")
+    ] = None,
+    logo: Annotated[str | None, typer.Option(help="Logo on those pages: a PNG or JPEG file of 5 kB at most; '' for none.")] = None,
     environment: OnAws = None,
     region: Region = None,
     poll_seconds: PollSeconds = 5.0,
 ) -> None:
     """Show what is set for a merchant, here or on AWS, or set it."""
+    from payments.cli.merchant_settings import read_logo, run_settings
     from payments.storage.merchant_tasks import SettingsOrder
 
     order = SettingsOrder(
@@ -298,14 +304,15 @@ def settings(
         payout_anchor=payout_anchor,
         payout_delay_days=payout_delay_days,
         webhook_endpoints=webhook_endpoints,
+        name=name,
+        colour=colour,
+        logo=read_logo(logo),
     )
     if environment is not None:
         from payments.cli.aws import commands
 
         commands.settings(console, environment, region, poll_seconds, order)
         return
-    from payments.cli.merchant_settings import run_settings
-
     asyncio.run(run_settings(console, DataDirectory(data_dir), order))
 
 

@@ -23,3 +23,6 @@ class Account(Struct, frozen=True, kw_only=True):
     payouts: PayoutSchedule = PayoutSchedule()
     webhook_endpoints_max: int = WEBHOOK_ENDPOINTS_DEFAULT
     """In each mode."""
+    colour: str | None = None
+    """Of our pages for their buyers, `#rrggbb`."""
+    has_logo: bool = False

@@ -69,6 +69,8 @@ class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     description: str | None = None
     metadata: dict[str, str] = {}
     receipt_email: str | None = None
+    receipt_url: str | None = None
+    """Of its receipt, with a secret in it; None of one that wasn't approved."""
     shipping: Shipping | None = None
     statement_descriptor: str | None = None
     statement_descriptor_suffix: str | None = None

@@ -101,6 +101,11 @@ class CheckoutSession(Offer, frozen=True, kw_only=True, omit_defaults=True):
     confirmation: str | None = None
     """What that page says."""
     cancel_url: str | None = None
+    embedded: bool = False
+    """Whether its page is shown in one of the merchant's."""
+    return_url: str | None = None
+    """Where the merchant's page leads when an embedded one is complete; None: nowhere, that page is told."""
+    redirect_on_completion: Literal["always", "if_required", "never"] | None = None
     client_reference_id: str | None = None
     customer: str | None = None
     customer_email: str | None = None
@@ -122,6 +127,8 @@ class CheckoutSession(Offer, frozen=True, kw_only=True, omit_defaults=True):
     excluded_payment_method_types: list[str] | None = None
     tries: int = 0
     """How often the buyer has submitted a card."""
+    tried_at: int | None = None
+    """Unix seconds: when that was the last time."""
     trying_since: int | None = None
     """Unix seconds: when a payment was begun of which nobody has told the session yet how it ended."""
 
@@ -129,6 +136,14 @@ class CheckoutSession(Offer, frozen=True, kw_only=True, omit_defaults=True):
     def email(self) -> str | None:
         """The buyer's, by which sessions are found."""
         return None if self.customer_details is None else self.customer_details.email
+
+    @property
+    def client_secret(self) -> str | None:
+        """What the merchant's page needs to show an embedded one: all that its address is made of."""
+        if not self.embedded:
+            return None
+        mode = "live" if self.livemode else "test"
+        return f"{self.id}_secret_{mode}_{self.merchant_id}_{self.secret}"
 
     @property
     def due_at(self) -> int | None:

@@ -27,6 +27,8 @@ class PaymentMethod(Resource, frozen=True, kw_only=True, omit_defaults=True):
     """The token that it was given by, until that is used."""
     iin: str = ""
     """The first six or eight digits of its number, which payments are routed by; none of a card that was stored before they were kept."""
+    confirmed: str | None = None
+    """The intent that its confirmation token was used for."""
 
     @property
     def waits_for_token(self) -> bool:

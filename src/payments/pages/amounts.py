@@ -4,12 +4,16 @@ Source: Unicode CLDR, by Babel. How many decimals an amount has is ours to say: 
 """
 
 import copy
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import babel
 from babel.core import negotiate_locale
+from babel.dates import format_date
 from babel.numbers import NumberPattern, get_currency_symbol
 
 from payments.domain.money import CURRENCIES
@@ -118,11 +122,16 @@ def shown_amount(minor_units: int, currency: str, language: str = ENGLISH) -> st
 
 
 @cache
-def countries() -> dict[str, str]:
-    """Return the names of all countries by their ISO 3166-1 codes, in the order of their names."""
-    names: dict[str, str] = dict(_locale(ENGLISH).territories.items())
+def countries(language: str = ENGLISH) -> Mapping[str, str]:
+    """Return the names of all countries by their ISO 3166-1 codes, in the order of those names."""
+    names: dict[str, str] = dict(_locale(language).territories.items())
     named = {code: name for code, name in names.items() if len(code) == 2 and code.isalpha() and code not in _NO_COUNTRIES}
-    return dict(sorted(named.items(), key=lambda each: each[1]))
+    return dict(sorted(named.items(), key=lambda each: unicodedata.normalize("NFKD", each[1]).casefold()))
+
+
+def shown_date(unix_seconds: int, language: str = ENGLISH) -> str:
+    """Render a day, in UTC: `November 27, 2026`."""
+    return format_date(datetime.fromtimestamp(unix_seconds, UTC), "long", _locale(language))
 
 
 _NO_COUNTRIES = frozenset({"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"})

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse
 _ALONE = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": f"{_ALONE}; style-src 'unsafe-inline'",
+    "Content-Security-Policy": f"{_ALONE}; style-src 'unsafe-inline'; img-src data:",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -35,18 +35,25 @@ def show(template: str, status: int = 200, *, title: str, headers: Mapping[str, 
     return HTMLResponse(body.encode("utf-8", "replace"), status, headers)
 
 
-def say(title: str, text: str, status: int = 200) -> HTMLResponse:
+def say(title: str, text: str, status: int = 200, *, language: str = "en") -> HTMLResponse:
     """Show a page with one sentence."""
-    return show("sentence", status, title=title, text=text)
+    return show("sentence", status, title=title, text=text, language=language)
 
 
-def headers_of_form(*urls: str) -> dict[str, str]:
-    """Return the header fields of a checkout page. Its own style and script are named by what is in them, so that nothing else is taken for them; its form may
-    be sent to us alone, and we may lead on from there to the origins of `urls`.
+def headers_of_form(*urls: str, style: str = "", embedded: bool = False) -> dict[str, str]:
+    """Return the header fields of a checkout page. Its own style and script, and the merchant's `style`, are named by what is in them, so that nothing else is
+    taken for them; its form may be sent to us alone, and we may lead on from there to the origins of `urls`.
     """
     targets = " ".join(dict.fromkeys(["'self'", *map(_origin, urls)]))
-    policy = f"{_ALONE}; style-src {_hash('checkout.css')}; script-src {_hash('checkout.js')}; form-action {targets}"
+    styles = " ".join([_hash("checkout.css"), *([digest_of(style)] if style else [])])
+    scripts = " ".join(map(_hash, ("checkout.js", "embedded.js") if embedded else ("checkout.js",)))
+    policy = f"{_ALONE}; style-src {styles}; script-src {scripts}; img-src data:; form-action {targets}"
     return {**HEADERS, "Content-Security-Policy": policy}
+
+
+def headers_of_end() -> dict[str, str]:
+    """Return the header fields of the last page of an embedded session, which tells the page that it is in."""
+    return {**HEADERS, "Content-Security-Policy": f"{HEADERS['Content-Security-Policy']}; script-src {_hash('embedded.js')}"}
 
 
 def _origin(url: str) -> str:
@@ -65,8 +72,12 @@ def _origin(url: str) -> str:
 
 @cache
 def _hash(name: str) -> str:
-    digest = hashlib.sha256(_source(name).encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+    return digest_of(_source(name))
+
+
+def digest_of(text: str) -> str:
+    """Return how a policy names what stands in a page."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.test_cards import BY_ALIAS, BY_NUMBER, EXP_MONTH, EXP_YEARS_AHEAD
 from payments.domain.card import Card, Pan, check_cvc, check_expiry
+from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.people import Address, BillingDetails
@@ -98,6 +99,13 @@ class CardVault:
                 f"The token {token.id} has expired: it could be used for {TOKEN_SECONDS_MAX // 60} minutes. Make a new one.",
                 code="resource_missing",
                 param=param,
+            )
+
+    def check_confirmation_token(self, token: ConfirmationToken) -> None:
+        """Raise `InvalidRequest` for one whose time is over."""
+        if self._clock.now() > token.expires_at:
+            raise InvalidRequest(
+                f"The ConfirmationToken {token.id} has expired. Make a new one.", code="resource_missing", param="confirmation_token"
             )
 
     def from_alias(self, owner: Owner, alias: str, details: BillingDetails | None = None, *, param: str = "payment_method") -> Vaulted:

@@ -13,17 +13,20 @@ from starlette.routing import Route
 
 from payments.domain.errors import InvalidRequest, ObjectLocked, TapError
 from payments.domain.event import Origin, event_of
-from payments.domain.money import format_amount
 from payments.domain.payment_intent import IntentStatus, PaymentError, PaymentIntent
 from payments.domain.resource import next_version
 from payments.domain.setup_intent import SetupAttempt, SetupIntent, SetupStatus
+from payments.pages.amounts import shown_amount
 from payments.pages.elements import framed
 from payments.pages.page import HEADERS, say, show
+from payments.pages.words import words_of
+from payments.payment_api.checkout.view import locale_of
 from payments.payment_api.confirmation import Cards, confirmed
 from payments.payment_api.keeping import Keeping
 from payments.payment_api.steps import Steps, is_secret_of
 from payments.runtime.ids import new_id
 from payments.runtime.topology import CHALLENGE_PARAMETER, CHALLENGE_PATH
+from payments.storage.brands import find_brand
 from payments.storage.nouns import Noun
 from payments.storage.payments import Begin
 from payments.wire.kinds import PAYMENT_INTENT, SETUP_ATTEMPT, SETUP_INTENT
@@ -60,8 +63,11 @@ class Challenge:
             return say("Unknown payment", "This link is not valid.", 404)
         if not self._waits_for(intent, request):
             return _done(intent)
-        asked = format_amount(intent.amount, intent.currency) if isinstance(intent, PaymentIntent) else "Keep this card"
-        return show("challenge", title="3-D Secure: test challenge", amount=asked)
+        language = locale_of(request)
+        words = words_of(language)
+        asked = shown_amount(intent.amount, intent.currency, language) if isinstance(intent, PaymentIntent) else words["challenge_keep"]
+        merchant = (await find_brand(self.steps.pool, intent.merchant_id)).name
+        return show("challenge", title=words["challenge_title"], language=words.language, words=words, merchant=merchant, amount=asked)
 
     async def _decided(self, request: Request) -> Response:
         intent = await self._find(request)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from payments.domain.attempt import AttemptKind, attempt_on
+from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, NotFound, UnexpectedState
 from payments.domain.event import Event, Origin
@@ -26,7 +27,7 @@ from payments.storage.nouns import Gathered
 from payments.storage.payments import Begin
 from payments.wire.changes import made
 from payments.wire.idempotency import answer_id
-from payments.wire.kinds import CUSTOMER, PAYMENT_METHOD, TOKEN
+from payments.wire.kinds import CONFIRMATION_TOKEN, CUSTOMER, PAYMENT_METHOD, TOKEN
 
 
 class Cards:
@@ -37,16 +38,24 @@ class Cards:
         self._gathered = Gathered(pool)
 
     async def given(
-        self, principal: Principal, params: GivenCard, *, customer: str | None, intent: PaymentIntent | None = None
+        self,
+        principal: Principal,
+        params: GivenCard,
+        *,
+        customer: str | None,
+        intent: PaymentIntent | None = None,
+        token: ConfirmationToken | None = None,
     ) -> Vaulted | PaymentMethod | None:
-        """Return what the parameters name: a card just made, or one on file; raises `CardError`, `NotFound`, `InvalidRequest`."""
+        """Return what the parameters name: a card just made, or one on file; else what a confirmation token stands for. Raises `CardError`, `NotFound`,
+        `InvalidRequest`.
+        """
         if (data := params.payment_method_data) is not None:
             details = data.billing_details.value() if data.billing_details else None
             vaulted = await self.new(principal, data.card, details, param="payment_method_data[card]")
             method = vaulted.method
             return replace(vaulted, method=made(method, data, card=method.card, billing_details=method.billing_details))
         if not params.payment_method:
-            return None
+            return None if token is None else await self._of_confirmation_token(token)
         if is_alias(params.payment_method):
             return self._vault.from_alias(principal, params.payment_method)
         return await self.on_file(principal, params.payment_method, customer=customer, intent=intent)
@@ -71,6 +80,27 @@ class Cards:
             raise InvalidRequest(f"You cannot use a Stripe token more than once: {token.id}.", code="token_already_used", param=param)
         self._vault.check_token(token, param=param)
         return Vaulted(next_version(method, token=None, billing_details=details or method.billing_details))
+
+    async def confirmation_token(self, principal: Principal, name: str | None) -> ConfirmationToken | None:
+        """Return the confirmation token that is named; raises `NotFound`, `InvalidRequest`."""
+        if not name:
+            return None
+        token = await CONFIRMATION_TOKEN.noun.get(self._gathered, principal.merchant_id, principal.livemode, name)
+        if token is None:
+            raise NotFound(CONFIRMATION_TOKEN.named, name[:100], param="confirmation_token")
+        self._vault.check_confirmation_token(token)
+        return token
+
+    async def _of_confirmation_token(self, token: ConfirmationToken) -> Vaulted:
+        """Return its card, as using it leaves the card; who stores that has used it. Raises `InvalidRequest`."""
+        method = await PAYMENT_METHOD.noun.get(self._gathered, token.merchant_id, token.livemode, token.card.id)
+        if method is None or not method.waits_for_token:
+            raise InvalidRequest(
+                f"The ConfirmationToken {token.id} was already used: it can't be used more than once.",
+                code="token_already_used",
+                param="confirmation_token",
+            )
+        return Vaulted(next_version(method, token=None))
 
     async def named_by(self, intent: PaymentIntent | SetupIntent) -> PaymentMethod | None:
         """Return the payment method that an intent names, whatever has become of it."""
@@ -108,6 +138,13 @@ class Cards:
         if customer is None or customer.deleted:
             raise NotFound(CUSTOMER.named, customer_id[:100], param="customer")
         return customer
+
+
+def confirmed_by(card: Vaulted | PaymentMethod | None, token: ConfirmationToken | None, intent: str) -> Vaulted | PaymentMethod | None:
+    """Have a token's card remember which intent it was used for."""
+    if token is None or not isinstance(card, Vaulted) or card.method.id != token.card.id:
+        return card
+    return replace(card, method=replace(card.method, confirmed=intent))
 
 
 def check_usable(method: PaymentMethod, customer: str | None, intent: PaymentIntent | None) -> None:

@@ -1,10 +1,12 @@
 """The parameters by which a card is given, for a payment or to be kept, and what else both kinds of intent take alike."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
+from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.errors import InvalidRequest
 from payments.domain.payment_intent import AutomaticPaymentMethods
 from payments.payment_api.card_vault import CardParam
@@ -71,6 +73,16 @@ def automatic_payment_methods(
     return None if chosen else AutomaticPaymentMethods(enabled=True)
 
 
+P = TypeVar("P", bound=GivenCard)
+
+
+def with_token(params: P, token: ConfirmationToken | None) -> P:
+    """Return the parameters of a confirmation with what its token says and they don't."""
+    said = {} if token is None else {"return_url": token.return_url, "setup_future_usage": token.setup_future_usage}
+    filled = {name: value for name, value in said.items() if value is not None and getattr(params, name, None) is UNSET}
+    return replace(params, **filled) if filled else params
+
+
 def check_given_card(params: GivenCard) -> None:
     """Raise `InvalidRequest` for values that contradict each other or that Tap can't serve."""
     if params.payment_method is not None and params.payment_method_data is not None:
@@ -82,10 +94,10 @@ def check_given_card(params: GivenCard) -> None:
     if "card" in (params.excluded_payment_method_types or ()):
         raise InvalidRequest("Tap takes cards only: card can't be excluded.", param="excluded_payment_method_types")
     if params.return_url:
-        _check_return_url(params.return_url)
+        check_return_url(params.return_url)
 
 
-def _check_return_url(url: str) -> None:
+def check_return_url(url: str) -> None:
     """Any scheme that leads back to the merchant, an app's own included, and none that a browser would run."""
     try:
         parts = urlsplit(url)

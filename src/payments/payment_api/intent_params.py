@@ -37,6 +37,7 @@ class CreateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True)
     currency: str
     automatic_payment_methods: AutomaticPaymentMethodsParam | UnsetType = UNSET
     confirm: bool = False
+    confirmation_token: Id | None = None
     confirmation_method: Literal["automatic", "manual"] | UnsetType = UNSET
     customer: Id | UnsetType = UNSET
     description: Description | UnsetType = UNSET
@@ -62,6 +63,7 @@ class UpdateParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ConfirmParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/payment_intents/{intent}/confirm`."""
 
+    confirmation_token: Id | None = None
     client_secret: Text | None = None
 
 

@@ -29,6 +29,7 @@ from payments.payment_api.indexing import Indexing
 from payments.payment_api.keeping import Keeping
 from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.public_api import public_api
+from payments.payment_api.receipts import Receipts
 from payments.payment_api.steps import Steps
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
@@ -117,7 +118,9 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
         paying = Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing)
         addresses = Addresses(settings.public_url)
         opening = Opening(pool=pool, clock=clock, times=times, addresses=addresses)
-        checkout = CheckoutPage(paying=paying, closing=closing, pool=pool, view=View(), opening=opening)
+        checkout = CheckoutPage(
+            paying=paying, closing=closing, pool=pool, view=View(), opening=opening, frame_ancestors=settings.frame_ancestors
+        )
 
         async def readings() -> Readings:
             return {Metric.BACKLOG: begins.queued_rows}
@@ -155,6 +158,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
                 *element_routes(settings.frame_ancestors),
                 *checkout.routes(),
                 *LinkPage(page=checkout, pool=pool).routes(),
+                *Receipts(pool=pool, log=log).routes(),
                 *passing_on.routes(),
             ],
         )

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from payments.domain.attempt import AttemptKind, attempt_on
+from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.errors import InvalidRequest
 from payments.domain.event import event_of
 from payments.domain.money import format_amount
@@ -13,8 +15,8 @@ from payments.domain.payment_method import PaymentMethod
 from payments.domain.principal import KeyKind
 from payments.domain.resource import next_version
 from payments.payment_api.card_vault import Vaulted
-from payments.payment_api.confirmation import Cards, confirmed, naming, no_card
-from payments.payment_api.given_card import automatic_payment_methods, check_given_card, check_version_takes
+from payments.payment_api.confirmation import Cards, confirmed, confirmed_by, naming, no_card
+from payments.payment_api.given_card import automatic_payment_methods, check_given_card, check_version_takes, with_token
 from payments.payment_api.intent_params import (
     CancelParams,
     CaptureParams,
@@ -84,19 +86,22 @@ class PaymentIntents:
         check_given_card(params)
         check_statement_descriptors(params)
         currency = check_amount(params.amount, params.currency)
-        check_of_confirmation(params, confirms=params.confirm)
+        principal = call.principal
+        token = await self.cards.confirmation_token(principal, params.confirmation_token)
         if not params.confirm:
             _confirm_only(params)
-        principal = call.principal
+        params = with_token(params, token)
+        check_of_confirmation(params, confirms=params.confirm)
         customer = await self.cards.customer(principal.merchant_id, principal.livemode, params.customer or None)
-        card = await self.cards.given(principal, params, customer=params.customer or None)
+        card = await self.cards.given(principal, params, customer=params.customer or None, token=token)
         if params.confirm and card is None:
             raise InvalidRequest(
                 "You cannot confirm this PaymentIntent because it's missing a payment method.",
                 code="parameter_missing",
                 param="payment_method",
             )
-        intent = self._new_intent(call, params, currency, card)
+        intent = _shipped(self._new_intent(call, params, currency, card), params, token)
+        card = confirmed_by(card, token, intent.id)
         announcement = event_of(new_id("evt"), "payment_intent.created", intent, created=intent.created, origin=call.origin)
         if card is not None and params.confirm:
             unit, work = confirmed(
@@ -163,11 +168,14 @@ class PaymentIntents:
         check_version_takes(call, params)
         check_given_card(params)
         intent = await self._find(call, params.client_secret)
+        token = await self.cards.confirmation_token(call.principal, params.confirmation_token)
+        params = with_token(params, token)
         if call.principal.kind is KeyKind.PUBLISHABLE:
             check_browser(params, intent)
         intent.expect(CONFIRMABLE, "You cannot confirm this PaymentIntent", "confirmed")
         customer = await self.cards.customer(intent.merchant_id, intent.livemode, intent.customer)
-        card = await self.cards.given(call.principal, params, customer=intent.customer, intent=intent) or await self.cards.of_intent(intent)
+        given = await self.cards.given(call.principal, params, customer=intent.customer, intent=intent, token=token)
+        card = confirmed_by(given, token, intent.id) or await self.cards.of_intent(intent)
         if card is None:
             raise no_card(intent)
         intent = made(
@@ -177,6 +185,7 @@ class PaymentIntents:
             client_secret=intent.client_secret,
             **params.changes(intent, in_browser=call.principal.kind is KeyKind.PUBLISHABLE),
         )
+        intent = _shipped(intent, params, token)
         unit, work = confirmed(
             intent,
             card,
@@ -297,8 +306,13 @@ class PaymentIntents:
         return await self.steps.take(call, unit, OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=charge))
 
 
-def _confirm_only(params: Payer) -> None:
-    for name in ("return_url", "off_session", "error_on_requires_action"):
+def _shipped(intent: PaymentIntent, params: Payer, token: ConfirmationToken | None) -> PaymentIntent:
+    """Have the goods sent where a confirmation token says, unless the call says it."""
+    return intent if token is None or token.shipping is None or params.shipping is not UNSET else replace(intent, shipping=token.shipping)
+
+
+def _confirm_only(params: CreateParams) -> None:
+    for name in ("confirmation_token", "return_url", "off_session", "error_on_requires_action"):
         if getattr(params, name):
             raise InvalidRequest(
                 f"You cannot set {name} when confirm is not set to true. Confirm the PaymentIntent, or give {name} when you confirm it.",

@@ -9,7 +9,9 @@ from payments.payment_api.checkout.links import PaymentLinks
 from payments.payment_api.checkout.opening import Addresses
 from payments.payment_api.checkout.sessions import CheckoutSessions
 from payments.payment_api.confirmation import Cards
+from payments.payment_api.confirmation_tokens import ConfirmationTokens
 from payments.payment_api.customer_cards import CustomerCards
+from payments.payment_api.customer_sessions import CustomerSessions
 from payments.payment_api.customers import Customers
 from payments.payment_api.ephemeral_keys import EphemeralKeys
 from payments.payment_api.external_accounts import ExternalAccounts
@@ -57,6 +59,8 @@ def public_api(
         *Charges(steps=steps, cards=cards, objects=objects, reader=reader).endpoints(),
         *Refunds(steps, objects, reader).endpoints(),
         *Tokens(objects=objects, reader=reader, vault=vault).endpoints(),
+        *ConfirmationTokens(objects=objects, reader=reader, cards=cards).endpoints(),
+        *CustomerSessions(objects=objects, reader=reader, customer_cards=customer_cards, pool=pool).endpoints(),
         *Accounts(pool).endpoints(),
         *ExternalAccounts(objects, account_sealer, pool).endpoints(),
         *Customers(objects, reader, customer_cards).endpoints(),

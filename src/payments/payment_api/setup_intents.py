@@ -13,7 +13,7 @@ from payments.domain.principal import KeyKind
 from payments.domain.resource import next_version
 from payments.domain.setup_intent import SetupAttempt, SetupIntent, SetupStatus
 from payments.payment_api.card_vault import Vaulted
-from payments.payment_api.confirmation import Cards
+from payments.payment_api.confirmation import Cards, confirmed_by
 from payments.payment_api.given_card import (
     AutomaticPaymentMethodsParam,
     GivenCard,
@@ -21,6 +21,7 @@ from payments.payment_api.given_card import (
     automatic_payment_methods,
     check_given_card,
     check_version_takes,
+    with_token,
 )
 from payments.payment_api.intent_params import Description
 from payments.payment_api.keeping import Keeping, store_card
@@ -72,11 +73,13 @@ class _UpdateParams(_Params, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class _CreateParams(_UpdateParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     automatic_payment_methods: AutomaticPaymentMethodsParam | UnsetType = UNSET
     confirm: bool = False
+    confirmation_token: Id | None = None
     mandate_data: MandateDataParam | Literal[""] | UnsetType = UNSET
     usage: Literal["off_session", "on_session"] | UnsetType = UNSET
 
 
 class _ConfirmParams(_Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    confirmation_token: Id | None = None
     client_secret: Text | None = None
     mandate_data: MandateDataParam | Literal[""] | UnsetType = UNSET
 
@@ -124,11 +127,13 @@ class SetupIntents:
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
         check_version_takes(call, params)
         check_given_card(params)
+        principal = call.principal
+        token = await self.cards.confirmation_token(principal, params.confirmation_token)
         if not params.confirm:
             _confirm_only(params)
-        principal = call.principal
         customer = await self.cards.customer(principal.merchant_id, principal.livemode, params.customer or None)
-        card = await self.cards.given(principal, params, customer=params.customer or None)
+        params = with_token(params, token)
+        card = await self.cards.given(principal, params, customer=params.customer or None, token=token)
         identity = self.objects.identity(call, SETUP_INTENT)
         intent = made(
             SetupIntent(
@@ -149,7 +154,7 @@ class SetupIntents:
                     code="parameter_missing",
                     param="payment_method",
                 )
-            return await self._keep(call, intent, card, params, created=True)
+            return await self._keep(call, intent, confirmed_by(card, token, intent.id) or card, params, created=True)
 
         async def store(connection: Connection) -> Reply:
             await self._name(connection, card, customer)
@@ -213,7 +218,10 @@ class SetupIntents:
         if in_browser:
             _check_browser(params)
         intent.expect_open("You cannot confirm this SetupIntent", "confirmed")
-        card = await self.cards.given(call.principal, params, customer=intent.customer) or await self.cards.of_setup(intent)
+        token = await self.cards.confirmation_token(call.principal, params.confirmation_token)
+        params = with_token(params, token)
+        named = await self.cards.given(call.principal, params, customer=intent.customer, token=token)
+        card = confirmed_by(named, token, intent.id) or await self.cards.of_setup(intent)
         if card is None:
             raise InvalidRequest(
                 "You cannot confirm this SetupIntent because it's missing a payment method. Update the SetupIntent with a payment method and then "
@@ -285,6 +293,7 @@ def _confirm_only(params: _CreateParams | _UpdateParams) -> None:
     """Raise `InvalidRequest` for what says how a card is confirmed where it isn't."""
     card = params.payment_method_options.card
     given = {
+        "confirmation_token": isinstance(params, _CreateParams) and bool(params.confirmation_token),
         "return_url": bool(params.return_url),
         "mandate_data": isinstance(params, _CreateParams) and bool(params.mandate_data),
         "payment_method_options[card][moto]": bool(card.moto),

@@ -109,6 +109,8 @@ async def find_account(connection: Queries, merchant_id: int) -> Account:
             delay_days=row["payout_delay_days"],
         ),
         webhook_endpoints_max=row["webhook_endpoints_max"],
+        colour=row["brand_colour"],
+        has_logo=row["has_logo"],
     )
 
 

@@ -6,7 +6,8 @@ SELECT id, name, fee_basis_points, fee_fixed_minor_units, fee_dispute_usd_cents,
 
 -- account: what the API shows of a merchant
 SELECT account_id, name, api_version, created_at, payout_interval, payout_weekly_anchor, payout_monthly_anchor, payout_delay_days,
-    webhook_endpoints_max
+    webhook_endpoints_max,
+    brand_colour, brand_logo IS NOT NULL AS has_logo
 FROM payments.merchants WHERE id = $1;
 
 -- set_webhook_endpoints_max: how many webhook endpoints a merchant may have in each mode

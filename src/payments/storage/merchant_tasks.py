@@ -1,14 +1,18 @@
 """The one-off task behind `tap settings`, where nobody but tasks reaches the database."""
 
+from dataclasses import replace
+
 import msgspec
 from msgspec import Struct, structs
 
 from payments.domain.account import WEBHOOK_ENDPOINTS_MAX, Account
 from payments.domain.api_version import check_version
+from payments.domain.brand import Brand, check_colour, check_logo, check_name
 from payments.domain.errors import InvalidRequest
 from payments.domain.payout_schedule import check_schedule
 from payments.runtime.logging import Logger
 from payments.runtime.settings import MaintenanceSettings
+from payments.storage.brands import find_brand, set_brand
 from payments.storage.database import Connection
 from payments.storage.keys import (
     MerchantError,
@@ -36,6 +40,12 @@ class SettingsOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """A day of the week or of the month."""
     payout_delay_days: int | None = None
     """After how many days captured funds become available."""
+    name: str | None = None
+    """What buyers are told that they pay."""
+    colour: str | None = None
+    """Of our pages for them, `#rrggbb`; empty: ours."""
+    logo: bytes | None = None
+    """Likewise, a PNG or JPEG file; empty: none."""
 
     webhook_endpoints: int | None = None
     """How many the merchant may have in each mode."""
@@ -56,6 +66,13 @@ async def change_settings(connection: Connection, order: SettingsOrder) -> tuple
             except InvalidRequest as mistake:
                 raise MerchantError(str(mistake)) from None
             await set_api_version(connection, merchant_id, version)
+        brand = await find_brand(connection, merchant_id)
+        try:
+            shown = _branded(brand, order)
+        except ValueError as mistake:
+            raise MerchantError(str(mistake)) from None
+        if shown != brand:
+            await set_brand(connection, merchant_id, shown)
         account = await find_account(connection, merchant_id)
         try:
             schedule = check_schedule(account.payouts, order.payouts, order.payout_anchor, order.payout_delay_days)
@@ -69,6 +86,17 @@ async def change_settings(connection: Connection, order: SettingsOrder) -> tuple
         if endpoints_max != account.webhook_endpoints_max:
             await set_webhook_endpoints_max(connection, merchant_id, endpoints_max)
         return merchant_id, structs.replace(account, payouts=schedule, webhook_endpoints_max=endpoints_max)
+
+
+def _branded(brand: Brand, order: SettingsOrder) -> Brand:
+    """Return how pages shall look; raises `ValueError`."""
+    if order.name is not None:
+        brand = replace(brand, name=check_name(order.name))
+    if order.colour is not None:
+        brand = replace(brand, colour=check_colour(order.colour) if order.colour else None)
+    if order.logo is not None:
+        brand = replace(brand, logo=check_logo(order.logo) if order.logo else None)
+    return brand
 
 
 async def run_settings(settings: MaintenanceSettings, log: Logger, order: SettingsOrder) -> int:

@@ -65,6 +65,25 @@ _SHOWN: dict[str, frozenset[str]] = {
         ]
     ),
     "payment_method": frozenset(["id", "object", "allow_redisplay", "billing_details", "card", "created", "customer", "livemode", "type"]),
+    "confirmation_token": frozenset(
+        [
+            "id",
+            "object",
+            "created",
+            "expires_at",
+            "livemode",
+            "mandate_data",
+            "payment_intent",
+            "payment_method_options",
+            "payment_method_preview",
+            "return_url",
+            "setup_future_usage",
+            "setup_intent",
+            "shipping",
+            "use_stripe_sdk",
+        ]
+    ),
+    "customer_session": frozenset(["object", "components", "created", "customer", "expires_at", "livemode", "payment_methods"]),
     "token": frozenset(["id", "object", "card", "client_ip", "created", "livemode", "type", "used"]),
     "card": frozenset(
         [
@@ -166,8 +185,9 @@ def _shown(value: object, by_kind: Mapping[str, frozenset[str]]) -> object:
     node = cast("Rendered", value)
     kind = node.get("object")
     shown = {name: _shown(child, by_kind) for name, child in node.items() if kind is None or name in by_kind.get(str(kind), _NAMED)}
-    if kind == "payment_method" and isinstance(shown.get("card"), dict):
-        shown["card"] = {name: child for name, child in cast("Rendered", shown["card"]).items() if name in _SHOWN_OF_CARD}
+    of_card = shown.get("payment_method_preview") if kind == "confirmation_token" else shown if kind == "payment_method" else None
+    if isinstance(of_card, dict) and isinstance(card := cast("Rendered", of_card).get("card"), dict):
+        of_card["card"] = {name: child for name, child in cast("Rendered", card).items() if name in _SHOWN_OF_CARD}
     return shown
 
 

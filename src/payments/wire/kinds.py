@@ -9,7 +9,9 @@ from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.bank_account import BankAccount
 from payments.domain.charge import Charge
 from payments.domain.checkout import CheckoutSession, Item, PaymentLink
+from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.customer import Customer
+from payments.domain.customer_session import CustomerSession
 from payments.domain.dispute import Dispute
 from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.money import CURRENCIES
@@ -27,7 +29,7 @@ from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.kind import Expandable, Kind
-from payments.wire.render_card import render_card, render_payment_method, render_token
+from payments.wire.render_card import render_card, render_confirmation_token, render_customer_session, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_checkout import render_item, render_payment_link, render_session
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
@@ -315,6 +317,27 @@ EPHEMERAL_KEY = Kind(
     param="key",
 )
 TOKEN = Kind(noun=Noun("payments.tokens", "tok", Token), path="/v1/tokens", render=render_token, param="token")
+CONFIRMATION_TOKEN = Kind(
+    noun=Noun("payments.confirmation_tokens", "ctoken", ConfirmationToken),
+    path="/v1/confirmation_tokens",
+    render=render_confirmation_token,
+    title="ConfirmationToken",
+    param="confirmation_token",
+    expandable={
+        "payment_method_preview.customer": _CUSTOMER,
+        "payment_method_preview.card.generated_from.setup_attempt": _SETUP_ATTEMPT,
+        "payment_method_preview.sepa_debit.generated_from.charge": _CHARGE,
+        "payment_method_preview.sepa_debit.generated_from.setup_attempt": _SETUP_ATTEMPT,
+    },
+)
+CUSTOMER_SESSION = Kind(
+    noun=Noun("payments.customer_sessions", "cuss", CustomerSession),
+    path="/v1/customer_sessions",
+    render=render_customer_session,
+    title="customer session",
+    param="client_secret",
+    expandable={"customer": _CUSTOMER},
+)
 _LINES = Expandable(("item",), listed=True, column="owner")
 
 ITEM = Kind(
@@ -386,6 +409,8 @@ KINDS: dict[str, Kind[Any]] = {
         MANDATE,
         CARD,
         TOKEN,
+        CONFIRMATION_TOKEN,
+        CUSTOMER_SESSION,
         EPHEMERAL_KEY,
         ITEM,
         CHECKOUT_SESSION,

@@ -185,7 +185,7 @@ def render_charge(charge: Charge) -> Rendered:
         "payment_method_details": {"card": render_charged_card(charge), "type": "card"},
         "receipt_email": charge.receipt_email,
         "receipt_number": None,
-        "receipt_url": None,
+        "receipt_url": charge.receipt_url,
         "refunded": charge.refunded,
         "review": None,
         "shipping": render_shipping(charge.shipping),

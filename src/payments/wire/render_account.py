@@ -39,7 +39,7 @@ def render_account(account: Account) -> Rendered:
         "requirements": _NOTHING_REQUIRED,
         "settings": {
             "bacs_debit_payments": {"display_name": None, "service_user_number": None},
-            "branding": {"icon": None, "logo": None, "primary_color": None, "secondary_color": None},
+            "branding": {"icon": None, "logo": None, "primary_color": account.colour, "secondary_color": None},
             "card_payments": {
                 "decline_on": {"avs_failure": False, "cvc_failure": False},
                 "statement_descriptor_prefix": STATEMENT_DESCRIPTOR,

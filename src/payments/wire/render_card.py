@@ -1,12 +1,16 @@
 """Stripe's shape of cards: as a payment method, and as what was charged."""
 
+from msgspec.structs import asdict
+
 from payments.domain.card import Card
 from payments.domain.charge import Charge
+from payments.domain.confirmation_token import ConfirmationToken
+from payments.domain.customer_session import CustomerSession
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import Authentication, CardOptions
 from payments.domain.people import Address, BillingDetails
 from payments.domain.token import Token
-from payments.wire.render_people import Rendered, render_billing_details
+from payments.wire.render_people import Rendered, render_billing_details, render_shipping
 
 
 def render_payment_method(method: PaymentMethod) -> Rendered:
@@ -61,6 +65,49 @@ def render_card(method: PaymentMethod) -> Rendered:
         "allow_redisplay": method.allow_redisplay,
         "customer": method.customer,
         "metadata": method.metadata,
+    }
+
+
+def render_confirmation_token(
+    token: ConfirmationToken, *, is_used: bool = False, payment_intent: str | None = None, setup_intent: str | None = None
+) -> Rendered:
+    """Render a confirmation token, with what it was used for."""
+    card = render_payment_method(token.card)
+    return {
+        "id": token.id,
+        "object": "confirmation_token",
+        "created": token.created,
+        "expires_at": None if is_used else token.expires_at,
+        "livemode": token.livemode,
+        "mandate_data": None,
+        "metadata": {},
+        "payment_intent": payment_intent,
+        "payment_method_options": None,
+        "payment_method_preview": {
+            name: card[name] for name in ("allow_redisplay", "billing_details", "card", "customer", "customer_account", "type")
+        },
+        "return_url": token.return_url,
+        "setup_future_usage": token.setup_future_usage,
+        "setup_intent": setup_intent,
+        "shipping": render_shipping(token.shipping),
+        "use_stripe_sdk": True,
+    }
+
+
+def render_customer_session(session: CustomerSession) -> Rendered:
+    """Render a customer session. Components that Tap hasn't are never enabled."""
+    element: Rendered = {"enabled": session.features is not None, "features": None}
+    if session.features is not None:
+        element["features"] = asdict(session.features)
+    return {
+        "object": "customer_session",
+        "client_secret": session.client_secret,
+        "components": {"buy_button": {"enabled": False}, "payment_element": element, "pricing_table": {"enabled": False}},
+        "created": session.created,
+        "customer": session.customer,
+        "customer_account": None,
+        "expires_at": session.expires_at,
+        "livemode": session.livemode,
     }
 
 

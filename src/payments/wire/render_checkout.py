@@ -42,7 +42,7 @@ def render_session(session: CheckoutSession) -> Rendered:
         "billing_address_collection": session.billing_address_collection,
         "cancel_url": session.cancel_url,
         "client_reference_id": session.client_reference_id,
-        "client_secret": None,
+        "client_secret": session.client_secret if session.status is SessionStatus.OPEN else None,
         "collected_information": _collected(session),
         "consent": None,
         "consent_collection": None,
@@ -87,10 +87,13 @@ def render_session(session: CheckoutSession) -> Rendered:
         "subscription": None,
         "success_url": session.success_url,
         "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0} if paid else None,
-        "ui_mode": "hosted_page",
-        "url": session.url if session.status is SessionStatus.OPEN else None,
+        "ui_mode": "embedded_page" if session.embedded else "hosted_page",
+        "url": session.url if session.status is SessionStatus.OPEN and not session.embedded else None,
         "wallet_options": None,
     }
+    for name in ("return_url", "redirect_on_completion"):
+        if (value := getattr(session, name)) is not None:
+            body[name] = value
     if session.excluded_payment_method_types is not None:
         body["excluded_payment_method_types"] = session.excluded_payment_method_types
     return body

@@ -185,6 +185,13 @@ class Closing:
         return event_of(new_id("evt"), f"{subject.OBJECT}.{what}", subject, created=int(self.clock.now()), origin=origin)
 
 
+def completion_of(session: CheckoutSession) -> str | None:
+    """Return where the merchant's page leads when the session in it is complete; None: it is told, and no more. A card needs no redirect of its own."""
+    if session.return_url is None or session.redirect_on_completion != "always":
+        return None
+    return session.return_url.replace("{CHECKOUT_SESSION_ID}", session.id)
+
+
 def redirect_of(session: CheckoutSession) -> str | None:
     """Return where the buyer of a complete session is led."""
     return None if session.success_url is None else session.success_url.replace("{CHECKOUT_SESSION_ID}", session.id)

@@ -19,20 +19,11 @@ from payments.wire.people_params import is_email
 
 FORM_BYTES_MAX = 16_384
 _FIELDS_MAX = 40
-_VALUE_CHARACTERS_MAX = 200
+VALUE_CHARACTERS_MAX = 200
 _EXPIRY = re.compile(r"(\d{1,2})\s*[/.-]?\s*(\d{2}|\d{4})")
 _CARD_FIELDS = frozenset({"number", "exp", "cvc"})
 ADDRESS_FIELDS = ("line1", "line2", "city", "state", "postal_code", "country")
 _OPTIONAL = frozenset({"line2", "state", "postal_code"})
-_NAMED = {
-    "email": "your email address",
-    "name": "the name on your card",
-    "phone": "your phone number",
-    "shipping_name": "your name",
-    "line1": "your address",
-    "city": "your city",
-    "country": "your country",
-}
 
 
 class TooLong(Exception):
@@ -50,7 +41,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """What is wrong with a form, by field."""
+    """What is wrong with a form: by field, the name of the words that say so."""
 
     by_field: Mapping[str, str]
 
@@ -71,7 +62,7 @@ async def read_fields(request: Request) -> dict[str, str]:
 
 def kept_values(fields: Mapping[str, str]) -> dict[str, str]:
     """Return what is put back into the form: nothing of the card."""
-    return {name: value[:_VALUE_CHARACTERS_MAX] for name, value in fields.items() if name not in _CARD_FIELDS}
+    return {name: value[:VALUE_CHARACTERS_MAX] for name, value in fields.items() if name not in _CARD_FIELDS}
 
 
 def read_submission(
@@ -81,16 +72,16 @@ def read_submission(
     wrong: dict[str, str] = {}
     asked = ["name"] + (["email"] if known_email is None else []) + (["phone"] if session.phone_number_collection else [])
     for name in asked:
-        _check_text(fields, name, _NAMED[name], wrong)
+        _check_text(fields, name, wrong)
     email = known_email or fields.get("email", "")
     if "email" not in wrong and known_email is None and not is_email(email):
-        wrong["email"] = "Your email address is invalid."
+        wrong["email"] = "invalid_email"
     phone = fields.get("phone", "") if session.phone_number_collection else ""
     if phone and "phone" not in wrong and not (re.fullmatch(r"[+()\d\s./-]+", phone) and 5 <= sum(map(str.isdigit, phone)) <= 15):
-        wrong["phone"] = "Your phone number is invalid."
+        wrong["phone"] = "invalid_phone"
     shipping = None
     if session.shipping_countries is not None:
-        _check_text(fields, "shipping_name", _NAMED["shipping_name"], wrong)
+        _check_text(fields, "shipping_name", wrong)
         shipping = Shipping(
             name=fields.get("shipping_name", ""),
             phone=phone or None,
@@ -104,12 +95,12 @@ def read_submission(
     return Submission(card, details, shipping)
 
 
-def _check_text(fields: Mapping[str, str], name: str, what: str, wrong: dict[str, str]) -> None:
+def _check_text(fields: Mapping[str, str], name: str, wrong: dict[str, str]) -> None:
     value = fields.get(name, "")
     if not value:
-        wrong[name] = f"Please enter {what}."
-    elif len(value) > _VALUE_CHARACTERS_MAX:
-        wrong[name] = f"Please enter at most {_VALUE_CHARACTERS_MAX} characters."
+        wrong[name] = "missing"
+    elif len(value) > VALUE_CHARACTERS_MAX:
+        wrong[name] = "too_long"
 
 
 def _address(fields: Mapping[str, str], prefix: str, countries: list[str] | None, wrong: dict[str, str]) -> Address:
@@ -117,13 +108,13 @@ def _address(fields: Mapping[str, str], prefix: str, countries: list[str] | None
     for part in ADDRESS_FIELDS:
         name = prefix + part
         if part not in _OPTIONAL:
-            _check_text(fields, name, _NAMED[part], wrong)
-        elif len(fields.get(name, "")) > _VALUE_CHARACTERS_MAX:
-            wrong[name] = f"Please enter at most {_VALUE_CHARACTERS_MAX} characters."
+            _check_text(fields, name, wrong)
+        elif len(fields.get(name, "")) > VALUE_CHARACTERS_MAX:
+            wrong[name] = "too_long"
         given[part] = fields.get(name) or None
     country = given["country"]
     if country is not None and (not re.fullmatch("[A-Z]{2}", country) or (countries is not None and country not in countries)):
-        wrong[prefix + "country"] = "Please choose one of these countries."
+        wrong[prefix + "country"] = "invalid_country"
     return Address(**given)
 
 
@@ -132,29 +123,27 @@ def _card(fields: Mapping[str, str], vault: CardVault, wrong: dict[str, str]) ->
     number, expiry, cvc = (fields.get(name, "") for name in ("number", "exp", "cvc"))
     brand = "amex"  # of a number that is mistyped, a code of either length may be right
     if not number:
-        wrong["number"] = "Please enter your card number."
+        wrong["number"] = "missing"
     else:
         try:
             brand = Pan(number).brand
         except CardError as refusal:
-            wrong["number"] = "Your card number is invalid." if refusal.code == "invalid_number" else refusal.message
+            wrong["number"] = "incorrect_number" if refusal.code == "incorrect_number" else "invalid_number"
     month = year = 0
     written = _EXPIRY.fullmatch(expiry)
     if written is None:
-        wrong["exp"] = (
-            "Please enter your card's expiration date, as on the card." if not expiry else "Your card's expiration date is invalid."
-        )
+        wrong["exp"] = "invalid_expiry" if expiry else "missing"
     else:
         month, year = int(written[1]), int(written[2])
         try:
             vault.check_expiry(month, year)
         except CardError:
-            wrong["exp"] = "Your card's expiration date is invalid, or it is in the past."
+            wrong["exp"] = "invalid_expiry"
     if not cvc:
-        wrong["cvc"] = "Please enter your card's security code."
+        wrong["cvc"] = "missing"
     else:
         try:
             check_cvc(cvc, brand)
-        except CardError as refusal:
-            wrong["cvc"] = refusal.message
+        except CardError:
+            wrong["cvc"] = "invalid_cvc"
     return CardParam(number=number[:40], exp_month=month, exp_year=year, cvc=cvc[:10])

@@ -15,17 +15,15 @@ from starlette.routing import Route
 
 from payments.domain.checkout import CustomText, PaymentLink
 from payments.domain.errors import InvalidRequest
-from payments.pages.page import say
 from payments.payment_api.checkout.form import TooLong, read_fields
 from payments.payment_api.checkout.lines import LineReader, check_total
 from payments.payment_api.checkout.opening import Addresses, Offered
-from payments.payment_api.checkout.page import CheckoutPage, owner_of, too_much
+from payments.payment_api.checkout.page import CheckoutPage, owner_of, said, unknown
 from payments.payment_api.checkout.params import LINK_ITEMS_MAX, LinkIntentDataParam, LinkLineParam, OfferParams, Url, check_url
 from payments.payment_api.checkout.sessions import LinesParams
 from payments.runtime.topology import PAYMENT_LINK_PATH
 from payments.storage.database import Connection, Pool
 from payments.storage.events import append_events
-from payments.storage.keys import find_account
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
 from payments.wire.kinds import ITEM, PAYMENT_LINK
@@ -36,7 +34,6 @@ from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve
 
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,200}")
-_CLOSED = "Please ask whoever gave it to you for another one."
 _Types = Annotated[list[Literal["card"]], Meta(min_length=1, max_length=10)]
 _LIMIT_MAX = 10_000
 """Sessions that are being paid are kept by name, so that there is a bound."""
@@ -178,19 +175,19 @@ class LinkPage:
     async def _page(self, request: Request) -> Response:
         link = await self._find(request)
         if link is None:
-            return _unknown()
-        return await self._closed(link) or await self.page.offered(request, await self._offered(request, link))
+            return unknown(request)
+        return await self._closed(request, link) or await self.page.offered(request, await self._offered(request, link))
 
     async def _submit(self, request: Request) -> Response:
         link = await self._find(request)
         if link is None:
-            return _unknown()
+            return unknown(request)
         try:
             fields = await read_fields(request)
         except TooLong:
-            return too_much()
+            return said(request, "too_much", 413)
         offer = await self._offered(request, link)
-        closed = await self._closed(link)
+        closed = await self._closed(request, link)
         # Who has begun to pay goes on with it.
         if closed is not None and await self.page.opening.find(offer, fields.get("visit", "")) is None:
             return closed
@@ -202,13 +199,13 @@ class LinkPage:
             return None
         return await PAYMENT_LINK.noun.get(self.pool, owner.merchant_id, owner.livemode, request.path_params["link"])
 
-    async def _closed(self, link: PaymentLink) -> Response | None:
+    async def _closed(self, request: Request, link: PaymentLink) -> Response | None:
         """Return the page that says that a link can't be paid now, if that is so."""
         is_sold_out = link.completed_max is not None and link.completed + len(link.taken) >= link.completed_max
         if link.active and not is_sold_out:
             return None
-        merchant = (await find_account(self.pool, link.merchant_id)).name
-        return self.page.view.closed(merchant, link.livemode, link.inactive_message or _CLOSED)
+        brand = await self.page.brand(link.merchant_id)
+        return self.page.view.closed(request, brand, link.livemode, link.inactive_message)
 
     async def _offered(self, request: Request, link: PaymentLink) -> Offered:
         found = await ITEM.noun.newest_of(self.pool, link.merchant_id, link.livemode, "owner", [link.id], LINK_ITEMS_MAX)
@@ -225,7 +222,3 @@ class LinkPage:
             reference=kept.get("client_reference_id"),
             email=given["prefilled_email"],
         )
-
-
-def _unknown() -> Response:
-    return say("Unknown page", "This link is not valid.", 404)

@@ -133,6 +133,7 @@ class Opening:
                 payment_intent=None,
                 setup_intent=None,
                 tries=0,
+                tried_at=None,
                 trying_since=None,
             )
 

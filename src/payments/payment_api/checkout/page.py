@@ -6,6 +6,7 @@ answered by leading on, so that a page may be loaded again, or gone back to, and
 
 import asyncio
 import hmac
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,18 +14,23 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from payments.domain.brand import Brand
 from payments.domain.checkout import CheckoutSession, Item, SessionStatus
 from payments.domain.errors import CardError, InvalidRequest, ObjectLocked, OutcomePending, TapError
+from payments.domain.payment_intent import PaymentIntent
+from payments.pages.elements import framed
 from payments.pages.page import HEADERS, say
+from payments.pages.words import words_of
 from payments.payment_api.checkout.closing import BUSY, Closing, Intent, redirect_of
 from payments.payment_api.checkout.form import Mistakes, TooLong, kept_values, read_fields, read_submission
 from payments.payment_api.checkout.opening import Offered, Opening, is_visit, new_visit
-from payments.payment_api.checkout.paying import Paying, state_of
-from payments.payment_api.checkout.view import Shown, View
+from payments.payment_api.checkout.paying import Paying, TooManyTries, state_of
+from payments.payment_api.checkout.view import Shown, View, locale_of
+from payments.runtime.logging import Logger
 from payments.runtime.topology import CHECKOUT_PATH
+from payments.storage.brands import find_brand
 from payments.storage.database import Pool
-from payments.storage.keys import find_account
-from payments.wire.kinds import CHECKOUT_SESSION, CUSTOMER, ITEM
+from payments.wire.kinds import CHARGE, CHECKOUT_SESSION, CUSTOMER, ITEM
 from payments.wire.render_checkout import RECOVERABLE_SECONDS
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -57,41 +63,34 @@ class CheckoutPage:
     pool: Pool
     view: View
     opening: Opening
+    frame_ancestors: tuple[str, ...] = ()
+    """Whose pages may show embedded sessions; none: any."""
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return self.guarded(CHECKOUT_PATH, self._page, self._submit)
 
     def guarded(self, path: str, page: Handler, submit: Handler) -> list[Route]:
-        """Return the routes of a page; whatever goes wrong, the buyer is shown one, and the log is told where."""
-
-        def shown(handler: Handler) -> Handler:
-            async def answer(request: Request) -> Response:
-                try:
-                    return await handler(request)
-                except Exception as failure:  # noqa: BLE001 - as the front does for the API
-                    self.closing.log.error("checkout page", failure)
-                    return say(
-                        "Please try again", "Something went wrong here. Load this page again in a moment: you won't be charged twice.", 503
-                    )
-
-            return answer
-
-        return [Route(path, shown(page), methods=["GET"]), Route(path, shown(submit), methods=["POST"])]
+        """Return the routes of a page."""
+        log = self.closing.log
+        return [Route(path, guarded(page, log), methods=["GET"]), Route(path, guarded(submit, log), methods=["POST"])]
 
     async def _page(self, request: Request) -> Response:
         session = await self._find(request)
-        return _unknown() if session is None else await self.shown(request, session)
+        return unknown(request) if session is None else self._framed(session, await self.shown(request, session))
 
     async def _submit(self, request: Request) -> Response:
         session = await self._find(request)
         if session is None:
-            return _unknown()
+            return unknown(request)
         try:
             fields = await read_fields(request)
         except TooLong:
-            return too_much()
-        return await self.submitted(request, session, fields)
+            return said(request, "too_much", 413)
+        return self._framed(session, await self.submitted(request, session, fields))
+
+    def _framed(self, session: CheckoutSession, page: Response) -> Response:
+        return framed(page, self.frame_ancestors) if session.embedded else page
 
     async def _find(self, request: Request) -> CheckoutSession | None:
         owner = owner_of(request)
@@ -109,23 +108,26 @@ class CheckoutPage:
         fields: Mapping[str, str] | None = None,
         mistakes: Mapping[str, str] | None = None,
         failure: str = "",
+        minutes: int = 0,
         status: int = 200,
     ) -> Response:
         """Show where a session stands; of an open one the form, with what was typed into it and what is wrong with that."""
         session = await self.closing.up_to_date(session)
-        merchant = (await find_account(self.pool, session.merchant_id)).name
+        brand = await self.brand(session.merchant_id)
         if session.status is SessionStatus.COMPLETE:
             target = redirect_of(session)
-            return RedirectResponse(target, 303, HEADERS) if target else self.view.complete(request, session, merchant)
+            if target:
+                return RedirectResponse(target, 303, HEADERS)
+            return self.view.complete(request, session, brand, await self._receipt(session))
         if session.status is SessionStatus.EXPIRED:
             again = await self._anew(session)
-            return self.view.expired(session, merchant) if again is None else await self.offered(request, again)
+            return self.view.expired(request, session, brand) if again is None else await self.offered(request, again)
         intent = await self.closing.intent_of(session)
         if intent is not None and intent.status in BUSY:
-            return self.view.under_way(session, merchant)
+            return self.view.under_way(request, session, brand)
         shown = Shown(
             session=session,
-            merchant=merchant,
+            brand=brand,
             items=await self._items(session),
             known_email=await self._known_email(session),
             intent=intent,
@@ -134,8 +136,21 @@ class CheckoutPage:
             values=None if fields is None else kept_values(fields),
             mistakes=mistakes or {},
             failure=failure,
+            minutes=minutes,
         )
         return self.view.form(request, shown, status)
+
+    async def brand(self, merchant_id: int) -> Brand:
+        """Return whose page it is."""
+        return await find_brand(self.pool, merchant_id)
+
+    async def _receipt(self, session: CheckoutSession) -> str | None:
+        """Return where the receipt of a session that was paid is."""
+        intent = await self.closing.intent_of(session)
+        if not isinstance(intent, PaymentIntent) or intent.latest_charge is None:
+            return None
+        charge = await CHARGE.noun.get(self.pool, session.merchant_id, session.livemode, intent.latest_charge)
+        return None if charge is None else charge.receipt_url
 
     async def _items(self, session: CheckoutSession) -> Sequence[Item]:
         found = await ITEM.noun.newest_of(self.pool, session.merchant_id, session.livemode, "owner", [session.id], _ITEMS_MAX)
@@ -170,12 +185,21 @@ class CheckoutPage:
                 session = await self.closing.read(session)
             except OutcomePending:
                 return RedirectResponse(session.url, 303, HEADERS)
+            except TooManyTries as refusal:
+                return await self._slowed(request, session, fields, refusal)
             except (CardError, InvalidRequest) as refusal:
                 return await self.shown(request, session, fields=fields, failure=refusal.message, status=422)
             except TapError:
-                retry = "This can't be processed right now, and your card was not charged. Please try again in a moment."
-                return await self.shown(request, session, fields=fields, failure=retry, status=503)
+                return await self.shown(request, session, fields=fields, failure="retry", status=503)
         raise AssertionError("unreachable: the last pass returns or raises")
+
+    async def _slowed(self, request: Request, session: CheckoutSession, fields: Mapping[str, str], refusal: TooManyTries) -> Response:
+        """Show the form, and for how long no card is taken."""
+        minutes = math.ceil(refusal.pause_seconds / 60)
+        page = await self.shown(request, session, fields=fields, failure=refusal.message, minutes=minutes, status=429)
+        if refusal.pause_seconds:
+            page.headers["Retry-After"] = str(refusal.pause_seconds)
+        return page
 
     async def _anew(self, session: CheckoutSession) -> Offered | None:
         """Return how a buyer begins anew in a session that has expired; None where they can't."""
@@ -199,7 +223,7 @@ class CheckoutPage:
         session = offer.session(visit)
         shown = Shown(
             session=session,
-            merchant=(await find_account(self.pool, session.merchant_id)).name,
+            brand=await self.brand(session.merchant_id),
             items=offer.items,
             known_email=await self._known_email(session),
             intent=None,
@@ -237,10 +261,25 @@ class CheckoutPage:
         return RedirectResponse(target or session.url, 303, HEADERS)
 
 
-def _unknown() -> Response:
-    return say("Unknown page", "This link is not valid. Please go back to the shop, and start anew.", 404)
+def guarded(handler: Handler, log: Logger) -> Handler:
+    """Have a buyer shown a page whatever goes wrong, and the log told where."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Exception as failure:  # noqa: BLE001 - as the front does for the API
+            log.error("hosted page", failure)
+            return said(request, "again", 503)
+
+    return answer
 
 
-def too_much() -> Response:
-    """Say that a form is none of ours."""
-    return say("Too much", "That was more than this form has.", 413)
+def unknown(request: Request) -> Response:
+    """Say that an address is none of ours."""
+    return said(request, "unknown", 404)
+
+
+def said(request: Request, name: str, status: int) -> Response:
+    """Show a page that has a title and a sentence, in the browser's language."""
+    words = words_of(locale_of(request))
+    return say(words[f"{name}_title"], words[f"{name}_text"], status, language=words.language)

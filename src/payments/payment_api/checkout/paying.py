@@ -4,6 +4,7 @@ The session is changed in the commit that begins the payment, from the version t
 after the other, the second finds that the session has moved on, and charges nothing.
 """
 
+import math
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -32,18 +33,35 @@ TRIES_MAX = 25
 """Of cards in one session: who has tried so many is looking for one that works."""
 
 
-class TooManyTries(InvalidRequest):
-    """A session has seen as many cards as it may."""
+TRIES_AT_ONCE = 5
+"""Of cards, before a while has to pass: the more it takes to try many, the less a page is worth to who has a list of stolen ones."""
+PAUSE_SECONDS = 600
 
-    def __init__(self) -> None:
-        super().__init__("Too many cards were tried. Please go back to the shop, and start anew.")
+
+class TooManyTries(InvalidRequest):
+    """A session has seen as many cards as it may, for now or for good; the message is the name of what the buyer is told."""
+
+    def __init__(self, pause_seconds: int = 0) -> None:
+        """`pause_seconds`: until another one is taken; 0: never."""
+        super().__init__("slow_down" if pause_seconds else "too_many_tries")
+        self.pause_seconds = pause_seconds
 
 
 class SoldOut(InvalidRequest):
-    """A payment link has been paid as often as it may, or is being paid for the last time."""
+    """A payment link has been paid as often as it may, or is being paid for the last time; the message is the name of what the buyer is told."""
 
     def __init__(self) -> None:
-        super().__init__("This has been sold out.")
+        super().__init__("sold_out")
+
+
+def check_pace(session: CheckoutSession, now: float) -> None:
+    """Raise `TooManyTries` where no card is taken now. It is decided by the session as it was read, which is compared when the next one is: so copies agree."""
+    if session.tries >= TRIES_MAX:
+        raise TooManyTries
+    if session.tries and session.tries % TRIES_AT_ONCE == 0 and session.tried_at is not None:
+        pause_seconds = math.ceil(session.tried_at + PAUSE_SECONDS - now)
+        if pause_seconds > 0:
+            raise TooManyTries(pause_seconds)
 
 
 def state_of(session: CheckoutSession) -> str:
@@ -75,12 +93,12 @@ class Paying:
         """
         if intent is not None and intent.status in BUSY:
             raise ObjectLocked
-        if session.tries >= TRIES_MAX:
-            raise TooManyTries
+        check_pace(session, self._clock.now())
         card = self.vault.vault(session, given.card, given.details)
         tried = next_version(
             session,
             tries=session.tries + 1,
+            tried_at=int(self._clock.now()),
             trying_since=int(self._clock.now()),
             customer_details=given.details if session.customer_email is None else replace(given.details, email=session.customer_email),
             shipping=given.shipping,

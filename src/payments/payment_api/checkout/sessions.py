@@ -12,6 +12,7 @@ from payments.domain.checkout import CheckoutSession, CustomText, Mode, SessionS
 from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, ObjectLocked
 from payments.domain.resource import next_version
+from payments.pages.words import languages
 from payments.payment_api.checkout.closing import Closing
 from payments.payment_api.checkout.lines import LineReader, Lines, check_total
 from payments.payment_api.checkout.opening import Addresses, insert_session
@@ -45,7 +46,52 @@ EXPIRES_SECONDS_MIN = 30 * 60
 EXPIRES_SECONDS_MAX = 24 * 3600
 _ON_THE_WAY_SECONDS = 60
 """A client says when by its own clock, and the call takes a while."""
-_LOCALES = ("auto", "en", "en-GB")
+_LOCALES = frozenset(
+    [
+        "auto",
+        "bg",
+        "cs",
+        "da",
+        "de",
+        "el",
+        "en",
+        "en-GB",
+        "es",
+        "es-419",
+        "et",
+        "fi",
+        "fil",
+        "fr",
+        "fr-CA",
+        "hr",
+        "hu",
+        "id",
+        "it",
+        "ja",
+        "ko",
+        "lt",
+        "lv",
+        "ms",
+        "mt",
+        "nb",
+        "nl",
+        "pl",
+        "pt",
+        "pt-BR",
+        "ro",
+        "ru",
+        "sk",
+        "sl",
+        "sv",
+        "th",
+        "tr",
+        "vi",
+        "zh",
+        "zh-HK",
+        "zh-TW",
+    ]
+)
+"""Stripe's."""
 
 
 class _RecoveryParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,9 +117,16 @@ class _CreateParams(OfferParams, frozen=True, kw_only=True, forbid_unknown_field
     mode: Mode | Literal["subscription"] = "payment"
     payment_intent_data: PaymentIntentDataParam | None = None
     payment_method_types: PaymentMethodTypes | None = None
+    redirect_on_completion: Literal["always", "if_required", "never"] | None = None
+    return_url: Url | None = None
     setup_intent_data: SetupIntentDataParam | None = None
-    success_url: Url
+    success_url: Url | None = None
     ui_mode: Literal["hosted_page", "hosted", "embedded", "embedded_page", "custom", "elements", "form"] = "hosted_page"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the merchant's page shows it."""
+        return self.ui_mode in ("embedded", "embedded_page")
 
     @property
     def recovers(self) -> bool:
@@ -149,6 +202,8 @@ class CheckoutSessions:
             else params.customer_creation or ("if_required" if mode == "payment" else None),
             "intent_data": None if data is None else data.value(),
             "recovers": params.recovers,
+            "embedded": params.embedded,
+            "redirect_on_completion": params.redirect_on_completion or ("always" if params.embedded else None),
             **params.offered(CustomText()),
         }
         blank = CheckoutSession(**identity, **self.addresses.of_session(identity), mode=mode, expires_at=others["expires_at"])
@@ -244,21 +299,46 @@ def _checked_mode(call: Call, params: _CreateParams) -> Mode:
     """Return the mode; raises `InvalidRequest` for what Tap can't serve, and for what contradicts it."""
     if params.mode == "subscription":
         raise InvalidRequest("Tap takes one-time payments only: mode must be payment or setup.", param="mode")
-    if params.ui_mode not in ("hosted_page", "hosted"):
-        raise InvalidRequest(f"The ui_mode {params.ui_mode} is not supported by Tap: it must be hosted_page.", param="ui_mode")
-    if params.locale and params.locale not in _LOCALES:
-        raise InvalidRequest(f"Tap's page is in English: locale must be one of {', '.join(_LOCALES)}.", param="locale")
+    if params.ui_mode not in ("hosted_page", "hosted", "embedded_page", "embedded"):
+        raise InvalidRequest(
+            f"The ui_mode {params.ui_mode} is not supported by Tap: it must be hosted_page or embedded_page.", param="ui_mode"
+        )
+    _check_ways_back(params)
+    if params.locale:
+        _check_locale(params.locale)
     types = GivenCard(payment_method_types=params.payment_method_types, excluded_payment_method_types=params.excluded_payment_method_types)
     check_version_takes(call, types)
     check_given_card(types)
-    for name in ("success_url", "cancel_url"):
-        if getattr(params, name):
-            check_url(getattr(params, name), name)
     unfit = ("setup_intent_data",) if params.mode == "payment" else ("payment_intent_data", "line_items", "submit_type")
     for name in unfit:
         if getattr(params, name):
             raise InvalidRequest(f"You can not pass `{name}` in `{params.mode}` mode.", param=name)
     return params.mode
+
+
+def _check_ways_back(params: _CreateParams) -> None:
+    """Raise `InvalidRequest` unless it is said where a buyer goes on, and nowhere else."""
+    if params.embedded:
+        needed = "" if params.redirect_on_completion == "never" else "return_url"
+        unfit = ("success_url", "cancel_url", *(() if needed else ("return_url",)))
+    else:
+        needed, unfit = "success_url", ("return_url", "redirect_on_completion")
+    for name in unfit:
+        if getattr(params, name):
+            how = "redirect_on_completion is never" if name == "return_url" and params.embedded else f"ui_mode is {params.ui_mode}"
+            raise InvalidRequest(f"You can not pass `{name}` when {how}.", param=name)
+    if needed and not getattr(params, needed):
+        raise InvalidRequest(f"Missing required param: {needed}.", code="parameter_missing", param=needed)
+    for name in ("success_url", "cancel_url", "return_url"):
+        if getattr(params, name):
+            check_url(getattr(params, name), name)
+
+
+def _check_locale(locale: str) -> None:
+    """Raise `InvalidRequest` for a language that the page isn't in."""
+    spoken = sorted(each for each in _LOCALES if each == "auto" or each.partition("-")[0] in languages())
+    if locale not in spoken:
+        raise InvalidRequest(f"Tap's page isn't in {locale[:20]}: locale must be one of {', '.join(spoken)}.", param="locale")
 
 
 def _currency(params: _CreateParams, lines: Lines | None) -> str | None:

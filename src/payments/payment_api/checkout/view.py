@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from payments.domain.brand import Brand
 from payments.domain.checkout import CheckoutSession, Item
 from payments.domain.payment_intent import PaymentError, PaymentIntent
 from payments.domain.people import Address
 from payments.pages.amounts import ENGLISH, countries, language_of, shown_amount
-from payments.pages.page import HEADERS, headers_of_form, show
-from payments.payment_api.checkout.closing import Intent
-from payments.payment_api.checkout.form import ADDRESS_FIELDS
+from payments.pages.page import HEADERS, headers_of_end, headers_of_form, show
+from payments.pages.words import Words, words_of
+from payments.payment_api.checkout.closing import Intent, completion_of
+from payments.payment_api.checkout.form import ADDRESS_FIELDS, VALUE_CHARACTERS_MAX
 
 _REFRESH_SECONDS = 4
 """Between two looks at whether a payment is through."""
-_VERBS = {"book": "Book", "donate": "Donate"}
-_UNAUTHENTICATED = "We are unable to authenticate your card. Please try again, or use another card."
+_VERBS = {"book": "book", "donate": "donate"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Shown:
     """What a form is about."""
 
     session: CheckoutSession
-    merchant: str
+    brand: Brand
     items: Sequence[Item]
     known_email: str | None
     intent: Intent | None
@@ -35,7 +35,11 @@ class Shown:
     values: Mapping[str, str] | None
     """What was typed; None: what the session knows."""
     mistakes: Mapping[str, str]
+    """By field, the name of the words that say what is wrong."""
     failure: str
+    """What went wrong with all of it: the name of words, or a sentence."""
+    minutes: int = 0
+    """How long no card is taken any more, where the words say that."""
     visit: str = ""
 
 
@@ -45,26 +49,34 @@ class View:
 
     def form(self, request: Request, shown: Shown, status: int = 200) -> Response:
         """Show the form of an open session."""
-        session = shown.session
-        language = _language(request, session)
+        session, brand = shown.session, shown.brand
+        language = locale_of(request, session.locale)
+        words = words_of(language)
         total = None if session.amount_total is None else shown_amount(session.amount_total, session.currency or "", language)
-        submit = session.submit_type or "auto"
         data = session.intent_data
+        button = words["save_card"] if total is None else words.say(_VERBS.get(session.submit_type or "auto", "pay"), amount=total)
+        failure = words.say(shown.failure, minutes=shown.minutes) if shown.failure in words else shown.failure
         return show(
             "checkout",
             status,
-            title=shown.merchant,
-            headers=headers_of_form(session.url, *([session.success_url] if session.success_url else [])),
+            title=brand.name,
+            headers=headers_of_form(
+                session.url, *([session.success_url] if session.success_url else []), style=brand.style, embedded=session.embedded
+            ),
+            embedded=session.embedded,
+            completes=False,
             refresh_seconds=0,
-            merchant=shown.merchant,
+            words=words,
+            brand=brand,
+            merchant=brand.name,
             test_mode=not session.livemode,
             back=session.cancel_url,
             total=total,
-            what=_what(shown),
-            lines=[_line(item, language) for item in shown.items],
-            heading="Pay by card" if total else "Save a card",
-            failure=shown.failure or ("" if shown.mistakes else _failure(shown.intent)),
-            errors=shown.mistakes,
+            what=_what(shown, words),
+            lines=[line_of(item, language, words) for item in shown.items],
+            heading=words["pay_by_card" if total else "save_a_card"],
+            failure=failure or ("" if shown.mistakes else _failure(shown.intent, words)),
+            errors={name: words.say(mistake, characters=VALUE_CHARACTERS_MAX) for name, mistake in shown.mistakes.items()},
             challenge=_challenge(shown.intent),
             action=shown.action,
             state=shown.state,
@@ -72,73 +84,76 @@ class View:
             values=_known(session) if shown.values is None else shown.values,
             known_email=shown.known_email,
             asks_phone=session.phone_number_collection,
-            shipping_choices=_choices(session.shipping_countries),
+            shipping_choices=[] if session.shipping_countries is None else _choices(session.shipping_countries, words),
             shipping_text=session.custom_text.shipping_address,
-            billing_choices=_choices(list(countries())) if session.billing_address_collection == "required" else [],
-            button=f"{_VERBS.get(submit, 'Pay')} {total}" if total else "Save card",
-            amount_language=None if language == ENGLISH else language.replace("_", "-"),
+            billing_choices=_choices(None, words) if session.billing_address_collection == "required" else [],
+            button=button,
+            # Where only the amounts are in the buyer's language.
+            amount_language=None if words.language == language.partition("_")[0] else language.replace("_", "-"),
             submit_text=session.custom_text.submit,
             keeps_card=total is None or (data is not None and data.setup_future_usage is not None),
         )
 
-    def complete(self, request: Request, session: CheckoutSession, merchant: str) -> Response:
-        """Say that a session is complete, where the shop has no page for it."""
-        total = None
-        if session.amount_total is not None:
-            total = shown_amount(session.amount_total, session.currency or "", _language(request, session))
+    def complete(self, request: Request, session: CheckoutSession, brand: Brand, receipt: str | None = None) -> Response:
+        """Say that a session is complete, where the shop has no page for it; `receipt`: where that is."""
+        language = locale_of(request, session.locale)
+        words = words_of(language)
+        total = None if session.amount_total is None else shown_amount(session.amount_total, session.currency or "", language)
         said = session.confirmation or session.custom_text.after_submit
-        return self._end(
-            session,
-            merchant,
+        title, text = ("thanks", "on_statement") if total else ("card_saved", "may_charge")
+        text = said or words.say(text, merchant=brand.name)
+        return _ended(
+            words,
+            brand,
             "done",
-            "Thanks for your payment" if total else "Your card is saved",
-            said or (f"A payment to {merchant} will appear on your statement." if total else f"{merchant} may charge it from now on."),
+            words[title],
+            text,
+            livemode=session.livemode,
             amount=total,
+            receipt=receipt,
+            embedded=session.embedded,
+            completes=session.embedded,
+            leads_to=completion_of(session),
         )
 
-    def expired(self, session: CheckoutSession, merchant: str) -> Response:
+    def expired(self, request: Request, session: CheckoutSession, brand: Brand) -> Response:
         """Say that a session's time is over."""
-        return self._end(
-            session,
-            merchant,
-            "over",
-            "This page has expired",
-            "You weren't charged. Please go back to the shop, and start anew.",
-            link=session.cancel_url,
-            link_text=f"Back to {merchant}",
-            status=410,
+        words = words_of(locale_of(request, session.locale))
+        link, text = session.cancel_url, words.say("back_to", merchant=brand.name)
+        title, said = words["expired_title"], words["expired_text"]
+        return _ended(
+            words, brand, "over", title, said, livemode=session.livemode, embedded=session.embedded, link=link, link_text=text, status=410
         )
 
-    def under_way(self, session: CheckoutSession, merchant: str) -> Response:
+    def under_way(self, request: Request, session: CheckoutSession, brand: Brand) -> Response:
         """Say that nobody knows yet how the payment ends."""
-        return self._end(
-            session,
-            merchant,
-            "wait",
-            "Your payment is being processed",
-            "You can wait here, or close this page: you won't be charged twice.",
-            refresh_seconds=_REFRESH_SECONDS,
+        words = words_of(locale_of(request, session.locale))
+        title, said = words["processing_title"], words["processing_text"]
+        return _ended(
+            words, brand, "wait", title, said, livemode=session.livemode, embedded=session.embedded, refresh_seconds=_REFRESH_SECONDS
         )
 
-    def closed(self, merchant: str, livemode: bool, text: str) -> Response:
-        """Say that a payment link can't be paid any more."""
-        return _ended(merchant, livemode, "over", "This link is no longer active", text, status=410)
-
-    @staticmethod
-    def _end(session: CheckoutSession, merchant: str, kind: str, title: str, text: str, **others: Any) -> Response:
-        return _ended(merchant, session.livemode, kind, title, text, **others)
+    def closed(self, request: Request, brand: Brand, livemode: bool, text: str | None) -> Response:
+        """Say that a payment link can't be paid any more, and what the merchant says of that."""
+        words = words_of(locale_of(request))
+        return _ended(words, brand, "over", words["closed_title"], text or words["closed_text"], livemode=livemode, status=410)
 
 
 def _ended(
-    merchant: str,
-    livemode: bool,
+    words: Words,
+    brand: Brand,
     kind: str,
     title: str,
     text: str,
     *,
+    livemode: bool,
     amount: str | None = None,
     link: str | None = None,
     link_text: str = "",
+    receipt: str | None = None,
+    embedded: bool = False,
+    completes: bool = False,
+    leads_to: str | None = None,
     refresh_seconds: int = 0,
     status: int = 200,
 ) -> Response:
@@ -146,60 +161,75 @@ def _ended(
         "checkout_end",
         status,
         title=title,
-        headers=HEADERS,
+        headers=headers_of_end() if embedded else HEADERS,
         refresh_seconds=refresh_seconds,
-        merchant=merchant,
+        embedded=embedded,
+        completes=completes,
+        leads_to=leads_to or "",
+        words=words,
+        brand=brand,
+        merchant=brand.name,
         test_mode=not livemode,
         kind=kind,
         amount=amount,
         text=text,
         link=link,
         link_text=link_text,
+        receipt=receipt,
     )
 
 
-def _language(request: Request, session: CheckoutSession) -> str:
-    if session.locale in (None, "auto"):
+def locale_of(request: Request, said: str | None = None) -> str:
+    """Return the locale of a page, `de_AT`: what the merchant said, or what the browser asks for."""
+    if said in (None, "auto"):
         return language_of(request.headers.get("accept-language", ""))
-    return session.locale.replace("-", "_") if session.locale else ENGLISH
+    return said.replace("-", "_") if said else ENGLISH
 
 
-def _what(shown: Shown) -> str:
+def _what(shown: Shown, words: Words) -> str:
     if len(shown.items) == 1:
         return shown.items[0].description
-    return f"Pay {shown.merchant}"
+    return words.say("pay_merchant", merchant=shown.brand.name)
 
 
-def _line(item: Item, language: str) -> dict[str, str]:
+def line_of(item: Item, language: str, words: Words) -> dict[str, str]:
+    """Return what is shown of what was bought."""
     unit = item.price.unit_amount
-    each = "" if unit is None or item.price.transform_quantity is not None else f", {shown_amount(unit, item.currency, language)} each"
+    count = words.say("quantity", count=item.quantity)
+    if unit is not None and item.price.transform_quantity is None:
+        count = f"{count}, {words.say('each', amount=shown_amount(unit, item.currency, language))}"
     return {
         "name": item.description,
         "amount": shown_amount(item.amount, item.currency, language),
-        "count": f"Qty {item.quantity}{each}" if item.quantity > 1 else "",
+        "count": count if item.quantity > 1 else "",
     }
 
 
-def _failure(intent: Intent | None) -> str:
+def _failure(intent: Intent | None, words: Words) -> str:
     """Return what the buyer is told of the last card."""
     if intent is None:
         return ""
     error: PaymentError | None = intent.last_payment_error if isinstance(intent, PaymentIntent) else intent.last_setup_error
     if error is None:
         return ""
-    return _UNAUTHENTICATED if error.code.endswith("_authentication_failure") else error.message
+    if error.code.endswith("_authentication_failure"):
+        return words["unauthenticated"]
+    if words.language == ENGLISH:
+        return error.message
+    return next((words[code] for code in (error.decline_code, error.code) if code and code in words), words["card_declined"])
 
 
 def _challenge(intent: Intent | None) -> str | None:
     return None if intent is None or intent.next_action is None else intent.next_action.url
 
 
-def _choices(allowed: list[str] | None) -> list[tuple[str, str]]:
-    """Return countries with their names, in the order of those; one that has none is called by its code."""
+def _choices(allowed: list[str] | None, words: Words) -> list[tuple[str, str]]:
+    """Return countries with their names, in the order of those, or all of them; one that has none is called by its code."""
+    known = countries(words.language)
     if allowed is None:
-        return []
-    known = countries()
-    return sorted(((code, known.get(code, code)) for code in allowed), key=lambda each: each[1])
+        return list(known.items())
+    order = {code: place for place, code in enumerate(known)}
+    return [(code, known.get(code, code)) for code in sorted(allowed, key=lambda code: order.get(code, len(order)))]
 
 
 def _known(session: CheckoutSession) -> dict[str, str]:

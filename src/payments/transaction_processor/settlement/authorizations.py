@@ -24,6 +24,7 @@ from payments.transaction_processor.settlement.terms import (
     told,
 )
 from payments.wire.challenge_link import challenge_of
+from payments.wire.receipt_link import with_receipt
 
 _UNAUTHENTICATED = Declined(
     code="authentication_required",
@@ -63,7 +64,7 @@ def _purchased(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement
     """The issuer approved and the money is claimed in the same message."""
     attempt = work.attempt
     change = capture_transaction(work, attempt.amount, outcome.funds_available_at_once, terms)
-    charge = charge_of(work, outcome, captured=True, balance_transaction=change.id)
+    charge = with_receipt(charge_of(work, outcome, captured=True, balance_transaction=change.id), terms.public_url)
     intent = advanced(
         work.intent,
         IntentStatus.SUCCEEDED,
@@ -94,7 +95,7 @@ def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
     options = work.intent.card_options
     extended = options is not None and options.request_extended_authorization == "if_available"
     capture_before = terms.due_from + (EXTENDED_CAPTURE_WINDOW_SECONDS if extended else CAPTURE_WINDOW_SECONDS)
-    charge = charge_of(work, outcome, captured=False, capture_before=capture_before)
+    charge = with_receipt(charge_of(work, outcome, captured=False, capture_before=capture_before), terms.public_url)
     intent = advanced(
         work.intent,
         IntentStatus.REQUIRES_CAPTURE,
