@@ -53,6 +53,7 @@ from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
+from payments.transaction_processor.money.paydays import Paydays
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api as money_api
 from payments.transaction_processor.sending import Sender
@@ -112,6 +113,7 @@ class ProcessorCopy:
     processor: Processor
     sweeper: Sweeper
     money: MoneySweeper
+    paydays: Paydays
     endpoints: Endpoints
     store: PaymentStore
 
@@ -270,7 +272,8 @@ async def processor_copy(
             idempotency=Idempotency(pool, Sealer(Key()), clock), reader=Reader(pool, Lists(pool), clock), waker=waker, clock=clock
         )
         endpoints = money_api(objects=objects, accounts=processor.accounts, bookkeeper=bookkeeper)
-        yield ProcessorCopy(processor=processor, sweeper=sweeper, money=money, endpoints=endpoints, store=store)
+        paydays = Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log)
+        yield ProcessorCopy(processor=processor, sweeper=sweeper, money=money, paydays=paydays, endpoints=endpoints, store=store)
 
 
 @asynccontextmanager

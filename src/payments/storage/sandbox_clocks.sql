@@ -24,6 +24,7 @@ WHERE c.status = 'advancing' AND NOT c.deleted AND (c.document ->> 'advanced_at'
     AND NOT EXISTS (
         SELECT FROM payments.checkout_sessions s
         WHERE s.merchant_id = m.id AND NOT s.livemode AND s.due_at <= $2 + m.test_ahead_seconds AND s.payment_intent IS NULL)
+    AND (m.payout_interval = 'manual' OR m.payouts_looked_on >= (to_timestamp($2 + m.test_ahead_seconds) AT TIME ZONE 'UTC')::date)
 ORDER BY c.merchant_id LIMIT $3;
 
 -- expired: clocks that were made before $1

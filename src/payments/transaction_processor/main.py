@@ -38,6 +38,7 @@ from payments.storage.write_limits import WriteLimitStore
 from payments.transaction_processor.handover import HandoverRoutes
 from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
+from payments.transaction_processor.money.paydays import Paydays
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api
 from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
@@ -132,6 +133,7 @@ async def application(
             clock=clock,
             log=log,
         ).keep(background)
+        Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).keep(background)
         SandboxClockKeeper(pool=pool, waker=waker, clock=clock).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)

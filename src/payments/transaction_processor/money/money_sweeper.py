@@ -3,7 +3,6 @@
 Runs in every copy of the service. Each step is decided from what was read, and written only if that is still so: of several copies one does it.
 """
 
-import datetime
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar, assert_never
@@ -18,14 +17,13 @@ from payments.domain.dispute import Dispute, DisputeStatus
 from payments.domain.payout import Payout, PayoutStatus
 from payments.runtime.background import Background
 from payments.runtime.clock import Clock
-from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.storage import notices
 from payments.storage.database import Connection, Pool
 from payments.storage.disputes import answer_sent, charge_of, dispute_of_case, past_due, take_to_send
 from payments.storage.fees import FeeSchedules
 from payments.storage.notices import StoredNotice
-from payments.storage.payouts import Scheduled, payout_sent, scheduled, sealed_account_number, take_payday, take_payouts
+from payments.storage.payouts import payout_sent, sealed_account_number, take_payouts
 from payments.storage.sandbox_clocks import SandboxTimes
 from payments.transaction_processor.money import dispute_steps as steps
 from payments.transaction_processor.money import payout_steps
@@ -60,7 +58,6 @@ class MoneySweeper:
         """Sweep for ever; no sweep's failure is another's."""
         background.repeat("sweep notices", self.take_notices, every_seconds=_NOTICES_SECONDS)
         background.repeat("sweep disputes", self.end_past_due, every_seconds=10)
-        background.repeat("sweep paydays", self.pay_on_schedule, every_seconds=30)
 
     async def take_notices(self) -> int:
         """Store what was told, book what follows from it, and send what is to be sent; returns how much was done."""
@@ -77,36 +74,6 @@ class MoneySweeper:
     async def end_past_due(self) -> int:
         """Lose the disputes that nobody answered in time; returns how many."""
         return await self._of_each("end dispute", await past_due(self.pool, self._now(), _BATCH), self._end)
-
-    async def pay_on_schedule(self) -> int:
-        """Pay out what is available to the merchants whose day it is, once a day; returns to how many."""
-        today = datetime.datetime.fromtimestamp(self._now(), tz=datetime.UTC).date()
-        due = [each for each in await scheduled(self.pool, today) if each.schedule.is_payday(today)]
-
-        async def pay(each: Scheduled) -> bool:
-            terms, account = self._terms(), each.destination
-            amount = each.amount // payout_steps.step_of(account.currency) * payout_steps.step_of(account.currency)
-            if amount == 0:
-                return False
-            payout = Payout(
-                id=new_id(PAYOUT.noun.prefix),
-                merchant_id=account.merchant_id,
-                livemode=account.livemode,
-                created=terms.now,
-                amount=amount,
-                currency=account.currency,
-                status=PayoutStatus.PENDING,
-                arrival_date=payout_steps.arrival_date(terms.now),
-                destination=account.id,
-                automatic=True,
-            )
-
-            async def take(connection: Connection) -> bool:
-                return await take_payday(connection, payout, today)
-
-            return await self.bookkeeper.book(payout_steps.create(payout, account, terms), take)
-
-        return await self._of_each("pay on schedule", due, pay)
 
     async def _of_each(self, name: str, items: Iterable[T], act: Callable[[T], Awaitable[bool]]) -> int:
         """Do something to each of several in turn; returns for how many it was done. One's failure, which is logged, is no other's."""
