@@ -71,11 +71,17 @@ PAYMENT_INTENT = Kind(
         "payment_method": _PAYMENT_METHOD,
         "source": Expandable(("card",)),
         **_never("application", "on_behalf_of", "payment_record", "review"),
-        **_never("amount_details.line_items", "transfer_data.destination"),
+        "amount_details.line_items": Expandable(own=shapes.render_line_items),
+        **_never("transfer_data.destination"),
     },
 )
 CHARGE = Kind(
-    noun=Noun("payments.charges", "ch", Charge, Filters(indexed=("payment_intent", "customer"))),
+    noun=Noun(
+        "payments.charges",
+        "ch",
+        Charge,
+        Filters(indexed=("payment_intent", "customer"), compared={"transfer_group": "document ->> 'transfer_group'"}),
+    ),
     path="/v1/charges",
     render=shapes.render_charge,
     param="charge",
@@ -146,7 +152,7 @@ BALANCE_TRANSACTION = Kind(
         "txn",
         BalanceTransaction,
         Filters(
-            indexed=("source",),
+            indexed=("source", "payout"),
             few={
                 "currency": tuple(CURRENCIES),
                 "type": ("charge", "refund", "refund_failure", "adjustment", "payout", "payout_cancel", "payout_failure"),
