@@ -28,7 +28,7 @@ async def tap(database_url: str) -> AsyncGenerator[InProcess]:
 
 def keeper(tap: InProcess) -> SandboxClockKeeper:
     processor = tap.copies[0].processor
-    return SandboxClockKeeper(pool=processor.pool, waker=processor.waker, clock=tap.clock)
+    return SandboxClockKeeper(pool=processor.pool, waker=processor.waker, clock=tap.clock, rows=tap.copies[0].sweeper.rows)
 
 
 async def sweep(tap: InProcess) -> None:

@@ -40,6 +40,7 @@ from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
 from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.runtime.seal import Sealer
 from payments.storage.accounts import Accounts
 from payments.storage.attempts import Attempts, OpenAttempt
@@ -254,7 +255,7 @@ async def processor_copy(
             public_url="http://tap",
             tally=Tally(),
         )
-        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
+        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=RowByRow(clock, log))
         waker = SilentWaker(pool)
         bookkeeper = Bookkeeper(pool=pool, accounts=processor.accounts, waker=waker, clock=clock)
         money = MoneySweeper(
@@ -267,6 +268,7 @@ async def processor_copy(
             pool=pool,
             clock=clock,
             log=log,
+            rows=RowByRow(clock, log),
         )
         objects = Objects(
             idempotency=Idempotency(pool, Sealer(Key()), clock), reader=Reader(pool, Lists(pool), clock), waker=waker, clock=clock
@@ -321,9 +323,10 @@ async def in_process(
         )
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
         keeping = Keeping(handover=steps.handover, trial=steps.trial, pool=pool, waker=waker, clock=clock, public_url=PUBLIC_URL)
+        log = Logger("test", io.BytesIO())
         addresses, closing = (
             Addresses(PUBLIC_URL),
-            Closing(pool=pool, waker=waker, clock=clock, times=SandboxTimes(pool, clock), log=Logger("test", io.BytesIO())),
+            Closing(pool=pool, waker=waker, clock=clock, times=SandboxTimes(pool, clock), log=log, rows=RowByRow(clock, log)),
         )
         page = CheckoutPage(
             paying=Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing),

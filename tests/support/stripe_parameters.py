@@ -107,7 +107,7 @@ def _hashes(module: ast.Module) -> Iterator[tuple[str, dict[str, str]]]:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(args=[_, ast.Dict(keys=keys, values=values)])):
                 yield (
                     name,
-                    {key.value: ast.unparse(value) for key, value in zip(keys, values, strict=True) if isinstance(key, ast.Constant)},
+                    {f"{key.value}": ast.unparse(value) for key, value in zip(keys, values, strict=True) if isinstance(key, ast.Constant)},
                 )
             case _:
                 pass

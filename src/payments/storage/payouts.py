@@ -9,11 +9,10 @@ import msgspec
 from payments.domain.bank_account import BankAccount
 from payments.domain.payout import Payout
 from payments.domain.payout_schedule import PayoutSchedule
-from payments.storage.database import Connection, Queries
+from payments.storage.database import Connection, Found, Queries, found
 from payments.storage.sql import queries
 
 _SQL = queries("payouts.sql")
-_decode = msgspec.json.Decoder(Payout).decode
 
 
 async def lock_balances(connection: Connection, accounts: Sequence[int]) -> dict[int, int]:
@@ -35,9 +34,9 @@ async def sealed_account_number(connection: Queries, account: BankAccount) -> st
     return sealed
 
 
-async def take_payouts(connection: Queries, now: int, again_seconds: int, limit: int) -> list[Payout]:
+async def take_payouts(connection: Queries, now: int, again_seconds: int, limit: int) -> list[Found]:
     """Take payouts to hand to the bank; whoever takes one and doesn't say that it was sent leaves it to others after `again_seconds`."""
-    return [_decode(row["document"]) for row in await connection.fetch(_SQL["take_to_send"], now, again_seconds, limit)]
+    return found(await connection.fetch(_SQL["take_to_send"], now, again_seconds, limit))
 
 
 async def payout_sent(connection: Queries, payout: Payout) -> None:
@@ -74,9 +73,9 @@ class Scheduled:
 
 async def scheduled(connection: Queries, now: int) -> list[Scheduled]:
     """Return what could be paid out by schedule at a time, unix seconds."""
-    found: dict[int, Scheduled] = {}
+    merchants: dict[int, Scheduled] = {}
     for row in await connection.fetch(_SQL["on_schedule"], now):
-        merchant = found.get(row["merchant_id"])
+        merchant = merchants.get(row["merchant_id"])
         if merchant is None:
             schedule = PayoutSchedule(
                 interval=row["payout_interval"],
@@ -85,10 +84,10 @@ async def scheduled(connection: Queries, now: int) -> list[Scheduled]:
                 delay_days=row["payout_delay_days"],
             )
             merchant = Scheduled(row["merchant_id"], schedule, row["test_ahead_seconds"], row["day"], row["payouts_looked_on"], [])
-            found[merchant.merchant_id] = merchant
+            merchants[merchant.merchant_id] = merchant
         if row["destination"] is not None:
             merchant.due.append(Due(row["amount"], msgspec.json.decode(row["destination"], type=BankAccount)))
-    return list(found.values())
+    return list(merchants.values())
 
 
 async def note_looked(connection: Queries, merchants: Sequence[Scheduled]) -> None:
@@ -102,8 +101,8 @@ async def open_payday(connection: Queries, account: BankAccount, day: datetime.d
     """Return the id of the payout that a day's will be, which is `payout_id` unless somebody was first; None when it was made."""
     key = (account.merchant_id, account.livemode, account.currency, day)
     await connection.execute(_SQL["move_payday"], *key)
-    found: str | None = await connection.fetchval(_SQL["open_payday"], *key, payout_id)
-    return found
+    opened: str | None = await connection.fetchval(_SQL["open_payday"], *key, payout_id)
+    return opened
 
 
 async def gather(connection: Queries, account: BankAccount, payout_id: str, limit: int) -> int:

@@ -11,7 +11,7 @@ SELECT sealed_number FROM payments.bank_accounts WHERE merchant_id = $1 AND live
 UPDATE payments.payouts SET send_at = $1 + $2 WHERE (merchant_id, livemode, id) IN (
     SELECT merchant_id, livemode, id FROM payments.payouts WHERE send_at <= $1 AND status IN ('pending', 'in_transit')
     ORDER BY send_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-RETURNING document;
+RETURNING id, document;
 
 -- sent: the bank has it
 UPDATE payments.payouts SET send_at = NULL WHERE merchant_id = $1 AND livemode = $2 AND id = $3;

@@ -21,6 +21,7 @@ from payments.runtime.health import Health
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
+from payments.runtime.rows import RowByRow
 from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
@@ -121,7 +122,8 @@ async def application(
         background.keep("watch database", database.watch)
         background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
-        Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
+        rows = RowByRow(clock, log)
+        Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows).keep(background)
         MoneySweeper(
             acquirers=acquirers,
             bank=SimulatedBank(journal, clock),
@@ -132,9 +134,10 @@ async def application(
             pool=pool,
             clock=clock,
             log=log,
+            rows=rows,
         ).keep(background)
         Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).keep(background)
-        SandboxClockKeeper(pool=pool, waker=waker, clock=clock).keep(background)
+        SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
