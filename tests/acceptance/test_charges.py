@@ -181,7 +181,8 @@ def test_what_makes_no_sense_is_refused(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create().id
     nothing = refused(client.v1.charges.create, {**asked, "customer": customer})
     assert (nothing.http_status, nothing.code) == (402, "missing")
-    assert refused(client.v1.charges.create, {**asked, "customer": customer, "source": "tok_visa"}).code == "missing"
+    stranger = refused(client.v1.charges.create, {**asked, "customer": customer, "source": "tok_visa"})
+    assert (stranger.http_status, stranger.code) == (404, "missing")
     assert refused(client.v1.charges.create, {**asked, "source": "tok_nobody"}).code == "resource_missing"
     for name in ("application_fee_amount", "on_behalf_of", "transfer_data"):
         refusal = refused(

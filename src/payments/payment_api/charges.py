@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
-from payments.domain.errors import CardError, InvalidRequest, NotFound
+from payments.domain.errors import CardError, InvalidRequest, NotFound, NotLinked
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import BEHIND_CHARGE, CAPTURABLE, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
@@ -171,7 +171,7 @@ class Charges:
         method = await self.reader.find(call, PAYMENT_METHOD, card_id) if isinstance(card_id, str) else None
         if method is None or method.customer != customer.id:
             what = f"ID {card_id[:100]}" if isinstance(card_id, str) else "this number"
-            raise InvalidRequest(f"Customer {customer.id} does not have a linked source with {what}.", code="missing", param=param)
+            raise NotLinked(customer.id, what, param=param)
         return method
 
     async def _update(self, call: Call, params: _UpdateParams) -> Reply:

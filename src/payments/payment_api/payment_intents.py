@@ -43,7 +43,7 @@ from payments.wire.idempotency import answer_id, claim_of
 from payments.wire.kinds import CHARGE, PAYMENT_INTENT, PAYMENT_METHOD
 from payments.wire.params import Text
 from payments.wire.reading import FilterId, ListParams, PageParams, Reader, page_of_these
-from payments.wire.render import lines_url, render_lines
+from payments.wire.render_amount import lines_url, render_lines
 from payments.wire.rendering import render
 from payments.wire.resource import listing
 

@@ -27,6 +27,7 @@ from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.kind import Expandable, Kind
+from payments.wire.render_amount import render_line_items
 from payments.wire.render_card import render_card, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_checkout import render_item, render_payment_link, render_session
@@ -71,7 +72,7 @@ PAYMENT_INTENT = Kind(
         "payment_method": _PAYMENT_METHOD,
         "source": Expandable(("card",)),
         **_never("application", "on_behalf_of", "payment_record", "review"),
-        "amount_details.line_items": Expandable(own=shapes.render_line_items),
+        "amount_details.line_items": Expandable(own=render_line_items),
         **_never("transfer_data.destination"),
     },
 )

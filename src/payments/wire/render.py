@@ -10,10 +10,11 @@ from payments.domain.charge import Charge
 from payments.domain.customer import Customer
 from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.payment_intent import NextAction, PaymentError, PaymentIntent, is_behind_charge
-from payments.domain.payment_options import AmountDetails, CardOptions
+from payments.domain.payment_options import CardOptions
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.wire.render_account import STATEMENT_DESCRIPTOR
+from payments.wire.render_amount import render_amount_details
 from payments.wire.render_card import render_charged_card, render_payment_method, render_source
 from payments.wire.render_people import Rendered, render_address, render_billing_details, render_shipping
 
@@ -29,7 +30,7 @@ def render_payment_intent(intent: PaymentIntent) -> Rendered:
         "allowed_payment_method_types": intent.allowed_payment_method_types,
         "amount": intent.amount,
         "amount_capturable": intent.amount_capturable,
-        "amount_details": _NO_DETAILS if intent.amount_details is None else _amount_details(intent.amount_details),
+        "amount_details": render_amount_details(intent.amount_details),
         "amount_received": intent.amount_received,
         "application": None,
         "application_fee_amount": None,
@@ -75,53 +76,6 @@ def render_payment_intent(intent: PaymentIntent) -> Rendered:
     return body
 
 
-_NO_DETAILS: Rendered = {"tip": {}}
-
-
-def _amount_details(details: AmountDetails) -> Rendered:
-    body: Rendered = {"tip": {}}
-    if details.discount_amount is not None:
-        body["discount_amount"] = details.discount_amount
-    places = (details.shipping_from_postal_code, details.shipping_to_postal_code)
-    if details.shipping_amount is not None or any(places):
-        body["shipping"] = {"amount": details.shipping_amount, "from_postal_code": places[0], "to_postal_code": places[1]}
-    if details.total_tax_amount is not None:
-        body["tax"] = {"total_tax_amount": details.total_tax_amount}
-    if details.error is not None:
-        body["error"] = {"code": details.error.code, "message": details.error.message}
-    return body
-
-
-def render_line_items(intent: PaymentIntent) -> Rendered | None:
-    """Render what is bought, which is shown only to whoever expands it; None where nothing was said of that."""
-    data = render_lines(intent)
-    return {"object": "list", "data": data, "has_more": False, "url": lines_url(intent)} if data else None
-
-
-def lines_url(intent: PaymentIntent) -> str:
-    """Return where what is bought can be listed."""
-    return f"/v1/payment_intents/{intent.id}/amount_details_line_items"
-
-
-def render_lines(intent: PaymentIntent) -> list[Rendered]:
-    """Render each line of what is bought."""
-    return [
-        {
-            "id": item.id,
-            "object": "payment_intent_amount_details_line_item",
-            "discount_amount": item.discount_amount,
-            "payment_method_options": None if item.commodity_code is None else {"card": {"commodity_code": item.commodity_code}},
-            "product_code": item.product_code,
-            "product_name": item.product_name,
-            "quantity": item.quantity,
-            "tax": None if item.total_tax_amount is None else {"total_tax_amount": item.total_tax_amount},
-            "unit_cost": item.unit_cost,
-            "unit_of_measure": item.unit_of_measure,
-        }
-        for item in ([] if intent.amount_details is None else intent.amount_details.line_items)
-    ]
-
-
 _SHOWN_IF_GIVEN = (
     "capture_method",
     "request_extended_authorization",
@@ -147,6 +101,10 @@ def render_card_options(options: CardOptions) -> Rendered:
     return body | {name: value for name in _SHOWN_IF_GIVEN if (value := getattr(options, name)) is not None}
 
 
+_DECLINED_FOR = {"expired_card": "exp_month", "incorrect_cvc": "cvc", "incorrect_number": "number"}
+"""What of the card an issuer's refusal is about. Source: answers of Stripe's to its test cards."""
+
+
 def render_payment_error(failure: PaymentError) -> Rendered:
     """Render why a confirm failed."""
     body: Rendered = {
@@ -157,6 +115,8 @@ def render_payment_error(failure: PaymentError) -> Rendered:
     }
     if failure.decline_code is not None:
         body["decline_code"] = failure.decline_code
+    if failure.code in _DECLINED_FOR:
+        body["param"] = _DECLINED_FOR[failure.code]
     if failure.charge is not None:
         body["charge"] = failure.charge
     if failure.payment_method is not None:
