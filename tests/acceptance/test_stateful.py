@@ -53,7 +53,8 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
         def create(self, amount: int, manual: bool, grows: bool) -> str:
             method = "manual" if manual else "automatic"
             options: Any = {"payment_method_options": {"card": {"request_incremental_authorization": "if_available"}}} if grows else {}
-            intent = api.create({"amount": amount, "currency": "usd", "capture_method": method, **options})
+            asked: Any = {"amount": amount, "currency": "usd", "capture_method": method, **options}
+            intent = api.create(asked)
             self.model[intent.id] = payment_of(amount, manual=manual, grows=grows)
             return intent.id
 
@@ -61,8 +62,9 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
         def set_up(self, card: str) -> Any:
             self.customer = self.customer or client.v1.customers.create().id
             asked: Any = {"customer": self.customer, "payment_method": card, "usage": "off_session", "confirm": True}
+            asked["return_url"] = "https://shop.example/kept"
             try:
-                made = client.v1.setup_intents.create({**asked, "return_url": "https://shop.example/kept"})
+                made = client.v1.setup_intents.create(asked)
             except stripe.CardError:
                 assert CARDS[card] == "declined"
                 return multiple()
@@ -72,8 +74,9 @@ def machine(client: stripe.StripeClient) -> type[RuleBasedStateMachine]:
         @rule(target=payments, card=kept, amount=st.integers(50, 100_000), manual=st.booleans())
         def pay_while_away(self, card: str, amount: int, manual: bool) -> Any:
             asked: Any = {"amount": amount, "currency": "usd", "customer": self.customer, "payment_method": card, "confirm": True}
+            asked |= {"off_session": True, "capture_method": "manual" if manual else "automatic"}
             try:
-                intent = api.create({**asked, "off_session": True, "capture_method": "manual" if manual else "automatic"})
+                intent = api.create(asked)
             except stripe.InvalidRequestError:
                 assert card in self.detached
                 return multiple()
