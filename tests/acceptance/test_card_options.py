@@ -196,6 +196,56 @@ def test_options_are_kept_changed_and_taken_away(client: stripe.StripeClient) ->
     assert changed.to_dict()["amount_details"] == {"tip": {}}
 
 
+def test_lines_are_kept_shown_on_demand_and_follow_the_captures(client: stripe.StripeClient) -> None:
+    expand = ["amount_details.line_items"]
+    line = {
+        "product_name": "Shoes",
+        "quantity": 2,
+        "unit_cost": 900,
+        "product_code": "S 1",
+        "unit_of_measure": "pair",
+        "tax": {"total_tax_amount": 200},
+        "payment_method_options": {"card": {"commodity_code": "53111600"}},
+    }
+    intent = pay(client, capture_method="manual", amount_details={"line_items": [line]}, expand=expand)
+    (shown,) = intent.to_dict()["amount_details"]["line_items"]["data"]
+    assert {key: shown[key] for key in line} == line
+    assert shown["id"].startswith("uli_")
+    retrieved = shaped(client.v1.payment_intents.retrieve(intent.id))
+    assert retrieved.to_dict()["amount_details"] == {"tip": {}}
+    (listed,) = [each for each in client.v1.payment_intents.list({"expand": [f"data.{expand[0]}"]}).data if each.id == intent.id]
+    assert listed.to_dict()["amount_details"]["line_items"]["data"] == [shown]
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 500, "final_capture": False})
+    assert refused.value.code == "amount_details_amount_mismatch"
+    part: Any = {"product_name": "Left shoe", "quantity": 1}
+    for amount, final in ((500, False), (700, True)):
+        given: Any = {"line_items": [{**part, "unit_cost": amount}]}
+        captured = shaped(
+            client.v1.payment_intents.capture(
+                intent.id,
+                {
+                    "amount_to_capture": amount,
+                    "final_capture": final,
+                    "amount_details": given,
+                    "payment_details": {"order_reference": f"A {amount}"},
+                    "expand": expand,
+                },
+            )
+        )
+    data = captured.to_dict()["amount_details"]["line_items"]["data"]
+    assert [each["unit_cost"] for each in data] == [500, 700]
+    assert captured.to_dict()["payment_details"]["order_reference"] == "A 700"
+    lists = client.v1.payment_intents.amount_details_line_items
+    first = lists.list(intent.id, {"limit": 1})
+    assert [each.unit_cost for each in first.auto_paging_iter()] == [500, 700]
+    assert [each.id for each in lists.list(intent.id, {"ending_before": data[1]["id"]}).data] == [data[0]["id"]]
+    with pytest.raises(stripe.InvalidRequestError, match="No such"):
+        lists.list(intent.id, {"starting_after": "uli_none"})
+    tolerated = pay(client, amount_details={"line_items": [line], "enforce_arithmetic_validation": False, "discount_amount": 500})
+    assert tolerated.to_dict()["amount_details"]["error"]["code"] == "amount_details_amount_mismatch"
+
+
 def test_what_is_said_of_risk_and_consent_is_taken(client: stripe.StripeClient) -> None:
     online = {"ip_address": "203.0.113.7", "user_agent": "Mozilla/5.0"}
     intent = pay(
@@ -218,6 +268,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (of_card(network="nobody"), "payment_method_options[card][network]"),
     ({"setup_future_usage": "always"}, "setup_future_usage"),
     ({"amount_details": {"discount_amount": 0}}, "amount_details[discount_amount]"),
+    ({"amount_details": {"line_items": [{"product_name": "Shoes", "quantity": 1, "unit_cost": 1}]}}, "amount_details"),
     ({"amount_details": {"tax": {"total_tax_amount": -1}}}, "amount_details[tax][total_tax_amount]"),
     (of_card(moto=True) | {"confirm": False}, "payment_method_options[card][moto]"),
 ]

@@ -65,6 +65,28 @@ def test_a_charge_is_made_of_a_token(client: stripe.StripeClient, tap: RunningTa
     verified(tap)
 
 
+def test_a_charge_is_refunded_in_the_older_spelling_and_reported(client: stripe.StripeClient) -> None:
+    paid = charge(client, source="tok_visa", transfer_group="order_95", radar_options={"session": "rse_1"})
+    answers = [
+        client.raw_request("post", f"/v1/charges/{paid.id}/refund", amount=500, expand=["refunds"], idempotency_key=f"refund {paid.id}")
+        for _ in range(2)
+    ]
+    for answer in answers:
+        body = json.loads(answer.body)
+        assert violations(body) == []
+        assert (body["object"], body["id"], body["amount_refunded"]) == ("charge", paid.id, 500)
+        assert [each["amount"] for each in body["refunds"]["data"]] == [500]
+    assert [each.id for each in client.v1.charges.list({"transfer_group": "order_95"}).data] == [paid.id]
+    (refund,) = client.v1.refunds.list({"charge": paid.id}).data
+    assert "requires_action" in str(refused(client.v1.refunds.cancel, refund.id).user_message)
+    assert refused(client.v1.refunds.cancel, "re_none").http_status == 404
+    reported = shaped(client.v1.charges.update(paid.id, {"fraud_details": {"user_report": "fraudulent"}}))
+    assert reported.to_dict()["fraud_details"] == {"user_report": "fraudulent"}
+    assert shaped(client.v1.charges.update(paid.id, {"fraud_details": {"user_report": ""}})).to_dict()["fraud_details"] == {}
+    with pytest.raises(stripe.InvalidRequestError, match="transfer_group already"):
+        client.v1.charges.update(paid.id, {"transfer_group": "another"})
+
+
 def test_the_intent_behind_a_charge_is_nobodys(client: stripe.StripeClient) -> None:
     seen = pay(client)
     paid = charge(client)
@@ -160,9 +182,10 @@ def test_what_makes_no_sense_is_refused(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create().id
     nothing = refused(client.v1.charges.create, {**asked, "customer": customer})
     assert (nothing.http_status, nothing.code) == (402, "missing")
-    assert refused(client.v1.charges.create, {**asked, "customer": customer, "source": "tok_visa"}).code == "missing"
+    stranger = refused(client.v1.charges.create, {**asked, "customer": customer, "source": "tok_visa"})
+    assert (stranger.http_status, stranger.code) == (404, "missing")
     assert refused(client.v1.charges.create, {**asked, "source": "tok_nobody"}).code == "resource_missing"
-    for name in ("application_fee_amount", "on_behalf_of", "transfer_data", "transfer_group"):
+    for name in ("application_fee_amount", "on_behalf_of", "transfer_data"):
         refusal = refused(
             client.v1.charges.create, {**asked, "source": "tok_visa", name: {"destination": "x"} if name == "transfer_data" else "1"}
         )

@@ -53,6 +53,7 @@ def test_a_declined_card_is_a_card_error(client: stripe.StripeClient, method: st
     assert (error.http_status, error.code) == (402, code)
     assert error.error is not None
     assert error.error.decline_code == decline_code
+    assert error.param == {"expired_card": "exp_month", "incorrect_cvc": "cvc"}.get(code)
     intent = error.error.payment_intent
     assert intent is not None
     assert intent.status == "requires_payment_method"

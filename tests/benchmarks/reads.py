@@ -5,6 +5,7 @@ The payments are copies that SQL makes of a few real ones, in a database of thei
 
 import argparse
 import asyncio
+import io
 import json
 import statistics
 import time
@@ -20,6 +21,9 @@ from msgspec.structs import fields
 from payments.domain.errors import TapError
 from payments.payment_api.indexing import Indexing
 from payments.payment_api.public_api import public_api
+from payments.runtime.clock import SystemClock
+from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.storage.database import connect, open_pool
 from payments.storage.migrate import migrate
 from payments.wire.api import Call, Endpoint
@@ -167,7 +171,7 @@ async def measure(url: str, payments: int) -> list[dict[str, Any]]:
             connection.execute("VACUUM ANALYZE")
         print(f"{payments} payments made in {time.perf_counter() - started:.0f} s")
         started, busy = time.perf_counter(), time.process_time()
-        indexing, documents = Indexing(tap.pool), 0
+        indexing, documents = Indexing(tap.pool, RowByRow(SystemClock(), Logger("test", io.BytesIO()))), 0
         while found := await indexing.index_older():
             documents += found
         seconds, busy = time.perf_counter() - started, time.process_time() - busy

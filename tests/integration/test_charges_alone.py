@@ -1,6 +1,7 @@
 """Charges that are made without a payment intent: what is asked for at once, what isn't known, what nobody finishes."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -11,6 +12,9 @@ from payments.domain.outcome import Outcome
 from payments.domain.token import TOKEN_SECONDS_MAX
 from payments.payment_api import steps
 from payments.payment_api.indexing import Indexing
+from payments.runtime.clock import SystemClock
+from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.storage.attempts import OpenAttempt
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
@@ -219,6 +223,6 @@ async def test_the_intent_behind_a_charge_is_not_searched(tap: InProcess, connec
     await connection.execute(
         "INSERT INTO search.changes (merchant_id, livemode, kind, object_id) SELECT 1, false, 'payment_intent', id FROM payments.payment_intents"
     )
-    while await Indexing(tap.pool).index():
+    while await Indexing(tap.pool, RowByRow(SystemClock(), Logger("test", io.BytesIO()))).index():
         pass
     assert [row["object_id"] for row in await connection.fetch("SELECT object_id FROM search.documents")] == [charge]

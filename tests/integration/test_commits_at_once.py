@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 
 from payments.domain.charge import Charge
@@ -58,7 +59,15 @@ def test_were_charges_not_compared_the_machine_would_find_more_refunded_than_cap
             owner.execute("ALTER TABLE payments.charges DROP CONSTRAINT refunded_is_captured")
     found = asyncpg.CheckViolationError if bounded else AssertionError
     with world(database_url) as made, pytest.raises(found):
+        run_until_it_fails(made)
+
+
+def run_until_it_fails(made: Callable[[], World]) -> None:
+    """Raise what the machine finds first: who comes first is the processor's business, too, so that the same calls needn't find it again."""
+    try:
         run_state_machine_as_test(machine(made), settings=BOUNDED)
+    except FlakyFailure as once:
+        raise once.exceptions[0] from None
 
 
 def _but_charges(compared: Callable[[Any], list[Compared]]) -> Callable[[Any], list[Compared]]:

@@ -15,10 +15,12 @@ from payments.storage.books import find_faults
 from payments.storage.database import Connection
 from payments.storage.keys import MerchantError, create_merchant
 from payments.storage.merchant_tasks import SettingsOrder, change_settings
+from payments.transaction_processor.money import paydays
 from payments.transaction_processor.money.payout_steps import PENDING_SECONDS, arrival_date
 from tests.integration.use_cases import paid
 from tests.support.in_process import Answer, InProcess, in_process
 
+DAY = 24 * 3600
 ACCOUNTS = "accounts/acct_1/external_accounts"
 AT_ONCE = "pm_card_bypassPending"
 NET = 2000 - 88
@@ -336,7 +338,7 @@ async def schedule(connection: Connection, **order: Any) -> None:
 
 async def on_schedule(tap: InProcess) -> int:
     """Both copies at once; returns how many payouts they made."""
-    return sum(await asyncio.gather(*(copy.money.pay_on_schedule() for copy in tap.copies)))
+    return sum(await asyncio.gather(*(copy.paydays.pay() for copy in tap.copies)))
 
 
 async def test_a_merchant_is_paid_out_once_a_day(tap: InProcess, connection: Connection) -> None:
@@ -353,6 +355,80 @@ async def test_a_merchant_is_paid_out_once_a_day(tap: InProcess, connection: Con
     assert await on_schedule(tap) == 1
     assert await available(tap) == 0
     assert await find_faults(connection) == []
+
+
+async def test_an_automatic_payout_is_of_what_it_pays_out(tap: InProcess, connection: Connection, monkeypatch: Any) -> None:
+    monkeypatch.setattr(paydays, "_GATHERED_AT_ONCE", 2)
+    await ready(tap)
+    by_hand = (await pay_out(tap, 500)).body
+    payments = [await paid(tap, payment_method=AT_ONCE) for _ in range(4)]
+    await tap.post("refunds", payment_intent=payments[0]["id"], amount="900")
+    await schedule(connection, payouts="daily")
+    assert await on_schedule(tap) == 1
+    (payout, *_) = (await tap.get("payouts"))["data"]
+    pending = await paid(tap)
+    changes = (await tap.get("balance_transactions", payout=payout["id"], limit="100"))["data"]
+    assert sum(each["net"] for each in changes) == 0, "what it is of, and its own withdrawal"
+    assert sum(each["net"] for each in changes if each["source"] != payout["id"]) == payout["amount"]
+    assert len(changes) == 5 + 1 + 1 + 1
+    assert pending["latest_charge"] not in {each["source"] for each in changes}
+    charges = (await tap.get("balance_transactions", payout=payout["id"], type="charge"))["data"]
+    assert {each["source"] for each in charges} >= {each["latest_charge"] for each in payments}
+    refused = await tap.call("GET", "/v1/balance_transactions", payout=by_hand["id"])
+    assert (refused.status, refused.body["error"]["param"]) == (400, "payout")
+    assert (await tap.call("GET", "/v1/balance_transactions", payout="po_none")).status == 404
+    await paid(tap, payment_method=AT_ONCE)
+    tap.clock.time += 24 * 3600
+    assert await on_schedule(tap) == 1
+    (second, *_) = (await tap.get("payouts"))["data"]
+    assert len((await tap.get("balance_transactions", payout=second["id"]))["data"]) == 2
+
+
+async def test_payments_beside_an_automatic_payout_are_in_it_or_wait(tap: InProcess, connection: Connection) -> None:
+    await ready(tap)
+    await schedule(connection, payouts="daily")
+    made, *_ = await asyncio.gather(
+        on_schedule(tap),
+        *(paid(tap, payment_method=AT_ONCE) for _ in range(6)),
+        *(copy.sweeper.release_funds() for copy in tap.copies),
+    )
+    made += await on_schedule(tap)
+    assert made == 1
+    (payout,) = (await tap.get("payouts"))["data"]
+    changes = (await tap.get("balance_transactions", payout=payout["id"], limit="100"))["data"]
+    assert sum(each["net"] for each in changes) == 0
+    assert await available(tap) == (8 - len(changes)) * NET
+    assert await find_faults(connection) == []
+
+
+async def test_what_was_gathered_for_a_payout_that_was_not_made_is_paid_on_the_next_day(
+    tap: InProcess, connection: Connection, monkeypatch: Any
+) -> None:
+    await ready(tap)
+    await schedule(connection, payouts="daily")
+
+    async def crash(*_: Any) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(paydays, "available_in_test", crash)
+        assert await on_schedule(tap) == 0
+    tap.clock.time += 24 * 3600
+    assert await on_schedule(tap) == 1
+    (payout,) = (await tap.get("payouts"))["data"]
+    assert len((await tap.get("balance_transactions", payout=payout["id"]))["data"]) == 2
+
+
+async def test_a_payday_on_which_nobody_looked_is_made_up_for(tap: InProcess, connection: Connection) -> None:
+    await ready(tap)
+    tap.clock.time += (3 - int(tap.clock.time) // DAY % 7) % 7 * DAY  # a Sunday: day 0 was a Thursday
+    await schedule(connection, payouts="weekly", payout_anchor="monday")
+    assert await on_schedule(tap) == 0
+    tap.clock.time += 3 * DAY
+    assert await on_schedule(tap) == 1
+    await paid(tap, payment_method=AT_ONCE)
+    tap.clock.time += DAY
+    assert await on_schedule(tap) == 0
 
 
 async def test_nothing_is_paid_by_schedule_to_an_account_that_failed(tap: InProcess, connection: Connection) -> None:

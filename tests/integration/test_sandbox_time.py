@@ -10,6 +10,8 @@ from payments.domain.sandbox_clock import KEPT_SECONDS
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
 from payments.storage.keys import create_merchant
+from payments.storage.merchant_tasks import SettingsOrder, change_settings
+from payments.transaction_processor.money.payout_steps import arrival_date
 from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
 from tests.support.in_process import InProcess, in_process
 
@@ -26,7 +28,7 @@ async def tap(database_url: str) -> AsyncGenerator[InProcess]:
 
 def keeper(tap: InProcess) -> SandboxClockKeeper:
     processor = tap.copies[0].processor
-    return SandboxClockKeeper(pool=processor.pool, waker=processor.waker, clock=tap.clock)
+    return SandboxClockKeeper(pool=processor.pool, waker=processor.waker, clock=tap.clock, rows=tap.copies[0].sweeper.rows)
 
 
 async def sweep(tap: InProcess) -> None:
@@ -91,6 +93,37 @@ async def test_funds_become_available_two_days_later_by_the_sandboxes_own_time(t
     tap.clock.time += 3
     await sweep(tap)
     assert await connection.fetchval(released) == 2
+    assert await find_faults(connection) == []
+
+
+async def test_the_days_of_automatic_payouts_are_the_sandboxes_own(tap: InProcess, connection: Connection) -> None:
+    given = {"object": "bank_account", "account_number": "000123456789", "country": "US", "currency": "usd", "routing_number": "110000000"}
+    await tap.post("accounts/acct_1/external_accounts", **{f"external_account[{name}]": value for name, value in given.items()})
+    await change_settings(connection, SettingsOrder(payouts="weekly", payout_anchor="monday"))
+    tap.clock.time += (3 - int(tap.clock.time) // DAY % 7) % 7 * DAY  # a Sunday: day 0 was a Thursday
+    await tap.post("payment_intents", **CARD)
+    paydays = tap.copies[0].paydays
+    assert await paydays.pay() == 0
+    clock = await clock_at(tap, 5 * DAY)
+    knowing(tap, 5 * DAY)
+    assert await paydays.pay() == 0, "funds become available first"
+    await sweep(tap)
+    assert (await tap.get(f"{CLOCKS}/{clock}"))["status"] == "advancing", "the payday since then is to be made up for"
+    assert await paydays.pay() == 1
+    await sweep(tap)
+    assert (await tap.get(f"{CLOCKS}/{clock}"))["status"] == "ready"
+    (payout,) = (await tap.get("payouts"))["data"]
+    assert payout["created"] == pytest.approx(int(tap.clock.now()), abs=10)
+    assert payout["arrival_date"] == arrival_date(int(tap.clock.now()) + 5 * DAY)
+    await tap.post(f"{CLOCKS}/{clock}/advance", frozen_time=str(int(tap.clock.now()) + 7 * DAY))
+    await tap.post("payment_intents", **{**CARD, "payment_method": "pm_card_bypassPending"})
+    tap.clock.time += 3
+    assert await paydays.pay() == 0, "Sunday"
+    knowing(tap, 7 * DAY)
+    await sweep(tap)
+    await tap.post(f"{CLOCKS}/{clock}/advance", frozen_time=str(int(tap.clock.now()) + 8 * DAY))
+    tap.clock.time += 3
+    assert await paydays.pay() == 1, "Monday"
     assert await find_faults(connection) == []
 
 

@@ -1,6 +1,7 @@
 """What is searched is what there is: each query finds what it says, whatever was asked before, and nobody else's."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 from typing import cast
 
@@ -8,6 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from payments.payment_api.indexing import Indexing
+from payments.runtime.clock import SystemClock
+from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.search.language import parse_query
 from payments.search.matching import matching
 from payments.storage.database import Connection, Pool, open_pool
@@ -28,7 +32,7 @@ class Searched:
 
     def __init__(self, tap: InProcess, database_url: str) -> None:
         self.tap = tap
-        self.indexing = Indexing(tap.pool)
+        self.indexing = Indexing(tap.pool, RowByRow(SystemClock(), Logger("test", io.BytesIO())))
         self._url = database_url
 
     async def index(self) -> None:
@@ -200,7 +204,11 @@ async def test_pages_stay_what_they_are_while_more_comes(searched: Searched) -> 
 
 async def test_several_copies_index_everything_once(searched: Searched, database_url: str) -> None:
     async with open_pool(database_url, role="tap_payment_api", name="other") as pool:
-        copies = [searched.indexing, Indexing(pool), Indexing(pool)]
+        copies = [
+            searched.indexing,
+            Indexing(pool, RowByRow(SystemClock(), Logger("test", io.BytesIO()))),
+            Indexing(pool, RowByRow(SystemClock(), Logger("test", io.BytesIO()))),
+        ]
         while await searched.indexing.index_older():
             pass
         for number in range(40):
@@ -220,7 +228,7 @@ async def test_what_was_there_before_the_search_is_found(searched: Searched, con
     products = [await made(searched, "products", name="Hat", id=name) for name in ("z", "a", "m")]
     await connection.execute("TRUNCATE search.changes")
     await connection.execute("TRUNCATE notifications.outbox")
-    searched.indexing = Indexing(searched.tap.pool, backfilled_at_once=2)
+    searched.indexing = Indexing(searched.tap.pool, RowByRow(SystemClock(), Logger("test", io.BytesIO())), backfilled_at_once=2)
     await searched.index()
     assert await searched.find("customers", "name:'ada'") == customers[::-1]
     assert await searched.find("payment_intents", "status:'succeeded'") == paid[::-1]

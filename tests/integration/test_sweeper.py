@@ -16,6 +16,7 @@ from payments.domain.payment_intent import PaymentIntent
 from payments.runtime import background
 from payments.runtime.background import Background
 from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.storage.attempts import OpenAttempt
 from payments.storage.books import find_faults
 from payments.storage.commit import EncodedUnit
@@ -245,7 +246,7 @@ async def test_sweeps_outlive_what_they_need_and_a_log_that_cannot_be_written(co
         log = Logger("test", full)
         away = Away()
         kept = Background(log)
-        sweeper = dataclasses.replace(copy.sweeper, processor=away, attempts=away, pool=away, log=log)  # type: ignore[arg-type]
+        sweeper = dataclasses.replace(copy.sweeper, processor=away, attempts=away, pool=away, rows=RowByRow(copy.clock, log))  # type: ignore[arg-type]
         sweeper.keep(kept)
 
         async def all_are_down() -> bool:

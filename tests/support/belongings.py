@@ -153,7 +153,7 @@ NAMED = {
     "source": "charge",
 }
 """What parameters name that aren't called as their kind is."""
-NO_IDS = {"after", "currency", "email", "lookup_keys", "type", "types", "url"}
+NO_IDS = {"after", "currency", "email", "lookup_keys", "transfer_group", "type", "types", "url"}
 """Parameters that are as short as ids are, and name no object."""
 PATHS = (
     {"/v1/accounts": "account", "/v1/events": "event", "/v1/notifications/deliveries": "notification.delivery"}

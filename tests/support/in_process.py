@@ -41,6 +41,7 @@ from payments.payment_api.steps import Steps
 from payments.runtime.ids import new_id
 from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.runtime.seal import Sealer
 from payments.storage.accounts import Accounts
 from payments.storage.attempts import Attempts, OpenAttempt
@@ -54,6 +55,7 @@ from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
 from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
+from payments.transaction_processor.money.paydays import Paydays
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api as money_api
 from payments.transaction_processor.sending import Sender
@@ -113,6 +115,7 @@ class ProcessorCopy:
     processor: Processor
     sweeper: Sweeper
     money: MoneySweeper
+    paydays: Paydays
     endpoints: Endpoints
     store: PaymentStore
 
@@ -253,7 +256,7 @@ async def processor_copy(
             public_url="http://tap",
             tally=Tally(),
         )
-        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log)
+        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=RowByRow(clock, log))
         waker = SilentWaker(pool)
         bookkeeper = Bookkeeper(pool=pool, accounts=processor.accounts, waker=waker, clock=clock)
         money = MoneySweeper(
@@ -266,12 +269,14 @@ async def processor_copy(
             pool=pool,
             clock=clock,
             log=log,
+            rows=RowByRow(clock, log),
         )
         objects = Objects(
             idempotency=Idempotency(pool, Sealer(Key()), clock), reader=Reader(pool, Lists(pool), clock), waker=waker, clock=clock
         )
         endpoints = money_api(objects=objects, accounts=processor.accounts, bookkeeper=bookkeeper)
-        yield ProcessorCopy(processor=processor, sweeper=sweeper, money=money, endpoints=endpoints, store=store)
+        paydays = Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log)
+        yield ProcessorCopy(processor=processor, sweeper=sweeper, money=money, paydays=paydays, endpoints=endpoints, store=store)
 
 
 @asynccontextmanager
@@ -319,9 +324,10 @@ async def in_process(
         )
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
         keeping = Keeping(handover=steps.handover, trial=steps.trial, pool=pool, waker=waker, clock=clock, public_url=PUBLIC_URL)
+        log = Logger("test", io.BytesIO())
         addresses, closing = (
             Addresses(PUBLIC_URL),
-            Closing(pool=pool, waker=waker, clock=clock, times=SandboxTimes(pool, clock), log=Logger("test", io.BytesIO())),
+            Closing(pool=pool, waker=waker, clock=clock, times=SandboxTimes(pool, clock), log=log, rows=RowByRow(clock, log)),
         )
         page = CheckoutPage(
             paying=Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing),

@@ -24,6 +24,7 @@ from payments.wire.api import Endpoint
 from payments.wire.objects import Objects
 from payments.wire.reading import ListParams, PageParams
 from payments.wire.stripe_parameters import Parameters, taken_by_stripe
+from tests.support.refusal_reasons import REASONS, reasons_for
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 _NOTHING: Any = None
@@ -35,6 +36,7 @@ _GROUPS = {"notifications", "checkout", "test_helpers"}
 """Paths that begin with these name a resource with their second word."""
 
 _MADE = "made of the code by `python -m tests.support.public_api`"
+_EXAMPLES = 4
 _OF_ANY_METHOD = {"allow_redisplay", "billing_details", "metadata", "radar_options", "type"}
 
 
@@ -159,11 +161,23 @@ def refusals_table() -> str:
     return _table(("operation", "refused"), sorted(rows, key=lambda row: row[0].partition(" ")[2]))
 
 
+def reasons_table() -> str:
+    """Why that is so, with an example or two of what is refused for it."""
+    found: dict[str, list[str]] = {reason: [] for reason in REASONS}
+    for each in endpoints():
+        for name in refused(each):
+            for reason in reasons_for(each.operation, name):
+                if f"`{name}`" not in found[reason]:
+                    found[reason].append(f"`{name}`")
+    rows = [(reason, " ".join(sorted(names, key=lambda name: (name.count("["), name))[:_EXAMPLES])) for reason, names in found.items()]
+    return _table(("why", "for example"), rows)
+
+
 def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
     return "\n".join(f"| {left} | {right} |" for left, right in (head, ("---", "---"), *rows))
 
 
-TABLES = {"operations": operations_table, "filters": filters_table, "refusals": refusals_table}
+TABLES = {"operations": operations_table, "filters": filters_table, "refusals": refusals_table, "reasons": reasons_table}
 """By what the page calls them: each stands between two comments that name it."""
 
 

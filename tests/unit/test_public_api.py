@@ -44,6 +44,8 @@ from payments.wire.kinds import (
 )
 from payments.wire.params import parse
 from tests.support.public_api import PAGE, endpoints, mounted, own, refused, with_tables
+from tests.support.refusal_reasons import NOT_THERE, REASONS, reasons_for
+from tests.support.stripe_parameters import TAKEN, of_stripe, of_tap
 
 OF_OLDER_VERSIONS = {"payment_method_types"}
 OF_STRIPES_BROWSER_CODE = {"payment_method_data[card]", "client_secret", "mandate_data[customer_acceptance][online][infer_from_client]"}
@@ -64,7 +66,7 @@ OWN: dict[str, set[str]] = {
 """What Tap takes although Stripe's description hasn't got it there."""
 
 SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
-    (CHARGE, charges._UpdateParams, set()),
+    (CHARGE, charges._UpdateParams, {"fraud_details"}),
     (REFUND, refunds._UpdateParams, set()),
     (DISPUTE, disputes.UpdateParams, {"submit"}),
     (PAYOUT, payouts.UpdateParams, set()),
@@ -138,11 +140,37 @@ def test_what_stripe_takes_and_tap_does_not_is_refused_by_name(endpoint: Any) ->
         given: dict[str, Any] = {path[-1]: "x"}
         for part in reversed(path[:-1]):
             given = {part: [given] if part in LISTS else given}
-        at = re.sub(rf"^({'|'.join(LISTS)})\[", r"\1[0][", name)
+        at = re.sub(rf"\b({'|'.join(LISTS)})(\]?)\[", r"\1\2[0][", name)
         with pytest.raises(InvalidRequest) as refusal:
             parse(given, endpoint.params, endpoint.operation)
         assert (refusal.value.code, refusal.value.param) == ("parameter_unknown", at)
         assert refusal.value.message == f"The parameter {at} is not supported by Tap."
+
+
+def test_whatever_is_refused_has_one_reason_and_each_reason_is_one_for_something() -> None:
+    given: set[str] = set()
+    for endpoint in endpoints():
+        for name in refused(endpoint):
+            reasons = reasons_for(endpoint.operation, name)
+            assert len(reasons) == 1, (endpoint.operation, name, reasons)
+            given |= {pattern for pattern in REASONS[reasons[0]] if re.fullmatch(pattern, name)}
+    assert given == {pattern for patterns in REASONS.values() for pattern in patterns}
+
+
+def test_every_operation_of_stripes_is_there_or_there_is_a_reason() -> None:
+    """Of the resources that Tap has."""
+    missing = of_stripe().keys() - {re.sub(r"{[^}]*}", "{}", endpoint.operation) for endpoint in endpoints()}
+    given: set[str] = set()
+    for operation in sorted(missing):
+        reasons = [pattern for patterns in NOT_THERE.values() for pattern in patterns if re.fullmatch(pattern, operation)]
+        assert len(reasons) == 1, (operation, reasons)
+        given |= {*reasons}
+    assert given == {pattern for patterns in NOT_THERE.values() for pattern in patterns}
+
+
+def test_what_stripe_takes_is_as_its_sdk_says() -> None:
+    """`python -m tests.support.stripe_parameters` writes it."""
+    assert TAKEN.read_text(encoding="utf-8") == of_tap()
 
 
 def test_a_typing_error_is_told_from_what_is_refused() -> None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from payments.domain.acquirers import SANDBOX
 from payments.domain.event import Origin
 from payments.domain.payment_intent import PaymentIntent
-from payments.domain.payment_options import Authentication
+from payments.domain.payment_options import AmountDetails, Authentication
 
 
 class AttemptKind(StrEnum):
@@ -74,6 +74,8 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_on_requires_action: bool = False
     cancellation_reason: str | None = None
     """For a void; `expired` is ours: nobody captured the hold in time."""
+    amount_details: AmountDetails | None = None
+    """Of a capture or an increment: what the intent's amount is made of when it is approved; None: as before, and nothing in it: of nothing."""
     origin: Origin = Origin()
 
 

@@ -75,6 +75,8 @@ class Charge(Resource, frozen=True, kw_only=True, omit_defaults=True):
     statement_descriptor: str | None = None
     statement_descriptor_suffix: str | None = None
     transfer_group: str | None = None
+    fraud_report: str | None = None
+    """What the merchant says of it: `fraudulent` or `safe`."""
     disputed: bool = False
     """The cardholder disputed it, or asked about it, whatever became of that."""
     charged_back: bool = False

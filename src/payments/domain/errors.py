@@ -27,6 +27,13 @@ class NotFound(InvalidRequest):
         super().__init__(f"No such {noun}: '{object_id}'", code="resource_missing", param=param)
 
 
+class NotLinked(NotFound):
+    """The customer has no such card."""
+
+    def __init__(self, customer_id: str, what: str, *, param: str) -> None:
+        InvalidRequest.__init__(self, f"Customer {customer_id} does not have a linked source with {what}.", code="missing", param=param)
+
+
 class TooWide(InvalidRequest):
     """A list's filters leave more to look through than one call may."""
 

@@ -24,6 +24,11 @@ class PayoutSchedule(Struct, frozen=True, kw_only=True):
     delay_days: int = 2
     """After how many days captured funds become available."""
 
+    def has_payday(self, looked_on: datetime.date | None, day: datetime.date) -> bool:
+        """Tell whether a day is a payday, or one since `looked_on`."""
+        missed = 0 if looked_on is None else min((day - looked_on).days - 1, _MONTH_DAYS_MAX)
+        return any(self.is_payday(day - datetime.timedelta(days=ago)) for ago in range(max(missed, 0) + 1))
+
     def is_payday(self, day: datetime.date) -> bool:
         """Tell whether a day is one on which the merchant is paid out."""
         match self.interval:

@@ -8,10 +8,11 @@ from msgspec import UNSET, Struct, UnsetType
 from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.charge import Charge
 from payments.domain.customer import Customer
-from payments.domain.errors import CardError, InvalidRequest, NotFound
+from payments.domain.errors import CardError, InvalidRequest, NotFound, NotLinked
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import BEHIND_CHARGE, CAPTURABLE, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.payment_options import RadarOptions
 from payments.domain.resource import next_version
 from payments.payment_api.card_hash import SourceHash, SourceParam
 from payments.payment_api.card_vault import Vaulted
@@ -23,7 +24,7 @@ from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Endpoints, Reply
-from payments.wire.changes import changed, made
+from payments.wire.changes import HashParam, changed, made
 from payments.wire.idempotency import answer_id, claim_of
 from payments.wire.kinds import CHARGE, DISPUTE, PAYMENT_METHOD, REFUND
 from payments.wire.objects import Objects
@@ -31,9 +32,15 @@ from payments.wire.params import MetadataParam, NoParams, ShortText, Text
 from payments.wire.people_params import ShippingParam
 from payments.wire.reading import FilterId, ListParams, PageParams, Reader
 from payments.wire.rendering import render
-from payments.wire.resource import listing, retrieve, update
+from payments.wire.resource import listing, retrieve
 
 _REFUNDS = f"{CHARGE.path}/{{id}}/refunds"
+
+
+class _RadarParam(HashParam, frozen=True, kw_only=True):
+    OF = RadarOptions
+
+    session: Text | UnsetType = UNSET
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,11 +52,13 @@ class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     customer: Id | UnsetType = UNSET
     description: Text | UnsetType = UNSET
     metadata: MetadataParam | UnsetType = UNSET
+    radar_options: _RadarParam | UnsetType = UNSET
     receipt_email: ShortText | UnsetType = UNSET
     shipping: ShippingParam | Literal[""] | UnsetType = UNSET
     source: SourceParam | None = None
     statement_descriptor: str | UnsetType = UNSET
     statement_descriptor_suffix: str | UnsetType = UNSET
+    transfer_group: ShortText | UnsetType = UNSET
 
 
 class _CaptureParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,18 +66,26 @@ class _CaptureParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     receipt_email: ShortText | UnsetType = UNSET
     statement_descriptor: str | UnsetType = UNSET
     statement_descriptor_suffix: str | UnsetType = UNSET
+    transfer_group: ShortText | UnsetType = UNSET
+
+
+class _FraudDetailsParam(Struct, frozen=True, forbid_unknown_fields=True):
+    user_report: Literal["fraudulent", "safe", ""]
 
 
 class _UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     description: Text | UnsetType = UNSET
+    fraud_details: _FraudDetailsParam | UnsetType = UNSET
     metadata: MetadataParam | UnsetType = UNSET
     receipt_email: ShortText | UnsetType = UNSET
     shipping: ShippingParam | Literal[""] | UnsetType = UNSET
+    transfer_group: ShortText | UnsetType = UNSET
 
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     customer: FilterId | None = None
     payment_intent: FilterId | None = None
+    transfer_group: FilterId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +104,7 @@ class Charges:
             Endpoint("POST", CHARGE.path, _CreateParams, self._create),
             listing(self.reader, CHARGE, _ListParams),
             retrieve(self.reader, CHARGE),
-            update(self.objects, CHARGE, _UpdateParams),
+            Endpoint("POST", one, _UpdateParams, self._update),
             Endpoint("POST", f"{one}/capture", _CaptureParams, self._capture),
             Endpoint("GET", _REFUNDS, PageParams, self._refunds),
             Endpoint("GET", f"{_REFUNDS}/{{refund}}", NoParams, self._refund),
@@ -154,8 +171,14 @@ class Charges:
         method = await self.reader.find(call, PAYMENT_METHOD, card_id) if isinstance(card_id, str) else None
         if method is None or method.customer != customer.id:
             what = f"ID {card_id[:100]}" if isinstance(card_id, str) else "this number"
-            raise InvalidRequest(f"Customer {customer.id} does not have a linked source with {what}.", code="missing", param=param)
+            raise NotLinked(customer.id, what, param=param)
         return method
+
+    async def _update(self, call: Call, params: _UpdateParams) -> Reply:
+        before = await self.reader.get(call, CHARGE, call.path["id"])
+        _check_group(before, params.transfer_group)
+        reported = {} if params.fraud_details is UNSET else {"fraud_report": params.fraud_details.user_report or None}
+        return await self.objects.change(call, before, changed(before, params, **reported))
 
     async def _capture(self, call: Call, params: _CaptureParams) -> Reply:
         check_statement_descriptors(params)
@@ -191,8 +214,9 @@ class Charges:
             origin=call.origin,
         )
         intent = next_version(intent, open_attempt=attempt.id)
-        prints = any(each is not UNSET for each in (params.receipt_email, params.statement_descriptor, params.statement_descriptor_suffix))
-        printed = changed(charge, params, amount=charge.amount) if prints else charge
+        _check_group(charge, params.transfer_group)
+        said = (params.receipt_email, params.statement_descriptor, params.statement_descriptor_suffix, params.transfer_group)
+        printed = changed(charge, params, amount=charge.amount) if any(each is not UNSET for each in said) else charge
         unit = Begin(
             unit=call.request_id,
             merchant_id=intent.merchant_id,
@@ -221,6 +245,14 @@ class Charges:
         if charge.dispute is None:
             raise NotFound(DISPUTE.named, charge.id, param="charge")
         return await self.reader.show(call, DISPUTE, charge.dispute)
+
+
+def _check_group(charge: Charge, given: str | UnsetType) -> None:
+    """Raise `InvalidRequest` for another group than a charge has."""
+    if given is not UNSET and charge.transfer_group not in (None, given):
+        raise InvalidRequest(
+            f"Charge {charge.id} has a transfer_group already ({charge.transfer_group}), which can't be changed.", param="transfer_group"
+        )
 
 
 def _not_capturable(charge: Charge) -> InvalidRequest:

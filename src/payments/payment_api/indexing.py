@@ -10,10 +10,11 @@ from operator import attrgetter
 
 from payments.domain.resource import Resource
 from payments.runtime.background import Background
+from payments.runtime.rows import RowByRow
 from payments.search.bitmaps import BLOCK_DOCUMENTS
 from payments.search.fields import Values, values_of
 from payments.search.terms import terms_of
-from payments.storage.database import Connection, Pool
+from payments.storage.database import Connection, Pool, is_of_rows
 from payments.storage.search_index import (
     Bits,
     Change,
@@ -35,6 +36,9 @@ EVERY_SECONDS = 5.0
 _RESTS = 4.0
 """A fifth of a process's time at most: payments come first, and after a rush of them the index catches up."""
 _CHANGES_AT_ONCE = 100
+_SWEEP = "index"
+_FEWER = 10
+"""By how much a batch is smaller in which a change is looked for that can't be indexed."""
 _BACKFILLED_AT_ONCE = 500
 _CHARGES_OF_INTENT_MAX = 100
 """As many of the newest charges of an intent are looked at when it changes; older ones were declined, and don't change any more."""
@@ -45,6 +49,7 @@ class Indexing:
     """Runs in every copy of the service; SKIP LOCKED shares the work."""
 
     pool: Pool
+    rows: RowByRow
     backfilled_at_once: int = _BACKFILLED_AT_ONCE
 
     def keep(self, background: Background) -> None:
@@ -58,11 +63,22 @@ class Indexing:
         return await self.index_older() or await self.index_changes()
 
     async def index_changes(self) -> int:
-        """Make the oldest changes searchable; returns how many."""
-        async with self.pool.acquire() as connection, connection.transaction():
-            changes = await claim_changes(connection, _CHANGES_AT_ONCE)
-            await self._index(connection, changes)
-        return len(changes)
+        """Make the oldest changes searchable; returns how many. One that can't be holds up no other."""
+        limit = _CHANGES_AT_ONCE
+        while True:
+            changes: list[Change] = []
+            try:
+                async with self.pool.acquire() as connection, connection.transaction():
+                    changes += await claim_changes(connection, limit, self.rows.put_off(_SWEEP))
+                    await self._index(connection, changes)
+            except Exception as failure:
+                if not changes or not is_of_rows(failure):
+                    raise
+                if len(changes) > 1:
+                    limit = max(1, min(limit, len(changes)) // _FEWER)
+                    continue
+                self.rows.failed(_SWEEP, changes[0].object_id, failure)
+            return len(changes)
 
     async def index_older(self) -> int:
         """Make objects searchable that were there before there was a search; returns how many."""

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from payments.domain.errors import InvalidRequest
 from payments.domain.money import CURRENCIES, Currency, format_amount
 from payments.domain.payment_intent import PaymentIntent
+from payments.payment_api.amount_details import Given, PaymentDetailsParam
 from payments.payment_api.given_card import AutomaticPaymentMethodsParam, Id
 from payments.payment_api.payment_options import Options, check_browser_options
 from payments.wire.older_versions import AUTOMATIC_ASYNC_FROM
@@ -70,9 +71,11 @@ class ConfirmParams(Payer, frozen=True, kw_only=True, forbid_unknown_fields=True
 class CaptureParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/payment_intents/{intent}/capture`."""
 
+    amount_details: Given = UNSET
     amount_to_capture: Amount | None = None
     final_capture: bool = True
     metadata: MetadataParam | UnsetType = UNSET
+    payment_details: PaymentDetailsParam | Literal[""] | UnsetType = UNSET
     statement_descriptor: str | UnsetType = UNSET
     statement_descriptor_suffix: str | UnsetType = UNSET
 
@@ -82,8 +85,10 @@ class IncrementParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     amount: Amount
     """What shall be held in all."""
+    amount_details: Given = UNSET
     description: Description | UnsetType = UNSET
     metadata: MetadataParam | UnsetType = UNSET
+    payment_details: PaymentDetailsParam | Literal[""] | UnsetType = UNSET
     statement_descriptor: str | UnsetType = UNSET
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import UNSET
 
 from payments.domain.payment_intent import UPDATABLE_AMOUNT, IntentStatus, PaymentIntent
+from payments.payment_api.amount_details import with_details
 from payments.payment_api.card_vault import Vaulted
 from payments.payment_api.confirmation import Cards, naming
 from payments.payment_api.given_card import check_given_card, check_version_takes
@@ -82,4 +83,5 @@ def _updated(intent: PaymentIntent, params: UpdateParams, customer: str | None, 
     ):
         # The cardholder was asked to approve something else: what is charged is what was approved, so this wants a confirmation, and a challenge, of its own.
         others |= {"status": IntentStatus.REQUIRES_CONFIRMATION, "next_action": None}
-    return changed(intent, params, **others)
+    updated = changed(intent, params, **others)
+    return updated if params.amount is UNSET and params.amount_details is UNSET else with_details(updated, params.amount_details)

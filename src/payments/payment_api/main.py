@@ -37,6 +37,7 @@ from payments.runtime.health import Health
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
+from payments.runtime.rows import RowByRow
 from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
@@ -114,7 +115,8 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
         objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
 
         times = SandboxTimes(pool, clock)
-        closing = Closing(pool=pool, waker=waker, clock=clock, times=times, log=log)
+        rows = RowByRow(clock, log)
+        closing = Closing(pool=pool, waker=waker, clock=clock, times=times, log=log, rows=rows)
         paying = Paying(steps=steps, cards=cards, vault=vault, keeping=keeping, closing=closing)
         addresses = Addresses(settings.public_url)
         opening = Opening(pool=pool, clock=clock, times=times, addresses=addresses)
@@ -129,7 +131,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
         background.keep("watch database", database.watch)
         background.watch("commit 1", lambda: begins.stalled_seconds)
         background.repeat("sweep checkout", closing.sweep, every_seconds=_CHECKOUT_SWEEP_SECONDS)
-        Indexing(pool).keep(background)
+        Indexing(pool, rows).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

@@ -12,8 +12,10 @@ from payments.domain.event import event_of
 from payments.domain.money import format_amount
 from payments.domain.payment_intent import CANCELABLE, CANCELABLE_AT_STRIPE, CAPTURABLE, CONFIRMABLE, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.payment_options import AmountDetails
 from payments.domain.principal import KeyKind
 from payments.domain.resource import next_version
+from payments.payment_api.amount_details import of_capture, of_increment, with_details
 from payments.payment_api.card_vault import Vaulted
 from payments.payment_api.confirmation import Cards, confirmed, confirmed_by, naming, no_card
 from payments.payment_api.given_card import automatic_payment_methods, check_given_card, check_version_takes, with_token
@@ -42,7 +44,8 @@ from payments.wire.changes import made
 from payments.wire.idempotency import answer_id, claim_of
 from payments.wire.kinds import CHARGE, PAYMENT_INTENT, PAYMENT_METHOD
 from payments.wire.params import Text
-from payments.wire.reading import FilterId, ListParams, Reader
+from payments.wire.reading import FilterId, ListParams, PageParams, Reader, page_of_these
+from payments.wire.render_amount import lines_url, render_lines
 from payments.wire.rendering import render
 from payments.wire.resource import listing
 
@@ -52,6 +55,10 @@ INCREMENTS_MAX = 10
 
 class _ListParams(ListParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
     customer: FilterId | None = None
+
+
+class LinesParams(PageParams, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of what is bought."""
 
 
 class _RetrieveParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +86,7 @@ class PaymentIntents:
             Endpoint("POST", f"{one}/capture", CaptureParams, self._capture),
             Endpoint("POST", f"{one}/increment_authorization", IncrementParams, self._increment),
             Endpoint("POST", f"{one}/cancel", CancelParams, self._cancel),
+            Endpoint("GET", f"{one}/amount_details_line_items", LinesParams, self._lines),
         ]
 
     async def _create(self, call: Call, params: CreateParams) -> Reply:
@@ -145,7 +153,7 @@ class PaymentIntents:
             client_secret=client_secret_of(intent_id),
             capture_method=default_capture_method(call.api_version),
         )
-        return made(
+        intent = made(
             intent,
             params,
             currency=currency,
@@ -153,9 +161,15 @@ class PaymentIntents:
             automatic_payment_methods=automatic_payment_methods(params, params.automatic_payment_methods, call.api_version),
             **params.changes(),
         )
+        return with_details(intent, params.amount_details)
 
     async def _retrieve(self, call: Call, params: _RetrieveParams) -> Reply:
         return await self.steps.answered(call, reply(render(await self._find(call, params.client_secret))))
+
+    async def _lines(self, call: Call, params: LinesParams) -> Reply:
+        intent = await self.reader.get(call, PAYMENT_INTENT, call.path["id"])
+        lines = render_lines(intent)
+        return await page_of_these("payment_intent_amount_details_line_item", lines, params, lines_url(intent))
 
     async def _find(self, call: Call, client_secret: str | None) -> PaymentIntent:
         """Return the intent of the path; a browser must know its client secret."""
@@ -185,6 +199,8 @@ class PaymentIntents:
             client_secret=intent.client_secret,
             **params.changes(intent, in_browser=call.principal.kind is KeyKind.PUBLISHABLE),
         )
+        if params.amount_details is not UNSET:
+            intent = with_details(intent, params.amount_details)
         intent = _shipped(intent, params, token)
         unit, work = confirmed(
             intent,
@@ -212,9 +228,10 @@ class PaymentIntents:
                 code="amount_too_large",
                 param="amount_to_capture",
             )
-        intent = made(intent, params)
+        details = of_capture(intent, params.amount_details, amount)
+        intent = made(intent, params, amount_details=intent.amount_details)
         final = params.final_capture or amount == intent.amount_capturable
-        return await self._follow_up(call, intent, AttemptKind.CAPTURE, amount, final_capture=final)
+        return await self._follow_up(call, intent, AttemptKind.CAPTURE, amount, final_capture=final, amount_details=details)
 
     async def _increment(self, call: Call, params: IncrementParams) -> Reply:
         check_statement_descriptors(params)
@@ -236,8 +253,9 @@ class PaymentIntents:
             )
         if intent.increments >= INCREMENTS_MAX:
             raise InvalidRequest(f"An authorization can be incremented {INCREMENTS_MAX} times at most.", code="increments_exhausted")
-        intent = made(intent, params, amount=intent.amount, increments=intent.increments + 1)
-        return await self._follow_up(call, intent, AttemptKind.INCREMENT, params.amount)
+        details = of_increment(intent, params.amount_details, params.amount)
+        intent = made(intent, params, amount=intent.amount, amount_details=intent.amount_details, increments=intent.increments + 1)
+        return await self._follow_up(call, intent, AttemptKind.INCREMENT, params.amount, amount_details=details)
 
     async def _cancel(self, call: Call, params: CancelParams) -> Reply:
         intent = await self.reader.get(call, PAYMENT_INTENT, call.path["id"])
@@ -275,6 +293,7 @@ class PaymentIntents:
         *,
         final_capture: bool = True,
         cancellation_reason: str | None = None,
+        amount_details: AmountDetails | None = None,
     ) -> Reply:
         """Have a hold captured, made larger, or released."""
         charge = await self.reader.get(call, CHARGE, intent.latest_charge or "")
@@ -291,6 +310,7 @@ class PaymentIntents:
             outcome_event=answer_id(claim),
             final_capture=final_capture,
             cancellation_reason=cancellation_reason,
+            amount_details=amount_details,
             origin=call.origin,
         )
         intent = next_version(intent, open_attempt=attempt.id)

@@ -10,17 +10,16 @@ from payments.domain.errors import InvalidRequest
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_options import (
     Acceptance,
-    AmountDetails,
     Authentication,
     CardOptions,
     FutureUsage,
     IfAvailable,
-    PaymentDetails,
     RadarOptions,
 )
+from payments.payment_api.amount_details import AmountDetailsParam, NonNegative, PaymentDetailsParam
 from payments.payment_api.given_card import GivenCard
 from payments.wire.changes import HashParam
-from payments.wire.params import ShortText, Text
+from payments.wire.params import Text
 
 Network = Literal[
     "amex",
@@ -37,7 +36,6 @@ Network = Literal[
     "unknown",
     "visa",
 ]
-NonNegative = Annotated[int, Meta(ge=0)]
 
 
 class InstallmentsParam(Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,48 +158,6 @@ class RadarOptionsParam(HashParam, frozen=True, kw_only=True):
     referrer: Text | UnsetType = UNSET
 
 
-class ShippingAmountParam(Struct, frozen=True, forbid_unknown_fields=True):
-    """`amount_details[shipping]`."""
-
-    amount: NonNegative | Literal[""] | None = None
-    from_postal_code: ShortText | None = None
-    to_postal_code: ShortText | None = None
-
-
-class TaxParam(Struct, frozen=True, forbid_unknown_fields=True):
-    """`amount_details[tax]`."""
-
-    total_tax_amount: NonNegative
-
-
-class AmountDetailsParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`amount_details`."""
-
-    discount_amount: Annotated[int, Meta(ge=1)] | Literal[""] | None = None
-    shipping: ShippingAmountParam | Literal[""] | None = None
-    tax: TaxParam | Literal[""] | None = None
-
-    def value(self) -> AmountDetails:
-        """Return the domain's form."""
-        shipping = self.shipping or ShippingAmountParam()
-        return AmountDetails(
-            discount_amount=self.discount_amount or None,
-            shipping_amount=None if shipping.amount == "" else shipping.amount,
-            shipping_from_postal_code=shipping.from_postal_code or None,
-            shipping_to_postal_code=shipping.to_postal_code or None,
-            total_tax_amount=self.tax.total_tax_amount if self.tax else None,
-        )
-
-
-class PaymentDetailsParam(HashParam, frozen=True, kw_only=True):
-    """`payment_details`."""
-
-    OF = PaymentDetails
-
-    customer_reference: ShortText | UnsetType = UNSET
-    order_reference: ShortText | UnsetType = UNSET
-
-
 class Options(GivenCard, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What create, update and confirm have in common."""
 
@@ -227,8 +183,8 @@ class Options(GivenCard, frozen=True, kw_only=True, forbid_unknown_fields=True):
             changes["card_options"] = _merged(kept, self.payment_method_options)
         if self.mandate_data:
             changes["mandate_data"] = self.mandate_data.value(in_browser=in_browser)
-        if self.amount_details:
-            changes["amount_details"] = self.amount_details.value()
+        if self.amount_details:  # `with_details` sees to it, when the amount is known
+            changes["amount_details"] = None if intent is None else intent.amount_details
         return changes
 
 

@@ -1,6 +1,6 @@
 """Refunds: create, retrieve, update, list."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -20,10 +20,11 @@ from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Endpoints, Reply
 from payments.wire.changes import merge_metadata
+from payments.wire.expansion import check_expandable
 from payments.wire.idempotency import answer_id, claim_of
 from payments.wire.kinds import CHARGE, PAYMENT_INTENT, PAYMENT_METHOD, REFUND
 from payments.wire.objects import Objects
-from payments.wire.params import MetadataParam
+from payments.wire.params import MetadataParam, NoParams
 from payments.wire.reading import FilterId, ListParams, Reader
 from payments.wire.resource import listing, retrieve, update
 
@@ -64,6 +65,8 @@ class Refunds:
             listing(self.reader, REFUND, _ListParams),
             retrieve(self.reader, REFUND),
             update(self.objects, REFUND, _UpdateParams),
+            Endpoint("POST", f"{REFUND.path}/{{id}}/cancel", NoParams, self._cancel),
+            Endpoint("POST", f"{CHARGE.path}/{{id}}/refund", _OfChargeParams, self._refund_charge),
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
@@ -73,6 +76,21 @@ class Refunds:
     async def _create_of_charge(self, call: Call, params: _OfChargeParams) -> Reply:
         charge = await self.reader.get(call, CHARGE, call.path["id"])
         return await self._return(call, params, await self.reader.intent_of(call, charge), charge)
+
+    async def _refund_charge(self, call: Call, params: _OfChargeParams) -> Reply:
+        """Do the same in its older spelling, which answers with the charge: as it is by then, like what is expanded."""
+        check_expandable(call, CHARGE.name)
+        await self._create_of_charge(replace(call, expand=[]), params)
+        return await self.reader.show(call, CHARGE, call.path["id"])
+
+    async def _cancel(self, call: Call, _: NoParams) -> Reply:
+        """Refuse: what waits for the customer can be canceled, and no refund to a card does."""
+        refund = await self.reader.get(call, REFUND, call.path["id"])
+        raise InvalidRequest(
+            f"Refund {refund.id} cannot be canceled because its status is {refund.status}. Only a refund with a status of requires_action can be "
+            "canceled, and refunds to cards have none.",
+            param="refund",
+        )
 
     async def _return(self, call: Call, params: _OfChargeParams, intent: PaymentIntent, charge: Charge) -> Reply:
         if charge.alone and charge.paid and not charge.captured:

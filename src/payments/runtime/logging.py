@@ -35,12 +35,12 @@ class Logger:
         """Log something that happened."""
         self._writer.put(_line({"time": round(time.time(), 3), "service": self._service, "event": event, **fields}))
 
-    def error(self, where: str, failure: BaseException) -> None:
-        """Log a failure with the places it passed through; its message is left out, since a driver's message may quote data."""
+    def error(self, where: str, failure: BaseException, **fields: object) -> None:
+        """Log a failure with the places it passed through, and what it is about; its message is left out, since a driver's message may quote data."""
         # Code, file and line are all that is wanted: the traceback module's own extraction would read the sources.
         frames = deque(traceback.walk_tb(failure.__traceback__), _FRAMES_MAX)
         stack = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in frames]
-        self.event("error", where=where, kind=type(failure).__qualname__, stack=stack)
+        self.event("error", where=where, kind=type(failure).__qualname__, stack=stack, **fields)
 
     def flush(self, seconds_max: float = _FLUSH_SECONDS_MAX) -> bool:
         """Wait until what was logged is written; False when it can't be within `seconds_max`. Not for an event loop: it blocks."""

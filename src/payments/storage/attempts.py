@@ -11,7 +11,7 @@ from payments.domain.outcome import Approved, AuthenticationRequired, Declined, 
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.refund import Refund
-from payments.storage.database import Pool, Queries
+from payments.storage.database import Found, Pool, Queries, found
 from payments.storage.sql import queries
 
 _SQL = queries("attempts.sql")
@@ -77,10 +77,9 @@ class Attempts:
             raise LookupError(f"no payment method {method.id}")
         return sealed
 
-    async def take_over(self, limit: int) -> list[Attempt]:
+    async def take_over(self, limit: int) -> list[Found]:
         """Lease up to `limit` attempts whose lease ran out."""
-        found = await self._pool.fetch(_SQL["take_over"], self.lease_seconds, limit)
-        return [msgspec.json.decode(row["document"], type=Attempt) for row in found]
+        return found(await self._pool.fetch(_SQL["take_over"], self.lease_seconds, limit))
 
     async def unknown(self) -> tuple[int, int]:
         """Return how many attempts were taken over and have no outcome yet, and how many seconds ago the oldest of them was begun."""
@@ -129,10 +128,9 @@ class Attempts:
         """Forget what counts no more."""
         await self._pool.execute(_SQL["forget_resubmissions"])
 
-    async def expired_holds(self, now: int, limit: int) -> list[PaymentIntent]:
+    async def expired_holds(self, now: int, limit: int) -> list[Found]:
         """Return intents whose hold expired before `now`, unix seconds."""
-        found = await self._pool.fetch(_SQL["expired_holds"], now, limit)
-        return [msgspec.json.decode(row["document"], type=PaymentIntent) for row in found]
+        return found(await self._pool.fetch(_SQL["expired_holds"], now, limit))
 
     async def refund_of(self, merchant_id: int, livemode: bool, attempt_id: str) -> tuple[Refund, PaymentIntent] | None:
         """Return the refund that an attempt was for, with its intent, as they are now."""

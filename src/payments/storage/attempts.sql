@@ -18,7 +18,7 @@ WHERE (merchant_id, livemode, id) IN (
     SELECT merchant_id, livemode, id FROM payments.attempts WHERE closed_at IS NULL AND lease_until < now()
     ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-RETURNING a.document;
+RETURNING a.id, a.document;
 
 -- redirect: change whom an attempt is meant for before anything is sent there, which only who began it does, while its lease lasts and nobody has taken it over
 UPDATE payments.attempts SET document = $5, lease_until = now() + $6::double precision * interval '1 second'
@@ -57,10 +57,10 @@ SELECT count(*) AS attempts, coalesce(extract(epoch FROM now())::bigint - min(cr
 FROM payments.attempts WHERE closed_at IS NULL AND inquiries > 0;
 
 -- expired_holds: intents whose authorization ran out uncaptured; and those in sandboxes that are ahead of the real time, by theirs
-(SELECT document FROM payments.payment_intents WHERE capture_before < $1 AND open_attempt IS NULL ORDER BY capture_before LIMIT $2)
+(SELECT id, document FROM payments.payment_intents WHERE capture_before < $1 AND open_attempt IS NULL ORDER BY capture_before LIMIT $2)
 UNION ALL
-(SELECT i.document FROM payments.merchants m CROSS JOIN LATERAL (
-    SELECT document FROM payments.payment_intents
+(SELECT i.id, i.document FROM payments.merchants m CROSS JOIN LATERAL (
+    SELECT id, document FROM payments.payment_intents
     WHERE merchant_id = m.id AND NOT livemode AND capture_before >= $1 AND capture_before < $1 + m.test_ahead_seconds AND open_attempt IS NULL
     ORDER BY capture_before LIMIT $2
 ) i WHERE m.test_ahead_seconds > 0 LIMIT $2);

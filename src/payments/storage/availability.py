@@ -1,5 +1,7 @@
 """Captured funds become available when their time has come."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from payments.domain.acquirers import SANDBOX
@@ -7,19 +9,46 @@ from payments.domain.balance_transaction import BalanceTransaction
 from payments.ledger import postings
 from payments.storage.accounts import Accounts
 from payments.storage.commit import write_alone
-from payments.storage.database import Pool
+from payments.storage.database import Found, Pool, found, is_of_rows
 from payments.storage.rows import TRANSFERS
 from payments.storage.sql import queries
 
 _SQL = queries("availability.sql")
-_BATCH = 1_000
+BATCH = 1_000
+_FEWER = 32
+"""By how much a batch is smaller in which one is looked for that can't be released."""
 
 
-async def release_available_funds(pool: Pool, now: int, accounts: Accounts) -> int:
-    """Move the net amounts of due captures from pending to available; returns how many there were."""
+class NotReleased(Exception):
+    """One capture's funds can't be made available."""
+
+    def __init__(self, change_id: str) -> None:
+        super().__init__(change_id)
+        self.change_id = change_id
+
+
+async def release_available_funds(pool: Pool, now: int, accounts: Accounts, without: Sequence[str] = ()) -> int:
+    """Move the net amounts of due captures from pending to available, but for those of `without`; returns how many there were.
+
+    All of a batch or none of it, so that one that fails is looked for in smaller ones. Raises `NotReleased` when it stands alone.
+    """
+    limit = BATCH
+    while True:
+        taken: list[Found] = []
+        try:
+            return await _release(pool, now, accounts, without, limit, taken)
+        except Exception as failure:
+            if not taken or not is_of_rows(failure):
+                raise
+            if len(taken) == 1:
+                raise NotReleased(taken[0].id) from failure
+            limit = max(1, min(limit, len(taken)) // _FEWER)
+
+
+async def _release(pool: Pool, now: int, accounts: Accounts, without: Sequence[str], limit: int, taken: list[Found]) -> int:
     async with pool.acquire() as connection, connection.transaction():
-        found = await connection.fetch(_SQL["take_due"], now, _BATCH)
-        changes = [msgspec.json.decode(row["document"], type=BalanceTransaction) for row in found]
+        taken += found(await connection.fetch(_SQL["take_due"], now, limit, list(without)))
+        changes = [msgspec.json.decode(each.document, type=BalanceTransaction) for each in taken]
         transfers = [
             transfer
             for change in changes

@@ -6,7 +6,7 @@ import msgspec
 
 from payments.domain.checkout import CheckoutSession, Item
 from payments.storage.columns import Columns, array
-from payments.storage.database import Queries
+from payments.storage.database import Found, Queries, found
 from payments.storage.sql import queries
 
 _SQL = queries("checkout.sql")
@@ -28,7 +28,6 @@ async def session_of_visit(connection: Queries, merchant_id: int, livemode: bool
     return None if document is None else _decode(document)
 
 
-async def take_due_sessions(connection: Queries, now: int, limit: int) -> list[CheckoutSession]:
+async def take_due_sessions(connection: Queries, now: int, limit: int) -> list[Found]:
     """Return sessions that have to be looked at now, unix seconds; whoever takes them looks at once, others not for a while."""
-    rows = await connection.fetch(_SQL["take_due"], now, LOOK_AGAIN_SECONDS_MIN, LOOK_AGAIN_SECONDS_MAX, limit)
-    return [_decode(row["document"]) for row in rows]
+    return found(await connection.fetch(_SQL["take_due"], now, LOOK_AGAIN_SECONDS_MIN, LOOK_AGAIN_SECONDS_MAX, limit))

@@ -22,4 +22,4 @@ UPDATE payments.checkout_sessions AS s
 SET due_at = $1 + least(greatest($2, ($1 - (s.document ->> 'trying_since')::bigint) / 4), $3)
 FROM due
 WHERE s.merchant_id = due.merchant_id AND s.livemode = due.livemode AND s.id = due.id
-RETURNING s.document;
+RETURNING s.id, s.document;

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import asyncpg
@@ -53,6 +54,19 @@ class Pool(Queries, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A row that a sweep found, not decoded yet: one that can't be is no reason to leave the others."""
+
+    id: str
+    document: str
+
+
+def found(rows: Iterable[Row]) -> list[Found]:
+    """Return what a sweep found."""
+    return [Found(row["id"], row["document"]) for row in rows]
+
+
 CONNECTION_FAILURES = (
     OSError,
     asyncpg.InterfaceError,
@@ -66,6 +80,13 @@ CONNECTION_FAILURES = (
 )
 """The server went away, perhaps in the middle of an answer, and whether the statement under way took effect is not known; or it doesn't let us in, as for a
 moment of a rotation; or it isn't the one that takes writes, as for a while of a failover."""
+_OF_ROWS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+
+
+def is_of_rows(failure: Exception) -> bool:
+    """Tell whether a failure may be one of the rows of a batch, that is whether fewer of them may do: what the database can't do at all, no row is to blame for."""
+    return isinstance(failure, _OF_ROWS) or not isinstance(failure, (asyncpg.PostgresError, *CONNECTION_FAILURES))
+
 
 BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "plan_cache_mode": "force_generic_plan"}
 """Session settings: each table is entered by an index, whatever the statistics said when a plan was made, which is kept for as long as the connection lives.

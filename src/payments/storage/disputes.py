@@ -4,7 +4,7 @@ import msgspec
 
 from payments.domain.charge import Charge
 from payments.domain.dispute import Dispute
-from payments.storage.database import Connection, Queries
+from payments.storage.database import Connection, Found, Queries, found
 from payments.storage.sql import queries
 
 _SQL = queries("disputes.sql")
@@ -23,9 +23,9 @@ async def dispute_of_case(connection: Queries, merchant_id: int, livemode: bool,
     return None if document is None else _decode(document)
 
 
-async def past_due(connection: Queries, now: int, limit: int) -> list[Dispute]:
+async def past_due(connection: Queries, now: int, limit: int) -> list[Found]:
     """Return disputes that should have been answered by `now`, unix seconds."""
-    return [_decode(row["document"]) for row in await connection.fetch(_SQL["past_due"], now, limit)]
+    return found(await connection.fetch(_SQL["past_due"], now, limit))
 
 
 async def send_answer(connection: Connection, dispute: Dispute, now: int) -> None:
@@ -33,9 +33,9 @@ async def send_answer(connection: Connection, dispute: Dispute, now: int) -> Non
     await connection.execute(_SQL["send"], dispute.merchant_id, dispute.livemode, dispute.id, now)
 
 
-async def take_to_send(connection: Queries, now: int, again_seconds: int, limit: int) -> list[Dispute]:
+async def take_to_send(connection: Queries, now: int, again_seconds: int, limit: int) -> list[Found]:
     """Take answers to hand over; whoever takes one and doesn't say that it was sent leaves it to others after `again_seconds`."""
-    return [_decode(row["document"]) for row in await connection.fetch(_SQL["take_to_send"], now, again_seconds, limit)]
+    return found(await connection.fetch(_SQL["take_to_send"], now, again_seconds, limit))
 
 
 async def answer_sent(connection: Queries, dispute: Dispute) -> None:

@@ -7,10 +7,10 @@ WHERE a.merchant_id = $1 AND a.livemode = $2 AND a.id = $3;
 SELECT document FROM payments.disputes WHERE merchant_id = $1 AND livemode = $2 AND acquirer_case = $3;
 
 -- past_due: disputes that nobody answered in time; in sandboxes that are ahead of the real time, by theirs
-(SELECT document FROM payments.disputes WHERE answer_by <= $1 ORDER BY answer_by LIMIT $2)
+(SELECT id, document FROM payments.disputes WHERE answer_by <= $1 ORDER BY answer_by LIMIT $2)
 UNION ALL
-(SELECT d.document FROM payments.merchants m CROSS JOIN LATERAL (
-    SELECT document FROM payments.disputes
+(SELECT d.id, d.document FROM payments.merchants m CROSS JOIN LATERAL (
+    SELECT id, document FROM payments.disputes
     WHERE merchant_id = m.id AND NOT livemode AND answer_by > $1 AND answer_by <= $1 + m.test_ahead_seconds
     ORDER BY answer_by LIMIT $2
 ) d WHERE m.test_ahead_seconds > 0 LIMIT $2);
@@ -21,7 +21,7 @@ UPDATE payments.disputes SET send_at = $4 WHERE merchant_id = $1 AND livemode = 
 -- take_to_send: answers that are to be handed over, each to one taker; and again after a while, unless it says that it was
 UPDATE payments.disputes SET send_at = $1 + $2 WHERE (merchant_id, livemode, id) IN (
     SELECT merchant_id, livemode, id FROM payments.disputes WHERE send_at <= $1 ORDER BY send_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-RETURNING document;
+RETURNING id, document;
 
 -- sent: the acquirer has it
 UPDATE payments.disputes SET send_at = NULL WHERE merchant_id = $1 AND livemode = $2 AND id = $3;

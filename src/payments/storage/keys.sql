@@ -14,7 +14,8 @@ FROM payments.merchants WHERE id = $1;
 UPDATE payments.merchants SET webhook_endpoints_max = $2 WHERE id = $1;
 
 -- set_payout_schedule: when a merchant is paid out without asking
-UPDATE payments.merchants SET payout_interval = $2, payout_weekly_anchor = $3, payout_monthly_anchor = $4, payout_delay_days = $5 WHERE id = $1;
+UPDATE payments.merchants SET payout_interval = $2, payout_weekly_anchor = $3, payout_monthly_anchor = $4, payout_delay_days = $5,
+    payouts_looked_on = NULL WHERE id = $1;
 
 -- set_api_version: the version of requests and events that name none; returns nothing when there is no such merchant
 UPDATE payments.merchants SET api_version = $2 WHERE id = $1 RETURNING true;

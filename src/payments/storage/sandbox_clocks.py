@@ -1,9 +1,7 @@
 """How far sandboxes are ahead of the real time."""
 
-from payments.domain.sandbox_clock import SandboxClock
 from payments.runtime.clock import Clock
-from payments.storage.database import Connection, Pool, Queries
-from payments.storage.nouns import Noun
+from payments.storage.database import Connection, Found, Pool, Queries, found
 from payments.storage.remembered import Remembered
 from payments.storage.sql import queries
 
@@ -42,16 +40,16 @@ async def advance(connection: Connection, merchant_id: int, ahead_seconds: int) 
 
 async def has_clock(connection: Queries, merchant_id: int) -> bool:
     """Tell whether a sandbox has a clock that wasn't deleted."""
-    found: bool = await connection.fetchval(_SQL["has_clock"], merchant_id)
-    return found
+    has: bool = await connection.fetchval(_SQL["has_clock"], merchant_id)
+    return has
 
 
-async def caught_up(connection: Queries, noun: Noun[SandboxClock], now: int, limit: int) -> list[SandboxClock]:
+async def caught_up(connection: Queries, now: int, limit: int) -> list[Found]:
     """Return clocks that were advanced, which every process knows by now, and by which nothing is due any more at `now`, unix seconds."""
     before = now - 2 * int(REMEMBERED_SECONDS)
-    return [noun.decode(row["document"]) for row in await connection.fetch(_SQL["caught_up"], before, now, limit)]
+    return found(await connection.fetch(_SQL["caught_up"], before, now, limit))
 
 
-async def expired_clocks(connection: Queries, noun: Noun[SandboxClock], created_before: int, limit: int) -> list[SandboxClock]:
+async def expired_clocks(connection: Queries, created_before: int, limit: int) -> list[Found]:
     """Return clocks that were made before a time, unix seconds."""
-    return [noun.decode(row["document"]) for row in await connection.fetch(_SQL["expired"], created_before, limit)]
+    return found(await connection.fetch(_SQL["expired"], created_before, limit))

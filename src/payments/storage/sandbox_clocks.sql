@@ -11,7 +11,7 @@ UPDATE payments.merchants SET test_ahead_seconds = greatest(test_ahead_seconds, 
 SELECT EXISTS (SELECT FROM payments.test_clocks WHERE merchant_id = $1 AND NOT deleted);
 
 -- caught_up: clocks that were advanced before $1, and by which nothing is due any more
-SELECT c.document FROM payments.test_clocks c JOIN payments.merchants m ON m.id = c.merchant_id
+SELECT c.id, c.document FROM payments.test_clocks c JOIN payments.merchants m ON m.id = c.merchant_id
 WHERE c.status = 'advancing' AND NOT c.deleted AND (c.document ->> 'advanced_at')::bigint < $1
     AND NOT EXISTS (
         SELECT FROM payments.payment_intents i
@@ -24,7 +24,8 @@ WHERE c.status = 'advancing' AND NOT c.deleted AND (c.document ->> 'advanced_at'
     AND NOT EXISTS (
         SELECT FROM payments.checkout_sessions s
         WHERE s.merchant_id = m.id AND NOT s.livemode AND s.due_at <= $2 + m.test_ahead_seconds AND s.payment_intent IS NULL)
+    AND (m.payout_interval = 'manual' OR m.payouts_looked_on >= (to_timestamp($2 + m.test_ahead_seconds) AT TIME ZONE 'UTC')::date)
 ORDER BY c.merchant_id LIMIT $3;
 
 -- expired: clocks that were made before $1
-SELECT document FROM payments.test_clocks WHERE NOT deleted AND created < $1 ORDER BY merchant_id LIMIT $2;
+SELECT id, document FROM payments.test_clocks WHERE NOT deleted AND created < $1 ORDER BY merchant_id LIMIT $2;

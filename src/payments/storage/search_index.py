@@ -68,9 +68,9 @@ async def is_waiting(connection: Queries) -> bool:
     return bool(await connection.fetchval(_SQL["is_waiting"]))
 
 
-async def claim_changes(connection: Connection, limit: int) -> list[Change]:
-    """Cross off what changed, for as long as the transaction lives; returns it."""
-    rows = await connection.fetch(_SQL["claim_changes"], limit)
+async def claim_changes(connection: Connection, limit: int, without: Sequence[str]) -> list[Change]:
+    """Cross off what changed, but for objects of `without`, for as long as the transaction lives; returns it."""
+    rows = await connection.fetch(_SQL["claim_changes"], limit, without)
     return sorted({Change(row["merchant_id"], row["livemode"], row["kind"], row["object_id"]) for row in rows})
 
 

@@ -3,7 +3,8 @@ SELECT EXISTS (SELECT FROM search.changes) OR EXISTS (SELECT FROM search.backfil
 
 -- claim_changes: what changed, oldest first; rows that another copy holds are passed over, and none is looked for while there is older work, whose objects come first
 DELETE FROM search.changes WHERE position IN (
-    SELECT position FROM search.changes WHERE NOT EXISTS (SELECT FROM search.backfill) ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED)
+    SELECT position FROM search.changes WHERE NOT EXISTS (SELECT FROM search.backfill) AND object_id <> ALL ($2::text[])
+    ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED)
 RETURNING merchant_id, livemode, kind, object_id;
 
 -- claim_backfill: a table that is not read to its end yet; one copy reads it

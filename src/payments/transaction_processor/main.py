@@ -21,6 +21,7 @@ from payments.runtime.health import Health
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
+from payments.runtime.rows import RowByRow
 from payments.runtime.seal import Sealer, key_provider
 from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
@@ -38,6 +39,7 @@ from payments.storage.write_limits import WriteLimitStore
 from payments.transaction_processor.handover import HandoverRoutes
 from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
+from payments.transaction_processor.money.paydays import Paydays
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api
 from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
@@ -120,7 +122,8 @@ async def application(
         background.keep("watch database", database.watch)
         background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
-        Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, log=log).keep(background)
+        rows = RowByRow(clock, log)
+        Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows).keep(background)
         MoneySweeper(
             acquirers=acquirers,
             bank=SimulatedBank(journal, clock),
@@ -131,8 +134,10 @@ async def application(
             pool=pool,
             clock=clock,
             log=log,
+            rows=rows,
         ).keep(background)
-        SandboxClockKeeper(pool=pool, waker=waker, clock=clock).keep(background)
+        Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).keep(background)
+        SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

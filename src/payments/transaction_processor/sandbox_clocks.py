@@ -9,7 +9,8 @@ from payments.domain.sandbox_clock import KEPT_SECONDS, SandboxClock
 from payments.runtime.background import Background
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
-from payments.storage.database import Pool
+from payments.runtime.rows import RowByRow
+from payments.storage.database import Found, Pool
 from payments.storage.events import append_events
 from payments.storage.sandbox_clocks import caught_up, expired_clocks
 from payments.storage.wakeup import Waker
@@ -26,6 +27,7 @@ class SandboxClockKeeper:
     pool: Pool
     waker: Waker
     clock: Clock
+    rows: RowByRow
 
     def keep(self, background: Background) -> None:
         """Look for ever."""
@@ -34,13 +36,25 @@ class SandboxClockKeeper:
 
     async def finish(self) -> int:
         """Tell of the clocks that are ready; returns how many there were."""
-        found = await caught_up(self.pool, SANDBOX_CLOCK.noun, int(self.clock.now()), _BATCH)
-        return sum([await self._change(clock, next_version(clock, status="ready"), "ready") for clock in found])
+        sweep = "finish test clocks"
+
+        async def ready(row: Found) -> bool:
+            clock = SANDBOX_CLOCK.noun.decode(row.document)
+            return await self._change(clock, next_version(clock, status="ready"), "ready")
+
+        found = await caught_up(self.pool, int(self.clock.now()), self.rows.limit(sweep, _BATCH))
+        return await self.rows.each(sweep, found, lambda row: row.id, ready, batch=_BATCH)
 
     async def delete_old(self) -> int:
         """Delete the clocks whose time is over; returns how many there were."""
-        found = await expired_clocks(self.pool, SANDBOX_CLOCK.noun, int(self.clock.now()) - KEPT_SECONDS, _BATCH)
-        return sum([await self._change(clock, next_version(clock, deleted=True), "deleted") for clock in found])
+        sweep = "delete test clocks"
+
+        async def delete(row: Found) -> bool:
+            clock = SANDBOX_CLOCK.noun.decode(row.document)
+            return await self._change(clock, next_version(clock, deleted=True), "deleted")
+
+        found = await expired_clocks(self.pool, int(self.clock.now()) - KEPT_SECONDS, self.rows.limit(sweep, _BATCH))
+        return await self.rows.each(sweep, found, lambda row: row.id, delete, batch=_BATCH)
 
     async def _change(self, before: SandboxClock, after: SandboxClock, event: str) -> bool:
         try:

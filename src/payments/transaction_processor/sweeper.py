@@ -1,11 +1,9 @@
 """What must happen although nobody asks for it: abandoned attempts, expired holds, funds that become available, forgotten keys."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from payments.acquirers.acquirer import Acquirer, FailedRefund
@@ -15,11 +13,11 @@ from payments.domain.refund import Refund
 from payments.runtime.background import Background
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
-from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.storage import claims
 from payments.storage.attempts import Attempts
-from payments.storage.availability import release_available_funds
-from payments.storage.database import Pool
+from payments.storage.availability import NotReleased, release_available_funds
+from payments.storage.database import Found, Pool
 from payments.transaction_processor.processor import Processor
 from payments.transaction_processor.settlement import EXPIRED
 
@@ -28,7 +26,9 @@ _ABANDONED_SECONDS = 2.0
 """Between two looks for attempts whose lease ran out: little beside a lease."""
 _FAILURE_PREFIX = "rff"
 
-T = TypeVar("T")
+
+def _id(row: Found) -> str:
+    return row.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Sweeper:
     attempts: Attempts
     pool: Pool
     clock: Clock
-    log: Logger
+    rows: RowByRow
 
     def keep(self, background: Background) -> None:
         """Sweep for ever; no sweep's failure is another's."""
@@ -49,31 +49,26 @@ class Sweeper:
         background.repeat("sweep refunds", self.book_failed_refunds, every_seconds=5)
         background.repeat("sweep claims", self.purge_claims, every_seconds=600)
 
-    async def _of_each(self, name: str, items: Iterable[T], act: Callable[[T], Awaitable[bool]]) -> int:
-        """Do something to each of several at once; returns for how many it was done. One's failure, which is logged, is no other's."""
-        results = await asyncio.gather(*(act(item) for item in items), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                self.log.error(name, result)
-        return sum(result is True for result in results)
-
     async def resolve_abandoned(self) -> int:
-        """Finish the attempts whose lease ran out; returns how many there were."""
+        """Finish the attempts whose lease ran out; returns how many there were. Leases are what puts them off."""
         lease_end = self._lease_end()
         taken = await self.attempts.take_over(_BATCH)
 
-        async def resolve(attempt: Attempt) -> bool:
-            await self.processor.resolve(attempt, lease_end)
+        async def resolve(row: Found) -> bool:
+            await self.processor.resolve(msgspec.json.decode(row.document, type=Attempt), lease_end)
             return True
 
-        await self._of_each("resolve", taken, resolve)
+        await self.rows.each("resolve", taken, _id, resolve, batch=_BATCH, at_once=True, leased=True)
         return len(taken)
 
     async def expire_holds(self) -> int:
         """Cancel the intents whose hold expired; returns how many were."""
-        return await self._of_each("expire hold", await self.attempts.expired_holds(int(self.clock.now()), _BATCH), self._expire)
+        sweep = "expire hold"
+        found = await self.attempts.expired_holds(int(self.clock.now()), self.rows.limit(sweep, _BATCH))
+        return await self.rows.each(sweep, found, _id, self._expire, batch=_BATCH, at_once=True)
 
-    async def _expire(self, intent: PaymentIntent) -> bool:
+    async def _expire(self, row: Found) -> bool:
+        intent = msgspec.json.decode(row.document, type=PaymentIntent)
         lease_end = self._lease_end()
         attempt = void_attempt(intent, int(self.clock.now()))
         changed = replace(intent, version=intent.version + 1, open_attempt=attempt.id)
@@ -83,14 +78,24 @@ class Sweeper:
         return True
 
     async def book_failed_refunds(self) -> int:
-        """Book the refunds that failed after they had been approved; returns how many were booked."""
-        booked = 0
-        for acquirer in self.processor.acquirers:
+        """Book the refunds that failed after they had been approved; returns how many were booked. One acquirer's silence is no other's."""
+
+        async def of(acquirer: Acquirer) -> bool:
+            nonlocal booked
+            sweep = f"book failed refund of {acquirer.name}"
             reports = await acquirer.failed_refunds()
-            booked += await self._of_each("book failed refund", reports[:_BATCH], partial(self._book, acquirer))
+            booked += await self.rows.each(
+                sweep, reports, lambda each: each.reference, partial(self._book, acquirer), batch=_BATCH, at_once=True, undone_waits=True
+            )
+            return True
+
+        booked = 0
+        acquirers = [*self.processor.acquirers]
+        await self.rows.each("ask for failed refunds", acquirers, lambda each: each.name, of, batch=len(acquirers), at_once=True)
         return booked
 
     async def _book(self, acquirer: Acquirer, report: FailedRefund) -> bool:
+        """Book a report; False where there is nothing to book, or not yet: what was approved is to be known first."""
         found = await self.attempts.refund_of(report.merchant_id, report.livemode, report.reference)
         if found is None or found[0].status == "failed":
             await acquirer.acknowledge(report)
@@ -109,7 +114,12 @@ class Sweeper:
 
     async def release_funds(self) -> int:
         """Make captured funds available whose time has come; returns how many captures."""
-        return await release_available_funds(self.pool, int(self.clock.now()), self.processor.accounts)
+        sweep = "release funds"
+        try:
+            return await release_available_funds(self.pool, int(self.clock.now()), self.processor.accounts, self.rows.put_off(sweep))
+        except NotReleased as failure:
+            self.rows.failed(sweep, failure.change_id, failure.__cause__ or failure)
+            return 1  # the others are next
 
     async def purge_claims(self) -> int:
         """Forget idempotency keys, and how often cards were tried again, after their time."""

@@ -4,7 +4,7 @@ What may be expanded is what Stripe's schema says (`x-expandableFields`), whethe
 anything is read or changed. Source: Stripe, "Expanding responses".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from payments.domain.errors import InvalidRequest
@@ -101,7 +101,9 @@ class Expansion:
         for name, below in tree.items():
             for kind_name, group in by_kind.items():
                 expandable = KINDS[kind_name].expandable.get(name)
-                if expandable is not None:
+                if expandable is not None and expandable.own is not None:
+                    await self._show(KINDS[kind_name], group, name, expandable.own)
+                elif expandable is not None:
                     children = await (
                         self._list(KINDS[kind_name], group, name, expandable) if expandable.listed else self._load(group, name, expandable)
                     )
@@ -127,6 +129,17 @@ class Expansion:
                     parent[leaf] = body = self._render(found[object_id])
                     children.append(body)
         return children
+
+    async def _show(self, kind: Kind[Any], bodies: list[Rendered], name: str, own: Callable[[Any], Rendered | None]) -> None:
+        """Add to objects what is part of them, and isn't shown otherwise."""
+        *outer, leaf = name.split(".")
+        ids = {cast("str", body["id"]) for body in bodies}
+        found = await kind.noun.get_many(self._connection, self._principal.merchant_id, self._principal.livemode, ids)
+        for body in bodies:
+            subject = found.get(cast("str", body["id"]))
+            shown = None if subject is None else own(subject)
+            for parent in _hashes([body], outer) if shown is not None else ():
+                parent[leaf] = shown
 
     async def _list(self, kind: Kind[Any], bodies: list[Rendered], name: str, expandable: Expandable) -> list[Rendered]:
         """Add a list to each object: the first page of it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Any, Generic
 
 from payments.domain.resource import R
 from payments.storage.nouns import Noun
@@ -19,6 +19,8 @@ class Expandable:
     """It is a list, which is only there when it was asked for."""
     column: str = ""
     """What of the listed objects names the one that lists them."""
+    own: Callable[[Any], Rendered | None] | None = None
+    """It is part of the object itself, shown only when it was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.storage.nouns import Filters, Noun
 from payments.wire import render as shapes
 from payments.wire.kind import Expandable, Kind
+from payments.wire.render_amount import render_line_items
 from payments.wire.render_card import render_card, render_confirmation_token, render_customer_session, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_checkout import render_item, render_payment_link, render_session
@@ -73,11 +74,17 @@ PAYMENT_INTENT = Kind(
         "payment_method": _PAYMENT_METHOD,
         "source": Expandable(("card",)),
         **_never("application", "on_behalf_of", "payment_record", "review"),
-        **_never("amount_details.line_items", "transfer_data.destination"),
+        "amount_details.line_items": Expandable(own=render_line_items),
+        **_never("transfer_data.destination"),
     },
 )
 CHARGE = Kind(
-    noun=Noun("payments.charges", "ch", Charge, Filters(indexed=("payment_intent", "customer"))),
+    noun=Noun(
+        "payments.charges",
+        "ch",
+        Charge,
+        Filters(indexed=("payment_intent", "customer"), compared={"transfer_group": "document ->> 'transfer_group'"}),
+    ),
     path="/v1/charges",
     render=shapes.render_charge,
     param="charge",
@@ -148,7 +155,7 @@ BALANCE_TRANSACTION = Kind(
         "txn",
         BalanceTransaction,
         Filters(
-            indexed=("source",),
+            indexed=("source", "payout"),
             few={
                 "currency": tuple(CURRENCIES),
                 "type": ("charge", "refund", "refund_failure", "adjustment", "payout", "payout_cancel", "payout_failure"),

@@ -221,6 +221,22 @@ async def found_cursor(name: str, page: PageRequest, find: Callable[[str], Await
     return None
 
 
+async def page_of_these(name: str, bodies: Sequence[Rendered], params: PageParams, url: str) -> Reply:
+    """Answer with a page of what is at hand, in its own order; raises `InvalidRequest` for a cursor that is none of them. `name`: of what the list holds."""
+    page, places = params.page(), {body["id"]: place for place, body in enumerate(bodies)}
+
+    async def place_of(cursor: str) -> int | None:
+        return places.get(cursor)
+
+    cursor = await found_cursor(name, page, place_of)
+    if page.ending_before is not None and cursor is not None:
+        data, more = bodies[max(0, cursor - page.limit) : cursor], cursor > page.limit
+    else:
+        begin = 0 if cursor is None else cursor + 1
+        data, more = bodies[begin : begin + page.limit], len(bodies) > begin + page.limit
+    return reply({"object": "list", "url": url, "has_more": more, "data": list(data)})
+
+
 async def none_of_them(name: str, params: PageParams, url: str) -> Reply:
     """Answer with a page of what Tap has none of; raises `InvalidRequest` for a cursor, which can be none of them."""
 

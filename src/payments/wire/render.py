@@ -10,10 +10,11 @@ from payments.domain.charge import Charge
 from payments.domain.customer import Customer
 from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.payment_intent import NextAction, PaymentError, PaymentIntent, is_behind_charge
-from payments.domain.payment_options import AmountDetails, CardOptions
+from payments.domain.payment_options import CardOptions
 from payments.domain.refund import Refund
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.wire.render_account import STATEMENT_DESCRIPTOR
+from payments.wire.render_amount import render_amount_details
 from payments.wire.render_card import render_charged_card, render_payment_method, render_source
 from payments.wire.render_people import Rendered, render_address, render_billing_details, render_shipping
 
@@ -29,7 +30,7 @@ def render_payment_intent(intent: PaymentIntent) -> Rendered:
         "allowed_payment_method_types": intent.allowed_payment_method_types,
         "amount": intent.amount,
         "amount_capturable": intent.amount_capturable,
-        "amount_details": _NO_DETAILS if intent.amount_details is None else _amount_details(intent.amount_details),
+        "amount_details": render_amount_details(intent.amount_details),
         "amount_received": intent.amount_received,
         "application": None,
         "application_fee_amount": None,
@@ -75,21 +76,6 @@ def render_payment_intent(intent: PaymentIntent) -> Rendered:
     return body
 
 
-_NO_DETAILS: Rendered = {"tip": {}}
-
-
-def _amount_details(details: AmountDetails) -> Rendered:
-    body: Rendered = {"tip": {}}
-    if details.discount_amount is not None:
-        body["discount_amount"] = details.discount_amount
-    places = (details.shipping_from_postal_code, details.shipping_to_postal_code)
-    if details.shipping_amount is not None or any(places):
-        body["shipping"] = {"amount": details.shipping_amount, "from_postal_code": places[0], "to_postal_code": places[1]}
-    if details.total_tax_amount is not None:
-        body["tax"] = {"total_tax_amount": details.total_tax_amount}
-    return body
-
-
 _SHOWN_IF_GIVEN = (
     "capture_method",
     "request_extended_authorization",
@@ -115,6 +101,10 @@ def render_card_options(options: CardOptions) -> Rendered:
     return body | {name: value for name in _SHOWN_IF_GIVEN if (value := getattr(options, name)) is not None}
 
 
+_DECLINED_FOR = {"expired_card": "exp_month", "incorrect_cvc": "cvc", "incorrect_number": "number"}
+"""What of the card an issuer's refusal is about. Source: answers of Stripe's to its test cards."""
+
+
 def render_payment_error(failure: PaymentError) -> Rendered:
     """Render why a confirm failed."""
     body: Rendered = {
@@ -125,6 +115,8 @@ def render_payment_error(failure: PaymentError) -> Rendered:
     }
     if failure.decline_code is not None:
         body["decline_code"] = failure.decline_code
+    if failure.code in _DECLINED_FOR:
+        body["param"] = _DECLINED_FOR[failure.code]
     if failure.charge is not None:
         body["charge"] = failure.charge
     if failure.payment_method is not None:
@@ -162,7 +154,7 @@ def render_charge(charge: Charge) -> Rendered:
         "failure_balance_transaction": None,
         "failure_code": charge.failure_code,
         "failure_message": charge.failure_message,
-        "fraud_details": {},
+        "fraud_details": {} if charge.fraud_report is None else {"user_report": charge.fraud_report},
         "livemode": charge.livemode,
         "metadata": charge.metadata,
         "on_behalf_of": None,

@@ -1,6 +1,7 @@
 """What each operation of Stripe's API takes: what isn't among Tap's own parameters is refused in words that tell it from a typing error.
 
-Source: Stripe's OpenAPI description, version 2026-10-28.endive; `tests/support/stripe_parameters.py` cuts it out.
+Source: the types of Stripe's SDK for Python, which are made of Stripe's OpenAPI description, version 2026-10-28.endive; `tests/support/stripe_parameters.py` reads
+them.
 """
 
 import json

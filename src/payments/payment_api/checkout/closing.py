@@ -17,8 +17,9 @@ from payments.domain.setup_intent import SetupAttempt, SetupIntent, SetupStatus
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.storage.checkout import take_due_sessions
-from payments.storage.database import Connection, Pool, Queries
+from payments.storage.database import Connection, Found, Pool, Queries
 from payments.storage.events import append_events
 from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
@@ -44,6 +45,7 @@ class Closing:
     clock: Clock
     times: SandboxTimes
     log: Logger
+    rows: RowByRow
 
     async def intent_of(self, session: CheckoutSession, source: Queries | None = None) -> Intent | None:
         """Return the intent of a session, if it has one yet."""
@@ -176,9 +178,12 @@ class Closing:
     async def sweep(self) -> int:
         """Look at the sessions that nobody asks about, and whose time has come or that wait for a payment; returns how many there were."""
         due = await take_due_sessions(self.pool, int(self.clock.now()), _SWEPT_MAX)
-        for result in await asyncio.gather(*(self.up_to_date(session) for session in due), return_exceptions=True):
-            if isinstance(result, BaseException):
-                self.log.error("sweep checkout", result)
+
+        async def look(row: Found) -> bool:
+            await self.up_to_date(CHECKOUT_SESSION.noun.decode(row.document))
+            return True
+
+        await self.rows.each("sweep checkout", due, lambda row: row.id, look, batch=_SWEPT_MAX, at_once=True, leased=True)
         return len(due)
 
     def _event(self, what: str, subject: Resource, origin: Origin) -> Event:

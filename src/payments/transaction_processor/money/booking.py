@@ -28,7 +28,7 @@ from payments.storage.commit import write_alone
 from payments.storage.database import Connection, Pool
 from payments.storage.disputes import send_answer
 from payments.storage.events import append_events
-from payments.storage.payouts import lock_balances
+from payments.storage.payouts import gather_rest, lock_balances
 from payments.storage.rows import BALANCE_TRANSACTIONS, TRANSFERS
 from payments.storage.versions import Versioned, require_unmoved
 from payments.storage.wakeup import Waker
@@ -50,6 +50,8 @@ class Booking(Struct, frozen=True, kw_only=True):
     """The dispute whose answer is to be handed to the acquirer from now on."""
     covered: Account | None = None
     """The account that its transfers may not take below zero."""
+    holds: int | None = None
+    """What that account must hold, of which the payout that is created is all: an automatic one."""
     balance_transactions: Sequence[BalanceTransaction] = ()
     transfers: Sequence[Transfer] = ()
     events: Sequence[Event] = ()
@@ -140,10 +142,17 @@ class Bookkeeper:
 
 
 async def _check_covered(connection: Connection, booking: Booking, posting: Posting) -> None:
-    """Lock the balances, and raise `InvalidRequest` when a step takes more of one than it holds: of two that want all of it, the second sees what is left."""
+    """Lock the balances, and raise `InvalidRequest` when a step takes more of one than it holds: of two that want all of it, the second sees what is left.
+    Raises `ObjectLocked` when a step is of all that one held, and it holds something else by now.
+    """
     held = await lock_balances(connection, list(posting.accounts))
     taken = sum(each.amount for each in booking.transfers if each.debit == booking.covered)
     (available,) = [held[account_id] for account_id, account in posting.accounts.items() if account == booking.covered]
+    if booking.holds is not None:
+        if available != booking.holds:
+            raise ObjectLocked
+        if isinstance(booking.creates, Payout):
+            await gather_rest(connection, booking.creates)
     if taken > available and booking.covered is not None:
         currency = booking.covered.currency
         raise InvalidRequest(

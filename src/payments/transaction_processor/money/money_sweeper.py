@@ -3,10 +3,8 @@
 Runs in every copy of the service. Each step is decided from what was read, and written only if that is still so: of several copies one does it.
 """
 
-import datetime
-from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -14,23 +12,23 @@ from payments.acquirers.bank import Bank, PayoutOrder
 from payments.acquirers.notices import DisputeAnswer, DisputeDecided, DisputeOpened, Notice, NoticeSource, PayoutFailed, PayoutPaid
 from payments.acquirers.registry import Acquirers
 from payments.acquirers.sealed_account import AccountSealer
-from payments.domain.dispute import Dispute, DisputeStatus
-from payments.domain.payout import Payout, PayoutStatus
+from payments.domain.dispute import DisputeStatus
+from payments.domain.payout import PayoutStatus
 from payments.runtime.background import Background
 from payments.runtime.clock import Clock
-from payments.runtime.ids import new_id
 from payments.runtime.logging import Logger
+from payments.runtime.rows import RowByRow
 from payments.storage import notices
-from payments.storage.database import Connection, Pool
+from payments.storage.database import Connection, Found, Pool
 from payments.storage.disputes import answer_sent, charge_of, dispute_of_case, past_due, take_to_send
 from payments.storage.fees import FeeSchedules
 from payments.storage.notices import StoredNotice
-from payments.storage.payouts import Scheduled, payout_sent, scheduled, sealed_account_number, take_payday, take_payouts
+from payments.storage.payouts import payout_sent, sealed_account_number, take_payouts
 from payments.storage.sandbox_clocks import SandboxTimes
 from payments.transaction_processor.money import dispute_steps as steps
 from payments.transaction_processor.money import payout_steps
 from payments.transaction_processor.money.booking import Booking, Bookkeeper, StepTerms
-from payments.wire.kinds import BANK_ACCOUNT, CHARGE, PAYOUT
+from payments.wire.kinds import BANK_ACCOUNT, CHARGE, DISPUTE, PAYOUT
 
 _BATCH = 100
 _NOTICES_SECONDS = 2.0
@@ -39,7 +37,9 @@ _AGAIN_SECONDS = 60
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Notice).decode
 
-T = TypeVar("T")
+
+def _id(row: Found) -> str:
+    return row.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,74 +55,42 @@ class MoneySweeper:
     pool: Pool
     clock: Clock
     log: Logger
+    rows: RowByRow
 
     def keep(self, background: Background) -> None:
         """Sweep for ever; no sweep's failure is another's."""
         background.repeat("sweep notices", self.take_notices, every_seconds=_NOTICES_SECONDS)
         background.repeat("sweep disputes", self.end_past_due, every_seconds=10)
-        background.repeat("sweep paydays", self.pay_on_schedule, every_seconds=30)
 
     async def take_notices(self) -> int:
         """Store what was told, book what follows from it, and send what is to be sent; returns how much was done."""
-        await self._of_each("hear", [*self.acquirers, self.bank], self._hear)
-        now = self._now()
+        sources = [*self.acquirers, self.bank]
+        await self.rows.each("hear", sources, lambda each: each.name, self._hear, batch=len(sources))
+        now, booking = self._now(), "book notice"
         if not await notices.anything_due(self.pool, now):
             return 0
-        booked = await self._of_each("book notice", await notices.waiting(self.pool, now, _BATCH), self._book)
+        told = await notices.waiting(self.pool, now, self.rows.limit(booking, _BATCH))
+        booked = await self.rows.each(booking, told, lambda each: f"{each.source} {each.reference}", self._book, batch=_BATCH)
         to_send = await take_to_send(self.pool, now, _AGAIN_SECONDS, _BATCH)
-        answered = await self._of_each("answer dispute", to_send, self._send)
+        answered = await self.rows.each("answer dispute", to_send, _id, self._send, batch=_BATCH, leased=True)
         to_pay = await take_payouts(self.pool, now, _AGAIN_SECONDS, _BATCH)
-        return booked + answered + await self._of_each("pay out", to_pay, self._pay)
+        return booked + answered + await self.rows.each("pay out", to_pay, _id, self._pay, batch=_BATCH, leased=True)
 
     async def end_past_due(self) -> int:
         """Lose the disputes that nobody answered in time; returns how many."""
-        return await self._of_each("end dispute", await past_due(self.pool, self._now(), _BATCH), self._end)
-
-    async def pay_on_schedule(self) -> int:
-        """Pay out what is available to the merchants whose day it is, once a day; returns to how many."""
-        today = datetime.datetime.fromtimestamp(self._now(), tz=datetime.UTC).date()
-        due = [each for each in await scheduled(self.pool, today) if each.schedule.is_payday(today)]
-
-        async def pay(each: Scheduled) -> bool:
-            terms, account = self._terms(), each.destination
-            amount = each.amount // payout_steps.step_of(account.currency) * payout_steps.step_of(account.currency)
-            if amount == 0:
-                return False
-            payout = Payout(
-                id=new_id(PAYOUT.noun.prefix),
-                merchant_id=account.merchant_id,
-                livemode=account.livemode,
-                created=terms.now,
-                amount=amount,
-                currency=account.currency,
-                status=PayoutStatus.PENDING,
-                arrival_date=payout_steps.arrival_date(terms.now),
-                destination=account.id,
-                automatic=True,
-            )
-
-            async def take(connection: Connection) -> bool:
-                return await take_payday(connection, payout, today)
-
-            return await self.bookkeeper.book(payout_steps.create(payout, account, terms), take)
-
-        return await self._of_each("pay on schedule", due, pay)
-
-    async def _of_each(self, name: str, items: Iterable[T], act: Callable[[T], Awaitable[bool]]) -> int:
-        """Do something to each of several in turn; returns for how many it was done. One's failure, which is logged, is no other's."""
-        done = 0
-        for item in items:
-            try:
-                done += await act(item)
-            except Exception as failure:  # noqa: BLE001 - the others go on; this one is tried again
-                self.log.error(name, failure)
-        return done
+        sweep = "end dispute"
+        due = await past_due(self.pool, self._now(), self.rows.limit(sweep, _BATCH))
+        return await self.rows.each(sweep, due, _id, self._end, batch=_BATCH)
 
     async def _hear(self, source: NoticeSource) -> bool:
-        for notice in await source.notices():
+        async def keep(notice: Notice) -> bool:
             # Stored before it is acknowledged, and once: a crash in between has it told again, which changes nothing.
             await notices.record(self.pool, source.name, notice.reference, _encode(notice), self._now())
             await source.acknowledge_notice(notice.reference)
+            return True
+
+        told = await source.notices()
+        await self.rows.each(f"hear {source.name}", told, lambda each: each.reference, keep, batch=len(told))
         return True
 
     async def _book(self, stored: StoredNotice) -> bool:
@@ -206,8 +174,9 @@ class MoneySweeper:
             original = await PAYOUT.noun.get(self.pool, payout.merchant_id, payout.livemode, payout.original_payout)
         return None, payout_steps.fail(payout, notice, destination, original, self._terms())
 
-    async def _pay(self, payout: Payout) -> bool:
+    async def _pay(self, row: Found) -> bool:
         """Hand a payout to the bank; before that it is said that it can't be canceled any more."""
+        payout = PAYOUT.noun.decode(row.document)
         if payout.status is PayoutStatus.PENDING and not await self.bookkeeper.book(payout_steps.hand_over(payout, self._terms())):
             return False
         account = await BANK_ACCOUNT.noun.get(self.pool, payout.merchant_id, payout.livemode, payout.destination)
@@ -229,7 +198,8 @@ class MoneySweeper:
         await payout_sent(self.pool, payout)
         return True
 
-    async def _send(self, dispute: Dispute) -> bool:
+    async def _send(self, row: Found) -> bool:
+        dispute = DISPUTE.noun.decode(row.document)
         accepted = dispute.submission_count == 0
         await self.acquirers.named(dispute.acquirer).answer_dispute(
             DisputeAnswer(
@@ -243,8 +213,8 @@ class MoneySweeper:
         await answer_sent(self.pool, dispute)
         return True
 
-    async def _end(self, dispute: Dispute) -> bool:
-        return await self.bookkeeper.book(steps.lose(dispute, self._terms()))
+    async def _end(self, row: Found) -> bool:
+        return await self.bookkeeper.book(steps.lose(DISPUTE.noun.decode(row.document), self._terms()))
 
     def _terms(self) -> StepTerms:
         return StepTerms(now=self._now())

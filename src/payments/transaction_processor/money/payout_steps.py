@@ -39,8 +39,8 @@ def step_of(currency: str) -> int:
     return max(CURRENCIES[currency].step, _PAYOUT_STEPS.get(currency, 1))
 
 
-def create(payout: Payout, destination: BankAccount, terms: StepTerms) -> Booking:
-    """Take the funds, and have the payout sent in a while. Its balance must hold as much."""
+def create(payout: Payout, destination: BankAccount, terms: StepTerms, *, holds: int | None = None) -> Booking:
+    """Take the funds, and have the payout sent in a while. Its balance must hold as much; of an automatic one `holds` exactly, of which it is all."""
     change = _change(payout, -payout.amount, "payout", "Payout", terms)
     payout = replace(payout, balance_transaction=change.id)
     return Booking(
@@ -48,6 +48,7 @@ def create(payout: Payout, destination: BankAccount, terms: StepTerms) -> Bookin
         columns=_columns(payout, terms.now + PENDING_SECONDS),
         relies_on=[destination],
         covered=terms.books(payout).available,
+        holds=holds,
         balance_transactions=[change],
         transfers=postings.payout(terms.books(payout), change.id, payout.amount, terms.now),
         events=[told("payout.created", payout, terms.now, terms.origin)],

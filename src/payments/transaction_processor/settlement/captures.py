@@ -16,6 +16,7 @@ from payments.transaction_processor.settlement.terms import (
     answer,
     books_of,
     capture_transaction,
+    details_after,
     event_about,
     loaded,
     still_held,
@@ -62,6 +63,7 @@ def _captured(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
         amount_capturable=left,
         amount_received=intent.amount_received + attempt.amount,
         capture_before=intent.capture_before if left else None,
+        amount_details=details_after(work),
     )
     books = books_of(attempt, terms)
     return Settlement(

@@ -9,7 +9,16 @@ from payments.domain.payment_intent import IntentStatus
 from payments.ledger import postings
 from payments.storage.attempts import OpenAttempt
 from payments.storage.payments import Settlement
-from payments.transaction_processor.settlement.terms import Terms, advanced, answer, books_of, event_about, loaded, still_held
+from payments.transaction_processor.settlement.terms import (
+    Terms,
+    advanced,
+    answer,
+    books_of,
+    details_after,
+    event_about,
+    loaded,
+    still_held,
+)
 
 
 def settle_increment(work: OpenAttempt, outcome: Outcome, terms: Terms) -> Settlement | None:
@@ -34,6 +43,7 @@ def _held(work: OpenAttempt, outcome: Approved, terms: Terms) -> Settlement:
         IntentStatus.REQUIRES_CAPTURE,
         amount=attempt.amount,
         amount_capturable=work.intent.amount_capturable + added,
+        amount_details=details_after(work),
         last_payment_error=None,
     )
     return Settlement(

@@ -13,6 +13,7 @@ from payments.domain.fees import FeeSchedule
 from payments.domain.outcome import Declined
 from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.payment_options import AmountDetails
 from payments.domain.resource import next_version
 from payments.ledger import postings
 from payments.runtime.ids import new_id
@@ -65,6 +66,12 @@ def advanced(intent: PaymentIntent, status: IntentStatus, **changes: object) -> 
     if status not in ALLOWED_TRANSITIONS[intent.status]:
         raise ValueError(f"a payment intent can't go from {intent.status} to {status}")
     return replace(intent, version=intent.version + 1, open_attempt=None, status=status, **changes)
+
+
+def details_after(work: OpenAttempt) -> AmountDetails | None:
+    """Return what an intent's amount is made of when its attempt is approved."""
+    given = work.attempt.amount_details
+    return work.intent.amount_details if given is None else None if given == AmountDetails() else given
 
 
 def kept_card(work: OpenAttempt) -> PaymentMethod | None:
