@@ -28,6 +28,7 @@ from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
 from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failure_error, wire_error
 from payments.wire.form import Params
+from payments.wire.kind import Shown
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
 from payments.wire.request import Headers, check_account, check_ids, is_trial, path_of, read_params, take_expand
@@ -133,6 +134,8 @@ class Endpoint(Generic[P]):
     """Publishable keys may call it; the handler decides what they see."""
     of_customer: Callable[[Call], bool] | None = None
     """Whether a customer's own key may make a call of it, by whom the call is about; None where no such key may."""
+    shows: Shown | None = None
+    """What it answers with; None where its path says that: objects of the collection, or one of them."""
 
     async def answer(self, call: Call) -> Reply:
         """Answer a call; raises `InvalidRequest` for parameters that it doesn't take."""

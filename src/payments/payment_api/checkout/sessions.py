@@ -33,6 +33,7 @@ from payments.storage.nouns import Filter
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import made, merge_metadata
+from payments.wire.kind import Shown
 from payments.wire.kinds import CHECKOUT_SESSION, ITEM
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText
@@ -129,7 +130,7 @@ class CheckoutSessions:
             Endpoint("GET", one, NoParams, self._retrieve),
             Endpoint("POST", one, _UpdateParams, self._update),
             Endpoint("POST", f"{one}/expire", NoParams, self._expire),
-            Endpoint("GET", f"{one}/line_items", LinesParams, self._lines),
+            Endpoint("GET", f"{one}/line_items", LinesParams, self._lines, shows=Shown(ITEM.name, listed=True)),
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:

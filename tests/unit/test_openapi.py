@@ -1,0 +1,56 @@
+"""The OpenAPI document that is served says what the code does, and what the code shows fits it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from payments.domain.api_version import NEWEST
+from tests.support.documented import violations
+from tests.support.openapi import DOCUMENT, document, encoded
+from tests.support.public_api import endpoints
+from tests.support.rendered_samples import samples
+
+
+def test_the_document_that_is_served_is_what_the_code_makes() -> None:
+    """`python -m tests.support.public_api` writes it."""
+    assert encoded().decode() == DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_each_operation_is_described_once() -> None:
+    described = {f"{method.upper()} {path}": each for path, methods in document()["paths"].items() for method, each in methods.items()}
+    assert described.keys() == {endpoint.operation for endpoint in endpoints()}
+    assert len({each["operationId"] for each in described.values()}) == len(described)
+
+
+def _references(within: Any) -> Iterator[str]:
+    match within:
+        case {"$ref": str(name)}:
+            yield name
+        case dict():
+            for each in within.values():
+                yield from _references(each)
+        case list():
+            for each in within:
+                yield from _references(each)
+        case _:
+            pass
+
+
+def test_what_is_referred_to_is_there_and_nothing_else_is() -> None:
+    components = document()["components"]
+    there = {f"#/components/{group}/{name}" for group, named in components.items() for name in named if group != "securitySchemes"}
+    assert set(_references(document())) == there
+
+
+def test_each_schema_is_one() -> None:
+    for schema in document()["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    assert json.loads(json.dumps(document())) == document()
+
+
+@pytest.mark.parametrize(("name", "body"), samples(NEWEST).items())
+def test_what_is_rendered_fits_the_document(name: str, body: dict[str, Any]) -> None:
+    assert violations(body) == [], name
