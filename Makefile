@@ -119,8 +119,8 @@ $(CDK): $(INSTALLED) package.json package-lock.json
 	@$(BIN)/npm ci --prefix .venv/cdk --silent --no-audit --no-fund --no-update-notifier
 	@touch $@
 
-browser: $(BROWSER) ## Build from browser/ what merchants' pages load
-	@$(BIN)/node browser/build.mjs src/payments/pages/js .venv/browser/node_modules
+browser: $(BROWSER) ## Build from browser/ what browsers load
+	@$(BIN)/node browser/build.mjs src/payments/pages .venv/browser/node_modules
 
 # No package of it runs anything to be installed.
 $(BROWSER): $(INSTALLED) browser/package.json browser/package-lock.json

@@ -39,8 +39,10 @@ _ABOUT = f"""Stripe's API v1 as Tap has it, in the version {NEWEST}: what is des
 
 A parameter that isn't described is refused, never ignored. Forms have nested brackets, as in `card[number]=…` and `expand[]=customer`; JSON bodies are taken as
 well. Each response has a `Request-Id`. What an older version shows otherwise, and what differs from Stripe, is in Tap's docs/api.md.
+This description itself is [openapi.json](/docs/openapi.json).
 
-To try operations here, authorize with the secret key of a sandbox: locally `tap up` prints it."""
+To try operations on the page that shows this, authorize with the secret key of a sandbox: locally `tap up` prints it. A field that is left empty isn't sent; `""` sends
+an empty string, which unsets what may be unset."""
 _VERBS = {"GET": "Retrieve", "POST": "Update", "DELETE": "Delete"}
 _VERBS_OF_COLLECTION = {"GET": "List", "POST": "Create"}
 
