@@ -4,14 +4,19 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
 from payments.domain.api_version import NEWEST
+from payments.domain.errors import InvalidRequest
+from payments.payment_api.given_card import ExcludedTypes
+from payments.wire.params import parse
 from tests.support.documented import violations
 from tests.support.openapi import DOCUMENT, document, encoded
 from tests.support.public_api import endpoints
 from tests.support.rendered_samples import samples
+from tests.support.stripe_schema import schema
 
 
 def test_the_document_that_is_served_is_what_the_code_makes() -> None:
@@ -54,3 +59,12 @@ def test_each_schema_is_one() -> None:
 @pytest.mark.parametrize(("name", "body"), samples(NEWEST).items())
 def test_what_is_rendered_fits_the_document(name: str, body: dict[str, Any]) -> None:
     assert violations(body) == [], name
+
+
+def test_what_is_excluded_is_what_stripe_knows() -> None:
+    """Clients read it of the intent as an enumeration: what isn't in that can't be read by those that are typed."""
+    stripes = schema("payment_intent")["properties"]["excluded_payment_method_types"]["items"]["enum"]
+    assert sorted(msgspec.json.schema(ExcludedTypes)["items"]["enum"]) == sorted(stripes)
+    (created,) = (each for each in endpoints() if each.operation == "POST /v1/payment_intents")
+    with pytest.raises(InvalidRequest, match="excluded_payment_method_types"):
+        parse({"amount": 100, "currency": "usd", "excluded_payment_method_types": ["cash"]}, created.params, created.operation)

@@ -25,7 +25,7 @@ from payments.payment_api.checkout.params import (
     check_url,
 )
 from payments.payment_api.confirmation import Cards
-from payments.payment_api.given_card import GivenCard, Id, PaymentMethodTypes, check_given_card, check_version_takes
+from payments.payment_api.given_card import ExcludedTypes, GivenCard, Id, PaymentMethodTypes, check_given_card, check_version_takes
 from payments.payment_api.intent_params import currency_of
 from payments.storage.database import Connection
 from payments.storage.events import append_events
@@ -65,7 +65,7 @@ class _CreateParams(OfferParams, frozen=True, kw_only=True, forbid_unknown_field
     currency: str | None = None
     customer: Id | UnsetType = UNSET
     customer_email: ShortText | UnsetType = UNSET
-    excluded_payment_method_types: PaymentMethodTypes | UnsetType = UNSET
+    excluded_payment_method_types: ExcludedTypes | UnsetType = UNSET
     expires_at: int | None = None
     line_items: list[LineParam] | None = None
     locale: str | UnsetType = UNSET
