@@ -34,13 +34,16 @@ class Merchant:
     connection: HTTPConnection
     key: str
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Basic {b64encode(f'{self.key}:'.encode()).decode()}"}
+
     def ask(self, method: str, path: str, params: dict[str, Any]) -> tuple[int, Any]:
         encoded = urlencode(list(_api_encode(params)), quote_via=quote)
-        headers = {"Authorization": f"Basic {b64encode(f'{self.key}:'.encode()).decode()}"}
         if method == "POST":
-            self.connection.request(method, path, encoded, headers | {"Content-Type": FORM})
+            self.connection.request(method, path, encoded, self.headers | {"Content-Type": FORM})
         else:
-            self.connection.request(method, f"{path}?{encoded}", headers=headers)
+            self.connection.request(method, f"{path}?{encoded}", headers=self.headers)
         response = self.connection.getresponse()
         return response.status, json.loads(response.read())
 
@@ -126,3 +129,12 @@ def test_an_operation_answers_as_it_is_described(merchant: Merchant, requests: R
         assert violations_of(method, path, status, body) == []
 
     answers()
+
+
+@pytest.mark.parametrize("path", ["/v1/balance", "/v1/customers", "/v1/events", "/v1/webhook_endpoints"])
+def test_who_calls_with_another_method_learns_which_there_are(merchant: Merchant, path: str) -> None:
+    """RFC 9110, 15.5.6."""
+    merchant.connection.request("PUT", path, headers=merchant.headers)
+    response = merchant.connection.getresponse()
+    assert (response.status, json.loads(response.read())["error"]["type"]) == (405, "invalid_request_error")
+    assert {each.lower() for each in str(response.headers["allow"]).split(", ")} == document()["paths"][path].keys()

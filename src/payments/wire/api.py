@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -222,7 +223,7 @@ class _Resource:
         ):
             return
         endpoint = self._endpoints.get(scope["method"])
-        await self._front.answer(scope, receive, send, endpoint, MethodNotAllowed)
+        await self._front.answer(scope, receive, send, endpoint, partial(MethodNotAllowed, allowed=self._endpoints))
 
 
 class _Unknown:
@@ -252,7 +253,7 @@ class _Front:
         receive: Receive,
         send: Send,
         endpoint: Endpoint[Any] | None,
-        otherwise: type[UnknownPath] | type[MethodNotAllowed],
+        otherwise: Callable[[str, str], TapError],
     ) -> None:
         """Call the endpoint, or answer with the error `otherwise`, and log one line."""
         started = time.perf_counter()
