@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.support.openapi import document
+from tests.support.openapi import kept
 from tests.support.shapes import Schema
 
 FORM = "application/x-www-form-urlencoded"
@@ -40,7 +40,7 @@ class Requests:
 
     def of(self, method: str, path: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
         """A path and the parameters."""
-        described = document()["paths"][path][method.lower()]
+        described = kept()["paths"][path][method.lower()]
         content = described.get("requestBody", {}).get("content", {})
         if FORM in content:
             params = self._value("", content[FORM]["schema"], _DEPTH_MAX)
@@ -61,7 +61,7 @@ class Requests:
 
     def _value(self, name: str, schema: Schema, depth: int) -> st.SearchStrategy[Any]:
         if "$ref" in schema:
-            return self._value(name, document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]], depth)
+            return self._value(name, kept()["components"]["schemas"][schema["$ref"].rpartition("/")[2]], depth)
         if "anyOf" in schema:
             return st.one_of([self._value(name, each, depth) for each in schema["anyOf"]])
         if "enum" in schema:

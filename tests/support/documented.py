@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 
-from tests.support.openapi import document
+from tests.support.openapi import kept
 from tests.support.shapes import Schema
 
 
@@ -20,7 +20,7 @@ def violations(body: dict[str, Any]) -> list[str]:
 
 def violations_of(method: str, path: str, status: int, body: Any) -> list[str]:
     """What is wrong with an operation's response; `path` has placeholders."""
-    described = document()["paths"][path][method.lower()]["responses"]
+    described = kept()["paths"][path][method.lower()]["responses"]
     if str(status) not in described:
         return [f"{method} {path} answered with {status}, which isn't described: {body}"]
     if "$ref" in described[str(status)]:
@@ -42,13 +42,13 @@ def _validator(name: str) -> Draft202012Validator:
     method, _, path = name.partition(" ")
     if not path:
         return Draft202012Validator({**_closed_components(), "$ref": f"#/components/schemas/{name}"})
-    content = document()["paths"][path][method.lower()]["responses"]["200"]["content"]
+    content = kept()["paths"][path][method.lower()]["responses"]["200"]["content"]
     return Draft202012Validator({**_closed_components(), **_closed(content["application/json"]["schema"])})
 
 
 @cache
 def _closed_components() -> Schema:
-    return {"components": {"schemas": {name: _closed(schema) for name, schema in document()["components"]["schemas"].items()}}}
+    return {"components": {"schemas": {name: _closed(schema) for name, schema in kept()["components"]["schemas"].items()}}}
 
 
 def _closed(schema: Any) -> Any:
@@ -68,4 +68,4 @@ def _closed(schema: Any) -> Any:
 
 def template_of(path: str) -> str:
     """The path that describes a request's, with placeholders."""
-    return next(each for each in document()["paths"] if re.fullmatch(re.sub(r"{\w+}", "[^/]+", each), path))
+    return next(each for each in kept()["paths"] if re.fullmatch(re.sub(r"{\w+}", "[^/]+", each), path))

@@ -314,6 +314,12 @@ def _refusal(status: int) -> Schema:
     return {"description": said, "headers": headers, "content": {_JSON: {"schema": reference("error")}}}
 
 
+@cache
+def kept() -> Schema:
+    """The document that is served, which a test holds to what the code makes: it is read in no time."""
+    return json.loads(DOCUMENT.read_bytes())
+
+
 def write() -> None:
     """Keep it where it is served from."""
     DOCUMENT.parent.mkdir(exist_ok=True)
