@@ -7,6 +7,7 @@ INSTALLED := .venv/.installed
 EMULATOR := .venv/emulator/.installed
 DJSTRIPE := .venv/djstripe/.installed
 SAMPLES := .venv/samples/.installed
+FUZZ := .venv/fuzz/.installed
 CODE := $(sort $(shell find app.py lib rehearsal src tests -name '*.py'))
 # Called after which files there are, so that one that came or went is checked for, too.
 CHECKED := .venv/.checked-$(shell echo $(CODE) | cksum | cut -d ' ' -f 1)
@@ -32,7 +33,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check cli-check bench bench-growth bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check cli-check fuzz bench bench-growth bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -59,6 +60,12 @@ $(SAMPLES): tests/cli/requirements.txt $(INSTALLED)
 	@$(call environment,.venv/samples)
 	@echo "Installing what webhook handlers are made with into .venv/samples …"
 	@$(call install,.venv/samples,--require-hashes -r tests/cli/requirements.txt)
+	@touch $@
+
+$(FUZZ): tests/fuzz/requirements.txt $(INSTALLED)
+	@$(call environment,.venv/fuzz)
+	@echo "Installing schemathesis into .venv/fuzz …"
+	@$(call install,.venv/fuzz,--require-hashes -r tests/fuzz/requirements.txt)
 	@touch $@
 
 $(DJSTRIPE): tests/sdk/djstripe/requirements.txt $(INSTALLED)
@@ -97,6 +104,9 @@ sdk-check: $(DJSTRIPE) ## Pay with stripe-go, stripe-java and dj-stripe, all unc
 cli-check: $(SAMPLES) ## Try the webhook handlers that `tap samples` prints, and the Stripe CLI that is installed (ARGS="--stripe PATH")
 	@$(BIN)/python -m tests.cli $(ARGS)
 
+fuzz: $(FUZZ) ## Fuzz a Tap of its own by its OpenAPI description, five minutes (ARGS="--seconds 60")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 bench: $(INSTALLED) ## Measure what operations cost, idle time and two copies of each, beside pgbench's transactions on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
 
@@ -119,8 +129,8 @@ $(CDK): $(INSTALLED) package.json package-lock.json
 	@$(BIN)/npm ci --prefix .venv/cdk --silent --no-audit --no-fund --no-update-notifier
 	@touch $@
 
-browser: $(BROWSER) ## Build from browser/ what merchants' pages load
-	@$(BIN)/node browser/build.mjs src/payments/pages/js .venv/browser/node_modules
+browser: $(BROWSER) ## Build from browser/ what browsers load
+	@$(BIN)/node browser/build.mjs src/payments/pages .venv/browser/node_modules
 
 # No package of it runs anything to be installed.
 $(BROWSER): $(INSTALLED) browser/package.json browser/package-lock.json
@@ -163,3 +173,4 @@ lock: $(INSTALLED) ## Compile the locked requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build -o requirements-build.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group djstripe -o tests/sdk/djstripe/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group samples -o tests/cli/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header tests/fuzz/requirements.in -o tests/fuzz/requirements.txt

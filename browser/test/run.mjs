@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { card } from './card.mjs';
+import { docs } from './docs.mjs';
 import { elements } from './elements.mjs';
 import { hostile } from './hostile.mjs';
 import { hosted } from './hosted.mjs';
@@ -47,7 +48,7 @@ async function run(name, scenario) {
   await context.close();
 }
 
-const left = Object.entries({ ...card, ...elements, ...hostile, ...hosted }).filter(([name]) => wanted.length === 0 || wanted.includes(name));
+const left = Object.entries({ ...card, ...docs, ...elements, ...hostile, ...hosted }).filter(([name]) => wanted.length === 0 || wanted.includes(name));
 // A few at a time: each waits for its payments longer than it works.
 await Promise.all(
   [1, 2, 3].map(async () => {

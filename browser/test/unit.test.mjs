@@ -5,8 +5,11 @@ import test from 'node:test';
 import { call, confirm, encodeForm, idOfSecret } from '../src/shared/api.ts';
 import { brandOf, expiryOf, flawOfCvc, flawOfExpiry, flawOfNumber, formatExpiry, formatNumber, passesLuhn, reformatted } from '../src/shared/cards.ts';
 import { LANGUAGES, languageOf, wordsIn } from '../src/shared/words.ts';
+import { cut } from '../src/docs/cut.ts';
+import { meant } from '../src/docs/form.ts';
 import { declarationsOf, rulesOf, variablesOf } from '../src/frame/style.ts';
 
+const FORM = 'application/x-www-form-urlencoded';
 const CARDS = {
   visa: ['4242 4242 4242 4242', '4000 0566 5566 5556'],
   mastercard: ['5555 5555 5555 4444', '2223 0031 2200 3222', '5200 8282 8282 8210'],
@@ -125,4 +128,41 @@ test('style has known properties, of which none loads or escapes', () => {
   const selectors = ['.Input', '.Input:focus', '.Input--invalid', '.Label', 'body', '.Input, body', '.Input::after', '.Input + .Input', ':root'];
   const rules = rulesOf({}, { rules: Object.fromEntries(selectors.map((each) => [each, { color: 'red' }])) });
   assert.deepEqual(rules.map(([selector]) => selector), ['.Input', '.Input:focus', '.Input--invalid', '.Label']);
+});
+
+test('a form of the page on the API is sent as it is meant', () => {
+  const form = new URLSearchParams({ name: '', email: '""', 'metadata': '{"a": 1, "b": "{}"}', 'x[metadata]': '{"c": "d"}', description: '{"not": "metadata"}', other: 'metadata' });
+  assert.deepEqual(
+    [...new URLSearchParams(meant(form.toString()))],
+    [['email', ''], ['metadata[a]', '1'], ['metadata[b]', '{}'], ['x[metadata][c]', 'd'], ['description', '{"not": "metadata"}'], ['other', 'metadata']],
+  );
+});
+
+test('in what the page on the API shows, no object refers to another one', () => {
+  const reference = (name) => ({ $ref: `#/components/schemas/${name}` });
+  const object = (name, properties) => ({ type: 'object', properties: { id: { type: 'string' }, object: { type: 'string', enum: [name] }, ...properties } });
+  const described = {
+    components: {
+      responses: { BadRequest: { description: 'a', content: {} }, Conflict: { description: 'b', content: {} } },
+      schemas: {
+        a: object('a', { b: { anyOf: [{ type: 'string', pattern: '^b_' }, reference('b'), { type: 'null' }] } }),
+        b: object('b', { a: reference('a') }),
+        hash: { type: 'object', properties: { name: { type: 'string', default: 'x' }, list: { type: 'array', items: { type: 'string' } } }, required: ['name'] },
+        taken: {
+          type: 'object', required: ['one'],
+          properties: { either: { anyOf: [{ type: 'string', enum: [''] }, reference('hash')] }, lines: { type: 'array', items: reference('hash') }, one: reference('hash') },
+        },
+      },
+    },
+    paths: { '/x': { post: { requestBody: { content: { [FORM]: { schema: reference('taken') }, 'application/json': { schema: reference('taken') } } } } } },
+  };
+  const shown = cut(described);
+  assert.deepEqual(shown.components.schemas.a.properties.b, { type: ['string', 'null'], pattern: '^b_', description: 'Expanded: b' });
+  assert.deepEqual(shown.components.schemas.b.properties.a, { type: 'object', description: 'a' });
+  assert.deepEqual(shown.components.responses, { BadRequest: { description: 'a', content: {} }, Conflict: { description: 'b' } });
+  const { [FORM]: form, ...others } = shown.paths['/x'].post.requestBody.content;
+  assert.deepEqual(others, {});
+  assert.deepEqual(Object.keys(form.schema.properties), ['one[name]', 'either[name]', 'either[list][]', 'lines[0][name]', 'lines[0][list][]', 'one[list][]']);
+  assert.deepEqual(form.schema.required, ['one[name]']);
+  assert.deepEqual(form.schema.properties['one[name]'], { type: 'string', description: 'Default: x.', example: '' });
 });

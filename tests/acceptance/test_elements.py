@@ -15,7 +15,7 @@ from tests.support.running_tap import RunningTap
 ROOT = Path(__file__).parents[2]
 SCENARIOS = [
     name
-    for file in ("card.mjs", "elements.mjs", "hosted.mjs", "hostile.mjs")
+    for file in ("card.mjs", "docs.mjs", "elements.mjs", "hosted.mjs", "hostile.mjs")
     for name in re.findall(r"^  async '(.*?)'\(", (ROOT / "browser/test" / file).read_text(encoding="utf-8"), re.MULTILINE)
 ]
 CHROMIUM = shutil.which("chromium")

@@ -1,6 +1,6 @@
 """Every operation of the public API, by the service that mounts it, and what it takes; made of the code, without a database.
 
-`python -m tests.support.public_api` writes the tables of docs/api.md that are made of it.
+`python -m tests.support.public_api` writes what is made of it: the tables of docs/api.md, and the OpenAPI document (tests/support/openapi.py).
 """
 
 import typing
@@ -111,7 +111,7 @@ def own(endpoint: Endpoint[Any]) -> list[str]:
     return list(_missing(stripes, taken(endpoint.params))) if stripes else []
 
 
-def _of_collection(path: str) -> tuple[str, str, bool]:
+def collection_of(path: str) -> tuple[str, str, bool]:
     """The resource of a path, what is done with it or in it, and whether that is one object."""
     parts = path.removeprefix("/v1/").split("/")
     names = [part for part in parts if not part.startswith("{")]
@@ -123,7 +123,7 @@ def operations_table() -> str:
     """Which resources there are, and what may be done with each."""
     rows: dict[str, list[str]] = {}
     for endpoint in endpoints():
-        resource, inside, one = _of_collection(endpoint.path)
+        resource, inside, one = collection_of(endpoint.path)
         single = resource in ("account", "balance", "notifications/trial")
         if inside and (endpoint.method == "POST" or inside == "search"):
             verb = f"`{inside}`"
@@ -191,4 +191,7 @@ def with_tables(page: str) -> str:
 
 
 if __name__ == "__main__":
+    from tests.support import openapi  # it is made of this module
+
+    openapi.write()
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

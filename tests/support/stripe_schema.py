@@ -29,7 +29,7 @@ def violations(body: dict[str, Any]) -> list[str]:
 
 def schema(name: str) -> dict[str, Any]:
     """Stripe's own description of an object."""
-    return _schemas()[name]
+    return schemas()[name]
 
 
 @cache
@@ -39,11 +39,12 @@ def _validator(name: str) -> Draft202012Validator:
 
 @cache
 def _document() -> dict[str, Any]:
-    return {"components": {"schemas": {name: _convert(schema) for name, schema in _schemas().items()}}}
+    return {"components": {"schemas": {name: _convert(schema) for name, schema in schemas().items()}}}
 
 
 @cache
-def _schemas() -> dict[str, Any]:
+def schemas() -> dict[str, Any]:
+    """All that are kept."""
     return {name: schema for path in _DATA for name, schema in json.loads(path.read_text())["components"]["schemas"].items()}
 
 

@@ -18,6 +18,7 @@ from starlette.types import Message
 from payments.pages.amounts import countries
 from payments.pages.elements import SCRIPT_URLS, element_routes, framed
 from payments.pages.page import say, show
+from payments.pages.reference import reference_routes
 from payments.pages.words import languages, words_of
 from tests.unit.test_checkout_page import VALUES
 
@@ -38,9 +39,14 @@ def run(*command: str) -> str:
 @needs_modules
 def test_the_same_sources_make_the_same_bytes(tmp_path: Path) -> None:
     run(NODE, "build.mjs", str(tmp_path), str(MODULES))
-    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    kept = {path.name: path.read_bytes() for path in BUILT.iterdir()}
-    assert made == kept, "built anew by make browser"
+    made, kept = _files(tmp_path), _files(BUILT.parent)
+    assert kept.keys() - made.keys() == {Path("docs/openapi.json")}
+    assert made == {name: kept[name] for name in made}, "built anew by make browser"
+
+
+def _files(pages: Path) -> dict[Path, bytes]:
+    found = {path.relative_to(pages): path.read_bytes() for kind in ("js", "docs") for path in (pages / kind).iterdir()}
+    return {name: gzip.decompress(body) if name.suffix == ".gz" else body for name, body in found.items()}
 
 
 def test_a_page_loads_less_than_forty_kilobytes() -> None:
@@ -90,7 +96,7 @@ def get(url: str, *ancestors: str, **fields: str) -> Page:
 
     headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()]
     scope = {"type": "http", "method": "GET", "path": url, "query_string": b"", "headers": headers}
-    asyncio.run(Router(element_routes(ancestors), redirect_slashes=False)(scope, receive, send))
+    asyncio.run(Router([*element_routes(ancestors), *reference_routes()], redirect_slashes=False)(scope, receive, send))
     if page.headers.get("content-encoding") == "gzip":
         page.content = gzip.decompress(page.content)
     return page
@@ -144,3 +150,19 @@ def test_any_page_may_show_fields_unless_those_that_may_are_named() -> None:
     assert "frame-ancestors" not in framed(say("x", "y"), ()).headers["content-security-policy"]
     assert "frame-ancestors https://shop.example" in framed(say("x", "y"), ["https://shop.example"]).headers["content-security-policy"]
     assert framed(Response(), ()).headers.get("content-security-policy") is None
+
+
+def test_the_page_on_the_api_has_all_that_it_loads_from_us() -> None:
+    page = get("/docs")
+    policy = dict(each.split(" ", 1) for each in page.headers["content-security-policy"].split("; "))
+    assert policy.pop("img-src") == "'self' data:"
+    assert set(policy.values()) == {"'none'", "'self'"}
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    loaded = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+    assert len(loaded) == 5
+    for url in loaded:
+        plain, compressed = get(url), get(url, accept_encoding="gzip")
+        assert (plain.status, compressed.status, plain.content) == (200, 200, compressed.content)
+        assert "content-encoding" not in plain.headers
+        assert compressed.headers["content-encoding"] == "gzip"
+    assert not re.search(r"https?://", page.text + get("/docs/docs.js").text + get("/docs/docs.css").text)

@@ -54,3 +54,4 @@ class CardSource(PaymentMethod, frozen=True, kw_only=True, omit_defaults=True):
     """The same card as the older API has it: a source of a customer's."""
 
     OBJECT = "card"
+    TOLD_AS = "customer.source"

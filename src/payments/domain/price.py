@@ -1,5 +1,7 @@
 """What a product costs."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from payments.domain.resource import Resource
@@ -17,7 +19,7 @@ class TransformQuantity(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a quantity becomes how many units are paid."""
 
     divide_by: int
-    round: str
+    round: Literal["up", "down"]
 
 
 class Price(Resource, frozen=True, kw_only=True, omit_defaults=True):

@@ -18,6 +18,7 @@ from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.storage.streams import Streamed, StreamKey, Streams
 from payments.wire.api import Call, Endpoint, Endpoints, Reply
 from payments.wire.expansion import check_expandable
+from payments.wire.kind import Shown
 from payments.wire.lists import Lists
 from payments.wire.reading import FilterId
 from payments.wire.streaming import Chunks, heartbeat, reconnect_after, server_sent
@@ -47,7 +48,7 @@ class EventStream:
 
     def endpoints(self) -> Endpoints:
         """What may be called."""
-        return [Endpoint("GET", PATH, _Params, self._listen)]
+        return [Endpoint("GET", PATH, _Params, self._listen, shows=Shown("event", streamed=True))]
 
     async def _listen(self, call: Call, params: _Params) -> Reply:
         check_expandable(call, "event")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal
 
@@ -17,15 +18,18 @@ from payments.storage.deliveries import Deliveries, Delivery
 from payments.storage.events import find_event, page_of_events
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.expansion import check_expandable
+from payments.wire.kind import Shown
 from payments.wire.lists import Lists
 from payments.wire.params import NoParams
 from payments.wire.reading import FilterId, ListParams, found_cursor
+from payments.wire.render_lists import render_list
 from payments.wire.render_people import Rendered
 from payments.wire.rendering import render_event
 
 PATH = "/v1/events"
 DELIVERIES_PATH = "/v1/notifications/deliveries"
 TYPES_MAX = 20
+_DELIVERY = "notification.delivery"
 _TYPE = re.compile(r"[a-z0-9_.]*\*?")
 
 
@@ -62,12 +66,12 @@ class Events:
     def endpoints(self) -> Endpoints:
         """What may be called."""
         return [
-            Endpoint("GET", PATH, _ListParams, self._list),
-            Endpoint("GET", f"{PATH}/{{id}}", NoParams, self._retrieve),
-            Endpoint("POST", f"{PATH}/{{id}}/retry", _RetryParams, self._retry),
-            Endpoint("GET", DELIVERIES_PATH, _DeliveryListParams, self._list_deliveries),
-            Endpoint("GET", f"{DELIVERIES_PATH}/{{id}}", NoParams, self._retrieve_delivery),
-            Endpoint("POST", f"{DELIVERIES_PATH}/{{id}}/redeliver", NoParams, self._redeliver),
+            Endpoint("GET", PATH, _ListParams, self._list, shows=Shown("event", listed=True)),
+            Endpoint("GET", f"{PATH}/{{id}}", NoParams, self._retrieve, shows=Shown("event")),
+            Endpoint("POST", f"{PATH}/{{id}}/retry", _RetryParams, self._retry, shows=Shown("event")),
+            Endpoint("GET", DELIVERIES_PATH, _DeliveryListParams, self._list_deliveries, shows=Shown(_DELIVERY, listed=True)),
+            Endpoint("GET", f"{DELIVERIES_PATH}/{{id}}", NoParams, self._retrieve_delivery, shows=Shown(_DELIVERY)),
+            Endpoint("POST", f"{DELIVERIES_PATH}/{{id}}/redeliver", NoParams, self._redeliver, shows=Shown(_DELIVERY)),
         ]
 
     async def _retrieve(self, call: Call, _: NoParams) -> Reply:
@@ -110,10 +114,10 @@ class Events:
             events, has_more = await page_of_events(connection, merchant_id, livemode, page, types=types, delivered=params.delivery_success)
             pending = await self.deliveries.pending_of(connection, merchant_id, livemode, [event.id for event in events])
         data = [render_event(event, pending.get(event.id, 0), call.api_version) for event in events]
-        return reply({"object": "list", "url": PATH, "has_more": has_more, "data": data})
+        return reply(render_list(PATH, data, has_more=has_more))
 
     async def _list_deliveries(self, call: Call, params: _DeliveryListParams) -> Reply:
-        check_expandable(call, "notification.delivery")
+        check_expandable(call, _DELIVERY)
         after = None if params.starting_after is None else _split(params.starting_after)
         async with self.lists.connection(call.principal.merchant_id) as connection:
             found, has_more = await self.deliveries.page(
@@ -126,10 +130,10 @@ class Events:
                 after=after,
                 limit=params.limit,
             )
-        return reply({"object": "list", "url": DELIVERIES_PATH, "has_more": has_more, "data": [_rendered(each) for each in found]})
+        return reply(render_list(DELIVERIES_PATH, [render_delivery(each) for each in found], has_more=has_more))
 
     async def _retrieve_delivery(self, call: Call, _: NoParams) -> Reply:
-        check_expandable(call, "notification.delivery")
+        check_expandable(call, _DELIVERY)
         event_id, endpoint_id = _split(call.path["id"])
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
         found, _more = await self.deliveries.page(
@@ -138,18 +142,7 @@ class Events:
         if not found:
             raise NotFound("delivery", call.path["id"][:100])
         attempts = await self.deliveries.attempts_of(merchant_id, livemode, event_id, endpoint_id)
-        body = _rendered(found[0])
-        body["attempt_log"] = [
-            {
-                "attempt": row["attempt"],
-                "attempted_at": int(row["attempted_at"].timestamp()),
-                "duration_ms": row["duration_ms"],
-                "status_code": row["status_code"],
-                "error": row["error"],
-            }
-            for row in attempts
-        ]
-        return reply(body)
+        return reply(render_delivery(found[0], [render_attempt(**row) for row in attempts]))
 
     async def _redeliver(self, call: Call, _: NoParams) -> Reply:
         event_id, endpoint_id = _split(call.path["id"])
@@ -157,7 +150,7 @@ class Events:
         if delivery is None:
             raise NotFound("delivery", call.path["id"][:100])
         self.on_redelivery()
-        return reply(_rendered(delivery))
+        return reply(render_delivery(delivery))
 
 
 def meant_types(param: str, patterns: list[str] | None) -> list[str] | None:
@@ -184,14 +177,29 @@ def _split(delivery_id: str) -> tuple[str, str]:
     return event_id, endpoint_id
 
 
-def _rendered(delivery: Delivery) -> Rendered:
-    return {
+def render_delivery(delivery: Delivery, attempt_log: list[Rendered] | None = None) -> Rendered:
+    """Render a delivery, with the log of its attempts where that is shown."""
+    body: Rendered = {
         "id": f"{delivery.event_id}.{delivery.endpoint_id}",
-        "object": "notification.delivery",
+        "object": _DELIVERY,
         "event": delivery.event_id,
         "webhook_endpoint": delivery.endpoint_id,
         "status": delivery.status,
         "attempts": delivery.attempts,
         "next_attempt_at": int(delivery.next_attempt_at.timestamp()) if delivery.status == "pending" and delivery.next_attempt_at else None,
         "created": int(delivery.created_at.timestamp()),
+    }
+    if attempt_log is not None:
+        body["attempt_log"] = attempt_log
+    return body
+
+
+def render_attempt(attempt: int, attempted_at: datetime, duration_ms: int, status_code: int | None, error: str | None) -> Rendered:
+    """Render an attempt of a delivery; `status_code` is None when there was no answer, and `error` says why."""
+    return {
+        "attempt": attempt,
+        "attempted_at": int(attempted_at.timestamp()),
+        "duration_ms": duration_ms,
+        "status_code": status_code,
+        "error": error,
     }

@@ -17,7 +17,9 @@ from payments.runtime.logging import Logger
 from payments.runtime.loopback import unverified
 from payments.runtime.topology import INTERNAL_PATH_PREFIX
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
+from payments.wire.kind import Shown
 from payments.wire.params import NoParams
+from payments.wire.render_people import Rendered
 from payments.wire.request import Headers, read_body
 
 PATH = "/v1/notifications/trial"
@@ -37,7 +39,7 @@ class Trial:
 
     def endpoints(self) -> Endpoints:
         """What may be called."""
-        return [Endpoint("POST", PATH, NoParams, self._deliver)]
+        return [Endpoint("POST", PATH, NoParams, self._deliver, shows=Shown("notifications.trial"))]
 
     def routes(self) -> list[Route]:
         """Return the receiver, which no front door leads to."""
@@ -59,7 +61,7 @@ class Trial:
         if answer.status_code != 200:
             self.log.event("trial", status=answer.status_code, failure=answer.error)
             raise Overloaded("The delivery that was tried out didn't arrive. Please retry.")
-        return reply({"object": "notifications.trial", "delivered": True})
+        return reply(render_trial())
 
     async def _receive(self, request: Request) -> Response:
         """Hold a delivery against its signature, as a merchant's receiver does."""
@@ -72,6 +74,11 @@ class Trial:
             return False
         expected = signature_headers(event_id, body, int(timestamp), [self._secret])
         return all(hmac.compare_digest(headers.get(name, "").encode(), value.encode()) for name, value in expected.items())
+
+
+def render_trial() -> Rendered:
+    """Render that a delivery was received as it was signed."""
+    return {"object": "notifications.trial", "delivered": True}
 
 
 async def _itself(address: str) -> list[str]:

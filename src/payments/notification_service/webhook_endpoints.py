@@ -26,6 +26,7 @@ from payments.wire.kinds import WEBHOOK_ENDPOINT
 from payments.wire.params import MetadataParam, NoParams, Text
 from payments.wire.reading import PageParams, Reader
 from payments.wire.render import render_webhook_endpoint
+from payments.wire.render_lists import render_deleted
 from payments.wire.resource import listing, retrieve
 
 _SECRETS_MAX = 6
@@ -152,7 +153,7 @@ class WebhookEndpoints:
         async def mutate(connection: Connection) -> Reply:
             await self.deliveries.bury(connection, endpoint.merchant_id, endpoint.livemode, endpoint.id)
             await store.delete(connection, endpoint)
-            return reply({"id": endpoint.id, "object": "webhook_endpoint", "deleted": True})
+            return reply(render_deleted(endpoint.id, WEBHOOK_ENDPOINT.name))
 
         return await self.idempotency.once(call, mutate)
 

@@ -2,20 +2,19 @@
 
 A page that was loaded before a release asks for the previous version's fields: it gets this one's, which understand it, and keeps nothing.
 
-Sources: W3C, "Content Security Policy Level 3" and "Trusted Types"; RFC 9110, sections 8.8.3 (ETag) and 12.5.3 (Accept-Encoding); RFC 8246 (immutable).
+Sources: W3C, "Content Security Policy Level 3" and "Trusted Types"; RFC 8246 (immutable).
 """
 
 import base64
-import gzip
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from payments.pages.asset import Asset
 
 SCRIPT_URLS = ("/js/tap.js", "/v3", "/v3/")
 """The script's own name, and those that Stripe's has."""
@@ -35,46 +34,9 @@ _FEATURES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Asset:
-    """A file with what identifies it."""
-
-    body: bytes
-    media_type: str
-    compressed: bytes = field(init=False)
-    digest: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "compressed", gzip.compress(self.body, mtime=0))
-        object.__setattr__(self, "digest", hashlib.sha256(self.body).hexdigest())
-
-    @staticmethod
-    def read(name: str, media_type: str) -> "_Asset":
-        return _Asset(files("payments.pages").joinpath("js", name).read_bytes(), f"{media_type}; charset=utf-8")
-
-    def answer(self, request: Request, headers: dict[str, str]) -> Response:
-        """Answer with it, or with nothing where the browser has it already."""
-        is_compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
-        etag = f'"{self.digest[:32]}{"-gzip" if is_compressed else ""}"'
-        headers = {**headers, "ETag": etag, "Vary": "Accept-Encoding"}
-        if etag in re.findall(r'"[^"]*"', request.headers.get("if-none-match", "")):
-            return Response(None, 304, headers)
-        if is_compressed:
-            return Response(self.compressed, 200, {**headers, "Content-Encoding": "gzip"}, media_type=self.media_type)
-        return Response(self.body, 200, headers, media_type=self.media_type)
-
-
-def _takes_gzip(accepted: str) -> bool:
-    for each in accepted.lower().split(","):
-        coding, _, weight = each.partition(";")
-        if coding.strip() == "gzip":
-            return not re.fullmatch(r"q=0(\.0*)?", weight.strip())
-    return False
-
-
 def element_routes(frame_ancestors: Sequence[str]) -> list[Route]:
     """Return the routes; pages of `frame_ancestors` may show card fields, or all where there is none."""
-    script, frame = _Asset.read("tap.js", "text/javascript"), _Asset.read("frame.html", "text/html")
+    script, frame = Asset.read("js/tap.js", "text/javascript"), Asset.read("js/frame.html", "text/html")
     version, headers = frame.digest[:16], _headers_of_frame(frame.body.decode(), frame_ancestors)
 
     async def show_script(request: Request) -> Response:

@@ -7,6 +7,7 @@ from payments.storage.database import Pool
 from payments.storage.keys import find_account
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.expansion import check_expandable
+from payments.wire.kind import Shown
 from payments.wire.params import NoParams
 from payments.wire.reading import ListParams, none_of_them
 from payments.wire.render_account import render_account
@@ -24,9 +25,9 @@ class Accounts:
     def endpoints(self) -> Endpoints:
         """What may be called."""
         return [
-            Endpoint("GET", OWN_PATH, NoParams, self._own),
-            Endpoint("GET", PATH, ListParams, self._list),
-            Endpoint("GET", f"{PATH}/{{id}}", NoParams, self._retrieve),
+            Endpoint("GET", OWN_PATH, NoParams, self._own, shows=Shown("account")),
+            Endpoint("GET", PATH, ListParams, self._list, shows=Shown("account", listed=True)),
+            Endpoint("GET", f"{PATH}/{{id}}", NoParams, self._retrieve, shows=Shown("account")),
         ]
 
     async def _own(self, call: Call, _: NoParams) -> Reply:

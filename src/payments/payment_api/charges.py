@@ -26,6 +26,7 @@ from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Endpoints, Reply
 from payments.wire.changes import HashParam, changed, made
 from payments.wire.idempotency import answer_id, claim_of
+from payments.wire.kind import Shown
 from payments.wire.kinds import CHARGE, DISPUTE, PAYMENT_METHOD, REFUND
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText, Text
@@ -108,7 +109,7 @@ class Charges:
             Endpoint("POST", f"{one}/capture", _CaptureParams, self._capture),
             Endpoint("GET", _REFUNDS, PageParams, self._refunds),
             Endpoint("GET", f"{_REFUNDS}/{{refund}}", NoParams, self._refund),
-            Endpoint("GET", f"{CHARGE.path}/{{id}}/dispute", NoParams, self._dispute),
+            Endpoint("GET", f"{CHARGE.path}/{{id}}/dispute", NoParams, self._dispute, shows=Shown(DISPUTE.name)),
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:

@@ -82,7 +82,7 @@ class CustomerCards:
         """Build an event about a card as the older API has it: `created`, `updated`, `deleted`."""
         return event_of(
             new_id("evt"),
-            f"customer.source.{event}",
+            f"{CardSource.TOLD_AS}.{event}",
             as_source(method),
             created=int(self.objects.clock.now()),
             origin=call.origin,

@@ -27,6 +27,7 @@ from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
 from payments.wire.customer_keys import named_in_path
 from payments.wire.expansion import tree_of
+from payments.wire.kind import Shown
 from payments.wire.kinds import CARD, CUSTOMER, PAYMENT_METHOD
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, Text
@@ -118,7 +119,10 @@ class Customers:
             Endpoint("DELETE", one, NoParams, self._delete),
             Endpoint("GET", f"{one}/payment_methods", PaymentMethodListParams, self._payment_methods, of_customer=named_in_path),
             Endpoint("GET", f"{one}/payment_methods/{{payment_method}}", NoParams, self._payment_method, of_customer=named_in_path),
-            *(Endpoint("GET", f"{one}/{name}", taken, partial(self._none, name)) for name, (_, taken) in _NONE_OF_THEM.items()),
+            *(
+                Endpoint("GET", f"{one}/{name}", taken, partial(self._none, name), shows=Shown(noun, listed=True))
+                for name, (noun, taken) in _NONE_OF_THEM.items()
+            ),
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:

@@ -16,10 +16,12 @@ from payments.storage.database import Connection
 from payments.storage.keys import delete_ephemeral_key, forget_ephemeral_keys, key_hash, new_ephemeral_secret
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
+from payments.wire.kind import Shown
 from payments.wire.kinds import CUSTOMER, EPHEMERAL_KEY
 from payments.wire.objects import Objects
 from payments.wire.params import NoParams
 from payments.wire.reading import Reader
+from payments.wire.render import render_ephemeral_key
 from payments.wire.rendering import render
 
 
@@ -39,7 +41,7 @@ class EphemeralKeys:
         """What may be called."""
         return [
             Endpoint("POST", EPHEMERAL_KEY.path, _CreateParams, self._create),
-            Endpoint("DELETE", f"{EPHEMERAL_KEY.path}/{{id}}", NoParams, self._delete),
+            Endpoint("DELETE", f"{EPHEMERAL_KEY.path}/{{id}}", NoParams, self._delete, shows=Shown(EPHEMERAL_KEY.name)),
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
@@ -59,7 +61,7 @@ class EphemeralKeys:
             await require_unmoved(connection, customer)
             await forget_ephemeral_keys(connection, key)
             await EPHEMERAL_KEY.noun.insert(connection, key, key_hash=key_hash(secret, self.pepper))
-            return reply({**render(key), "secret": secret})
+            return reply(render_ephemeral_key(key, secret))
 
         return await self.objects.once(call, mutate, EPHEMERAL_KEY.name)
 

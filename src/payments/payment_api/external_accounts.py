@@ -21,6 +21,7 @@ from payments.wire.kinds import BANK_ACCOUNT
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText
 from payments.wire.reading import PageParams, none_of_them
+from payments.wire.render_lists import render_deleted
 from payments.wire.rendering import render
 
 _OF_ACCOUNT = f"{PATH}/{{account}}/external_accounts"
@@ -153,7 +154,7 @@ class ExternalAccounts:
 
         async def mutate(connection: Connection) -> Reply:
             await append_events(connection, [await self.objects.store(connection, call, before, after, "deleted")])
-            return reply({"id": after.id, "object": BANK_ACCOUNT.name, "deleted": True})
+            return reply(render_deleted(after.id, BANK_ACCOUNT.name))
 
         return await self.objects.once(call, mutate, BANK_ACCOUNT.name)
 

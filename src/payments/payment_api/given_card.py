@@ -19,6 +19,14 @@ from payments.wire.people_params import BillingDetailsParam
 Id = Annotated[str, Meta(max_length=255)]
 PaymentMethodTypes = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=100)]
 """More than Stripe knows. Whatever is kept of a payment has a bound: each of its events holds all of it."""
+ExcludedTypes = Annotated[list[Literal[
+    "acss_debit", "affirm", "afterpay_clearpay", "alipay", "alma", "amazon_pay", "au_becs_debit", "bacs_debit", "bancontact", "billie", "bizum",
+    "blik", "boleto", "card", "cashapp", "crypto", "customer_balance", "eps", "fpx", "giropay", "grabpay", "ideal", "kakao_pay", "klarna", "konbini",
+    "kr_card", "mb_way", "mobilepay", "multibanco", "naver_pay", "nz_bank_account", "oxxo", "p24", "pay_by_bank", "payco", "paynow", "paypal",
+    "paypay", "payto", "pix", "promptpay", "revolut_pay", "samsung_pay", "satispay", "scalapay", "sepa_debit", "sequra", "sofort", "sunbit", "swish",
+    "twint", "upi", "us_bank_account", "wechat_pay", "zip",
+]], Meta(max_length=100)]  # fmt: skip
+"""Those that Stripe knows: clients read them of the intent as an enumeration."""
 
 
 class AutomaticPaymentMethodsParam(HashParam, frozen=True, kw_only=True):
@@ -44,7 +52,7 @@ class GivenCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A card, one on file or a new one, and where its holder goes back to."""
 
     allowed_payment_method_types: Annotated[list[Literal["card"]], Meta(max_length=100)] | Literal[""] | UnsetType = UNSET
-    excluded_payment_method_types: PaymentMethodTypes | Literal[""] | UnsetType = UNSET
+    excluded_payment_method_types: ExcludedTypes | Literal[""] | UnsetType = UNSET
     payment_method: Id | None = None
     payment_method_data: PaymentMethodDataParam | None = None
     payment_method_types: PaymentMethodTypes | None = None

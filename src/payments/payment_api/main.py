@@ -14,6 +14,7 @@ from payments.acquirers.routing import Routes
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
 from payments.pages.elements import element_routes
+from payments.pages.reference import reference_routes
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.challenge import Challenge
 from payments.payment_api.checkout.closing import Closing
@@ -158,6 +159,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
             raw_routes=[
                 *Challenge(steps, cards, keeping, settings.frame_ancestors).routes(),
                 *element_routes(settings.frame_ancestors),
+                *reference_routes(),
                 *checkout.routes(),
                 *LinkPage(page=checkout, pool=pool).routes(),
                 *Receipts(pool=pool, log=log).routes(),

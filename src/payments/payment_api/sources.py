@@ -21,10 +21,12 @@ from payments.storage.nouns import Filter
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed
+from payments.wire.kind import Shown
 from payments.wire.kinds import CARD, CUSTOMER, PAYMENT_METHOD
 from payments.wire.objects import Objects, changed_attributes
 from payments.wire.params import MetadataParam, NoParams, ShortText, Text
 from payments.wire.reading import PageParams, Reader, none_of_them
+from payments.wire.render_lists import render_deleted
 from payments.wire.rendering import render
 
 
@@ -86,7 +88,7 @@ class Sources:
         return [*self._endpoints("sources"), *self._endpoints("cards")]
 
     def _endpoints(self, name: _Path) -> Endpoints:
-        path = f"{CUSTOMER.path}/{{id}}/{name}"
+        path, card = f"{CUSTOMER.path}/{{id}}/{name}", Shown(CARD.name)
 
         async def page(call: Call, params: _ListParams) -> Reply:
             customer = await self.reader.get(call, CUSTOMER, call.path["id"])
@@ -96,16 +98,16 @@ class Sources:
             return await self.reader.page(call, CARD, params, url, customer=customer.id)
 
         create = (
-            Endpoint("POST", path, _CreateParams, self._create)
+            Endpoint("POST", path, _CreateParams, self._create, shows=card)
             if name == "sources"
-            else Endpoint("POST", path, _CreateCardParams, self._create_card)
+            else Endpoint("POST", path, _CreateCardParams, self._create_card, shows=card)
         )
         return [
             create,
-            Endpoint("GET", path, _ListParams, page),
-            Endpoint("GET", f"{path}/{{source}}", NoParams, self._retrieve),
-            Endpoint("POST", f"{path}/{{source}}", _UpdateParams, self._update),
-            Endpoint("DELETE", f"{path}/{{source}}", NoParams, self._delete),
+            Endpoint("GET", path, _ListParams, page, shows=Shown(CARD.name, listed=True)),
+            Endpoint("GET", f"{path}/{{source}}", NoParams, self._retrieve, shows=card),
+            Endpoint("POST", f"{path}/{{source}}", _UpdateParams, self._update, shows=card),
+            Endpoint("DELETE", f"{path}/{{source}}", NoParams, self._delete, shows=Shown(f"deleted_{CARD.name}")),
         ]
 
     async def _create_card(self, call: Call, params: _CreateCardParams) -> Reply:
@@ -169,6 +171,6 @@ class Sources:
         async def mutate(connection: Connection) -> Reply:
             told = await self.customer_cards.detach(connection, call, customer, method)
             await append_events(connection, [*told, self.customer_cards.source_event(call, "deleted", method)])
-            return reply({"id": method.id, "object": CARD.name, "deleted": True})
+            return reply(render_deleted(method.id, CARD.name))
 
         return await self.objects.once(call, mutate, CARD.name)

@@ -7,6 +7,7 @@ from payments.ledger.chart import AccountKind
 from payments.storage.accounts import Accounts
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.expansion import check_expandable
+from payments.wire.kind import Shown
 from payments.wire.kinds import BALANCE_TRANSACTION, PAYOUT
 from payments.wire.params import NoParams
 from payments.wire.reading import FilterId, ListParams, Reader
@@ -31,7 +32,7 @@ class BalanceApi:
     def endpoints(self) -> Endpoints:
         """What may be called."""
         return [
-            Endpoint("GET", "/v1/balance", NoParams, self._balance),
+            Endpoint("GET", "/v1/balance", NoParams, self._balance, shows=Shown("balance")),
             Endpoint("GET", BALANCE_TRANSACTION.path, _ListParams, self._list),
             retrieve(self._reader, BALANCE_TRANSACTION),
         ]

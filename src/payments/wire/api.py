@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -28,6 +29,7 @@ from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
 from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failure_error, wire_error
 from payments.wire.form import Params
+from payments.wire.kind import Shown
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
 from payments.wire.request import Headers, check_account, check_ids, is_trial, path_of, read_params, take_expand
@@ -133,6 +135,8 @@ class Endpoint(Generic[P]):
     """Publishable keys may call it; the handler decides what they see."""
     of_customer: Callable[[Call], bool] | None = None
     """Whether a customer's own key may make a call of it, by whom the call is about; None where no such key may."""
+    shows: Shown | None = None
+    """What it answers with; None where its path says that: objects of the collection, or one of them."""
 
     async def answer(self, call: Call) -> Reply:
         """Answer a call; raises `InvalidRequest` for parameters that it doesn't take."""
@@ -219,7 +223,7 @@ class _Resource:
         ):
             return
         endpoint = self._endpoints.get(scope["method"])
-        await self._front.answer(scope, receive, send, endpoint, MethodNotAllowed)
+        await self._front.answer(scope, receive, send, endpoint, partial(MethodNotAllowed, allowed=self._endpoints))
 
 
 class _Unknown:
@@ -249,7 +253,7 @@ class _Front:
         receive: Receive,
         send: Send,
         endpoint: Endpoint[Any] | None,
-        otherwise: type[UnknownPath] | type[MethodNotAllowed],
+        otherwise: Callable[[str, str], TapError],
     ) -> None:
         """Call the endpoint, or answer with the error `otherwise`, and log one line."""
         started = time.perf_counter()

@@ -3,6 +3,7 @@
 Source: Stripe, "Errors" and "HTTP status code summary".
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -50,8 +51,9 @@ class UnknownPath(errors.InvalidRequest):
 class MethodNotAllowed(errors.InvalidRequest):
     """The endpoint exists, and not with this method."""
 
-    def __init__(self, method: str, path: str) -> None:
+    def __init__(self, method: str, path: str, allowed: Iterable[str]) -> None:
         super().__init__(f"Method {method[:20]} is not allowed for {path[:200]}.")
+        self.allowed = ", ".join(allowed)
 
 
 NOT_TO_BE_RETRIED = {"Stripe-Should-Retry": "false"}
@@ -83,7 +85,8 @@ def wire_error(error: errors.TapError) -> WireError:
     """Map an error to its response."""
     for cls, status, error_type, headers in _MAPPING:
         if isinstance(error, cls):
-            return WireError(status, _encode({"error": _body(error, error_type)}), headers)
+            allow = {"Allow": error.allowed} if isinstance(error, MethodNotAllowed) else {}  # RFC 9110, 15.5.6
+            return WireError(status, _encode({"error": _body(error, error_type)}), headers | allow)
     return INTERNAL_ERROR
 
 

@@ -15,6 +15,7 @@ from payments.wire.api import Call
 from payments.wire.kind import Expandable, Kind
 from payments.wire.kinds import KINDS
 from payments.wire.older_versions import had_field
+from payments.wire.render_lists import render_list
 from payments.wire.render_people import Rendered
 from payments.wire.rendering import rendered
 
@@ -158,7 +159,7 @@ class Expansion:
         for body, object_id in zip(bodies, ids, strict=True):
             found = listed.get(object_id, [])
             data = [self._render(subject) for subject in found[:_LISTED]]
-            body[name] = {"object": "list", "data": data, "has_more": len(found) > _LISTED, "url": f"{kind.path}/{object_id}/{name}"}
+            body[name] = render_list(f"{kind.path}/{object_id}/{name}", data, has_more=len(found) > _LISTED)
             children += data
         return children
 

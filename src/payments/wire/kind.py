@@ -23,6 +23,18 @@ class Expandable:
     """It is part of the object itself, shown only when it was asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an operation answers with when it succeeds."""
+
+    name: str
+    """What its objects say that they are; `deleted_NAME` for what is left of one."""
+    listed: bool = False
+    """A page of them."""
+    streamed: bool = False
+    """One after the other, as they come."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind(Generic[R]):
     """One kind of object."""

@@ -24,6 +24,7 @@ from payments.wire.expansion import Expansion, Tree, tree_of
 from payments.wire.kind import Kind
 from payments.wire.kinds import PAYMENT_INTENT
 from payments.wire.lists import Lists
+from payments.wire.render_lists import render_found, render_list
 from payments.wire.render_people import Rendered
 from payments.wire.rendering import rendered
 
@@ -177,7 +178,7 @@ class Reader:
             objects, has_more = await kind.noun.page(connection, merchant_id, livemode, page, {**params.filters(), **fixed})
             data = [rendered(subject, self._due_at(call)) for subject in objects]
             await self._expand(connection, call, data, tree)
-        return reply({"object": "list", "url": url or kind.path, "has_more": has_more, "data": data})
+        return reply(render_list(url or kind.path, data, has_more=has_more))
 
     async def search_page(self, call: Call, kind: Kind[R], url: str, find: Callable[[Connection, bool], Awaitable[SearchPage]]) -> Reply:
         """Answer with what a search finds, as it is now; `find` is told whether to count. Raises what `Lists.connection` does."""
@@ -190,15 +191,7 @@ class Reader:
             shown = [objects[each] for each in found.ids if each in objects and not getattr(objects[each], "deleted", False)]
             data = [rendered(subject, self._due_at(call)) for subject in shown]
             await self._expand(connection, call, data, tree)
-        body: Rendered = {
-            "object": "search_result",
-            "url": url,
-            "has_more": found.next_page is not None,
-            "next_page": found.next_page,
-            "data": data,
-        }
-        if found.total_count is not None:
-            body["total_count"] = found.total_count
+        body = render_found(url, data, next_page=found.next_page, total_count=found.total_count)
         return reply(body)
 
     def _due_at(self, call: Call) -> float:
@@ -244,4 +237,4 @@ async def none_of_them(name: str, params: PageParams, url: str) -> Reply:
         return None
 
     await found_cursor(name, params.page(), nothing)
-    return reply({"object": "list", "url": url, "has_more": False, "data": []})
+    return reply(render_list(url, [], has_more=False))

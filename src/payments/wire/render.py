@@ -350,9 +350,9 @@ def render_webhook_endpoint(endpoint: WebhookEndpoint, secret: str | None = None
     return body
 
 
-def render_ephemeral_key(key: EphemeralKey) -> Rendered:
+def render_ephemeral_key(key: EphemeralKey, secret: str | None = None) -> Rendered:
     """Render an ephemeral key; the key itself is given at creation only."""
-    return {
+    body: Rendered = {
         "id": key.id,
         "object": "ephemeral_key",
         "associated_objects": [{"id": key.customer, "type": "customer"}],
@@ -360,3 +360,6 @@ def render_ephemeral_key(key: EphemeralKey) -> Rendered:
         "expires": key.expires,
         "livemode": key.livemode,
     }
+    if secret is not None:
+        body["secret"] = secret
+    return body

@@ -23,7 +23,8 @@ _SINGLE = frozenset(
 _TRIAL = TRIAL_HEADER.lower().encode()
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
-_ID = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+ID_PATTERN = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
+_ID = re.compile(rf"(?=.{{1,255}}\Z){ID_PATTERN}")
 """A delivery's id is its event's and its endpoint's, with a dot between them."""
 _SHOWN_CHARACTERS_MAX = 100
 

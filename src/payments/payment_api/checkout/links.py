@@ -26,6 +26,7 @@ from payments.storage.database import Connection, Pool
 from payments.storage.events import append_events
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
+from payments.wire.kind import Shown
 from payments.wire.kinds import ITEM, PAYMENT_LINK
 from payments.wire.objects import Objects
 from payments.wire.people_params import is_email
@@ -117,7 +118,7 @@ class PaymentLinks:
             listing(self.reader, PAYMENT_LINK, _ListParams),
             retrieve(self.reader, PAYMENT_LINK),
             Endpoint("POST", one, _UpdateParams, self._update),
-            Endpoint("GET", f"{one}/line_items", LinesParams, self._lines),
+            Endpoint("GET", f"{one}/line_items", LinesParams, self._lines, shows=Shown(ITEM.name, listed=True)),
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:

@@ -26,7 +26,7 @@ from payments.payment_api.checkout.params import (
     check_url,
 )
 from payments.payment_api.confirmation import Cards
-from payments.payment_api.given_card import GivenCard, Id, PaymentMethodTypes, check_given_card, check_version_takes
+from payments.payment_api.given_card import ExcludedTypes, GivenCard, Id, PaymentMethodTypes, check_given_card, check_version_takes
 from payments.payment_api.intent_params import currency_of
 from payments.storage.database import Connection
 from payments.storage.events import append_events
@@ -34,6 +34,7 @@ from payments.storage.nouns import Filter
 from payments.storage.versions import require_unmoved
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import made, merge_metadata
+from payments.wire.kind import Shown
 from payments.wire.kinds import CHECKOUT_SESSION, ITEM
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText
@@ -110,7 +111,7 @@ class _CreateParams(OfferParams, frozen=True, kw_only=True, forbid_unknown_field
     currency: str | None = None
     customer: Id | UnsetType = UNSET
     customer_email: ShortText | UnsetType = UNSET
-    excluded_payment_method_types: PaymentMethodTypes | UnsetType = UNSET
+    excluded_payment_method_types: ExcludedTypes | UnsetType = UNSET
     expires_at: int | None = None
     line_items: list[LineParam] | None = None
     locale: str | UnsetType = UNSET
@@ -182,7 +183,7 @@ class CheckoutSessions:
             Endpoint("GET", one, NoParams, self._retrieve),
             Endpoint("POST", one, _UpdateParams, self._update),
             Endpoint("POST", f"{one}/expire", NoParams, self._expire),
-            Endpoint("GET", f"{one}/line_items", LinesParams, self._lines),
+            Endpoint("GET", f"{one}/line_items", LinesParams, self._lines, shows=Shown(ITEM.name, listed=True)),
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:

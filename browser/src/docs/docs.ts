@@ -1,0 +1,35 @@
+/** Shows the API's description, and sends what is tried as Tap reads it. */
+
+import { cut, type Described } from './cut.ts';
+import { meant } from './form.ts';
+
+interface Sent { url: string; body?: unknown; headers: Record<string, string> }
+declare const SwaggerUIBundle: (options: Record<string, unknown>) => unknown;
+
+const FORM = 'application/x-www-form-urlencoded';
+
+function sent(request: Sent): Sent {
+  if (request.headers['Content-Type'] === FORM && typeof request.body === 'string') request.body = meant(request.body);
+  return request;
+}
+
+async function show(): Promise<void> {
+  const described = await fetch('/docs/openapi.json');
+  SwaggerUIBundle({
+    spec: cut((await described.json()) as Described),
+    dom_id: '#docs',
+    deepLinking: true,
+    defaultModelsExpandDepth: -1,
+    defaultModelRendering: 'model',
+    displayRequestDuration: true,
+    docExpansion: 'none',
+    filter: true,
+    persistAuthorization: false,
+    requestInterceptor: sent,
+    showMutatedRequest: true,
+    tagsSorter: 'alpha',
+    validatorUrl: null,
+  });
+}
+
+void show();
