@@ -183,8 +183,9 @@ def _narrow(schema: Schema, stripes: Schema | None) -> None:
 
 
 def _identify(schema: Schema, kind: Kind[Any]) -> None:
-    if kind.noun.place == "id":
-        schema["properties"]["id"]["pattern"] = _pattern((kind.name,))
+    shown: Schema = schema["properties"]
+    if kind.noun.place == "id" and "id" in shown:  # of customer sessions, a secret alone
+        shown["id"]["pattern"] = _pattern((kind.name,))
 
 
 def _pattern(names: tuple[str, ...]) -> str | None:
