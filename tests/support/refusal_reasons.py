@@ -76,7 +76,6 @@ REASONS: dict[str, tuple[str, ...]] = {
         "name_collection|optional_items|origin_context|payment_intent_data|payment_method_data|payment_method_options|permissions",
         "redirect_on_completion|return_url|saved_payment_method_options|shipping_options",
     ),
-    "Card fields are confirmed with a payment method or a card; there are no confirmation tokens": ("confirmation_token",),
     "A security code belongs to one confirmation, and is kept by no token": ("cvc_update", r"payment_method_options\[card\]\[cvc_token\]"),
     "Which network a card of several is charged by is `payment_method_options[card][network]`": (r"card\[networks\]",),
     "There are no instalment plans to choose": (r"payment_method_options\[card\]\[installments\]\[plan\]",),
