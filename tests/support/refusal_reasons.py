@@ -76,6 +76,9 @@ REASONS: dict[str, tuple[str, ...]] = {
         "name_collection|optional_items|origin_context|payment_intent_data|payment_method_data|payment_method_options|permissions",
         "redirect_on_completion|return_url|saved_payment_method_options|shipping_options",
     ),
+    "Of the components that a customer's session can be for, there is the payment element": (
+        r"components\[(active_entitlements|buy_button|customer_portal|customer_sheet|mobile_payment_element|pricing_table)\]",
+    ),
     "A security code belongs to one confirmation, and is kept by no token": ("cvc_update", r"payment_method_options\[card\]\[cvc_token\]"),
     "Which network a card of several is charged by is `payment_method_options[card][network]`": (r"card\[networks\]",),
     "There are no instalment plans to choose": (r"payment_method_options\[card\]\[installments\]\[plan\]",),
