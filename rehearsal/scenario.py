@@ -68,20 +68,17 @@ class Scenario:
             self._lose_a_task(traffic)
             self._lose_the_database(traffic)
             with self._no_server_error(traffic):
-                # What pays badly has to do with every other release's trial: it is alone with what isn't one.
-                _side_by_side(lambda: self._change_a_size(traffic), self._let_a_merchant_in, releasing.release_what_pays_badly)
+                _side_by_side(lambda: self._change_a_size(traffic), self._let_a_merchant_in)
                 _side_by_side(
+                    lambda: releasing.release(Service.NOTIFICATION_SERVICE),
                     lambda: releasing.release(Service.TRANSACTION_PROCESSOR),
-                    lambda: _in_turn(
-                        lambda: releasing.release(Service.NOTIFICATION_SERVICE),
-                        lambda: releasing.alarm_while_traffic_shifts(Service.NOTIFICATION_SERVICE),
-                        lambda: releasing.release_what_is_broken(Service.NOTIFICATION_SERVICE),
-                    ),
-                    lambda: _in_turn(
-                        lambda: releasing.release_though_the_command_dies(Service.PAYMENT_API),
-                        lambda: releasing.go_back(Service.PAYMENT_API),
-                    ),
+                    lambda: releasing.release_though_the_command_dies(Service.PAYMENT_API),
                 )
+                _side_by_side(
+                    lambda: releasing.go_back(Service.PAYMENT_API),
+                    lambda: releasing.alarm_while_traffic_shifts(Service.NOTIFICATION_SERVICE),
+                )
+                _side_by_side(releasing.release_what_is_broken, releasing.release_what_pays_badly)
         _side_by_side(lambda: self._compare(traffic), self._verify)
         self._destroy()
 
@@ -271,11 +268,6 @@ class Scenario:
         request = urllib.request.Request(self._stage.receiver_outside + path, data=body, method=method)  # noqa: S310 - our own, on loopback
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.loads(answer.read() or b"{}")
-
-
-def _in_turn(*steps: Callable[[], None]) -> None:
-    for step in steps:
-        step()
 
 
 def _side_by_side(*steps: Callable[[], None]) -> None:

@@ -59,7 +59,7 @@ class Releases:
 
     @property
     def broken(self) -> str:
-        """An image of notification-service that doesn't start."""
+        """An image of payment-api that doesn't start."""
         return f"{self.run}-broken"
 
     @property
@@ -75,10 +75,7 @@ class Releases:
     @property
     def images(self) -> list[str]:
         """The names of all that are made."""
-        bad = [
-            (Service.NOTIFICATION_SERVICE, self.broken),
-            *((Service.TRANSACTION_PROCESSOR, tag) for tag in (self.declining, self.hanging)),
-        ]
+        bad = [(Service.PAYMENT_API, self.broken), *((Service.TRANSACTION_PROCESSOR, tag) for tag in (self.declining, self.hanging))]
         good = [(service, tag) for service in Service for tag in self.good[:2]] + [(Service.NOTIFICATION_SERVICE, self.good[2])]
         return [local_image(*each) for each in (*good, *bad)]
 
@@ -292,7 +289,7 @@ def _build_releases(engine: Engine, images: BaseImages, trusted: Trusted, releas
 
     derived = [(service, second, f"LABEL release={second}") for service in Service] + [
         (Service.NOTIFICATION_SERVICE, third, f"LABEL release={third}"),
-        (Service.NOTIFICATION_SERVICE, releases.broken, spoilt("rm -r notification_service")),
+        (Service.PAYMENT_API, releases.broken, spoilt("rm -r payment_api")),
         (Service.TRANSACTION_PROCESSOR, releases.declining, replaced(_DECLINES)),
         (Service.TRANSACTION_PROCESSOR, releases.hanging, replaced(_HANGS)),
     ]
