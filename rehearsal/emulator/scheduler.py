@@ -188,7 +188,9 @@ def _end_interrupted(account: str, region: str, task_set: TaskSet, task: Record)
         exit_code = max((_wait_for_end(docker, each) for each in list(task.get("_docker_ids") or [])), default=0)
         _ecs()._mark_task_stopped(task["taskArn"], task, "Your Spot Task was interrupted.", "SpotInterruption", exit_code=exit_code)
         _ecs()._cleanup_task_resources(task, docker)
-        _deregistered.difference_update((each.group, each.host) for each in addresses)
+        # Whoever gets its address next is somebody else, in whichever group it was taken out of.
+        left = {each.host for each in addresses}
+        _deregistered.difference_update([each for each in _deregistered if each[1] in left])
         SCHEDULER.wake()
 
 
