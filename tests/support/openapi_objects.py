@@ -26,6 +26,7 @@ from payments.wire.kind import Expandable, Kind, Shown
 from payments.wire.kinds import CARD, CHARGE, KINDS
 from payments.wire.render import render_balance
 from payments.wire.render_account import render_account
+from payments.wire.render_amount import LINE, render_line
 from payments.wire.render_lists import render_deleted, render_found, render_list
 from payments.wire.rendering import render_event
 from tests.support.public_api import endpoints
@@ -99,7 +100,7 @@ def _is_told_of(kind: Kind[Any]) -> bool:
 def _seen() -> dict[str, Seen]:
     seen: dict[str, Seen] = {}
     renderers: dict[str, Callable[..., Any]] = {name: kind.render for name, kind in KINDS.items()}
-    renderers |= {"account": render_account, "balance": render_balance, "notifications.trial": render_trial}
+    renderers |= {"account": render_account, "balance": render_balance, "notifications.trial": render_trial, LINE: render_line}
     for name, render in renderers.items():
         for is_deleted, shape in observed((render,), Values(looked_up=_LOOKED_UP)).items():
             seen[f"deleted_{name}" if is_deleted else name] = shape

@@ -42,10 +42,11 @@ from payments.storage.payments import Begin
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import made
 from payments.wire.idempotency import answer_id, claim_of
+from payments.wire.kind import Shown
 from payments.wire.kinds import CHARGE, PAYMENT_INTENT, PAYMENT_METHOD
 from payments.wire.params import Text
 from payments.wire.reading import FilterId, ListParams, PageParams, Reader, page_of_these
-from payments.wire.render_amount import lines_url, render_lines
+from payments.wire.render_amount import LINE, lines_url, render_lines
 from payments.wire.rendering import render
 from payments.wire.resource import listing
 
@@ -86,7 +87,7 @@ class PaymentIntents:
             Endpoint("POST", f"{one}/capture", CaptureParams, self._capture),
             Endpoint("POST", f"{one}/increment_authorization", IncrementParams, self._increment),
             Endpoint("POST", f"{one}/cancel", CancelParams, self._cancel),
-            Endpoint("GET", f"{one}/amount_details_line_items", LinesParams, self._lines),
+            Endpoint("GET", f"{one}/amount_details_line_items", LinesParams, self._lines, shows=Shown(LINE, listed=True)),
         ]
 
     async def _create(self, call: Call, params: CreateParams) -> Reply:
@@ -169,7 +170,7 @@ class PaymentIntents:
     async def _lines(self, call: Call, params: LinesParams) -> Reply:
         intent = await self.reader.get(call, PAYMENT_INTENT, call.path["id"])
         lines = render_lines(intent)
-        return await page_of_these("payment_intent_amount_details_line_item", lines, params, lines_url(intent))
+        return await page_of_these(LINE, lines, params, lines_url(intent))
 
     async def _find(self, call: Call, client_secret: str | None) -> PaymentIntent:
         """Return the intent of the path; a browser must know its client secret."""

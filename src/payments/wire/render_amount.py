@@ -1,9 +1,10 @@
 """Stripe's shape of what an amount is made of."""
 
 from payments.domain.payment_intent import PaymentIntent
-from payments.domain.payment_options import AmountDetails
+from payments.domain.payment_options import AmountDetails, LineItem
 from payments.wire.render_people import Rendered
 
+LINE = "payment_intent_amount_details_line_item"
 _NO_DETAILS: Rendered = {"tip": {}}
 
 
@@ -37,18 +38,20 @@ def lines_url(intent: PaymentIntent) -> str:
 
 def render_lines(intent: PaymentIntent) -> list[Rendered]:
     """Render each line of what is bought."""
-    return [
-        {
-            "id": item.id,
-            "object": "payment_intent_amount_details_line_item",
-            "discount_amount": item.discount_amount,
-            "payment_method_options": None if item.commodity_code is None else {"card": {"commodity_code": item.commodity_code}},
-            "product_code": item.product_code,
-            "product_name": item.product_name,
-            "quantity": item.quantity,
-            "tax": None if item.total_tax_amount is None else {"total_tax_amount": item.total_tax_amount},
-            "unit_cost": item.unit_cost,
-            "unit_of_measure": item.unit_of_measure,
-        }
-        for item in ([] if intent.amount_details is None else intent.amount_details.line_items)
-    ]
+    return [] if intent.amount_details is None else [render_line(each) for each in intent.amount_details.line_items]
+
+
+def render_line(line: LineItem) -> Rendered:
+    """Render a line of what is bought."""
+    return {
+        "id": line.id,
+        "object": LINE,
+        "discount_amount": line.discount_amount,
+        "payment_method_options": None if line.commodity_code is None else {"card": {"commodity_code": line.commodity_code}},
+        "product_code": line.product_code,
+        "product_name": line.product_name,
+        "quantity": line.quantity,
+        "tax": None if line.total_tax_amount is None else {"total_tax_amount": line.total_tax_amount},
+        "unit_cost": line.unit_cost,
+        "unit_of_measure": line.unit_of_measure,
+    }
