@@ -96,3 +96,14 @@ def prod(environments: dict[str, Synthesised]) -> Synthesised:
 def with_options(tmp_path_factory: pytest.TempPathFactory) -> Synthesised:
     """Environment dev with everything said that may be."""
     return read("dev", assembly(tmp_path_factory, "options"))
+
+
+def goes_out(synthesised: Synthesised) -> set[tuple[str, str, int]]:
+    """From which group to where, on which port."""
+
+    def group(reference: dict[str, Any]) -> str:
+        return reference["Fn::GetAtt"][0].partition("SecurityGroup")[0]
+
+    rules = [each["Properties"] for each in synthesised.all("AWS::EC2::SecurityGroupEgress").values()]
+    assert all(rule["FromPort"] == rule["ToPort"] for rule in rules)
+    return {(group(rule["GroupId"]), rule.get("CidrIp") or group(rule["DestinationSecurityGroupId"]), rule["FromPort"]) for rule in rules}

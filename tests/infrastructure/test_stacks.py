@@ -10,7 +10,7 @@ from lib.environments import size_of
 from payments.runtime.topology import SERVICES, WEBHOOK_PORTS, Service
 from payments.wire.request import BODY_BYTES_MAX
 from payments.wire.serve import CONNECTIONS_WAITING_MAX, DRAIN_SECONDS
-from tests.infrastructure.conftest import ROOT, Synthesised
+from tests.infrastructure.conftest import ROOT, Synthesised, goes_out
 from tests.infrastructure.test_traps import containers
 
 
@@ -66,17 +66,6 @@ def test_security(synthesised: Synthesised) -> None:
     assert "SizeRestrictions_BODY" in counted, "the API takes more than 8 KiB"
     assert all(name.endswith("_BODY") for name in counted), "addresses and headers are looked at"
     assert synthesised.resources("Security", "AWS::EC2::FlowLog")
-
-
-def goes_out(synthesised: Synthesised) -> set[tuple[str, str, int]]:
-    """From which group to where, on which port."""
-
-    def group(reference: dict[str, Any]) -> str:
-        return reference["Fn::GetAtt"][0].partition("SecurityGroup")[0]
-
-    rules = [each["Properties"] for each in synthesised.all("AWS::EC2::SecurityGroupEgress").values()]
-    assert all(rule["FromPort"] == rule["ToPort"] for rule in rules)
-    return {(group(rule["GroupId"]), rule.get("CidrIp") or group(rule["DestinationSecurityGroupId"]), rule["FromPort"]) for rule in rules}
 
 
 def test_no_rule_between_our_groups_outside_of_security(synthesised: Synthesised) -> None:

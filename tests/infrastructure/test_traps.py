@@ -23,8 +23,7 @@ from payments.runtime.topology import (
     Metric,
     Service,
 )
-from tests.infrastructure.conftest import ROOT, Synthesised, run_app
-from tests.infrastructure.test_stacks import goes_out
+from tests.infrastructure.conftest import ROOT, Synthesised, goes_out, run_app
 from tests.support.warm_app import WarmApp, warm_app
 
 CONSTANTS = Path(__file__).parent / "frozen_ids.json"
@@ -283,6 +282,7 @@ def test_only_who_talks_to_acquirers_is_given_their_secrets(synthesised: Synthes
         "payment-api": {"TAP_ACQUIRERS_TOML"},
         "transaction-processor": {"TAP_ACQUIRERS_TOML", "TAP_ACQUIRER_SECRETS"},
         "notification-service": set(),
+        "migrate": set(),
     }
     initial = [
         json.loads(each["Properties"]["SecretString"])

@@ -120,7 +120,8 @@ async def application(
 
         background = Background(log)
         background.keep("watch database", database.watch)
-        background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
+        if outside:  # the sandbox is always there, and an idle process is to be left asleep
+            background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         rows = RowByRow(clock, log)
         Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows).keep(background)
