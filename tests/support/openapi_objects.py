@@ -67,7 +67,6 @@ def object_schemas() -> dict[str, Schema]:
             for path, expandable in kind.expandable.items():
                 _expand(schema, path.split("."), expandable)
     told = sorted(name for name in made if (kind := KINDS.get(name.removeprefix("deleted_"))) is not None and _is_told_of(kind))
-    told = sorted(name for name in made if (kind := KINDS.get(name.removeprefix("deleted_"))) is not None and _is_told_of(kind))
     made[_EVENT]["properties"]["data"]["properties"]["object"] = {"anyOf": [reference(name) for name in told]}
     return made
 
