@@ -95,9 +95,15 @@ def _writes(said: object) -> int:
     return int(text)
 
 
+def _listed(said: object, separator: str | None = ",") -> tuple[str, ...]:
+    """Return what a text names, separated as on a command line (None: by blanks, as in a policy), or a list, as in cdk.json."""
+    if isinstance(said, list | tuple):
+        return tuple(str(each) for each in cast("list[object]", said))
+    return tuple(filter(None, str(said or "").split(separator)))
+
+
 def _origins(said: object) -> tuple[str, ...]:
-    """By blanks, as in a policy, or a list, as in cdk.json."""
-    found = tuple(str(each) for each in cast("list[object]", said)) if isinstance(said, list | tuple) else tuple(str(said or "").split())
+    found = _listed(said, separator=None)
     if not all(FRAME_ANCESTOR.fullmatch(each) for each in found):
         raise ConfigurationError(
             f"The context's `frameAncestors` must be origins, like https://shop.example https://*.shop.example, and not {said}."
@@ -106,11 +112,10 @@ def _origins(said: object) -> tuple[str, ...]:
 
 
 def _ports(said: object) -> tuple[int, ...]:
-    """By commas, as on a command line, or a list, as in cdk.json."""
-    named = cast("list[object]", said) if isinstance(said, list | tuple) else list(filter(None, str(said or "").split(",")))
-    if not all(str(each).isascii() and str(each).isdigit() and 1 <= int(str(each)) <= _PORT_MAX for each in named):
+    named = _listed(said)
+    if not all(each.isascii() and each.isdigit() and 1 <= int(each) <= _PORT_MAX for each in named):
         raise ConfigurationError(f"The context's `acquirerPorts` must be ports, like 5001,5002, and not {said}.")
-    return tuple(sorted({int(str(each)) for each in named}))
+    return tuple(sorted({int(each) for each in named}))
 
 
 def _architecture(said: object) -> Architecture | None:
@@ -121,12 +126,7 @@ def _architecture(said: object) -> Architecture | None:
 
 
 def _zones(said: object) -> tuple[str, ...]:
-    """By commas, as on a command line, or a list, as in cdk.json."""
-    names = (
-        tuple(str(each) for each in cast("list[object]", said))
-        if isinstance(said, list | tuple)
-        else tuple(filter(None, str(said or "").split(",")))
-    )
+    names = _listed(said)
     if names and (len(names), len(set(names))) != (ZONES, ZONES):
         raise ConfigurationError(
             f"The context's `availabilityZones` must be three different zones, like eu-west-1a,eu-west-1b,eu-west-1c, and not {said}."

@@ -267,12 +267,16 @@ def configured(environment: Mapping[str, str]) -> Configuration:
 
 def read(path: Path) -> Configuration:
     """Read a file; raises `ConfigurationError`."""
+    return parse(text_of(path), str(path), str(path.resolve().parent))
+
+
+def text_of(path: Path) -> str:
+    """Return what is in a file; raises `ConfigurationError`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as failure:
         reason = failure.strerror if isinstance(failure, OSError) else "it is not UTF-8"
         raise ConfigurationError(f"{path} can't be read: {reason}") from None
-    return parse(text, str(path), str(path.resolve().parent))
 
 
 def parse(text: str, where: str, directory: str | None) -> Configuration:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from payments.acquirers.configuration import ConfigurationError, read
+from payments.acquirers.configuration import ConfigurationError, parse, text_of
 from payments.cli.aws.environment import DeployedEnvironment
 from payments.cli.data_directory import UsageError
 from payments.runtime.topology import ACQUIRER_SECRETS_VARIABLE, ACQUIRERS_TOML_VARIABLE, KNOWS_ACQUIRERS, Service
@@ -15,7 +15,9 @@ from payments.runtime.topology import ACQUIRER_SECRETS_VARIABLE, ACQUIRERS_TOML_
 def set_acquirers(console: Console, deployed: DeployedEnvironment, file: Path, variables: Mapping[str, str]) -> None:
     """Keep what is in `file`, and the secrets that it names, for the next tasks; raises `UsageError`, and then has changed nothing."""
     try:
-        configuration = read(file)
+        # Once: what is checked is what is kept, though the file be changed meanwhile.
+        text = text_of(file)
+        configuration = parse(text, str(file), str(file.resolve().parent))
         configuration.check_elsewhere()
         secrets = {name: secret.decode() for name, secret in configuration.secrets(variables).items()}
     except ConfigurationError as mistake:
@@ -24,7 +26,7 @@ def set_acquirers(console: Console, deployed: DeployedEnvironment, file: Path, v
     # Whoever starts meanwhile finds a secret for whatever the configuration names, before and after.
     before = msgspec.json.decode(deployed.injected_secret(ACQUIRER_SECRETS_VARIABLE, family), type=dict[str, str])
     deployed.replace_secret(ACQUIRER_SECRETS_VARIABLE, _text({**before, **secrets}), family)
-    deployed.replace_secret(ACQUIRERS_TOML_VARIABLE, file.read_text(encoding="utf-8"), family)
+    deployed.replace_secret(ACQUIRERS_TOML_VARIABLE, text, family)
     if before.keys() - secrets.keys():
         deployed.replace_secret(ACQUIRER_SECRETS_VARIABLE, _text(secrets), family)
     environment = deployed.names.environment
