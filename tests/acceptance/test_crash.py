@@ -67,7 +67,7 @@ class Shop:
     async def shop(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.sell(random.random())
-            await asyncio.sleep(random.uniform(0, 0.2))
+            await asyncio.sleep(random.uniform(0, 0.5))
 
     async def sell(self, chance: float) -> None:
         operation = uuid.uuid4().hex

@@ -46,9 +46,11 @@ class System:
     tap: RunningTap
     server: PasswordServer
     network: LossyNetwork
+    seen: Seen
+    """In all outages: one comes after another, as in a system's life."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def system() -> Generator[System]:
     with password_server() as server:
         with server.admin() as admin:
@@ -58,7 +60,7 @@ def system() -> Generator[System]:
             url = f"postgresql://owner:hunter2@127.0.0.1:{network.port}/tap"
             environment = {"TAP_DATABASE_URL": url, "TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}
             with running_tap(environment) as tap:
-                yield System(tap, server, network)
+                yield System(tap, server, network, Seen())
 
 
 @asynccontextmanager
@@ -121,7 +123,7 @@ class Silence:
     ids=["read-only after a restart", "read-only from one moment to the next", "silent packets"],
 )
 async def test_payments_go_on_soon_after_the_database_is_back(system: System, outage: ReadOnly | Silence) -> None:
-    seen, status = Seen(), system.tap.status()
+    seen, status = system.seen, system.tap.status()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX * 2)) as session:
         shop = Shop(session, status["base_url"], status["secret_key"], seen)
