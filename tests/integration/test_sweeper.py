@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from payments.domain.card import Pan
 from payments.domain.payment_intent import PaymentIntent
 from payments.runtime import background
 from payments.runtime.background import Background
+from payments.runtime.jobs import Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
 from payments.storage.attempts import OpenAttempt
@@ -32,6 +34,7 @@ from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.kinds import PAYMENT_INTENT
 from tests.integration.builders import FakeClock, payment
 from tests.support.in_process import processor_copy
+from tests.support.job_book import Rows
 from tests.support.waiting import eventually
 
 
@@ -246,8 +249,11 @@ async def test_sweeps_outlive_what_they_need_and_a_log_that_cannot_be_written(co
         log = Logger("test", full)
         away = Away()
         kept = Background(log)
-        sweeper = dataclasses.replace(copy.sweeper, processor=away, attempts=away, pool=away, rows=RowByRow(copy.clock, log))  # type: ignore[arg-type]
-        sweeper.keep(kept)
+        sweeper = dataclasses.replace(copy.sweeper, rows=RowByRow(copy.clock, log))
+        jobs = sweeper.jobs()
+        for name in ("processor", "attempts", "pool"):
+            object.__setattr__(sweeper, name, away)
+        Scheduler(jobs, Rows(time.monotonic).book("copy", jobs), log).keep(kept)
 
         async def all_are_down() -> bool:
             return sorted(kept.faults()) == sorted(SWEEPS)

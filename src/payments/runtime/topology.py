@@ -64,11 +64,14 @@ class Metric(StrEnum):
     """Webhooks given up in the last day."""
     OUTBOX_AGE = "OutboxAge"
     """How long the oldest event has been waiting to be fanned out."""
+    OVERDUE_AGE = "OverdueJobsAge"
+    """For how long the job that waits longest should have been done again, whether nobody does it or it fails."""
 
 
 METRIC_NAMESPACE = "Tap"
 METRIC_DIMENSIONS = ("Environment", "Service")
-METRIC_UNITS: dict[Metric, str] = {metric: "Seconds" if metric in (Metric.OUTBOX_AGE, Metric.UNKNOWN_AGE) else "Count" for metric in Metric}
+_SECONDS = (Metric.OUTBOX_AGE, Metric.UNKNOWN_AGE, Metric.OVERDUE_AGE)
+METRIC_UNITS: dict[Metric, str] = {metric: "Seconds" if metric in _SECONDS else "Count" for metric in Metric}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
 from payments.runtime.ids import new_id
+from payments.runtime.jobs import Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.rows import RowByRow
@@ -30,6 +31,7 @@ from payments.storage.attempts import Attempts
 from payments.storage.credentials import credentials_of
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
+from payments.storage.jobs import PostgresJobs, reporting
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
 from payments.storage.sandbox_clocks import SandboxTimes
@@ -116,16 +118,11 @@ async def application(
                 Metric.UNKNOWN_ATTEMPTS: unknown,
                 Metric.UNKNOWN_AGE: oldest_seconds,
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
+                Metric.OVERDUE_AGE: scheduler.overdue_seconds,
             }
 
-        background = Background(log)
-        background.keep("watch database", database.watch)
-        if outside:  # the sandbox is always there, and an idle process is to be left asleep
-            background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
-        background.watch("commit 2", lambda: settlements.stalled_seconds)
         rows = RowByRow(clock, log)
-        Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows).keep(background)
-        MoneySweeper(
+        money = MoneySweeper(
             acquirers=acquirers,
             bank=SimulatedBank(journal, clock),
             account_sealer=AccountSealer(sealer),
@@ -136,9 +133,21 @@ async def application(
             clock=clock,
             log=log,
             rows=rows,
-        ).keep(background)
-        Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).keep(background)
-        SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).keep(background)
+        )
+        jobs = [
+            *Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows).jobs(),
+            *money.jobs(),
+            *Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).jobs(),
+            *SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).jobs(),
+            reporting(pool, log),
+        ]
+        scheduler = Scheduler(jobs, PostgresJobs(pool, _SPEC.service, jobs), log)
+        background = Background(log)
+        background.keep("watch database", database.watch)
+        if outside:  # the sandbox is always there, and an idle process is to be left asleep
+            background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
+        background.watch("commit 2", lambda: settlements.stalled_seconds)
+        scheduler.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
