@@ -35,6 +35,7 @@ from payments.storage.jobs import PostgresJobs, reporting
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
 from payments.storage.sandbox_clocks import SandboxTimes
+from payments.storage.traces import PostgresTraces
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
@@ -84,7 +85,8 @@ async def application(
         journal = PostgresJournal(journal_pool)
         fees, times = FeeSchedules(pool, clock), SandboxTimes(pool, clock)
         settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
-        outside = await open_configured(configuration, acquirer_secrets, clock, log, stack)
+        traces = PostgresTraces(pool)
+        outside = await open_configured(configuration, acquirer_secrets, clock, log, stack, traces)
         acquirers = Acquirers([Simulator(journal, clock), *outside], configuration.bounds)
         sender = Sender(acquirers=acquirers, attempts=attempts, clock=clock, log=log, timeout_seconds=settings.acquirer_timeout_seconds)
         processor = Processor(
@@ -139,6 +141,7 @@ async def application(
             *money.jobs(),
             *Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).jobs(),
             *SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).jobs(),
+            *traces.jobs(),
             reporting(pool, log),
         ]
         scheduler = Scheduler(jobs, PostgresJobs(pool, _SPEC.service, jobs), log)
@@ -167,6 +170,7 @@ async def application(
         await background.stop()
         await write_limit.close()
         unfinished = await handover.drain(DRAIN_SECONDS)
+        await traces.close()
         await settlements.close()
         await attempts.hand_back(unfinished)  # another copy goes on at once, instead of when the leases run out
 
