@@ -34,7 +34,7 @@ WITH ended AS (
     WHERE j.service = $1 AND j.name = k.name AND j.holder = $2
     RETURNING j.name
 ), due AS MATERIALIZED (
-    SELECT j.name, CASE j.name {conditions} ELSE true END AS waits FROM payments.jobs j
+    SELECT j.name, j.name = ANY ($8::text[]) OR CASE j.name {conditions} ELSE true END AS waits FROM payments.jobs j
     WHERE j.service = $1 AND j.name = ANY ($6::text[]) AND (j.due_at <= now() OR j.name = ANY ($8::text[]))
         AND coalesce(j.lease_until <= now(), true)
     ORDER BY j.name FOR UPDATE OF j SKIP LOCKED

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.types import ASGIApp
 
@@ -124,6 +125,7 @@ async def application(
             }
 
         rows = RowByRow(clock, log)
+        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows)
         money = MoneySweeper(
             acquirers=acquirers,
             bank=SimulatedBank(journal, clock),
@@ -137,7 +139,7 @@ async def application(
             rows=rows,
         )
         jobs = [
-            *Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows).jobs(),
+            *sweeper.jobs(),
             *money.jobs(),
             *Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).jobs(),
             *SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).jobs(),
@@ -148,7 +150,7 @@ async def application(
         background = Background(log)
         background.keep("watch database", database.watch)
         if outside:  # the sandbox is always there, and an idle process is to be left asleep
-            background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
+            background.repeat("probe acquirers", partial(sweeper.probe, scheduler.wake), every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         scheduler.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)

@@ -1,5 +1,6 @@
 """What must happen although nobody asks for it: abandoned attempts, expired holds, funds that become available, forgotten keys."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +26,7 @@ _BATCH = 100
 _ABANDONED_SECONDS = 2.0
 """Between two looks for attempts whose lease ran out: little beside a lease."""
 _FAILURE_PREFIX = "rff"
+_ATTEMPTS = "sweep attempts"
 
 
 def _id(row: Found) -> str:
@@ -64,6 +66,16 @@ class Sweeper:
 
         await self.rows.each("resolve", taken, _id, resolve, batch=_BATCH, at_once=True, leased=True)
         return len(taken)
+
+    async def probe(self, wake: Callable[[str], None]) -> int:
+        """Ask acquirers that aren't well how they are, and have what those left open asked about that are back; `wake`: a job."""
+        acquirers = self.processor.acquirers
+        await acquirers.probe()
+        for name in acquirers.back():
+            if await self.attempts.ask_again(name):
+                wake(_ATTEMPTS)
+            acquirers.asked_again(name)
+        return 0
 
     async def expire_holds(self) -> int:
         """Cancel the intents whose hold expired; returns how many were."""
