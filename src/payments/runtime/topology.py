@@ -59,7 +59,7 @@ class Metric(StrEnum):
     UNKNOWN_AGE = "UnknownAttemptsAge"
     """How long ago the oldest of them was begun."""
     LEDGER_IMBALANCE = "LedgerImbalance"
-    """Σ |debits - credits| over all currencies: anything but 0 is a defect."""
+    """Σ |debits - credits| over all currencies, and how many rows of the books were found wrong: anything but 0 is a defect."""
     DEAD_LETTERS = "DeadLetters"
     """Webhooks given up in the last day."""
     OUTBOX_AGE = "OutboxAge"

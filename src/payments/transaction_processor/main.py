@@ -32,7 +32,7 @@ from payments.storage.attempts import Attempts
 from payments.storage.credentials import credentials_of
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
-from payments.storage.jobs import PostgresJobs, reporting
+from payments.storage.jobs import JobPlace, PostgresJobs, reporting
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
 from payments.storage.sandbox_clocks import SandboxTimes
@@ -44,6 +44,7 @@ from payments.transaction_processor.handover import HandoverRoutes
 from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
 from payments.transaction_processor.money.paydays import Paydays
+from payments.transaction_processor.money.verification import VERIFYING, Verification
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api
 from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
@@ -143,6 +144,7 @@ async def application(
             *money.jobs(),
             *Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).jobs(),
             *SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).jobs(),
+            *Verification(pool=pool, place=JobPlace(pool, _SPEC.service, VERIFYING), log=log).jobs(),
             *traces.jobs(),
             reporting(pool, log),
         ]
