@@ -174,6 +174,15 @@ async def test_what_failed_here_and_was_done_elsewhere_is_no_fault(copies: Copie
     await copies.until(lambda: first.faults() == [], "and the first sees it")
 
 
+async def test_housekeeping_that_fails_sends_no_request_elsewhere(copies: Copies) -> None:
+    async def fails() -> int:
+        raise ConnectionError
+
+    kept = copies.start(Job(name="sweep", work=fails, every_seconds=60, housekeeping=True))
+    await copies.until(lambda: copies.rows.failures("sweep") == 1, "it failed")
+    assert kept.faults() == []
+
+
 async def test_work_that_was_cancelled_by_what_it_waits_for_failed(copies: Copies) -> None:
     async def work() -> int:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()

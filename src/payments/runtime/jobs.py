@@ -44,6 +44,8 @@ class Job:
     """Copies may do parts of it at once; else one copy at a time does it."""
     waits: str | None = None
     """What to ask first, in the statement that finds the job due: `waiting_…` of jobs.sql. Without it the job is always begun."""
+    housekeeping: bool = False
+    """That it fails is told, and is no reason to send requests elsewhere."""
     rests: float = 0.0
     """After a part, for so many times as long as that took: what others wait for goes on meanwhile."""
 
@@ -121,7 +123,7 @@ class Scheduler:
         self._noticed = asyncio.Event()
 
     def keep(self, background: Background) -> None:
-        """Do them for ever; a job that failed here, and was done by nobody since, is a fault, and so is one that hangs."""
+        """Do them for ever; a job that failed here, and was done by nobody since, is a fault unless it is housekeeping, and so is one that hangs."""
         background.keep("jobs", self.run)
         for name in self._jobs:
             background.watch(name, lambda name=name: self._quiet_seconds(name), is_down=lambda name=name: name in self._down)
@@ -206,7 +208,8 @@ class Scheduler:
             self._down.discard(job.name)
             self._ended.append(Ended(name=job.name, seconds=seconds, rows_done=done, rows_put_off=put_off.count))
         else:
-            self._down.add(job.name)
+            if not job.housekeeping:
+                self._down.add(job.name)
             self._ended.append(self._failed(job, failure, seconds, put_off.count))
         self._noticed.set()
 

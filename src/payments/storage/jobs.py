@@ -70,7 +70,7 @@ def reporting(pool: Pool, log: Logger) -> Job:
             log.event("job", **state.shown())
         return 0
 
-    return Job(name="report jobs", work=tell, every_seconds=_REPORT_SECONDS)
+    return Job(name="report jobs", work=tell, every_seconds=_REPORT_SECONDS, housekeeping=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class PostgresTraces:
 
     def jobs(self) -> list[Job]:
         """Return what is to be done by the clock."""
-        return [Job(name="forget trace numbers", work=self.forget, every_seconds=3600)]
+        return [Job(name="forget trace numbers", work=self.forget, every_seconds=3600, housekeeping=True)]
 
     async def forget(self) -> int:
         """Forget some numbers that are of no use any more; returns how many."""

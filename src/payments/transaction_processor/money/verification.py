@@ -50,7 +50,7 @@ class Verification:
 
     def jobs(self) -> list[Job]:
         """Return what is to be done by the clock."""
-        return [Job(name="verify books", work=self.verify, every_seconds=_SECONDS)]
+        return [Job(name="verify books", work=self.verify, every_seconds=_SECONDS, housekeeping=True)]
 
     async def verify(self) -> int:
         """Look at the next rows of each check. There is more, and it is left to the next time: returns 0."""
