@@ -1,7 +1,9 @@
 """The rows of jobs: who takes what is due, what is recorded of it, and who may see it."""
 
+import asyncio
 import io
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -100,6 +102,32 @@ async def test_what_is_due_is_one_copys_until_it_ended_or_is_gone(copies: list[C
     assert await first.taken("alone", woken=("alone",)) == {"alone"}
     await first.book.give_back()
     assert await second.taken("alone") == {"alone"}, "who ends leaves it to the others at once"
+
+
+async def test_copies_that_turn_at_once_neither_wait_for_each_other_in_a_ring_nor_take_twice(copies: list[Copy]) -> None:
+    names, held = tuple(each.name for each in JOBS), set[str]()
+    taken: Counter[str] = Counter()
+
+    async def turns(copy: Copy) -> None:
+        mine: set[str] = set()
+        for _ in range(40):
+            over = [name for name in sorted(mine) if name == "together" or taken.total() % 3]
+            for name in over:
+                held.discard(name)
+            mine -= {*over}
+            states = await copy.turn(
+                *(ended(name) for name in over), kept=dict.fromkeys(mine, True), free=tuple({*names} - mine), woken=names
+            )
+            for name in (name for name, state in states.items() if state.taken):
+                taken[name] += 1
+                mine.add(name)
+                if name == "alone":
+                    assert name not in held
+                    held.add(name)
+
+    await asyncio.gather(*(turns(copy) for copy in copies))
+    assert taken["alone"] >= 2
+    assert taken["together"] >= 20
 
 
 async def test_what_fails_is_due_again_and_late_until_it_succeeds(copies: list[Copy], connection: Connection) -> None:

@@ -9,8 +9,14 @@ WHERE (j.every_seconds, j.shared) IS DISTINCT FROM (excluded.every_seconds, excl
 DELETE FROM payments.jobs WHERE service = $1 AND name <> ALL ($2::text[]) AND greatest(began_at, succeeded_at) < now() - interval '30 days';
 
 -- turn: record what ended, keep what goes on, take what is due, and say when there is more; one statement, for whoever has nothing to do as well.
--- What is taken has nothing to do where its condition says so: it is recorded as done. What another copy is just taking is left to it
-WITH ended AS (
+-- What is taken has nothing to do where its condition says so: it is recorded as done. What another copy is just taking is left to it. Rows that are waited for are locked
+-- first, in one order, and all others only if nobody has them
+WITH own AS MATERIALIZED (
+    SELECT j.name FROM payments.jobs j
+    WHERE j.service = $1 AND j.name IN (
+        SELECT name FROM json_to_recordset($4::json) AS e (name text) UNION ALL SELECT name FROM json_to_recordset($5::json) AS k (name text))
+    ORDER BY j.name FOR UPDATE OF j
+), ended AS (
     UPDATE payments.jobs j SET
         holder = CASE WHEN j.holder = $2 THEN NULL ELSE j.holder END,
         lease_until = CASE WHEN j.holder = $2 THEN NULL ELSE j.lease_until END,
@@ -24,19 +30,20 @@ WITH ended AS (
             ELSE now() + e.due_seconds * interval '1 second' END
     FROM json_to_recordset($4::json) AS e (
         name text, seconds float8, rows_done bigint, rows_put_off bigint, error_kind text, error_place text, due_seconds float8)
+    JOIN own o ON o.name = e.name
     WHERE j.service = $1 AND j.name = e.name AND (j.shared OR j.holder = $2)
     RETURNING j.name, j.due_at, j.failures, j.succeeded_at
 ), kept AS (
     UPDATE payments.jobs j SET
         lease_until = CASE WHEN j.shared THEN NULL ELSE now() + $3::float8 * interval '1 second' END,
         succeeded_at = CASE WHEN k.moved THEN now() ELSE j.succeeded_at END
-    FROM json_to_recordset($5::json) AS k (name text, moved boolean)
+    FROM json_to_recordset($5::json) AS k (name text, moved boolean) JOIN own o ON o.name = k.name
     WHERE j.service = $1 AND j.name = k.name AND j.holder = $2
     RETURNING j.name
 ), due AS MATERIALIZED (
     SELECT j.name, j.name = ANY ($8::text[]) OR CASE j.name {conditions} ELSE true END AS waits FROM payments.jobs j
     WHERE j.service = $1 AND j.name = ANY ($6::text[]) AND (j.due_at <= now() OR j.name = ANY ($8::text[]))
-        AND coalesce(j.lease_until <= now(), true)
+        AND coalesce(j.lease_until <= now(), true) AND (SELECT count(*) FROM own) >= 0
     ORDER BY j.name FOR UPDATE OF j SKIP LOCKED
 ), taken AS (
     UPDATE payments.jobs j SET
