@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from payments.cli.data_directory import DataDirectory, RunningProcess
 from payments.cli.health import is_healthy
@@ -77,7 +77,7 @@ def show_status(console: Console, status: dict[str, Any], *, as_json: bool) -> N
 
 
 def _jobs_table(jobs: Sequence[Mapping[str, Any]], now: float) -> Table:
-    table = Table("job", "service", "last run", "took", "rows", "next", "state")
+    table = Table(Column("job", no_wrap=True), "service", "last run", "took", "rows", "next", "state")
     for job in jobs:
         red = job["state"] in ("failing", "late")
         state = f"{job['state']}, {job['failures']} times: {job['last_error']}" if job["state"] == "failing" else job["state"]
