@@ -15,7 +15,7 @@ from payments.storage.database import connect
 from tests.support.persistent import Persistent
 from tests.support.receiver import Receiver, receiver
 from tests.support.running_tap import running_tap
-from tests.support.waiting import eventually
+from tests.support.waiting import SECONDS_MAX, eventually
 
 CLIENTS = 32
 PAUSE_SECONDS = 3.0
@@ -132,14 +132,14 @@ async def test_nothing_is_lost_or_doubled_by_any_crash(session: aiohttp.ClientSe
         assert books.returncode == 0, books.stdout
 
 
-async def settled(database_url: str) -> None:
+async def settled(database_url: str, seconds_max: float = SECONDS_MAX) -> None:
     """Wait until no attempt is open: every payment has reached a state that only its merchant can change."""
 
     async def all_are_closed() -> bool:
         async with connect(database_url) as connection:
             return await connection.fetchval("SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL") == 0
 
-    await eventually(all_are_closed, "all attempts are closed")
+    await eventually(all_are_closed, "all attempts are closed", seconds_max)
 
 
 async def check_payments(database_url: str, seen: Seen) -> None:

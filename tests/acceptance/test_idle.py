@@ -13,8 +13,9 @@ from tests.support.running_tap import running_tap
 
 WAKE_UPS_MAX = {Service.PAYMENT_API: 5.0, Service.TRANSACTION_PROCESSOR: 8.0, Service.NOTIFICATION_SERVICE: 11.0}
 """A second, of all threads together. To look at the database once wakes a process twice: to ask, and to read."""
-STATEMENTS_MAX = 10.0
-"""A second, of all services together; each watches the database once a second, notification-service twice."""
+STATEMENTS_MAX = 8.0
+"""A second, of all services together; each watches the database once a second, notification-service twice. One statement finds the jobs that are due and
+whether there is anything for them to do."""
 SECONDS = 15.0
 """A multiple of what most of the work in the background pauses for, so that it is counted as often as it is done."""
 

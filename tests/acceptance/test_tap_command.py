@@ -76,7 +76,16 @@ def processes_of(data_dir: Path) -> list[psutil.Process]:
 
 def test_status_tells_programs_everything(tap: RunningTap) -> None:
     status = tap.status()
-    assert status.keys() == {"base_url", "root_certificate", "secret_key", "publishable_key", "database_url", "postgres", "services"}
+    assert status.keys() == {
+        "base_url",
+        "root_certificate",
+        "secret_key",
+        "publishable_key",
+        "database_url",
+        "postgres",
+        "services",
+        "jobs",
+    }
     assert status["services"].keys() == set(SERVICES)
     for service in status["services"].values():
         assert service["healthy"]
@@ -84,7 +93,19 @@ def test_status_tells_programs_everything(tap: RunningTap) -> None:
     assert psutil.Process(status["postgres"]["pid"]).name() == "postgres"
     with psycopg.connect(status["database_url"]) as connection:
         assert connection.execute("SELECT count(*) FROM payments.merchants").fetchone() != (0,)
-    assert "sk_test_" in tap.tap("status").stdout
+    shown = tap.tap("status").stdout
+    assert "sk_test_" in shown
+    assert "sweep attempts" in shown
+
+
+def test_all_jobs_are_done_by_the_service_that_they_are_of(tap: RunningTap) -> None:
+    def done() -> bool:
+        jobs = {(job["service"], job["name"]): job for job in tap.status()["jobs"]}
+        expected = {("payment-api", "index"), ("transaction-processor", "sweep attempts"), ("transaction-processor", "verify books")}
+        states = {job["state"] for job in jobs.values()}
+        return expected <= jobs.keys() and states <= {"ok", "running"} and all(job["last_success"] for job in jobs.values())
+
+    wait_until(done, "each job was done")
 
 
 def test_nobody_else_reads_what_a_run_keeps(tap: RunningTap) -> None:

@@ -57,6 +57,7 @@ def anchors(text: str) -> set[str]:
 def test_all_work_in_the_background_is_explained_by_its_name() -> None:
     runbook = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")]
-    names = {name for text in sources for name in re.findall(r'\bbackground\.(?:keep|repeat|watch)\(\s*"([^"]+)"', text)}
+    named = r'\b(?:background\.(?:keep|repeat|watch)\(|Job\(\s*name=)\s*"([^"]+)"'
+    names = {name for text in sources for name in re.findall(named, text)}
     assert {"watch database", "sweep attempts", "commit 1", "deliver"} <= names
     assert [name for name in sorted(names) if f"`{name}`" not in runbook] == []

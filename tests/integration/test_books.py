@@ -1,16 +1,23 @@
 """`tap verify`: each of its checks finds what it looks for, and finds nothing in books that are in order. A check that can't fail proves nothing."""
 
+import io
+import json
 from collections.abc import AsyncGenerator
 
 import pytest
 
+from payments.runtime.logging import Logger
+from payments.runtime.topology import Service
 from payments.storage import books
-from payments.storage.books import CHECKS, find_faults
+from payments.storage.books import BEGINNING, CHECKS, SLICED, find_faults, find_in_slice, next_slice
 from payments.storage.database import Connection
+from payments.storage.jobs import JobPlace, PostgresJobs
+from payments.transaction_processor.money.verification import VERIFYING, Verification
 from tests.integration.test_checkout import WHAT, opened, pay_on_page
 from tests.integration.use_cases import customer_with_card, intent, paid
 from tests.support.in_process import InProcess, in_process
 
+PROCESSOR = Service.TRANSACTION_PROCESSOR
 PAID = "(SELECT latest.id FROM payments.charges latest WHERE latest.amount_captured = 2000 AND latest.amount_refunded = 500)"
 HELD = "(SELECT i.id FROM payments.payment_intents i WHERE i.status = 'requires_capture')"
 REFUND = "(SELECT r.id FROM payments.refunds r)"
@@ -321,8 +328,49 @@ async def test_each_check_finds_what_it_looks_for(tap: InProcess, connection: Co
         for what, statement in faults.items():
             await connection.execute("BEGIN")
             assert not (await connection.execute(statement)).endswith(" 0"), f"{what}: nothing was planted"
-            if not await connection.fetch(books._SQL[check]):
+            wrong = await connection.fetch(books._SQL[check])
+            if not wrong:
                 missed.append(f"{check}: {what}")
+            if check in SLICED and await in_slices(connection, check) != sorted(row["id"] for row in wrong):
+                missed.append(f"{check}, by slices: {what}")
             await connection.execute("ROLLBACK")
     assert "\n".join(missed) == ""
     assert await find_faults(connection) == []
+    await check_verification(tap, connection)
+
+
+async def in_slices(connection: Connection, check: str) -> list[str]:
+    """What a check finds, seven rows at a time."""
+    found: list[str] = []
+    after = BEGINNING
+    while keys := await next_slice(connection, check, after, 7):
+        found += await find_in_slice(connection, check, keys)
+        after = keys[-1]
+    return sorted(found)
+
+
+async def check_verification(tap: InProcess, connection: Connection) -> None:
+    """The job that goes through the books a slice at a time: what it finds is told of and counted for as long as it is there, whoever goes on."""
+    output = io.BytesIO()
+    log, copy = Logger("test", output), tap.copies[0].processor
+    rows = await connection.fetchval("SELECT count(*) FROM payments.balance_transactions")
+
+    async def whole_pass() -> float:
+        for _ in range(rows // 5 + 2):
+            assert await verification.verify() == 0
+        return await copy.accounts.imbalance()
+
+    verification = Verification(pool=copy.pool, place=JobPlace(copy.pool, PROCESSOR, VERIFYING), log=log, slice_rows=5)
+    await PostgresJobs(copy.pool, PROCESSOR, verification.jobs()).declare()
+    assert await whole_pass() == 0
+    amount = "UPDATE ledger.transfers SET amount = amount {} 1 WHERE kind = 'refund'"
+    planted = int((await connection.execute(amount.format("+"))).split()[-1])
+    assert await whole_pass() >= planted
+    assert await whole_pass() >= planted, "and is counted on the next way, too"
+    await connection.execute(amount.format("-"))
+    await whole_pass()
+    await whole_pass()
+    assert await whole_pass() == 0
+    log.flush()
+    told = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert {(each["event"], each["check"]) for each in told} == {("check", "wrong_changes")}

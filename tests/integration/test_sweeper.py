@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from payments.domain.card import Pan
 from payments.domain.payment_intent import PaymentIntent
 from payments.runtime import background
 from payments.runtime.background import Background
+from payments.runtime.jobs import Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
 from payments.storage.attempts import OpenAttempt
@@ -32,6 +34,7 @@ from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.kinds import PAYMENT_INTENT
 from tests.integration.builders import FakeClock, payment
 from tests.support.in_process import processor_copy
+from tests.support.job_book import Rows
 from tests.support.waiting import eventually
 
 
@@ -202,6 +205,28 @@ async def test_a_process_that_stood_still_sends_nothing_that_was_handed_to_it_be
     assert await connection.fetchval("SELECT count(*) FROM simulator.journal") == 0
 
 
+async def test_what_an_acquirer_left_open_is_asked_about_when_it_is_back_and_by_one_process_at_a_time(
+    copy: Copy, connection: Connection
+) -> None:
+    """Whoever took an attempt over has as long as it has ever had: what was added, since the acquirer was silent, is taken away."""
+    waiting, in_hand = await copy.abandoned(), await copy.abandoned()
+    for work, taken_seconds_ago in ((waiting, 20), (in_hand, 5)):
+        await connection.execute(
+            "UPDATE payments.attempts SET inquiries = 5, lease_until = now() + $2::float8 * interval '1 second' WHERE id = $1",
+            work.attempt.id,
+            15.0 * 2**4 - taken_seconds_ago,
+        )
+    attempts = copy.sweeper.attempts
+    assert await attempts.ask_again("another") == 0
+    assert await copy.sweeper.resolve_abandoned() == 0
+    assert await attempts.ask_again("simulator") == 2
+    assert await attempts.ask_again("simulator") == 0, "once is enough"
+    assert await copy.sweeper.resolve_abandoned() == 1
+    assert [(await copy.intent(work)).status for work in (waiting, in_hand)] == ["succeeded", "processing"]
+    left = await connection.fetchval("SELECT extract(epoch FROM lease_until - now()) FROM payments.attempts WHERE closed_at IS NULL")
+    assert 0 < left <= 10
+
+
 def replace_in(copy: Copy, acquirer: object) -> Sweeper:
     sender = dataclasses.replace(copy.processor.sender, acquirers=Acquirers([acquirer]))  # type: ignore[list-item]
     processor = dataclasses.replace(copy.processor, sender=sender)
@@ -246,8 +271,11 @@ async def test_sweeps_outlive_what_they_need_and_a_log_that_cannot_be_written(co
         log = Logger("test", full)
         away = Away()
         kept = Background(log)
-        sweeper = dataclasses.replace(copy.sweeper, processor=away, attempts=away, pool=away, rows=RowByRow(copy.clock, log))  # type: ignore[arg-type]
-        sweeper.keep(kept)
+        sweeper = dataclasses.replace(copy.sweeper, rows=RowByRow(copy.clock, log))
+        jobs = sweeper.jobs()
+        for name in ("processor", "attempts", "pool"):
+            object.__setattr__(sweeper, name, away)
+        Scheduler(jobs, Rows(time.monotonic).book("copy", jobs), log).keep(kept)
 
         async def all_are_down() -> bool:
             return sorted(kept.faults()) == sorted(SWEEPS)

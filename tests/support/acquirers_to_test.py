@@ -23,6 +23,7 @@ from payments.acquirers.http.acquirer import open_http
 from payments.acquirers.iso8583.acquirer import open_iso8583
 from payments.acquirers.iso8583.codec import Codec, Encoding
 from payments.acquirers.iso8583.framing import Framing
+from payments.acquirers.iso8583.traces import MadeOfReferences, Traces
 from payments.domain.attempt import AttemptKind
 from payments.domain.card import Pan
 from payments.runtime.clock import SystemClock
@@ -59,6 +60,7 @@ class Bank:
     acquirer: Acquirer
     record: Record
     faults: Faults
+    port: int = 0
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def does(self, fault: Fault, *, times: int | None = 1, seconds: float = 0.0) -> None:
@@ -86,7 +88,7 @@ async def http_bank(directory: Path, *, timeout_seconds: float = 0.3) -> AsyncGe
 
 @asynccontextmanager
 async def iso8583_bank(
-    directory: Path, encoding: Encoding = "ascii", *, framing: Framing = FRAMING, **settings: Any
+    directory: Path, encoding: Encoding = "ascii", *, framing: Framing = FRAMING, traces: Traces | None = None, **settings: Any
 ) -> AsyncGenerator[Bank]:
     """The acquirer over ISO 8583, and the bank's own host of it; connected."""
     clock, faults = SystemClock(), Faults(random.Random(1))
@@ -94,11 +96,12 @@ async def iso8583_bank(
     judge = Judge(record, clock, {4002: "insufficient_funds"})
     host = Iso8583Host(codec=Codec(encoding, "hex"), framing=framing, judge=judge, record=record, faults=faults, clock=clock)
     server = await host.serve("127.0.0.1", 0)
-    given = {**ISO8583_SETTINGS, "port": server.sockets[0].getsockname()[1], "encoding": encoding, **settings}
+    port: int = server.sockets[0].getsockname()[1]
+    given = {**ISO8583_SETTINGS, "port": port, "encoding": encoding, **settings}
     spec = msgspec.convert({"kind": "iso8583", **given}, Iso8583Spec)
-    async with open_iso8583(spec, clock, Logger("test", io.BytesIO())) as acquirer:
+    async with open_iso8583(spec, clock, Logger("test", io.BytesIO()), traces=traces or MadeOfReferences()) as acquirer:
         assert await acquirer.health() is None
-        yield Bank(acquirer=acquirer, record=record, faults=faults)
+        yield Bank(acquirer=acquirer, record=record, faults=faults, port=port)
     server.close()
     host.close()
     record.close()

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import io
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from payments.acquirers.far_end.faults import Fault
 from payments.acquirers.iso8583.acquirer import Iso8583Acquirer, open_iso8583
 from payments.acquirers.iso8583.codec import Codec, Fields, MalformedError
 from payments.acquirers.iso8583.framing import Framing, OutOfStepError
-from payments.acquirers.iso8583.messages import Terminal, answer_type, completion, key_of, release, request, undo
+from payments.acquirers.iso8583.messages import Terminal, answer_type, completion, key_of, release, request, undo, undoing
 from payments.acquirers.iso8583.responses import decline_code
+from payments.acquirers.iso8583.traces import MadeOfReferences
 from payments.domain.attempt import AttemptKind
 from payments.domain.outcome import Approved, Declined, Unknown
 from payments.runtime.clock import SystemClock
@@ -28,6 +29,8 @@ from tests.support.waiting import eventually
 TERMINAL = Terminal(
     terminal_id="TAP00001", merchant_id="000000000000001", location="Shoes", merchant_category_code="5661", institution="123456"
 )
+NONE: dict[str, int] = {}
+"""No number was given: each follows from its reference."""
 SHORT: dict[str, Any] = {"timeout_seconds": 0.3, "repeat_seconds": 0.3, "repeats_max": 1}
 UNCLEAR = [
     Fault.SILENT,
@@ -147,7 +150,7 @@ async def test_many_messages_share_the_line(tmp_path: Path) -> None:
 
 async def test_nothing_is_sent_before_the_line_is_up() -> None:
     spec = msgspec.convert({"kind": "iso8583", **ISO8583_SETTINGS, "connect_timeout_seconds": 0.2}, Iso8583Spec)
-    async with open_iso8583(spec, SystemClock(), Logger("test", io.BytesIO())) as acquirer:
+    async with open_iso8583(spec, SystemClock(), Logger("test", io.BytesIO()), traces=MadeOfReferences()) as acquirer:
         with pytest.raises(NotSent):
             await acquirer.execute(authorization())
         assert await acquirer.health() == "ConnectionRefusedError"
@@ -191,26 +194,26 @@ async def test_a_length_that_makes_no_sense_ends_the_line(head: bytes) -> None:
 
 def test_an_authorization_is_as_the_standard_has_it() -> None:
     order = authorization(capture=False)
-    raw = Codec("ascii", "hex").encode(request(order, TERMINAL))
+    raw = Codec("ascii", "hex").encode(request(order, TERMINAL, NONE))
     message = Codec("ascii", "hex").decode(raw)
     assert raw.startswith(b"0100" + b"7" + b"2")
     assert (message["t"], message["3"], message["4"], message["49"]) == ("0100", "000000", "000000002000", "840")
     assert (message["7"], message["12"], message["13"], message["14"]) == ("0115080000", "080000", "0115", "3012")
     assert [len(message[name]) for name in ("11", "37", "41", "42", "43")] == [6, 12, 8, 15, 40]
-    assert request(authorization(), TERMINAL)["t"] == "0200"
+    assert request(authorization(), TERMINAL, NONE)["t"] == "0200"
 
 
 def test_a_reversal_names_its_original() -> None:
-    original = request(authorization(capture=False), TERMINAL)
-    reversal = undo(authorization(capture=False), TERMINAL, repeats=False)
+    original = request(authorization(capture=False), TERMINAL, NONE)
+    reversal = undo(authorization(capture=False), TERMINAL, NONE, repeats=False)
     assert reversal["90"] == "0100" + original["11"] + original["7"] + "00000123456" + "0" * 11
     assert (reversal["t"], reversal["37"], reversal["39"]) == ("0420", original["37"], "68")
-    again = undo(authorization(capture=False), TERMINAL, repeats=True)
+    again = undo(authorization(capture=False), TERMINAL, NONE, repeats=True)
     assert again == {**reversal, "t": "0421"}
     assert key_of(again) == key_of(reversal) == ("0430", reversal["11"], reversal["37"])
-    for message in (completion(follow_up(AttemptKind.CAPTURE, "att_2"), TERMINAL, repeats=False),):
+    for message in (completion(follow_up(AttemptKind.CAPTURE, "att_2"), TERMINAL, NONE, repeats=False),):
         assert (message["t"], message["90"], message["38"]) == ("0220", reversal["90"], "123456")
-    left = release(follow_up(AttemptKind.VOID, "att_3", amount=1500), TERMINAL, repeats=False)
+    left = release(follow_up(AttemptKind.VOID, "att_3", amount=1500), TERMINAL, NONE, repeats=False)
     assert (left["4"], left["95"][:12]) == ("000000002000", "000000000500")
 
 
@@ -220,10 +223,68 @@ def test_types_of_answers() -> None:
 
 
 def test_references_make_numbers_that_differ_and_stay() -> None:
-    messages = [request(authorization(f"att_{number}"), TERMINAL) for number in range(3000)]
+    messages = [request(authorization(f"att_{number}"), TERMINAL, NONE) for number in range(3000)]
     assert len({message["37"] for message in messages}) == 3000
     assert all(message["11"] != "000000" for message in messages)
-    assert request(authorization("att_7"), TERMINAL) == messages[7]
+    assert request(authorization("att_7"), TERMINAL, NONE) == messages[7]
+
+
+def test_a_message_has_the_number_that_was_given_and_so_has_what_undoes_it() -> None:
+    order = authorization(capture=False)
+    numbers = {order.reference: 7, undoing(order.reference): 8, "att_2": 9}
+    assert request(order, TERMINAL, numbers)["11"] == "000007"
+    reversal = undo(order, TERMINAL, numbers, repeats=True)
+    assert (reversal["11"], reversal["90"][:10]) == ("000008", "0100000007")
+    capture = completion(follow_up(AttemptKind.CAPTURE, "att_2"), TERMINAL, numbers, repeats=False)
+    assert (capture["11"], capture["90"][:10]) == ("000009", "0100000007")
+    before = request(order, TERMINAL, NONE)
+    assert {name for name in before if before[name] != request(order, TERMINAL, numbers)[name]} == {"11"}
+
+
+class Counted:
+    """`Traces` in memory, as all copies share them."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, int] = {}
+        self.away = False
+
+    async def numbers(self, acquirer: str, created: Mapping[str, int]) -> Mapping[str, int]:
+        assert acquirer == "host"
+        assert all(created.values()), created
+        if self.away:
+            raise ConnectionError
+        return {reference: self.given.setdefault(reference, len(self.given) + 1) for reference in created}
+
+
+async def test_whoever_takes_over_undoes_what_was_sent_under_its_number(tmp_path: Path) -> None:
+    traces = Counted()
+    async with iso8583_bank(tmp_path, traces=traces, **SHORT) as bank:
+        bank.does(Fault.SILENT)
+        assert isinstance(await bank.acquirer.execute(authorization()), Unknown)
+        bank.does(Fault.NONE)
+        spec = msgspec.convert({"kind": "iso8583", **ISO8583_SETTINGS, "port": bank.port, **SHORT}, Iso8583Spec)
+        async with open_iso8583(spec, SystemClock(), Logger("test", io.BytesIO()), traces=traces) as other:
+            assert await other.health() is None
+            assert isinstance(await other.inquire(authorization()), Declined)
+        assert held(bank) == 0
+        assert list(traces.given.values()) == [1, 2]
+
+        approved = await bank.acquirer.execute(authorization("att_5", capture=False))
+        assert isinstance(approved, Approved)
+        claim = dataclasses.replace(follow_up(AttemptKind.CAPTURE, "att_6"), original_reference="att_5")
+        assert isinstance(await bank.acquirer.execute(claim), Approved)
+        assert isinstance(await bank.acquirer.inquire(claim), Approved)
+        assert traces.given["att_6"] == 4
+
+
+async def test_without_a_number_nothing_is_sent(tmp_path: Path) -> None:
+    traces = Counted()
+    async with iso8583_bank(tmp_path, traces=traces, **SHORT) as bank:
+        traces.away = True
+        for ask in (bank.acquirer.execute, bank.acquirer.inquire):
+            with pytest.raises(NotSent, match="no trace number: ConnectionError"):
+                await ask(authorization())
+        assert bank.record.totals() == []
 
 
 def test_bcd_is_packed_as_others_pack_it() -> None:
@@ -233,15 +294,15 @@ def test_bcd_is_packed_as_others_pack_it() -> None:
 
 def test_a_message_survives_the_way(codec: Codec) -> None:
     for message in (
-        request(authorization(), TERMINAL),
-        undo(authorization(), TERMINAL, repeats=True),
+        request(authorization(), TERMINAL, NONE),
+        undo(authorization(), TERMINAL, NONE, repeats=True),
         {"t": "0810", "11": "000001", "70": "301"},
     ):
         assert codec.decode(codec.encode(message)) == message
 
 
 def test_what_is_no_message_is_refused_with_its_place(codec: Codec) -> None:
-    raw = codec.encode(request(authorization(), TERMINAL))
+    raw = codec.encode(request(authorization(), TERMINAL, NONE))
     broken = [raw[:length] for length in range(0, len(raw), 3)] + [raw + b"0", b"\xff" * 40, b"0100" + b"F" * 16, b"x" * 300]
     for each in broken:
         with pytest.raises(MalformedError, match=r"field") as raised:
@@ -316,7 +377,7 @@ async def scripted() -> AsyncGenerator[tuple[Scripted, Iso8583Acquirer]]:
     host = Scripted()
     server = await asyncio.start_server(host.line, "127.0.0.1", 0)
     spec = msgspec.convert({"kind": "iso8583", **ISO8583_SETTINGS, "port": server.sockets[0].getsockname()[1]}, Iso8583Spec)
-    async with open_iso8583(spec, SystemClock(), Logger("test", io.BytesIO())) as acquirer:
+    async with open_iso8583(spec, SystemClock(), Logger("test", io.BytesIO()), traces=MadeOfReferences()) as acquirer:
         assert await acquirer.health() is None
         yield host, acquirer
     server.close()

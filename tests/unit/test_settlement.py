@@ -202,6 +202,7 @@ def test_a_charge_says_its_risk_and_what_the_network_calls_it(level: RiskLevel, 
     assert charge is not None
     assert (charge.outcome.risk_level, charge.network_transaction_id) == (level, "123456789012345")
     assert charge.outcome.risk_score in scores
+    assert charge.outcome.reason == ("elevated_risk_level" if level == "elevated" else None)
 
 
 def test_silence_is_told_once_and_then_awaited() -> None:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from payments.acquirers.acquirer import Acquirer
+from payments.acquirers.acquirer import Acquirer, SaysNothing
 from payments.acquirers.breaker import Breaker, BreakerState
 from payments.domain.acquirers import SANDBOX
 from payments.domain.outcome import PENDING, NotFound, Outcome, Unknown
 from payments.runtime.clock import elapsed_seconds
 
 _HEALTH_SECONDS_MAX = 10.0
+_HOPE_SECONDS = 20.0
+"""Between two looks whether an acquirer that left questions open says that it is well: then they are asked again, which one that lies about it takes no more often."""
 
 
 class AcquirerState(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,6 +61,9 @@ class _Record:
     last_error: str | None = None
     last_error_at: float | None = None
     """Unix seconds."""
+    ill: bool = False
+    """The last question about a payment got no clear answer: others may wait for one, too."""
+    hoped_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -71,6 +76,7 @@ class Acquirers:
     elapsed: Callable[[], float] = elapsed_seconds
     _by_name: dict[str, Acquirer] = field(init=False)
     _records: dict[str, _Record] = field(init=False)
+    _back: set[str] = field(init=False, default_factory=set[str])
 
     def __post_init__(self) -> None:
         self._by_name = {each.name: each for each in self.acquirers}
@@ -94,6 +100,10 @@ class Acquirers:
         """The one that every Tap has."""
         return self.named(SANDBOX)
 
+    def only_sandbox(self, condition: str) -> str | None:
+        """Return a job's condition if it is enough to ask our own database, since nobody outside tells anything of their own accord; else None."""
+        return condition if all(each.name == SANDBOX or isinstance(each, SaysNothing) for each in self) else None
+
     def breaker(self, name: str) -> Breaker:
         """Return the breaker before an acquirer; raises `UnknownAcquirer`."""
         self.named(name)
@@ -104,6 +114,9 @@ class Acquirers:
         record = self._records[name]
         if not isinstance(answer, Unknown):
             record.breaker.succeeded()
+            if record.ill:
+                record.ill = False
+                self._back.add(name)
             return
         record.unknown += 1
         record.last_error, record.last_error_at = answer.reason, now
@@ -111,19 +124,42 @@ class Acquirers:
             record.breaker.succeeded()
         else:
             record.breaker.failed()
+            self._fell_ill(record)
 
     def not_sent(self, name: str, reason: str, now: float) -> None:
         """Remember that nobody was there; `now`, unix seconds."""
         record = self._records[name]
         record.last_error, record.last_error_at = f"not sent: {reason}", now
         record.breaker.failed()
+        self._fell_ill(record)
+
+    def _fell_ill(self, record: _Record) -> None:
+        if not record.ill:
+            record.ill, record.hoped_at = True, self.elapsed()
+
+    def back(self) -> list[str]:
+        """Return those that answer clearly again, or say that they are well, after they didn't: what they left open may be asked about at once."""
+        return sorted(self._back)
+
+    def asked_again(self, name: str) -> None:
+        """What an acquirer left open is being asked about."""
+        self._back.discard(name)
 
     async def probe(self) -> int:
-        """Ask those that get no payments whether they are well again, when it is time to; returns how many were asked."""
-        due = [each for each in self if self._records[each.name].breaker.is_due()]
+        """Ask those that get no payments, or left questions open, whether they are well again, when it is time to; returns how many were asked."""
+        due = [each for each in self if self._records[each.name].breaker.is_due() or self._hopes(each.name)]
         for acquirer, state in zip(due, await asyncio.gather(*(self._state(each) for each in due)), strict=True):
-            self._records[acquirer.name].breaker.asked(well=state.fault is None)
+            record, well = self._records[acquirer.name], state.fault is None
+            if record.breaker.is_due():
+                record.breaker.asked(well=well)
+            if self._hopes(acquirer.name):
+                record.hoped_at = self.elapsed()
+                self._back |= {acquirer.name} if well else set()
         return 0
+
+    def _hopes(self, name: str) -> bool:
+        record = self._records[name]
+        return record.ill and self.elapsed() - record.hoped_at >= _HOPE_SECONDS
 
     async def states(self) -> list[AcquirerState]:
         """Ask all at once how they are."""

@@ -20,6 +20,7 @@ from payments.acquirers.far_end.faults import Order
 from payments.acquirers.far_end.main import BankOptions, run_bank
 from payments.acquirers.iso8583.codec import Codec, Encoding
 from payments.acquirers.iso8583.framing import Framing
+from payments.acquirers.iso8583.traces import MadeOfReferences
 from payments.acquirers.opening import open_configured
 from payments.acquirers.registry import Acquirers, AcquirerState
 from payments.cli.data_directory import DataDirectory, UsageError
@@ -70,7 +71,9 @@ async def check_acquirers(console: Console, file: Path | None, environment: Mapp
     if offline:
         return 0
     async with AsyncExitStack() as stack:
-        acquirers = Acquirers(await open_configured(configuration, secrets, SystemClock(), Logger("tap", io.BytesIO()), stack))
+        acquirers = Acquirers(
+            await open_configured(configuration, secrets, SystemClock(), Logger("tap", io.BytesIO()), stack, MadeOfReferences())
+        )
         states = await acquirers.states()
     _show(console, states, with_breakers=False)
     return int(any(state.fault is not None for state in states))

@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from payments.domain.resource import Resource
-from payments.runtime.background import Background
+from payments.runtime.jobs import Job
 from payments.runtime.rows import RowByRow
 from payments.search.bitmaps import BLOCK_DOCUMENTS
 from payments.search.fields import Values, values_of
@@ -46,15 +46,15 @@ _CHARGES_OF_INTENT_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Indexing:
-    """Runs in every copy of the service; SKIP LOCKED shares the work."""
+    """SKIP LOCKED shares the work among the copies of the service."""
 
     pool: Pool
     rows: RowByRow
     backfilled_at_once: int = _BACKFILLED_AT_ONCE
 
-    def keep(self, background: Background) -> None:
-        """Index for ever."""
-        background.repeat("index", self.index, every_seconds=EVERY_SECONDS, rests=_RESTS)
+    def jobs(self) -> list[Job]:
+        """Return what is to be done by the clock."""
+        return [Job(name="index", work=self.index, every_seconds=EVERY_SECONDS, shared=True, waits="index", rests=_RESTS)]
 
     async def index(self) -> int:
         """Make a batch searchable, if anything waits for that: what was there before first, since its documents come first; returns how much it was."""

@@ -36,6 +36,7 @@ from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
 from payments.runtime.ids import new_id
+from payments.runtime.jobs import Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.rows import RowByRow
@@ -44,6 +45,7 @@ from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.credentials import credentials_of
 from payments.storage.group_commit import GroupCommit
+from payments.storage.jobs import PostgresJobs, reporting
 from payments.storage.payments import PaymentStore
 from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.wakeup import Waker
@@ -63,8 +65,6 @@ _SPEC = SERVICES[Service.PAYMENT_API]
 _WRITERS_MAX = 3
 """Batches of commit 1 at a time, none large: one large batch makes all clients march in step, and each service idle while another works. Their connections
 are their own: a payment waits for none that a read has."""
-
-_CHECKOUT_SWEEP_SECONDS = 5
 
 
 @asynccontextmanager
@@ -125,14 +125,16 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
             paying=paying, closing=closing, pool=pool, view=View(), opening=opening, frame_ancestors=settings.frame_ancestors
         )
 
+        jobs = [*closing.jobs(), *Indexing(pool, rows).jobs(), reporting(pool, log)]
+        scheduler = Scheduler(jobs, PostgresJobs(pool, _SPEC.service, jobs), log)
+
         async def readings() -> Readings:
-            return {Metric.BACKLOG: begins.queued_rows}
+            return {Metric.BACKLOG: begins.queued_rows, Metric.OVERDUE_AGE: scheduler.overdue_seconds}
 
         background = Background(log)
         background.keep("watch database", database.watch)
         background.watch("commit 1", lambda: begins.stalled_seconds)
-        background.repeat("sweep checkout", closing.sweep, every_seconds=_CHECKOUT_SWEEP_SECONDS)
-        Indexing(pool, rows).keep(background)
+        scheduler.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

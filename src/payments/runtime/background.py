@@ -43,7 +43,7 @@ class Background:
         self._log = log
         self._now = now
         self._kept: list[_Kept] = []
-        self._watched: dict[str, tuple[Callable[[], float], float]] = {}
+        self._watched: dict[str, tuple[Callable[[], float], float, Callable[[], bool]]] = {}
 
     def keep(self, name: str, work: Work, *, quiet_seconds_max: float = QUIET_SECONDS_MAX) -> None:
         """Keep work going that never ends by itself."""
@@ -65,17 +65,26 @@ class Background:
 
         self.keep(name, work, quiet_seconds_max=every_seconds + QUIET_SECONDS_MAX)
 
-    def watch(self, name: str, quiet_seconds: Callable[[], float], *, quiet_seconds_max: float = QUIET_SECONDS_MAX) -> None:
+    def watch(
+        self,
+        name: str,
+        quiet_seconds: Callable[[], float],
+        *,
+        quiet_seconds_max: float = QUIET_SECONDS_MAX,
+        is_down: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Count work that is begun when there is some, and kept by whoever begins it, as hanging when it makes no progress for too long."""
-        self._watched[name] = quiet_seconds, quiet_seconds_max
+        self._watched[name] = quiet_seconds, quiet_seconds_max, is_down
 
     def faults(self) -> list[str]:
         """Return the names of what isn't being done: it ended, or hangs."""
-        return [*(kept.name for kept in self._kept if kept.is_down and not self._hangs(kept)), *self.hanging()]
+        hanging = self.hanging()
+        down = (name for name, (_, _, is_down) in self._watched.items() if is_down() and name not in hanging)
+        return [*(kept.name for kept in self._kept if kept.is_down and not self._hangs(kept)), *down, *hanging]
 
     def hanging(self) -> list[str]:
         """Return the names of what neither gets round nor ends: only another process will do it."""
-        stalled = (name for name, (quiet_seconds, seconds_max) in self._watched.items() if quiet_seconds() > seconds_max)
+        stalled = (name for name, (quiet_seconds, seconds_max, _) in self._watched.items() if quiet_seconds() > seconds_max)
         return [*(kept.name for kept in self._kept if self._hangs(kept)), *stalled]
 
     async def stop(self) -> None:

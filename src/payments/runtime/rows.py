@@ -5,7 +5,9 @@ longer each time, and so many more rows are looked for. That is remembered in th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +20,27 @@ _REMEMBERED_MAX = 5_000
 """Of all sweeps of a process: what is forgotten is tried again sooner."""
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Counted:
+    """How many rows were put off."""
+
+    count: int = 0
+
+
+_COUNTED: ContextVar[Counted | None] = ContextVar("counted", default=None)
+
+
+@contextmanager
+def counted_failures() -> Generator[Counted]:
+    """Count the rows that are put off by what is done here, and by the tasks that it begins."""
+    counted = Counted()
+    before = _COUNTED.set(counted)
+    try:
+        yield counted
+    finally:
+        _COUNTED.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +104,9 @@ class RowByRow:
 
     def failed(self, sweep: str, key: str, failure: BaseException, *, leased: bool = False) -> None:
         """Put a row off that failed."""
+        counted = _COUNTED.get()
+        if counted is not None:
+            counted.count += 1
         self._log.error(sweep, failure, row=key, failures=self._wait(sweep, key, leased=leased))
 
     def _wait(self, sweep: str, key: str, *, leased: bool = False) -> int:

@@ -59,16 +59,19 @@ class Metric(StrEnum):
     UNKNOWN_AGE = "UnknownAttemptsAge"
     """How long ago the oldest of them was begun."""
     LEDGER_IMBALANCE = "LedgerImbalance"
-    """Σ |debits - credits| over all currencies: anything but 0 is a defect."""
+    """Σ |debits - credits| over all currencies, and how many rows of the books were found wrong: anything but 0 is a defect."""
     DEAD_LETTERS = "DeadLetters"
     """Webhooks given up in the last day."""
     OUTBOX_AGE = "OutboxAge"
     """How long the oldest event has been waiting to be fanned out."""
+    OVERDUE_AGE = "OverdueJobsAge"
+    """For how long the job that waits longest should have been done again, whether nobody does it or it fails."""
 
 
 METRIC_NAMESPACE = "Tap"
 METRIC_DIMENSIONS = ("Environment", "Service")
-METRIC_UNITS: dict[Metric, str] = {metric: "Seconds" if metric in (Metric.OUTBOX_AGE, Metric.UNKNOWN_AGE) else "Count" for metric in Metric}
+_SECONDS = (Metric.OUTBOX_AGE, Metric.UNKNOWN_AGE, Metric.OVERDUE_AGE)
+METRIC_UNITS: dict[Metric, str] = {metric: "Seconds" if metric in _SECONDS else "Count" for metric in Metric}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Accounts:
         raise LookupError(f"account {account} can't be opened")
 
     async def imbalance(self) -> float:
-        """Return by how much debits and credits differ, over all currencies: 0 when the books balance."""
+        """Return by how much debits and credits differ, over all currencies, and how many rows were found wrong: 0 when the books are in order."""
         return float(await self._pool.fetchval(_SQL["imbalance"]))
 
     async def merchant_balances(self, merchant_id: int, livemode: bool) -> dict[AccountKind, dict[str, int]]:

@@ -10,8 +10,10 @@ SELECT id FROM made
 UNION ALL
 SELECT id FROM ledger.accounts WHERE holder = $1 AND livemode = $2 AND kind = $3 AND currency = $4;
 
--- imbalance: what debits and credits differ by, over all currencies and modes; 0 when the books balance
-SELECT coalesce(sum(abs(difference)), 0)::double precision FROM (
+-- imbalance: what debits and credits differ by, over all currencies and modes, and how many rows the verification of the books found wrong; 0 when all is well
+SELECT coalesce(sum(abs(difference)), 0)::double precision
+    + coalesce((SELECT (place ->> 'found')::integer FROM payments.jobs WHERE service = 'transaction-processor' AND name = 'verify books'), 0)
+FROM (
     SELECT sum(b.debits_posted - b.credits_posted) + sum(b.debits_held - b.credits_held) AS difference
     FROM ledger.balances b JOIN ledger.accounts a ON a.id = b.account_id GROUP BY a.livemode, a.currency
 ) currencies;

@@ -16,6 +16,7 @@ from payments.storage.sql import queries
 
 _SQL = queries("attempts.sql")
 
+_ASKED_AGAIN_MAX = 10_000
 RESUBMISSIONS_PER_DAY_MAX = 3
 RESUBMISSIONS_PER_MONTH_MAX = 10
 """Of one card at one merchant, in 30 days. Schemes count the merchant's own repetitions as well, which takes up the rest of what they allow: Visa 15 in 30
@@ -80,6 +81,10 @@ class Attempts:
     async def take_over(self, limit: int) -> list[Found]:
         """Lease up to `limit` attempts whose lease ran out."""
         return found(await self._pool.fetch(_SQL["take_over"], self.lease_seconds, limit))
+
+    async def ask_again(self, acquirer: str) -> int:
+        """Have the attempts that an acquirer left open asked about as soon as nobody is at work on them; returns how many there are, 10,000 at most."""
+        return len(await self._pool.fetch(_SQL["ask_again"], acquirer, self.lease_seconds, _ASKED_AGAIN_MAX))
 
     async def unknown(self) -> tuple[int, int]:
         """Return how many attempts were taken over and have no outcome yet, and how many seconds ago the oldest of them was begun."""

@@ -20,6 +20,21 @@ WHERE (merchant_id, livemode, id) IN (
 )
 RETURNING a.id, a.document;
 
+-- ask_again: attempts that an acquirer left open are due when the lease of whoever took them over ends, however rarely they were being asked about; what somebody
+-- has in hand at this moment is left to them
+WITH open AS MATERIALIZED (
+    SELECT merchant_id, livemode, id FROM payments.attempts a
+    WHERE closed_at IS NULL AND lease_until > now() AND inquiries > 1 AND coalesce(
+        (SELECT c.document ->> 'acquirer' FROM payments.charges c
+            WHERE c.merchant_id = a.merchant_id AND c.livemode = a.livemode AND c.id = a.document ->> 'charge'),
+        a.document ->> 'acquirer', 'simulator') = $1
+    ORDER BY lease_until LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE payments.attempts a SET inquiries = 1, lease_until = lease_until - interval '1 second'
+    * (least($2::double precision * power(2, least(inquiries - 1, 8)), 3600) - least($2::double precision, 3600))
+FROM open o WHERE a.merchant_id = o.merchant_id AND a.livemode = o.livemode AND a.id = o.id
+RETURNING a.id;
+
 -- redirect: change whom an attempt is meant for before anything is sent there, which only who began it does, while its lease lasts and nobody has taken it over
 UPDATE payments.attempts SET document = $5, lease_until = now() + $6::double precision * interval '1 second'
 WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND closed_at IS NULL AND inquiries = 0 AND lease_until > now()

@@ -1,9 +1,10 @@
 """Proving the books: queries that find what must not be. Each returns nothing when all is well."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from payments.storage.database import Connection, Row
+from payments.storage.database import Connection, Queries, Row
 from payments.storage.sql import queries
 
 _SQL = queries("books.sql")
@@ -36,6 +37,8 @@ CHECKS = {
     "foreign_receivables": "what is booked with an acquirer is about its own charges",
 }
 """What is proven, by the query that looks for the opposite."""
+SLICED = ("wrong_changes", "wrong_charges")
+"""Those that can look at some rows by what belongs to them, at a cost that doesn't grow with the books."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,23 @@ async def find_faults(connection: Connection) -> list[Finding]:
             if len(rows) > _FINDINGS_SHOWN:
                 findings.append(Finding(name, f"… and {len(rows) - _FINDINGS_SHOWN} more"))
     return findings
+
+
+Key = tuple[int, bool, str]
+"""Of a row: merchant, mode, id."""
+BEGINNING: Key = (0, False, "")
+
+
+async def next_slice(connection: Queries, name: str, after: Key, limit: int) -> list[Key]:
+    """Return the rows that come after one in a check that is `SLICED`."""
+    return [(row["merchant_id"], row["livemode"], row["id"]) for row in await connection.fetch(_SQL[f"slice_of_{name}"], *after, limit)]
+
+
+async def find_in_slice(connection: Queries, name: str, keys: Sequence[Key]) -> list[str]:
+    """Return which of some rows a check finds, on a snapshot of its own."""
+    query = _SQL[name].replace("/* slice:", "").replace("*/", "")
+    merchants, modes, ids = zip(*keys, strict=True)
+    return [row["id"] for row in await connection.fetch(query, list(merchants), list(modes), list(ids))]
 
 
 async def count_checked(connection: Connection) -> Row:

@@ -39,10 +39,10 @@ WITH posted AS (
         coalesce(sum(amount) FILTER (WHERE kind = 'dispute_reversal'), 0) AS given_back,
         coalesce(sum(amount) FILTER (WHERE kind = 'payout'), 0) AS paid_out,
         coalesce(sum(amount) FILTER (WHERE kind = 'payout_reversal'), 0) AS came_back
-    FROM ledger.transfers WHERE phase = 'posted' GROUP BY posting
+    FROM ledger.transfers WHERE phase = 'posted' /* slice: AND posting = ANY ($3::text[]) */ GROUP BY posting
 )
 SELECT b.id, b.type FROM payments.balance_transactions b LEFT JOIN posted p ON p.posting = b.id
-WHERE CASE b.type
+WHERE /* slice: (b.merchant_id, b.livemode, b.id) IN (SELECT * FROM unnest($1::bigint[], $2::boolean[], $3::text[])) AND */ CASE b.type
     WHEN 'charge' THEN
         (coalesce(p.captured, 0), coalesce(p.fee, 0), coalesce(p.refunded, 0), coalesce(p.reversed, 0)) <> (b.amount, b.fee, 0, 0)
         OR coalesce(p.made_available, 0) <> CASE WHEN b.released_at IS NULL THEN 0 ELSE abs(b.amount - b.fee) END
@@ -64,11 +64,12 @@ WHERE CASE WHEN t.phase = 'posted'
 
 -- wrong_charges: what a charge says was captured is what its balance transactions say, and what it says was returned is what its refunds say, those on their way included
 WITH captured AS (
-    SELECT merchant_id, livemode, source AS charge, sum(amount) AS amount FROM payments.balance_transactions WHERE type = 'charge' GROUP BY 1, 2, 3
+    SELECT merchant_id, livemode, source AS charge, sum(amount) AS amount FROM payments.balance_transactions WHERE type = 'charge'
+        /* slice: AND (merchant_id, livemode, source) IN (SELECT * FROM unnest($1::bigint[], $2::boolean[], $3::text[])) */ GROUP BY 1, 2, 3
 ), returned AS (
     SELECT r.merchant_id, r.livemode, r.charge, sum(r.amount) AS amount
     FROM payments.refunds r
-    WHERE r.status IN ('pending', 'requires_action', 'succeeded') AND NOT EXISTS (
+    WHERE /* slice: (r.merchant_id, r.livemode, r.charge) IN (SELECT * FROM unnest($1::bigint[], $2::boolean[], $3::text[])) AND */ r.status IN ('pending', 'requires_action', 'succeeded') AND NOT EXISTS (
         -- The previous version's code kept the intent locked instead, and counted a refund when it was approved.
         SELECT FROM payments.payment_intents i JOIN payments.attempts a ON a.merchant_id = i.merchant_id AND a.livemode = i.livemode AND a.id = i.open_attempt
         WHERE i.merchant_id = r.merchant_id AND i.livemode = r.livemode AND i.id = r.payment_intent AND a.document ->> 'refund' = r.id AND r.status = 'pending')
@@ -77,9 +78,9 @@ WITH captured AS (
 SELECT c.id FROM payments.charges c
 LEFT JOIN captured k ON k.merchant_id = c.merchant_id AND k.livemode = c.livemode AND k.charge = c.id
 LEFT JOIN returned r ON r.merchant_id = c.merchant_id AND r.livemode = c.livemode AND r.charge = c.id
-WHERE c.amount_captured <> coalesce(k.amount, 0)
+WHERE /* slice: (c.merchant_id, c.livemode, c.id) IN (SELECT * FROM unnest($1::bigint[], $2::boolean[], $3::text[])) AND */ (c.amount_captured <> coalesce(k.amount, 0)
     -- A hold that the previous version's code canceled says that it was returned.
-    OR (c.amount_refunded <> coalesce(r.amount, 0) AND NOT (c.amount_captured = 0 AND c.amount_refunded = c.amount));
+    OR (c.amount_refunded <> coalesce(r.amount, 0) AND NOT (c.amount_captured = 0 AND c.amount_refunded = c.amount)));
 
 -- over_captured: captured and capturable together are no more than what was authorized
 SELECT c.id FROM payments.charges c WHERE c.amount_captured > c.amount
@@ -305,6 +306,13 @@ WITH booked AS (
 SELECT k.posting, k.kind FROM booked k JOIN explained e ON e.posting = k.posting
 JOIN payments.charges c ON c.merchant_id = e.merchant_id AND c.livemode = e.livemode AND c.id = e.charge
 WHERE k.acquirer <> coalesce(c.document ->> 'acquirer', 'simulator');
+
+-- slice_of_wrong_changes: the balance transactions that are looked at next; what stands in "slice" comments above is part of the query for these alone
+SELECT merchant_id, livemode, id FROM payments.balance_transactions WHERE (merchant_id, livemode, id) > ($1, $2, $3)
+ORDER BY merchant_id, livemode, id LIMIT $4;
+
+-- slice_of_wrong_charges: the charges
+SELECT merchant_id, livemode, id FROM payments.charges WHERE (merchant_id, livemode, id) > ($1, $2, $3) ORDER BY merchant_id, livemode, id LIMIT $4;
 
 -- counts: how much was checked
 SELECT (SELECT count(*) FROM ledger.transfers) AS transfers, (SELECT count(*) FROM payments.charges) AS charges,

@@ -74,7 +74,12 @@ _RISK_SCORES: dict[RiskLevel, int] = {"normal": 20, "elevated": 65, "highest": 8
 """Within Stripe's bounds: elevated begins at 65, highest at 75."""
 _AUTHORIZED = {
     level: ChargeOutcome(
-        network_status="approved_by_network", risk_level=level, risk_score=score, seller_message="Payment complete.", type="authorized"
+        network_status="approved_by_network",
+        reason="elevated_risk_level" if level == "elevated" else None,
+        risk_level=level,
+        risk_score=score,
+        seller_message="Payment complete.",
+        type="authorized",
     )
     for level, score in _RISK_SCORES.items()
 }

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.types import ASGIApp
 
@@ -19,6 +20,7 @@ from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
 from payments.runtime.ids import new_id
+from payments.runtime.jobs import Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.metrics import MetricReporter, Readings
 from payments.runtime.rows import RowByRow
@@ -30,9 +32,11 @@ from payments.storage.attempts import Attempts
 from payments.storage.credentials import credentials_of
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
+from payments.storage.jobs import JobPlace, PostgresJobs, reporting
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
 from payments.storage.sandbox_clocks import SandboxTimes
+from payments.storage.traces import PostgresTraces
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
@@ -40,6 +44,7 @@ from payments.transaction_processor.handover import HandoverRoutes
 from payments.transaction_processor.money.booking import Bookkeeper
 from payments.transaction_processor.money.money_sweeper import MoneySweeper
 from payments.transaction_processor.money.paydays import Paydays
+from payments.transaction_processor.money.verification import VERIFYING, Verification
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api
 from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
@@ -82,7 +87,8 @@ async def application(
         journal = PostgresJournal(journal_pool)
         fees, times = FeeSchedules(pool, clock), SandboxTimes(pool, clock)
         settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
-        outside = await open_configured(configuration, acquirer_secrets, clock, log, stack)
+        traces = PostgresTraces(pool)
+        outside = await open_configured(configuration, acquirer_secrets, clock, log, stack, traces)
         acquirers = Acquirers([Simulator(journal, clock), *outside], configuration.bounds)
         sender = Sender(acquirers=acquirers, attempts=attempts, clock=clock, log=log, timeout_seconds=settings.acquirer_timeout_seconds)
         processor = Processor(
@@ -116,16 +122,12 @@ async def application(
                 Metric.UNKNOWN_ATTEMPTS: unknown,
                 Metric.UNKNOWN_AGE: oldest_seconds,
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
+                Metric.OVERDUE_AGE: scheduler.overdue_seconds,
             }
 
-        background = Background(log)
-        background.keep("watch database", database.watch)
-        if outside:  # the sandbox is always there, and an idle process is to be left asleep
-            background.repeat("probe acquirers", acquirers.probe, every_seconds=_PROBE_SECONDS)
-        background.watch("commit 2", lambda: settlements.stalled_seconds)
         rows = RowByRow(clock, log)
-        Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows).keep(background)
-        MoneySweeper(
+        sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows)
+        money = MoneySweeper(
             acquirers=acquirers,
             bank=SimulatedBank(journal, clock),
             account_sealer=AccountSealer(sealer),
@@ -136,9 +138,23 @@ async def application(
             clock=clock,
             log=log,
             rows=rows,
-        ).keep(background)
-        Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).keep(background)
-        SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).keep(background)
+        )
+        jobs = [
+            *sweeper.jobs(),
+            *money.jobs(),
+            *Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).jobs(),
+            *SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).jobs(),
+            *Verification(pool=pool, place=JobPlace(pool, _SPEC.service, VERIFYING), log=log).jobs(),
+            *traces.jobs(),
+            reporting(pool, log),
+        ]
+        scheduler = Scheduler(jobs, PostgresJobs(pool, _SPEC.service, jobs), log)
+        background = Background(log)
+        background.keep("watch database", database.watch)
+        if outside:  # the sandbox is always there, and an idle process is to be left asleep
+            background.repeat("probe acquirers", partial(sweeper.probe, scheduler.wake), every_seconds=_PROBE_SECONDS)
+        background.watch("commit 2", lambda: settlements.stalled_seconds)
+        scheduler.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
@@ -158,6 +174,7 @@ async def application(
         await background.stop()
         await write_limit.close()
         unfinished = await handover.drain(DRAIN_SECONDS)
+        await traces.close()
         await settlements.close()
         await attempts.hand_back(unfinished)  # another copy goes on at once, instead of when the leases run out
 

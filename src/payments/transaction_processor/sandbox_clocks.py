@@ -6,9 +6,9 @@ from payments.domain.errors import ObjectLocked
 from payments.domain.event import Origin, event_of
 from payments.domain.resource import next_version
 from payments.domain.sandbox_clock import KEPT_SECONDS, SandboxClock
-from payments.runtime.background import Background
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
+from payments.runtime.jobs import Job
 from payments.runtime.rows import RowByRow
 from payments.storage.database import Found, Pool
 from payments.storage.events import append_events
@@ -22,17 +22,19 @@ _SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxClockKeeper:
-    """Runs in every copy of the service; who is second finds that a clock has moved on."""
+    """Who is second finds that a clock has moved on."""
 
     pool: Pool
     waker: Waker
     clock: Clock
     rows: RowByRow
 
-    def keep(self, background: Background) -> None:
-        """Look for ever."""
-        background.repeat("finish test clocks", self.finish, every_seconds=_SECONDS)
-        background.repeat("delete test clocks", self.delete_old, every_seconds=600)
+    def jobs(self) -> list[Job]:
+        """Return what is to be done by the clock."""
+        return [
+            Job(name="finish test clocks", work=self.finish, every_seconds=_SECONDS, waits="clocks"),
+            Job(name="delete test clocks", work=self.delete_old, every_seconds=600),
+        ]
 
     async def finish(self) -> int:
         """Tell of the clocks that are ready; returns how many there were."""

@@ -1,5 +1,6 @@
 """What must happen although nobody asks for it: abandoned attempts, expired holds, funds that become available, forgotten keys."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,9 +11,9 @@ from payments.acquirers.acquirer import Acquirer, FailedRefund
 from payments.domain.attempt import Attempt, AttemptKind, attempt_on
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.refund import Refund
-from payments.runtime.background import Background
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
+from payments.runtime.jobs import Job
 from payments.runtime.rows import RowByRow
 from payments.storage import claims
 from payments.storage.attempts import Attempts
@@ -25,6 +26,7 @@ _BATCH = 100
 _ABANDONED_SECONDS = 2.0
 """Between two looks for attempts whose lease ran out: little beside a lease."""
 _FAILURE_PREFIX = "rff"
+_ATTEMPTS = "sweep attempts"
 
 
 def _id(row: Found) -> str:
@@ -33,7 +35,7 @@ def _id(row: Found) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
-    """Runs in every copy of the service; leases and SKIP LOCKED share the work among them."""
+    """Attempts and funds are shared among the copies, by leases and SKIP LOCKED; the rest is one copy's at a time."""
 
     processor: Processor
     attempts: Attempts
@@ -41,13 +43,17 @@ class Sweeper:
     clock: Clock
     rows: RowByRow
 
-    def keep(self, background: Background) -> None:
-        """Sweep for ever; no sweep's failure is another's."""
-        background.repeat("sweep attempts", self.resolve_abandoned, every_seconds=_ABANDONED_SECONDS)
-        background.repeat("sweep holds", self.expire_holds, every_seconds=5)
-        background.repeat("sweep funds", self.release_funds, every_seconds=5)
-        background.repeat("sweep refunds", self.book_failed_refunds, every_seconds=5)
-        background.repeat("sweep claims", self.purge_claims, every_seconds=600)
+    def jobs(self) -> list[Job]:
+        """Return what is to be done by the clock."""
+        return [
+            Job(name="sweep attempts", work=self.resolve_abandoned, every_seconds=_ABANDONED_SECONDS, shared=True, waits="attempts"),
+            Job(name="sweep holds", work=self.expire_holds, every_seconds=5, waits="holds"),
+            Job(name="sweep funds", work=self.release_funds, every_seconds=5, shared=True, waits="funds"),
+            Job(
+                name="sweep refunds", work=self.book_failed_refunds, every_seconds=5, waits=self.processor.acquirers.only_sandbox("refunds")
+            ),
+            Job(name="sweep claims", work=self.purge_claims, every_seconds=600),
+        ]
 
     async def resolve_abandoned(self) -> int:
         """Finish the attempts whose lease ran out; returns how many there were. Leases are what puts them off."""
@@ -60,6 +66,16 @@ class Sweeper:
 
         await self.rows.each("resolve", taken, _id, resolve, batch=_BATCH, at_once=True, leased=True)
         return len(taken)
+
+    async def probe(self, wake: Callable[[str], None]) -> int:
+        """Ask acquirers that aren't well how they are, and have what those left open asked about that are back; `wake`: a job."""
+        acquirers = self.processor.acquirers
+        await acquirers.probe()
+        for name in acquirers.back():
+            if await self.attempts.ask_again(name):
+                wake(_ATTEMPTS)
+            acquirers.asked_again(name)
+        return 0
 
     async def expire_holds(self) -> int:
         """Cancel the intents whose hold expired; returns how many were."""

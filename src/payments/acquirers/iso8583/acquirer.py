@@ -20,8 +20,9 @@ from payments.acquirers.iso8583.codec import Codec, Fields, MalformedError
 from payments.acquirers.iso8583.currencies import NUMBERS
 from payments.acquirers.iso8583.framing import Framing
 from payments.acquirers.iso8583.line import Line, Place
-from payments.acquirers.iso8583.messages import Terminal
+from payments.acquirers.iso8583.messages import Build, Numbers, Terminal
 from payments.acquirers.iso8583.responses import APPROVED, NO_REASON_TO_DECLINE, NOT_DECIDED, REVERSED, decline_code
+from payments.acquirers.iso8583.traces import Traces
 from payments.domain.attempt import AttemptKind
 from payments.domain.outcome import Approved, Declined, Final, NotFound, Outcome, Unknown
 from payments.runtime.clock import Clock
@@ -42,8 +43,9 @@ class _Late:
 class Iso8583Acquirer(SaysNothing):
     """An `Acquirer`."""
 
-    def __init__(self, spec: Iso8583Spec, tls: ssl.SSLContext | None, clock: Clock, log: Logger) -> None:
+    def __init__(self, spec: Iso8583Spec, tls: ssl.SSLContext | None, clock: Clock, log: Logger, traces: Traces) -> None:
         self._spec = spec
+        self._traces = traces
         self._terminal = Terminal(
             terminal_id=spec.terminal_id,
             merchant_id=spec.merchant_id,
@@ -128,14 +130,14 @@ class Iso8583Acquirer(SaysNothing):
         return None
 
     async def _request(self, order: Order, *, verifies: bool) -> Final | Unknown:
-        message = messages.request(order, self._terminal)
+        message = messages.request(order, self._terminal, await self._numbers(order))
         answer = await self._answer(message, None if verifies else _Late(order=order))
         if isinstance(answer, Unknown):
             return answer
         return _outcome(answer, verifies=verifies)
 
     async def _advise(self, order: Order, *, repeats: bool) -> Final | Unknown:
-        answer = await self._repeated(order, messages.completion, repeats=repeats)
+        answer = await self._repeated(order, messages.completion, await self._numbers(order), repeats=repeats)
         if isinstance(answer, Unknown):
             return answer
         outcome = _outcome(answer, verifies=False)
@@ -144,7 +146,7 @@ class Iso8583Acquirer(SaysNothing):
         return outcome
 
     async def _release(self, order: Order, *, repeats: bool) -> Final | Unknown:
-        answer = await self._repeated(order, messages.release, repeats=repeats)
+        answer = await self._repeated(order, messages.release, await self._numbers(order), repeats=repeats)
         if isinstance(answer, Unknown):
             return answer
         code = answer["39"]
@@ -155,19 +157,33 @@ class Iso8583Acquirer(SaysNothing):
         )
 
     async def _undo(self, order: Order) -> Declined | Unknown:
-        answer = await self._repeated(order, messages.undo, repeats=False)
+        answer = await self._repeated(order, messages.undo, await self._numbers(order, undoes=True), repeats=False)
         if isinstance(answer, Unknown):
             return answer
         return declined(PROCESSING_ERROR) if answer["39"] in REVERSED else Unknown(reason=f"reversal answered {answer['39']}")
 
-    async def _repeated(self, order: Order, build: "messages.Build", *, repeats: bool) -> Fields | Unknown:
+    async def _numbers(self, order: Order, *, undoes: bool = False) -> Numbers:
+        """Return the numbers of a message, and of what it follows. Raises `NotSent` where they can't be had: nothing has gone out yet."""
+        created = {order.reference: order.created}
+        if undoes:
+            created[messages.undoing(order.reference)] = order.created
+        if order.original_reference is not None:
+            created[order.original_reference] = order.original_created
+        try:
+            return await self._traces.numbers(self.name, created)
+        except Exception as failure:
+            raise NotSent(f"no trace number: {type(failure).__name__}") from failure
+
+    async def _repeated(self, order: Order, build: Build, numbers: Numbers, *, repeats: bool) -> Fields | Unknown:
         """Send an advice, and again as a repetition, until it is answered or the time is over. Raises `NotSent` while nothing went out."""
-        answer = await self._answer(build(order, self._terminal, repeats=repeats), None, timeout_seconds=self._spec.repeat_seconds)
+        answer = await self._answer(build(order, self._terminal, numbers, repeats=repeats), None, timeout_seconds=self._spec.repeat_seconds)
         for _ in range(self._spec.repeats_max):
             if not isinstance(answer, Unknown):
                 return answer
             with contextlib.suppress(NotSent):
-                answer = await self._answer(build(order, self._terminal, repeats=True), None, timeout_seconds=self._spec.repeat_seconds)
+                answer = await self._answer(
+                    build(order, self._terminal, numbers, repeats=True), None, timeout_seconds=self._spec.repeat_seconds
+                )
         return answer
 
     async def _answer(self, message: Fields, late: _Late | None, *, timeout_seconds: float | None = None) -> Fields | Unknown:
@@ -207,9 +223,11 @@ class Iso8583Acquirer(SaysNothing):
 
 
 @asynccontextmanager
-async def open_iso8583(spec: Iso8583Spec, clock: Clock, log: Logger, directory: str | None = None) -> AsyncGenerator[Iso8583Acquirer]:
+async def open_iso8583(
+    spec: Iso8583Spec, clock: Clock, log: Logger, directory: str | None = None, *, traces: Traces
+) -> AsyncGenerator[Iso8583Acquirer]:
     """Keep its line open; `directory` is where files that it names are; payments aren't sent before it is."""
-    acquirer = Iso8583Acquirer(spec, await asyncio.to_thread(spec.tls_context, directory), clock, log)
+    acquirer = Iso8583Acquirer(spec, await asyncio.to_thread(spec.tls_context, directory), clock, log, traces)
     kept = asyncio.create_task(acquirer.line.keep(), name=f"line to {spec.name}")
     try:
         yield acquirer

@@ -1,18 +1,21 @@
-"""Orders as messages. Pure: all that a message has follows from the order, so that a repetition, by whichever process, is the same message.
+"""Orders as messages. Pure: all that a message has follows from the order and the numbers that were given for it, so that a repetition, by whichever process, is
+the same message.
 
-What matches messages is STAN (DE 11) and reference number (DE 37). They are made of our reference, not counted: there is nothing to keep, and nothing that two
-processes could give twice. The reference number has 36^12 values; the STAN has a million, so a host must not take it alone for unique within a day.
+What matches messages is STAN (DE 11), transmission time (DE 7) and reference number (DE 37). The first is counted (`traces.py`), a million a day at most. The
+reference number is made of our reference and has 36^12 values. So a host that goes by more than the STAN tells apart what comes after a million, too.
 """
 
 import datetime
 import hashlib
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from payments.acquirers.acquirer import Order
 from payments.acquirers.iso8583.codec import Fields
-from payments.acquirers.iso8583.currencies import NUMBERS
+from payments.acquirers.iso8583.currencies import NUMBERS as CURRENCY_NUMBERS
+from payments.acquirers.iso8583.traces import NUMBERS, made_of
 from payments.domain.attempt import AttemptKind
 
 AUTHORIZATION, PURCHASE, ADVICE, ADVICE_REPEAT = "0100", "0200", "0220", "0221"
@@ -25,10 +28,14 @@ _CUSTOMER_CANCELLATION, _TIMED_OUT = "17", "68"
 SIGN_ON, SIGN_OFF, ECHO = "001", "002", "301"
 
 
+Numbers = Mapping[str, int]
+"""The STANs that were given, by reference; one without has the number that follows from it."""
+
+
 class Build(Protocol):
     """Makes a message that is repeated until it is answered."""
 
-    def __call__(self, order: Order, terminal: "Terminal", *, repeats: bool) -> Fields:
+    def __call__(self, order: Order, terminal: "Terminal", numbers: Numbers, *, repeats: bool) -> Fields:
         """Return it, or its repetition."""
         ...
 
@@ -60,59 +67,59 @@ def key_of(message: Fields) -> Key:
     return answer_type(message["t"]), message["11"], message.get("37", "")
 
 
-def request(order: Order, terminal: Terminal) -> Fields:
+def request(order: Order, terminal: Terminal, numbers: Numbers) -> Fields:
     """Return the message that carries out an authorization or a refund."""
-    common = _common(order, terminal)
+    common = _common(order, terminal, numbers)
     if order.kind is AttemptKind.REFUND:
         return {**common, "t": PURCHASE, "3": _REFUND_CODE, "37": _reference_number(order.reference)}
     message_type = PURCHASE if order.capture and order.amount else AUTHORIZATION
     return {**common, "t": message_type, "37": _reference_number(order.reference)}
 
 
-def completion(order: Order, terminal: Terminal, *, repeats: bool) -> Fields:
+def completion(order: Order, terminal: Terminal, numbers: Numbers, *, repeats: bool) -> Fields:
     """Return the advice that claims a hold, or a part of it."""
     return {
-        **_common(order, terminal),
+        **_common(order, terminal, numbers),
         "t": ADVICE_REPEAT if repeats else ADVICE,
         "37": _reference_number(order.original_reference or ""),
         **_approval(order),
-        "90": _original_data(AUTHORIZATION, order.original_reference or "", order.original_created, terminal),
+        "90": _original_data(AUTHORIZATION, order.original_reference or "", order.original_created, terminal, numbers),
     }
 
 
-def release(order: Order, terminal: Terminal, *, repeats: bool) -> Fields:
+def release(order: Order, terminal: Terminal, numbers: Numbers, *, repeats: bool) -> Fields:
     """Return the reversal that gives up a hold, or what is left of it after a part was claimed."""
     kept = order.original_amount - order.amount
     return {
-        **_common(order, terminal),
+        **_common(order, terminal, numbers),
         "t": REVERSAL_REPEAT if repeats else REVERSAL,
         "4": f"{order.original_amount:012d}",
         "37": _reference_number(order.original_reference or ""),
         **_approval(order),
         "39": _CUSTOMER_CANCELLATION,
-        "90": _original_data(AUTHORIZATION, order.original_reference or "", order.original_created, terminal),
+        "90": _original_data(AUTHORIZATION, order.original_reference or "", order.original_created, terminal, numbers),
         **({"95": f"{kept:012d}".ljust(42, "0")} if kept > 0 else {}),
     }
 
 
-def undo(order: Order, terminal: Terminal, *, repeats: bool) -> Fields:
+def undo(order: Order, terminal: Terminal, numbers: Numbers, *, repeats: bool) -> Fields:
     """Return the reversal of an authorization or refund whose answer isn't known."""
-    original = request(order, terminal)
+    original = request(order, terminal, numbers)
     return {
         **original,
         "t": REVERSAL_REPEAT if repeats else REVERSAL,
-        "11": _stan(f"undo {order.reference}"),
+        "11": _stan(undoing(order.reference), numbers),
         "39": _TIMED_OUT,
-        "90": _original_data(original["t"], order.reference, order.created, terminal),
+        "90": _original_data(original["t"], order.reference, order.created, terminal, numbers),
     }
 
 
 def network(code: str, stan: int, now: float) -> Fields:
     """Return a sign-on, sign-off or echo."""
-    return {"t": NETWORK, "7": _time(now, "%m%d%H%M%S"), "11": f"{stan % 999_999 + 1:06d}", "70": code}
+    return {"t": NETWORK, "7": _time(now, "%m%d%H%M%S"), "11": f"{stan % NUMBERS + 1:06d}", "70": code}
 
 
-def _common(order: Order, terminal: Terminal) -> Fields:
+def _common(order: Order, terminal: Terminal, numbers: Numbers) -> Fields:
     if order.pan is None:
         raise ValueError("a message needs the card's number")
     return {
@@ -120,7 +127,7 @@ def _common(order: Order, terminal: Terminal) -> Fields:
         "3": _PURCHASE_CODE,
         "4": f"{order.amount:012d}",
         "7": _time(order.created, "%m%d%H%M%S"),
-        "11": _stan(order.reference),
+        "11": _stan(order.reference, numbers),
         "12": _time(order.created, "%H%M%S"),
         "13": _time(order.created, "%m%d"),
         "14": f"{order.exp_year % 100:02d}{order.exp_month:02d}",
@@ -131,7 +138,7 @@ def _common(order: Order, terminal: Terminal) -> Fields:
         "41": terminal.terminal_id.ljust(8),
         "42": terminal.merchant_id.ljust(15),
         "43": terminal.location.ljust(40),
-        "49": NUMBERS[order.currency],
+        "49": CURRENCY_NUMBERS[order.currency],
     }
 
 
@@ -139,25 +146,26 @@ def _approval(order: Order) -> Fields:
     return {"38": order.authorization_code.ljust(6)} if order.authorization_code else {}
 
 
-def _original_data(message_type: str, reference: str, created: int, terminal: Terminal) -> str:
+def _original_data(message_type: str, reference: str, created: int, terminal: Terminal, numbers: Numbers) -> str:
     """DE 90: type, STAN, transmission time, acquiring and forwarding institution of the original."""
-    return f"{message_type}{_stan(reference)}{_time(created, '%m%d%H%M%S')}{terminal.institution:0>11}{'':0>11}"
+    return f"{message_type}{_stan(reference, numbers)}{_time(created, '%m%d%H%M%S')}{terminal.institution:0>11}{'':0>11}"
 
 
-def _stan(reference: str) -> str:
-    return f"{_number(reference, b'stan') % 999_999 + 1:06d}"
+def undoing(reference: str) -> str:
+    """Return what the number of an order's reversal is given for."""
+    return f"undo {reference}"
+
+
+def _stan(reference: str, numbers: Numbers) -> str:
+    return f"{numbers.get(reference) or made_of(reference):06d}"
 
 
 def _reference_number(reference: str) -> str:
-    number, digits = _number(reference, b"rrn"), ""
+    number, digits = int.from_bytes(hashlib.blake2b(reference.encode(), digest_size=10, person=b"rrn").digest()), ""
     for _ in range(12):
         number, digit = divmod(number, 36)
         digits += _ALPHABET[digit]
     return digits
-
-
-def _number(reference: str, purpose: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(reference.encode(), digest_size=10, person=purpose).digest())
 
 
 def _time(unix_seconds: float, form: str) -> str:

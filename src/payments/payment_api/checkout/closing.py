@@ -16,6 +16,7 @@ from payments.domain.resource import Resource, next_version
 from payments.domain.setup_intent import SetupAttempt, SetupIntent, SetupStatus
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
+from payments.runtime.jobs import Job
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
 from payments.storage.checkout import take_due_sessions
@@ -32,6 +33,7 @@ PAID = (IntentStatus.SUCCEEDED, IntentStatus.REQUIRES_CAPTURE, SetupStatus.SUCCE
 BUSY = (*PAID, IntentStatus.PROCESSING)
 """What nobody may end a session under, or submit another card: it is being paid, or it is paid and the session wasn't told yet."""
 _GIVEN_UP = (IntentStatus.REQUIRES_PAYMENT_METHOD, IntentStatus.CANCELED)
+_SWEEP_SECONDS = 5
 _SWEPT_MAX = 100
 _LOCKED_PAUSES_SECONDS = (0.005, 0.02, 0.06, 0.1)
 
@@ -174,6 +176,10 @@ class Closing:
         if session.payment_link is None:
             return None
         return await PAYMENT_LINK.noun.get(self.pool, session.merchant_id, session.livemode, session.payment_link)
+
+    def jobs(self) -> list[Job]:
+        """Return what is to be done by the clock."""
+        return [Job(name="sweep checkout", work=self.sweep, every_seconds=_SWEEP_SECONDS, shared=True, waits="checkout")]
 
     async def sweep(self) -> int:
         """Look at the sessions that nobody asks about, and whose time has come or that wait for a payment; returns how many there were."""

@@ -1,6 +1,6 @@
 """What must happen to money after a payment although no merchant asks for it: what acquirers tell is booked, answers are sent, deadlines end disputes.
 
-Runs in every copy of the service. Each step is decided from what was read, and written only if that is still so: of several copies one does it.
+Each step is decided from what was read, and written only if that is still so: of several copies one does it.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from payments.acquirers.registry import Acquirers
 from payments.acquirers.sealed_account import AccountSealer
 from payments.domain.dispute import DisputeStatus
 from payments.domain.payout import PayoutStatus
-from payments.runtime.background import Background
 from payments.runtime.clock import Clock
+from payments.runtime.jobs import Job
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
 from payments.storage import notices
@@ -57,10 +57,18 @@ class MoneySweeper:
     log: Logger
     rows: RowByRow
 
-    def keep(self, background: Background) -> None:
-        """Sweep for ever; no sweep's failure is another's."""
-        background.repeat("sweep notices", self.take_notices, every_seconds=_NOTICES_SECONDS)
-        background.repeat("sweep disputes", self.end_past_due, every_seconds=10)
+    def jobs(self) -> list[Job]:
+        """Return what is to be done by the clock."""
+        return [
+            Job(
+                name="sweep notices",
+                work=self.take_notices,
+                every_seconds=_NOTICES_SECONDS,
+                shared=True,
+                waits=self.acquirers.only_sandbox("notices"),
+            ),
+            Job(name="sweep disputes", work=self.end_past_due, every_seconds=10, waits="disputes"),
+        ]
 
     async def take_notices(self) -> int:
         """Store what was told, book what follows from it, and send what is to be sent; returns how much was done."""

@@ -1,15 +1,15 @@
 """Automatic payouts: everything that is available to a merchant, once a day, on the days of their schedule.
 
-Runs in every copy of the service. What a payout is of is gathered before it is made, a thousand changes of the balance at a time, so that nobody waits for the
+What a payout is of is gathered before it is made, a thousand changes of the balance at a time, so that nobody waits for the
 balance meanwhile; the payout is then of all that the balance holds, or isn't made.
 """
 
 from dataclasses import dataclass
 
 from payments.domain.payout import Payout, PayoutStatus
-from payments.runtime.background import Background
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
+from payments.runtime.jobs import Job
 from payments.runtime.logging import Logger
 from payments.storage.database import Connection, Pool
 from payments.storage.payouts import Due, Scheduled, available_in_test, gather, note_looked, open_payday, scheduled, take_payday
@@ -32,9 +32,9 @@ class Paydays:
     clock: Clock
     log: Logger
 
-    def keep(self, background: Background) -> None:
-        """Pay for ever."""
-        background.repeat("sweep paydays", self.pay, every_seconds=_SECONDS)
+    def jobs(self) -> list[Job]:
+        """Return what is to be done by the clock."""
+        return [Job(name="sweep paydays", work=self.pay, every_seconds=_SECONDS)]
 
     async def pay(self) -> int:
         """Pay out what is available to the merchants whose day it is; returns how many payouts that makes. One's failure is no other's."""
