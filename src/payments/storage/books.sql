@@ -294,7 +294,10 @@ WHERE j.approvals > 1 OR a.id IS NULL
 -- foreign_receivables: what is posted with an acquirer is about charges of its own
 WITH booked AS (
     SELECT t.posting, t.kind, substr(a.holder, 10) AS acquirer
-    FROM ledger.transfers t JOIN ledger.accounts a ON a.id IN (t.debit_account, t.credit_account) WHERE a.holder LIKE 'acquirer:%'
+    FROM ledger.transfers t JOIN ledger.accounts a ON a.id = t.debit_account WHERE a.holder LIKE 'acquirer:%'
+    UNION ALL
+    SELECT t.posting, t.kind, substr(a.holder, 10)
+    FROM ledger.transfers t JOIN ledger.accounts a ON a.id = t.credit_account WHERE a.holder LIKE 'acquirer:%'
 ), explained AS (
     SELECT a.id AS posting, a.merchant_id, a.livemode, a.document ->> 'charge' AS charge FROM payments.attempts a
     UNION ALL
@@ -306,10 +309,16 @@ SELECT k.posting, k.kind FROM booked k JOIN explained e ON e.posting = k.posting
 JOIN payments.charges c ON c.merchant_id = e.merchant_id AND c.livemode = e.livemode AND c.id = e.charge
 WHERE k.acquirer <> coalesce(c.document ->> 'acquirer', 'simulator');
 
+-- first_findings: the first rows that a check finds, and how many there are in all
+SELECT found.*, count(*) OVER () AS found_in_all FROM (
+{check}
+) AS found LIMIT {limit};
+
 -- counts: how much was checked
 SELECT (SELECT count(*) FROM ledger.transfers) AS transfers, (SELECT count(*) FROM payments.charges) AS charges,
     (SELECT count(*) FROM payments.refunds) AS refunds, (SELECT count(*) FROM payments.events) AS events,
-    (SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL) AS open_attempts;
+    (SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL) AS open_attempts,
+    coalesce((SELECT total FROM ledger.seals ORDER BY number DESC LIMIT 1), 0) AS sealed_transfers;
 
 -- account_balances: posted and held, each account on its normal side
 SELECT a.holder, a.kind, a.currency, a.livemode,

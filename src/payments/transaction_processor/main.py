@@ -43,6 +43,7 @@ from payments.transaction_processor.money.paydays import Paydays
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api
 from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
+from payments.transaction_processor.sealing import LedgerSealer
 from payments.transaction_processor.sending import Sender
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import Call, Reply, build_api
@@ -101,6 +102,7 @@ async def application(
             tally=Tally(),
         )
         handover = HandoverRoutes(processor, settings.internal_api_key)
+        seals = LedgerSealer(pool, sealer, log)
 
         async def replay(call: Call) -> Reply | None:
             found = await idempotency.seen(call)
@@ -116,6 +118,8 @@ async def application(
                 Metric.UNKNOWN_ATTEMPTS: unknown,
                 Metric.UNKNOWN_AGE: oldest_seconds,
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
+                Metric.LEDGER_PROOF_FAULTS: seals.faults,
+                Metric.LEDGER_UNSEALED_AGE: seals.unsealed_age_seconds,
             }
 
         background = Background(log)
@@ -139,6 +143,7 @@ async def application(
         ).keep(background)
         Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).keep(background)
         SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).keep(background)
+        seals.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
