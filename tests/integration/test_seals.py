@@ -56,7 +56,7 @@ async def pool(database_url: str) -> AsyncGenerator[Pool]:
 
 
 @pytest.fixture
-async def history(connection: Connection, pool: Pool) -> AsyncGenerator[Connection]:
+async def history(connection: Connection, pool: Pool) -> Connection:
     """Eleven transfers, five of them from before there were seals, under the seals of 3, 2, 3 and 3; and one that isn't sealed yet."""
     await post(connection, *range(1, 6), columns=", recorded_in", values=", 0")
     for number in range(6, 12):
@@ -64,17 +64,35 @@ async def history(connection: Connection, pool: Pool) -> AsyncGenerator[Connecti
     async with pool.acquire() as service:
         await seal_all(service)
     await post(connection, 12)
-    yield connection
+    return connection
 
 
+def put_in(posting: str, recorded_in: str) -> str:
+    """Insert a transfer like another one."""
+    return (
+        f"INSERT INTO ledger.transfers SELECT '{posting}', kind, phase, debit_account, credit_account, 5, currency, occurred_at, {recorded_in}"
+        " FROM ledger.transfers WHERE posting = 'txn_0007'"
+    )
+
+
+SWAP = (
+    "UPDATE ledger.transfers t SET recorded_in = o.recorded_in FROM ledger.transfers o"
+    " WHERE (t.posting, o.posting) IN (('txn_0007', 'txn_0010'), ('txn_0010', 'txn_0007'))"
+)
 TAMPERINGS = {
     "an amount": ("UPDATE ledger.transfers SET amount = 999 WHERE posting = 'txn_0007'", "seal 3: txn_0007 capture isn't what was sealed"),
-    "an amount of before": ("UPDATE ledger.transfers SET amount = 999 WHERE posting = 'txn_0002'", "seal 1: txn_0002 capture isn't what was sealed"),
+    "an amount of before": (
+        "UPDATE ledger.transfers SET amount = 999 WHERE posting = 'txn_0002'",
+        "seal 1: txn_0002 capture isn't what was sealed",
+    ),
     "whose it was": (
         "UPDATE ledger.transfers SET debit_account = credit_account, credit_account = debit_account WHERE posting = 'txn_0010'",
         "seal 4: txn_0010 capture isn't what was sealed",
     ),
-    "an account's holder": ("UPDATE ledger.accounts SET holder = 'merchant:2' WHERE kind = 'pending'", "seal 1: txn_0001 capture isn't what was sealed"),
+    "an account's holder": (
+        "UPDATE ledger.accounts SET holder = 'merchant:2' WHERE kind = 'pending'",
+        "seal 1: txn_0001 capture isn't what was sealed",
+    ),
     "a row is removed": (
         "DELETE FROM ledger.transfers WHERE posting = 'txn_0007'",
         "seal 3: a transfer is gone behind txn_0006 capture and before txn_0008 capture",
@@ -88,27 +106,26 @@ TAMPERINGS = {
         "seal 2: 2 transfers are gone at the end, txn_0005 capture among them",
     ),
     "a row is inserted": (
-        "INSERT INTO ledger.transfers SELECT 'txn_0007x', kind, phase, debit_account, credit_account, 5, currency, occurred_at, recorded_in"
-        " FROM ledger.transfers WHERE posting = 'txn_0007'",
+        put_in("txn_0007x", "recorded_in"),
         "seal 3: txn_0007x capture was put in",
     ),
     "a row is inserted before there were seals": (
-        "INSERT INTO ledger.transfers SELECT 'txn_9999', kind, phase, debit_account, credit_account, 5, currency, occurred_at, 0"
-        " FROM ledger.transfers WHERE posting = 'txn_0007'",
+        put_in("txn_9999", "0"),
         "seal 3: txn_9999 capture was put in",
     ),
     "a row with a number below all": (
-        "INSERT INTO ledger.transfers SELECT 'txn_0000', kind, phase, debit_account, credit_account, 5, currency, occurred_at, -7"
-        " FROM ledger.transfers WHERE posting = 'txn_0007'",
+        put_in("txn_0000", "-7"),
         "seal 1: txn_0000 capture was put in",
     ),
     "two are swapped": (
-        "UPDATE ledger.transfers SET recorded_in = (SELECT recorded_in FROM ledger.transfers o WHERE o.posting ="
-        " CASE ledger.transfers.posting WHEN 'txn_0007' THEN 'txn_0010' ELSE 'txn_0007' END) WHERE posting IN ('txn_0007', 'txn_0010')",
+        SWAP,
         "seal 3: txn_0010 capture isn't what was sealed",
     ),
     "a seal is removed": ("DELETE FROM ledger.seals WHERE number = 2", "seal 2 is missing"),
-    "a seal says another number": ("UPDATE ledger.seals SET total = 9 WHERE number = 3", "seal 3 says that the chain is over 9 transfers: it is 8"),
+    "a seal says another number": (
+        "UPDATE ledger.seals SET total = 9 WHERE number = 3",
+        "seal 3 says that the chain is over 9 transfers: it is 8",
+    ),
     "two seals are swapped": (
         "UPDATE ledger.seals SET head = (SELECT head FROM ledger.seals o WHERE o.number = 7 - ledger.seals.number) WHERE number IN (3, 4)",
         "seal 3 doesn't follow from seal 2: one of them was made anew, or a transfer in it was",
@@ -159,7 +176,9 @@ async def test_a_transaction_that_is_late_with_an_earlier_number_is_left_out_of_
     assert await faults(connection) == []
 
 
-async def test_copies_that_seal_at_once_beside_commits_leave_nothing_out_and_seal_nothing_twice(database_url: str, connection: Connection, pool: Pool) -> None:
+async def test_copies_that_seal_at_once_beside_commits_leave_nothing_out_and_seal_nothing_twice(
+    database_url: str, connection: Connection, pool: Pool
+) -> None:
     await post(connection, 0)
     done = asyncio.Event()
 
@@ -206,7 +225,12 @@ async def test_history_goes_on_where_it_was_left_and_ends_before_what_is_new(con
     await post(connection, 0)
     await seal_all(connection)
     rows = await newest_seals(connection, 10)
-    assert [(row["transfers"], row["posting"]) for row in reversed(rows)] == [(3, "txn_0003"), (3, "txn_0006"), (1, "txn_0007"), (1, "txn_0000")]
+    assert [(row["transfers"], row["posting"]) for row in reversed(rows)] == [
+        (3, "txn_0003"),
+        (3, "txn_0006"),
+        (1, "txn_0007"),
+        (1, "txn_0000"),
+    ]
     assert await faults(connection) == []
 
 
@@ -227,9 +251,7 @@ async def test_numbers_that_went_back_are_told_and_nothing_is_sealed(connection:
     """As in a database that was restored from a dump. The runbook's statements end that."""
     await post(connection, 1)
     await seal_next(connection, SEALER)
-    await connection.execute(
-        "CREATE OR REPLACE FUNCTION ledger.finished_below() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 5::bigint'"
-    )
+    await connection.execute("CREATE OR REPLACE FUNCTION ledger.finished_below() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 5::bigint'")
     with pytest.raises(NumbersWentBackError):
         await seal_next(connection, SEALER)
 

@@ -1,6 +1,7 @@
 """The chain over transfers: however they are divided among seals it is the same, and what isn't as it was sealed is found and named."""
 
 import hashlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ def named(transfers: list[bytes]) -> list[tuple[str, bytes]]:
 def test_any_split_into_seals_gives_the_same_head(transfers: list[bytes], cuts: list[int]) -> None:
     whole = seal_after(BEGINNING, Place(1, "txn", "fee"), transfers)
     seal, bounds = BEGINNING, sorted({0, len(transfers), *(min(cut, len(transfers)) for cut in cuts)})
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         made = seal_after(seal, Place(1, "txn", "fee"), transfers[begin:end])
         assert disagreements(made, seal, transfers[begin:end]) == []
         seal = made

@@ -90,7 +90,9 @@ def disagreements(seal: Seal, before: Seal, digests: Sequence[bytes]) -> list[st
         return [f"seal {seal.number} isn't over what is there now: {len(digests)} transfers, where {seal.transfers} were sealed"]
     if made.head != seal.head:
         return [f"seal {seal.number} doesn't follow from seal {before.number}: one of them was made anew, or a transfer in it was"]
-    return [] if made.total == seal.total else [f"seal {seal.number} says that the chain is over {seal.total} transfers: it is {made.total}"]
+    return (
+        [] if made.total == seal.total else [f"seal {seal.number} says that the chain is over {seal.total} transfers: it is {made.total}"]
+    )
 
 
 def named_faults(seal: Seal, found: Sequence[tuple[str, bytes]]) -> Iterator[str]:

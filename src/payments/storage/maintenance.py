@@ -78,7 +78,9 @@ async def run_verify(settings: MaintenanceSettings, log: Logger) -> int:
     async with maintenance_connection(settings, log) as connection:
         books = await examine(connection, sealer)
     for check in books.checks:
-        log.event("check", check=check.name, means=check.sentence, ok=not check.findings, findings=check.findings, seconds=round(check.seconds, 3))
+        log.event(
+            "check", check=check.name, means=check.sentence, ok=not check.findings, findings=check.findings, seconds=round(check.seconds, 3)
+        )
     log.event("books", ok=books.in_order, counts=books.counts)
     return 0 if books.in_order else 1
 

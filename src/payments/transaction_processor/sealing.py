@@ -8,7 +8,16 @@ from payments.runtime.background import Background
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
 from payments.storage.database import Pool
-from payments.storage.seals import TRANSFERS_MAX, NumbersWentBackError, find_seal, newest_seals, prove_after, seal_next, seal_of, unsealed_seconds
+from payments.storage.seals import (
+    TRANSFERS_MAX,
+    NumbersWentBackError,
+    find_seal,
+    newest_seals,
+    prove_after,
+    seal_next,
+    seal_of,
+    unsealed_seconds,
+)
 
 SEAL_SECONDS = 60.0
 """Between two looks for what isn't sealed: whoever changes a transfer before leaves no trace in the chain."""
