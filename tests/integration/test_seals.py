@@ -12,7 +12,7 @@ from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
 from payments.runtime.seal import EnvelopeKeys, GivenKeyProvider, Sealer
 from payments.storage.database import Connection, Pool, connect, open_pool
-from payments.storage.seals import NumbersWentBackError, newest_seals, prove_all, seal_next, seal_of
+from payments.storage.seals import _SQL, NumbersWentBackError, newest_seals, prove_all, seal_next, seal_of
 from payments.transaction_processor.sealing import LedgerSealer
 from tests.integration.builders import Key
 
@@ -287,6 +287,33 @@ async def test_the_service_remembers_the_head_that_it_saw(history: Connection, p
     assert seals.faults == 1
     assert log.flush()
     assert b"seal 4 is gone" in output.getvalue()
+
+
+async def test_what_goes_on_failing_is_counted_and_stops_nothing(history: Connection, pool: Pool) -> None:
+    output = io.BytesIO()
+    seals = LedgerSealer(pool, SEALER, Logger("test", output))
+    await history.execute("REVOKE SELECT ON ledger.seals FROM tap_transaction_processor")
+    counted: list[int] = []
+    for _ in range(3):
+        assert await seals.seal() is False
+        counted.append(seals.faults)
+    await history.execute("GRANT SELECT ON ledger.seals TO tap_transaction_processor")
+    await seals.seal()
+    assert [*counted, seals.faults] == [0, 0, 1, 0]
+
+
+async def test_a_seal_of_history_is_read_from_its_own_range(connection: Connection) -> None:
+    """And not from all that comes after it."""
+    await post(connection, *range(1, 61), columns=", recorded_in", values=", 0")
+    await seal_all(connection)
+    await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+    arguments = ["5", "5", "0::bigint", "'txn_0015'::text", "'capture'::text"]
+    query = _SQL["sealed"]
+    for number, argument in enumerate(arguments, 1):
+        query = query.replace(f"${number}::{argument.partition('::')[2]}" if "::" in argument else f"${number}", argument)
+    plan = [row[0] for row in await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {query}")]
+    assert any("transfers_from_before" in line for line in plan)
+    assert not any("Rows Removed by Filter" in line for line in plan), "\n".join(plan)
 
 
 async def test_a_seal_is_never_changed_and_the_service_changes_none(history: Connection, pool: Pool) -> None:

@@ -34,7 +34,7 @@ async def show_seals(console: Console, directory: DataDirectory, count: int, *, 
         return
     table = Table("Seal", "Sealed at", "Transfers", "In all", "Head")
     for row in reversed(rows):
-        table.add_row(str(row["number"]), _time(row), str(row["transfers"]), str(row["total"]), row["head"].hex())
+        table.add_row(str(row["number"]), _time(row), str(row["transfers"]), str(row["total"]), row["head"].hex()[:16] + "…")
     console.print(table, soft_wrap=True)
     if rows:
         head = rows[0]

@@ -48,11 +48,15 @@ FROM (
 ) found
 ORDER BY s.number;
 
--- of_seal: what lies between where the seal before ends and where this one does
+-- of_seal: what lies between where the seal before ends and where this one does: in history, from history to what came after it, and after it; each is a range of an index
 (
     SELECT * FROM ledger.transfers h
-    WHERE h.recorded_in <= 0 AND s.after_in = 0 AND (h.posting, h.kind) > (s.after_posting, s.after_kind)
-        AND (s.recorded_in > 0 OR (h.posting, h.kind) <= (s.posting, s.kind))
+    WHERE h.recorded_in <= 0 AND s.after_in = 0 AND s.recorded_in <= 0
+        AND (h.posting, h.kind) > (s.after_posting, s.after_kind) AND (h.posting, h.kind) <= (s.posting, s.kind)
+    ORDER BY h.posting, h.kind LIMIT least(greatest(s.transfers, 0), 100000) + 1
+) UNION ALL (
+    SELECT * FROM ledger.transfers h
+    WHERE h.recorded_in <= 0 AND s.after_in = 0 AND s.recorded_in > 0 AND (h.posting, h.kind) > (s.after_posting, s.after_kind)
     ORDER BY h.posting, h.kind LIMIT least(greatest(s.transfers, 0), 100000) + 1
 ) UNION ALL (
     SELECT * FROM ledger.transfers n

@@ -1,13 +1,14 @@
 """Seals what was booked, and proves seals again: in every copy of the service, of which one seals at a time."""
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from payments.ledger.seals import BEGINNING, Seal
 from payments.runtime.background import Background
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
-from payments.storage.database import Pool
+from payments.storage.database import Pool, Queries
 from payments.storage.seals import (
     TRANSFERS_MAX,
     NumbersWentBackError,
@@ -30,6 +31,8 @@ _PARTS = 1_000
 """In so many rounds all seals have been proven once more: in a week."""
 _SEALS_AT_ONCE = 4
 _FAULTS_KEPT_MAX = 100
+_FAILURES_TOLERATED = 3
+"""In a row: a database that is away for a while, as during a failover, is no fault of the chain's."""
 
 
 @dataclass(slots=True)
@@ -41,7 +44,8 @@ class LedgerSealer:
     log: Logger
     unsealed_age_seconds: float = 0.0
     """How long the oldest transfer has been waiting, when it was looked at last."""
-    _is_stuck: bool = False
+    _failures: dict[str, int] = field(default_factory=dict[str, int])
+    """How often in a row each of the two couldn't be done."""
     _faults: set[str] = field(default_factory=set[str])
     """Until the process ends: what was changed once isn't history any more, though it were changed back."""
     _seen: Seal = BEGINNING
@@ -59,24 +63,37 @@ class LedgerSealer:
     @property
     def faults(self) -> int:
         """How much is wrong with the chain."""
-        return len(self._faults) + self._is_stuck
+        return len(self._faults) + sum(failures >= _FAILURES_TOLERATED for failures in self._failures.values())
 
     async def seal(self) -> bool:
         """Make one seal, if there is anything for it; returns whether there may be more."""
-        async with self.pool.acquire() as connection:
-            try:
-                is_full = await seal_next(connection, self.sealer) == TRANSFERS_MAX
-                self._is_stuck = False
-            except NumbersWentBackError as failure:
-                self._is_stuck, is_full = True, False
-                self.log.error("seal ledger", failure)
-            newest = await self._newest()
-            self.unsealed_age_seconds = await unsealed_seconds(connection, newest.last)
-        return is_full
+        return await self._try("seal ledger", self._seal)
 
     async def prove(self) -> bool:
         """Prove the newest seals, or some old ones; returns whether there are more of this round."""
-        newest = await self._newest()
+        return await self._try("prove ledger", self._prove)
+
+    async def _try(self, name: str, step: Callable[[], Awaitable[bool]]) -> bool:
+        """Take a step. One that fails is told, and counted if it goes on: it is no reason to take no payments."""
+        try:
+            found = await step()
+        except Exception as failure:  # noqa: BLE001 - whatever it is, payments go on, and the next round tries again
+            self.log.error(name, failure)
+            went_back = isinstance(failure, NumbersWentBackError)
+            self._failures[name] = _FAILURES_TOLERATED if went_back else self._failures.get(name, 0) + 1
+            return False
+        self._failures.pop(name, None)
+        return found
+
+    async def _seal(self) -> bool:
+        async with self.pool.acquire() as connection:
+            sealed = await seal_next(connection, self.sealer)
+            newest = await self._newest(connection)
+            self.unsealed_age_seconds = await unsealed_seconds(connection, newest.last)
+        return sealed == TRANSFERS_MAX
+
+    async def _prove(self) -> bool:
+        newest = await self._newest(self.pool)
         if self._left <= 0:
             await self._begin(newest)
             return self._left > 0
@@ -111,6 +128,6 @@ class LedgerSealer:
             self._faults.add(fault)
             self.log.event("ledger_proof", fault=fault)
 
-    async def _newest(self) -> Seal:
-        rows = await newest_seals(self.pool, 1)
+    async def _newest(self, connection: Queries) -> Seal:
+        rows = await newest_seals(connection, 1)
         return seal_of(rows[0]) if rows else BEGINNING
