@@ -12,13 +12,18 @@ from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
 from payments.runtime.seal import EnvelopeKeys, GivenKeyProvider, Sealer
 from payments.storage.database import Connection, Pool, connect, open_pool
-from payments.storage.seals import _SQL, NumbersWentBackError, newest_seals, prove_all, seal_next, seal_of
+from payments.storage.seals import _SQL, NotOursError, NumbersWentBackError, newest_seals, prove_all, seal_next, seal_of
 from payments.transaction_processor.sealing import LedgerSealer
 from tests.integration.builders import Key
 
 ROLE = "tap_transaction_processor"
 SEALER = Sealer(Key())
 PER_SEAL = 3
+
+
+def ring(*key_ids: int) -> Sealer:
+    """The first key is the one in use."""
+    return Sealer(GivenKeyProvider(EnvelopeKeys(KeyRing({key_id: bytes([key_id]) * 32 for key_id in key_ids}), b"f" * 32)))
 
 
 async def post(connection: Connection, *numbers: int, columns: str = "", values: str = "") -> None:
@@ -157,6 +162,10 @@ async def test_a_chain_that_is_made_anew_as_a_whole_lacks_our_signature(history:
     assert "seal 3 has a signature that wasn't made with our key" in await faults(history)
     after = await head(history)
     assert (after.total, after.head != before.head) == (12, True)
+    for signature in (after.signature, "h1:AAAA", "h0:AAAA", ""):
+        await history.execute("UPDATE ledger.seals SET signature = $1", signature)
+        with pytest.raises(NotOursError):  # nothing of ours is put behind it, which would vouch for it
+            await seal_next(history, ring(3, 2))
 
 
 async def test_a_transaction_that_is_late_with_an_earlier_number_is_left_out_of_nothing(database_url: str, connection: Connection) -> None:
@@ -235,9 +244,6 @@ async def test_history_goes_on_where_it_was_left_and_ends_before_what_is_new(con
 
 
 async def test_a_new_key_signs_the_chain_before_the_old_one_is_taken_away(connection: Connection) -> None:
-    def ring(*key_ids: int) -> Sealer:
-        return Sealer(GivenKeyProvider(EnvelopeKeys(KeyRing({key_id: bytes([key_id]) * 32 for key_id in key_ids}), b"f" * 32)))
-
     await post(connection, 1)
     assert [await seal_next(connection, ring(1)) for _ in range(2)] == [1, 0]
     assert (await faults(connection, ring(2)))[0] == "the newest seal, 1, is signed under key 1, which was taken away"

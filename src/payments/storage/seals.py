@@ -34,6 +34,10 @@ class NumbersWentBackError(Exception):
     """The database counts its transactions from a lower number than those of sealed transfers, as one does that was restored from a dump."""
 
 
+class NotOursError(Exception):
+    """The newest seal isn't signed under a key that is known here: nothing is sealed behind it, since that would vouch for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proven:
     """A run of seals that was held against what is there."""
@@ -46,7 +50,7 @@ class Proven:
 async def seal_next(connection: Connection, sealer: Sealer, *, transfers_max: int = TRANSFERS_MAX) -> int:
     """Seal what isn't yet, as many transfers as a seal takes, and return how many those were; 0 as well when another copy is at it.
 
-    Raises `NumbersWentBackError`.
+    Raises `NumbersWentBackError`, `NotOursError`.
     """
     async with connection.transaction():
         if not await connection.fetchval(_SQL["only_one"]):
@@ -55,6 +59,8 @@ async def seal_next(connection: Connection, sealer: Sealer, *, transfers_max: in
         last = BEGINNING if row is None or row["number"] is None else seal_of(row)
         if row is None or row["finished_below"] <= last.last.recorded_in:
             raise NumbersWentBackError
+        if last.number > 0 and not _is_ours(last, sealer):
+            raise NotOursError
         rows = await _unsealed(connection, last.last, transfers_max)
         if not rows and not _is_signed_under_older_key(last, sealer):
             return 0
@@ -127,7 +133,7 @@ async def prove_all(connection: Queries, sealer: Sealer | None, seals_at_once: i
             break
         before = proven.last
         yield proven
-    if sealer is not None and before.number and not sealer.sign(b"", like=before.signature) and not _unsigned(before, sealer):
+    if sealer is not None and before.number and not _is_ours(before, sealer) and not _unsigned(before, sealer):
         yield Proven(before, [f"the newest seal, {before.number}, is signed under key {key_of(before.signature)}, which was taken away"])
 
 
@@ -145,14 +151,18 @@ async def _named(connection: Queries, before: Seal, seal: Seal, found: Sequence[
     return [f"seal {seal.number}: {fault}" for fault in named_faults(seal, named)]
 
 
+def _is_ours(seal: Seal, sealer: Sealer) -> bool:
+    """Tell whether a seal is signed under a key that is known here."""
+    expected = sealer.sign(seal.statement, like=seal.signature)
+    return expected != "" and hmac.compare_digest(expected.encode(), seal.signature.encode())
+
+
 def _unsigned(seal: Seal, sealer: Sealer | None) -> list[str]:
     """Return what is wrong with a signature. One under a key that was taken away since is vouched for by those after it."""
-    if sealer is None:
+    if sealer is None or _is_ours(seal, sealer):
         return []
-    expected = sealer.sign(seal.statement, like=seal.signature)
-    if expected:
-        is_ours = hmac.compare_digest(expected.encode(), seal.signature.encode())
-        return [] if is_ours else [f"seal {seal.number} has a signature that wasn't made with our key"]
+    if sealer.sign(seal.statement, like=seal.signature):
+        return [f"seal {seal.number} has a signature that wasn't made with our key"]
     number = key_of(seal.signature)
     return [] if 0 < number < sealer.newest_key else [f"seal {seal.number} isn't signed under a key that is known here"]
 
