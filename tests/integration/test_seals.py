@@ -317,7 +317,7 @@ async def test_a_seal_of_history_is_read_from_its_own_range(connection: Connecti
     query = _SQL["sealed"]
     for number, argument in enumerate(arguments, 1):
         query = query.replace(f"${number}::{argument.partition('::')[2]}" if "::" in argument else f"${number}", argument)
-    plan = [row[0] for row in await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {query}")]
+    plan = [row["QUERY PLAN"] for row in await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {query}")]
     assert any("transfers_from_before" in line for line in plan)
     assert not any("Rows Removed by Filter" in line for line in plan), "\n".join(plan)
 
