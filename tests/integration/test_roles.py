@@ -41,6 +41,8 @@ FORBIDDEN: dict[Service, list[str]] = {
         "DELETE FROM notifications.outbox",
         "INSERT INTO notifications.deliveries (merchant_id, livemode, event_id, endpoint_id) VALUES (1, false, 'e', 'w')",
         "UPDATE ledger.transfers SET amount = 1",
+        "UPDATE ledger.seals SET total = 1",
+        "CREATE OR REPLACE FUNCTION ledger.finished_below() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT 1::bigint'",
         "UPDATE ledger.accounts SET normal_side = 'debit'",
         "DELETE FROM simulator.journal",
     ],
@@ -55,7 +57,7 @@ FORBIDDEN: dict[Service, list[str]] = {
         "DELETE FROM notifications.deliveries",
     ],
 }
-HISTORY = ("ledger.transfers", "payments.events", "notifications.delivery_attempts")
+HISTORY = ("ledger.transfers", "ledger.seals", "payments.events", "notifications.delivery_attempts")
 
 
 @pytest.mark.parametrize(
@@ -71,8 +73,7 @@ async def test_a_service_has_no_right_to(database_url: str, service: Service, st
 @pytest.mark.parametrize("statement", ["UPDATE {} SET merchant_id = 1", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_nobody_changes_history(connection: Connection, table: str, statement: str) -> None:
     """Not even the owner."""
-    if table == "ledger.transfers":
-        statement = statement.replace("merchant_id", "amount")
+    statement = statement.replace("merchant_id", {"ledger.transfers": "amount", "ledger.seals": "total"}.get(table, "merchant_id"))
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
         await connection.execute(statement.format(table))
 

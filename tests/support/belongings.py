@@ -120,6 +120,8 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "dispute": _dispute,
     "ephemeral_key": lambda merchant: merchant.post("/v1/ephemeral_keys", customer=merchant.make("customer"))["id"],
     "event": lambda merchant: (merchant.make("customer"), merchant.get("/v1/events")["data"][0]["id"])[1],
+    "ledger.account": lambda merchant: (merchant.make("charge"), merchant.get("/v1/ledger/accounts")["data"][0]["id"])[1],
+    "ledger.transfer": lambda merchant: (merchant.make("charge"), merchant.get("/v1/ledger/transfers")["data"][0]["id"])[1],
     "mandate": lambda merchant: merchant.post("/v1/setup_intents", **KEPT, **ACCEPTED)["mandate"],
     "notification.delivery": _delivery,
     "notification.replay": lambda merchant: merchant.post("/v1/notifications/replays", webhook_endpoint=merchant.make("webhook_endpoint"))[
@@ -143,6 +145,7 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
 """How a merchant comes to have one, by kind."""
 
 NAMED = {
+    "account": "ledger.account",
     "default_payment_method": "payment_method",
     "default_price": "price",
     "default_source": "card",
@@ -150,6 +153,7 @@ NAMED = {
     "endpoint": "webhook_endpoint",
     "event": "event",
     "ids": "product",
+    "posting": "balance_transaction",
     "source": "charge",
 }
 """What parameters name that aren't called as their kind is."""
@@ -157,6 +161,7 @@ NO_IDS = {"after", "currency", "email", "lookup_keys", "transfer_group", "type",
 """Parameters that are as short as ids are, and name no object."""
 PATHS = (
     {"/v1/accounts": "account", "/v1/events": "event", "/v1/notifications/deliveries": "notification.delivery"}
+    | {"/v1/ledger/accounts": "ledger.account", "/v1/ledger/transfers": "ledger.transfer"}
     | {kind.path: name for name, kind in KINDS.items() if name != "card"}
     | dict.fromkeys(("/v1/customers/{id}/cards", "/v1/customers/{id}/sources"), "card")
 )
@@ -191,7 +196,17 @@ IN_LISTS: dict[str, Callable[[str], dict[str, Any]]] = {
     },
 }
 """How an id is given in a list."""
-WITH_TEST_CARDS = {"card", "charge", "confirmation_token", "payment_method", "refund", "test_helpers.test_clock", "token"}
+WITH_TEST_CARDS = {
+    "card",
+    "charge",
+    "confirmation_token",
+    "ledger.account",
+    "ledger.transfer",
+    "payment_method",
+    "refund",
+    "test_helpers.test_clock",
+    "token",
+}
 """What is made in test mode only."""
 
 

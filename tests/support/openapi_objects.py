@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from payments.domain.charge import Charge
 from payments.domain.errors import CardError, InvalidRequest, UnexpectedState
 from payments.domain.event import Event
+from payments.domain.ledger import LedgerAccount, LedgerTransfer, TrialBalance
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.setup_intent import SetupIntent
 from payments.notification_service.events import render_attempt, render_delivery
@@ -27,6 +28,7 @@ from payments.wire.kinds import CARD, CHARGE, KINDS
 from payments.wire.render import render_balance
 from payments.wire.render_account import render_account
 from payments.wire.render_amount import LINE, render_line
+from payments.wire.render_ledger import render_ledger_account, render_ledger_transfer, render_trial_balance
 from payments.wire.render_lists import render_deleted, render_found, render_list
 from payments.wire.rendering import render_event
 from tests.support.public_api import endpoints
@@ -100,6 +102,11 @@ def _seen() -> dict[str, Seen]:
     seen: dict[str, Seen] = {}
     renderers: dict[str, Callable[..., Any]] = {name: kind.render for name, kind in KINDS.items()}
     renderers |= {"account": render_account, "balance": render_balance, "notifications.trial": render_trial, LINE: render_line}
+    renderers |= {
+        LedgerAccount.OBJECT: render_ledger_account,
+        LedgerTransfer.OBJECT: render_ledger_transfer,
+        TrialBalance.OBJECT: render_trial_balance,
+    }
     for name, render in renderers.items():
         for is_deleted, shape in observed((render,), Values(looked_up=_LOOKED_UP)).items():
             seen[f"deleted_{name}" if is_deleted else name] = shape

@@ -32,7 +32,7 @@ _NOTHING: Any = None
 _VERBS = {"POST": "create", "GET": "list"}
 _VERBS_OF_ONE = {"POST": "update", "GET": "retrieve", "DELETE": "delete"}
 
-_GROUPS = {"notifications", "checkout", "test_helpers"}
+_GROUPS = {"notifications", "checkout", "ledger", "test_helpers"}
 """Paths that begin with these name a resource with their second word."""
 
 _MADE = "made of the code by `python -m tests.support.public_api`"
@@ -124,7 +124,7 @@ def operations_table() -> str:
     rows: dict[str, list[str]] = {}
     for endpoint in endpoints():
         resource, inside, one = collection_of(endpoint.path)
-        single = resource in ("account", "balance", "notifications/trial")
+        single = resource in ("account", "balance", "ledger/trial_balance", "notifications/trial")
         if inside and (endpoint.method == "POST" or inside == "search"):
             verb = f"`{inside}`"
         elif inside:

@@ -18,6 +18,7 @@ from payments.cli.arguments import DATA_DIR, DataDir, Environment, OnAws, PollSe
 from payments.cli.data_directory import DataDirectory, Run, UsageError
 from payments.cli.developer_commands import developer_app
 from payments.cli.key_commands import keys_app
+from payments.cli.ledger_commands import ledger_app
 from payments.cli.private_files import open_private
 from payments.cli.routing_commands import routing_app
 from payments.cli.typed import same_program
@@ -40,6 +41,7 @@ console = Console(highlight=False)
 app.add_typer(acquirer_app(console), name="acquirers")
 app.add_typer(routing_app(), name="routing")
 app.add_typer(keys_app(console), name="keys")
+app.add_typer(ledger_app(console), name="ledger")
 app.command("acquirer-simulator")(acquirer_simulator)
 
 

@@ -9,6 +9,7 @@ import hmac
 import os
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -131,6 +132,7 @@ class Sealer:
         """The number of the key that values are sealed under."""
         self._aeads = {key_id: AESGCM(_derive(key, b"tap seal v1")) for key_id, key in envelope.ring.keys.items()}
         self._digest_keys = {key_id: _derive(key, b"tap request digest v1") for key_id, key in envelope.ring.keys.items()}
+        self._signing_keys = {key_id: _derive(key, b"tap ledger seal v1") for key_id, key in envelope.ring.keys.items()}
         self._fingerprint_key = envelope.fingerprint_key
 
     def seal(self, plaintext: bytes, context: bytes) -> bytes:
@@ -158,12 +160,27 @@ class Sealer:
 
         It can be kept: without the envelope key nobody can try out what the value was.
         """
-        key_id = self.key_in_use if like is None else _key_of(like)
-        key = self._digest_keys.get(key_id)
-        return "" if key is None else f"h{key_id}:{base64.b64encode(hmac.digest(key, plaintext, 'sha256')).decode('ascii')}"
+        return self._keyed(self._digest_keys, plaintext, like)
+
+    def sign(self, statement: bytes, like: str | None = None) -> str:
+        """Return a signature of the ledger's under the key in use, or under that of the signature `like`; empty when its key isn't known.
+
+        Nothing else is signed under these keys: no caller can have us sign what he likes.
+        """
+        return self._keyed(self._signing_keys, statement, like)
+
+    def _keyed(self, keys: Mapping[int, bytes], text: bytes, like: str | None) -> str:
+        key_id = self.key_in_use if like is None else key_of(like)
+        key = keys.get(key_id)
+        return "" if key is None else f"h{key_id}:{base64.b64encode(hmac.digest(key, text, 'sha256')).decode('ascii')}"
+
+    @property
+    def newest_key(self) -> int:
+        """The highest number that a key of the ring has: it is never taken out."""
+        return max(self._signing_keys)
 
 
-def _key_of(digest: str) -> int:
+def key_of(digest: str) -> int:
     """Return the number of a digest's key; 0 for what was made without one."""
     match = _DIGEST.match(digest)
     return 0 if match is None else int(match[1])

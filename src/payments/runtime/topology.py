@@ -60,6 +60,10 @@ class Metric(StrEnum):
     """How long ago the oldest of them was begun."""
     LEDGER_IMBALANCE = "LedgerImbalance"
     """Σ |debits - credits| over all currencies, and how many rows of the books were found wrong: anything but 0 is a defect."""
+    LEDGER_PROOF_FAULTS = "LedgerProofFaults"
+    """Seals of the ledger that don't hold, or can't be made: anything but 0 is a change of history, or a database that was moved."""
+    LEDGER_UNSEALED_AGE = "LedgerUnsealedAge"
+    """How long the oldest transfer has been waiting for its seal."""
     DEAD_LETTERS = "DeadLetters"
     """Webhooks given up in the last day."""
     OUTBOX_AGE = "OutboxAge"
@@ -70,7 +74,7 @@ class Metric(StrEnum):
 
 METRIC_NAMESPACE = "Tap"
 METRIC_DIMENSIONS = ("Environment", "Service")
-_SECONDS = (Metric.OUTBOX_AGE, Metric.UNKNOWN_AGE, Metric.OVERDUE_AGE)
+_SECONDS = (Metric.OUTBOX_AGE, Metric.UNKNOWN_AGE, Metric.OVERDUE_AGE, Metric.LEDGER_UNSEALED_AGE)
 METRIC_UNITS: dict[Metric, str] = {metric: "Seconds" if metric in _SECONDS else "Count" for metric in Metric}
 
 
@@ -127,6 +131,8 @@ SERVICES: dict[Service, ServiceSpec] = {
                 Metric.UNKNOWN_ATTEMPTS,
                 Metric.UNKNOWN_AGE,
                 Metric.LEDGER_IMBALANCE,
+                Metric.LEDGER_PROOF_FAULTS,
+                Metric.LEDGER_UNSEALED_AGE,
             ),
             ("/v1/balance*", "/v1/payouts*", "/v1/disputes*", "/v1/ledger/*"),
             is_called_by_services=True,

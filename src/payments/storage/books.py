@@ -1,14 +1,21 @@
 """Proving the books: queries that find what must not be. Each returns nothing when all is well."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
+from payments.runtime.seal import Sealer
 from payments.storage.database import Connection, Queries, Row
+from payments.storage.seals import prove_all
 from payments.storage.sql import queries
 
 _SQL = queries("books.sql")
 _FINDINGS_SHOWN = 20
+_CHECK_SECONDS_MAX = 3600.0
+CHAIN = "broken_chain"
+_CHAIN = "each seal is over the transfers that were sealed, and follows from the one before"
 
 CHECKS = {
     "unbalanced_currencies": "Σ debits = Σ credits, per currency",
@@ -57,6 +64,8 @@ class Check:
     sentence: str
     """What is proven when nothing is found."""
     findings: list[str]
+    seconds: float = 0.0
+    """How long it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +82,74 @@ class Books:
         return not any(check.findings for check in self.checks)
 
 
-async def examine(connection: Connection) -> Books:
-    """Run every check, and count what was checked."""
-    faults = await find_faults(connection)
-    checks = [Check(name, sentence, [fault.detail for fault in faults if fault.check == name]) for name, sentence in CHECKS.items()]
-    return Books(checks, dict(await count_checked(connection)))
+class Watch:
+    """Is told how far an examination is; does nothing with it."""
+
+    def begins(self, sentence: str) -> None:
+        """A check begins."""
+
+    def proved(self, sealed: int, transfers: int) -> None:
+        """The chain was proven as far as a number of transfers, of about so many."""
+
+    def ended(self, check: Check) -> None:
+        """A check has ended."""
+
+
+async def examine(connection: Connection, sealer: Sealer | None = None, watch: Watch | None = None) -> Books:
+    """Run every check on one snapshot of the database, and count what was checked. Nothing is kept of what was read but the first findings.
+
+    Who made the seals is checked where there is a `sealer`.
+    """
+    told = watch or Watch()
+    async with _snapshot(connection):
+        checks = [await _timed(sentence, _check(connection, name), told) for name, sentence in CHECKS.items()]
+        counts = await count_checked(connection)
+        sentence = _CHAIN if sealer is not None else f"{_CHAIN} (without the key: who signed them isn't checked)"
+        checks.append(await _timed(sentence, _check_chain(connection, sealer, counts["transfers"], told), told))
+    return Books(checks, dict(counts))
 
 
 async def find_faults(connection: Connection) -> list[Finding]:
-    """Run every check on one snapshot of the database."""
-    findings: list[Finding] = []
+    """Run the checks of `CHECKS` on one snapshot of the database."""
+    async with _snapshot(connection):
+        found = [await _check(connection, name) for name in CHECKS]
+    return [Finding(check.name, detail) for check in found for detail in check.findings]
+
+
+@asynccontextmanager
+async def _snapshot(connection: Connection) -> AsyncGenerator[None]:
     async with connection.transaction():
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        for name in CHECKS:
-            rows = await connection.fetch(_SQL[name], timeout=600)
-            findings += [Finding(name, ", ".join(f"{key} {value}" for key, value in dict(row).items())) for row in rows[:_FINDINGS_SHOWN]]
-            if len(rows) > _FINDINGS_SHOWN:
-                findings.append(Finding(name, f"… and {len(rows) - _FINDINGS_SHOWN} more"))
-    return findings
+        yield
+
+
+async def _timed(sentence: str, check: Awaitable[Check], watch: Watch) -> Check:
+    watch.begins(sentence)
+    began = time.monotonic()
+    ended = await check
+    timed = replace(ended, sentence=sentence, seconds=time.monotonic() - began)
+    watch.ended(timed)
+    return timed
+
+
+async def _check(connection: Connection, name: str) -> Check:
+    """Run one check: of what it finds, the first rows are kept, and the others counted, which is all that leaves the database."""
+    rows = await connection.fetch(_SQL["first_findings"].format(check=_SQL[name], limit=_FINDINGS_SHOWN), timeout=_CHECK_SECONDS_MAX)
+    findings = [", ".join(f"{key} {value}" for key, value in dict(row).items() if key != "found_in_all") for row in rows]
+    return Check(name, CHECKS[name], _summed_up(findings, rows[0]["found_in_all"] if rows else 0))
+
+
+async def _check_chain(connection: Connection, sealer: Sealer | None, transfers: int, watch: Watch) -> Check:
+    findings, found = list[str](), 0
+    async for proven in prove_all(connection, sealer):
+        findings += proven.faults[: _FINDINGS_SHOWN - len(findings)]
+        found += len(proven.faults)
+        watch.proved(proven.last.total, transfers)
+    return Check(CHAIN, _CHAIN, _summed_up(findings, found))
+
+
+def _summed_up(findings: list[str], found: int) -> list[str]:
+    return findings if found <= _FINDINGS_SHOWN else [*findings, f"… and {found - _FINDINGS_SHOWN} more"]
 
 
 Key = tuple[int, bool, str]
@@ -111,7 +170,7 @@ async def find_in_slice(connection: Queries, name: str, keys: Sequence[Key]) -> 
 
 
 async def count_checked(connection: Connection) -> Row:
-    """Return how many transfers, charges, refunds and events there are, and attempts without an outcome."""
+    """Return how many transfers, charges, refunds and events there are, attempts without an outcome, and transfers under a seal."""
     row = await connection.fetchrow(_SQL["counts"])
     if row is None:
         raise LookupError("the count returned nothing")

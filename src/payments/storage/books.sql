@@ -58,9 +58,10 @@ END;
 
 -- unexplained_postings: every posting belongs to a balance transaction or, for holds, to an attempt
 SELECT t.posting, t.kind FROM ledger.transfers t
-WHERE CASE WHEN t.phase = 'posted'
-    THEN NOT EXISTS (SELECT FROM payments.balance_transactions b WHERE b.id = t.posting)
-    ELSE NOT EXISTS (SELECT FROM payments.attempts a WHERE a.id = t.posting) END;
+WHERE t.phase = 'posted' AND NOT EXISTS (SELECT FROM payments.balance_transactions b WHERE b.id = t.posting)
+UNION ALL
+SELECT t.posting, t.kind FROM ledger.transfers t
+WHERE t.phase <> 'posted' AND NOT EXISTS (SELECT FROM payments.attempts a WHERE a.id = t.posting);
 
 -- wrong_charges: what a charge says was captured is what its balance transactions say, and what it says was returned is what its refunds say, those on their way included
 WITH captured AS (
@@ -97,52 +98,51 @@ SELECT c.id FROM payments.charges c JOIN payments.refunds r ON r.merchant_id = c
 WHERE r.status IN ('pending', 'requires_action', 'succeeded') AND NOT coalesce((r.document ->> 'releases')::boolean AND c.amount_captured = 0, false)
 GROUP BY c.merchant_id, c.livemode, c.id HAVING sum(r.amount) > c.amount_captured;
 
--- wrong_columns: what SQL decides by is what the object says
-SELECT id FROM payments.payment_intents
-WHERE (version, status, amount, currency, amount_received, amount_capturable) <>
-        (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
-         coalesce((document ->> 'amount_received')::bigint, 0), coalesce((document ->> 'amount_capturable')::bigint, 0))
-    OR (open_attempt, customer, capture_before) IS DISTINCT FROM
-        (document ->> 'open_attempt', document ->> 'customer', (document ->> 'capture_before')::bigint)
+-- wrong_columns: what SQL decides by is what the object says, which is read once a row
+SELECT t.id FROM payments.payment_intents t CROSS JOIN LATERAL json_to_record(t.document) AS d (
+    version integer, status text, amount bigint, currency text, amount_received bigint, amount_capturable bigint, open_attempt text, customer text,
+    capture_before bigint)
+WHERE (t.version, t.status, t.amount, t.currency, t.amount_received, t.amount_capturable) <>
+        (coalesce(d.version, 1), d.status, d.amount, d.currency, coalesce(d.amount_received, 0), coalesce(d.amount_capturable, 0))
+    OR (t.open_attempt, t.customer, t.capture_before) IS DISTINCT FROM (d.open_attempt, d.customer, d.capture_before)
 UNION ALL
-SELECT id FROM payments.charges
-WHERE (version, status, amount, currency, payment_intent, amount_captured, amount_refunded) <>
-        (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
-         document ->> 'payment_intent', coalesce((document ->> 'amount_captured')::bigint, 0), coalesce((document ->> 'amount_refunded')::bigint, 0))
-    OR customer IS DISTINCT FROM document ->> 'customer'
+SELECT t.id FROM payments.charges t CROSS JOIN LATERAL json_to_record(t.document) AS d (
+    version integer, status text, amount bigint, currency text, payment_intent text, amount_captured bigint, amount_refunded bigint, customer text)
+WHERE (t.version, t.status, t.amount, t.currency, t.payment_intent, t.amount_captured, t.amount_refunded) <>
+        (coalesce(d.version, 1), d.status, d.amount, d.currency, d.payment_intent, coalesce(d.amount_captured, 0), coalesce(d.amount_refunded, 0))
+    OR t.customer IS DISTINCT FROM d.customer
 UNION ALL
-SELECT id FROM payments.refunds
-WHERE (version, status, amount, currency, charge, payment_intent) <>
-    (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
-     document ->> 'charge', document ->> 'payment_intent')
+SELECT t.id FROM payments.refunds t CROSS JOIN LATERAL json_to_record(t.document) AS d (
+    version integer, status text, amount bigint, currency text, charge text, payment_intent text)
+WHERE (t.version, t.status, t.amount, t.currency, t.charge, t.payment_intent) <>
+    (coalesce(d.version, 1), d.status, d.amount, d.currency, d.charge, d.payment_intent)
 UNION ALL
-SELECT id FROM payments.disputes
-WHERE (version, status, amount, currency, charge, payment_intent, acquirer_case) <>
-    (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
-     document ->> 'charge', document ->> 'payment_intent', document ->> 'acquirer_case')
-    OR answer_by <> (document ->> 'due_by')::bigint
+SELECT t.id FROM payments.disputes t CROSS JOIN LATERAL json_to_record(t.document) AS d (
+    version integer, status text, amount bigint, currency text, charge text, payment_intent text, acquirer_case text, due_by bigint)
+WHERE (t.version, t.status, t.amount, t.currency, t.charge, t.payment_intent, t.acquirer_case) <>
+    (coalesce(d.version, 1), d.status, d.amount, d.currency, d.charge, d.payment_intent, d.acquirer_case)
+    OR t.answer_by <> d.due_by
 UNION ALL
-SELECT id FROM payments.payouts
-WHERE (version, status, amount, currency, destination, arrival_date) <>
-    (coalesce((document ->> 'version')::integer, 1), document ->> 'status', (document ->> 'amount')::bigint, document ->> 'currency',
-     document ->> 'destination', (document ->> 'arrival_date')::bigint)
+SELECT t.id FROM payments.payouts t CROSS JOIN LATERAL json_to_record(t.document) AS d (
+    version integer, status text, amount bigint, currency text, destination text, arrival_date bigint)
+WHERE (t.version, t.status, t.amount, t.currency, t.destination, t.arrival_date) <>
+    (coalesce(d.version, 1), d.status, d.amount, d.currency, d.destination, d.arrival_date)
 UNION ALL
-SELECT id FROM payments.bank_accounts
-WHERE (version, currency, default_for_currency, deleted) <>
-    (coalesce((document ->> 'version')::integer, 1), document ->> 'currency', coalesce((document ->> 'default_for_currency')::boolean, false),
-     coalesce((document ->> 'deleted')::boolean, false))
+SELECT t.id FROM payments.bank_accounts t CROSS JOIN LATERAL json_to_record(t.document) AS d (
+    version integer, currency text, default_for_currency boolean, deleted boolean)
+WHERE (t.version, t.currency, t.default_for_currency, t.deleted) <>
+    (coalesce(d.version, 1), d.currency, coalesce(d.default_for_currency, false), coalesce(d.deleted, false))
 UNION ALL
-SELECT id FROM payments.payment_methods
-WHERE version <> coalesce((document ->> 'version')::integer, 1) OR customer IS DISTINCT FROM document ->> 'customer'
+SELECT t.id FROM payments.payment_methods t CROSS JOIN LATERAL json_to_record(t.document) AS d (version integer, customer text)
+WHERE t.version <> coalesce(d.version, 1) OR t.customer IS DISTINCT FROM d.customer
 UNION ALL
-SELECT id FROM payments.customers
-WHERE (version, deleted) <> (coalesce((document ->> 'version')::integer, 1), coalesce((document ->> 'deleted')::boolean, false))
-    OR email IS DISTINCT FROM document ->> 'email'
+SELECT t.id FROM payments.customers t CROSS JOIN LATERAL json_to_record(t.document) AS d (version integer, deleted boolean, email text)
+WHERE (t.version, t.deleted) <> (coalesce(d.version, 1), coalesce(d.deleted, false)) OR t.email IS DISTINCT FROM d.email
 UNION ALL
-SELECT id FROM payments.balance_transactions
-WHERE (amount, fee, currency, type, source, available_on) <>
-    ((document ->> 'amount')::bigint, coalesce((document ->> 'fee')::bigint, 0), document ->> 'currency', document ->> 'type',
-     document ->> 'source', (document ->> 'available_on')::bigint);
+SELECT t.id FROM payments.balance_transactions t CROSS JOIN LATERAL json_to_record(t.document) AS d (
+    amount bigint, fee bigint, currency text, type text, source text, available_on bigint)
+WHERE (t.amount, t.fee, t.currency, t.type, t.source, t.available_on) <>
+    (d.amount, coalesce(d.fee, 0), d.currency, d.type, d.source, d.available_on);
 
 -- forgotten_customers: no card belongs to a customer who was deleted
 SELECT m.id, m.customer FROM payments.payment_methods m
@@ -295,7 +295,10 @@ WHERE j.approvals > 1 OR a.id IS NULL
 -- foreign_receivables: what is posted with an acquirer is about charges of its own
 WITH booked AS (
     SELECT t.posting, t.kind, substr(a.holder, 10) AS acquirer
-    FROM ledger.transfers t JOIN ledger.accounts a ON a.id IN (t.debit_account, t.credit_account) WHERE a.holder LIKE 'acquirer:%'
+    FROM ledger.transfers t JOIN ledger.accounts a ON a.id = t.debit_account WHERE a.holder LIKE 'acquirer:%'
+    UNION ALL
+    SELECT t.posting, t.kind, substr(a.holder, 10)
+    FROM ledger.transfers t JOIN ledger.accounts a ON a.id = t.credit_account WHERE a.holder LIKE 'acquirer:%'
 ), explained AS (
     SELECT a.id AS posting, a.merchant_id, a.livemode, a.document ->> 'charge' AS charge FROM payments.attempts a
     UNION ALL
@@ -314,10 +317,16 @@ ORDER BY merchant_id, livemode, id LIMIT $4;
 -- slice_of_wrong_charges: the charges
 SELECT merchant_id, livemode, id FROM payments.charges WHERE (merchant_id, livemode, id) > ($1, $2, $3) ORDER BY merchant_id, livemode, id LIMIT $4;
 
+-- first_findings: the first rows that a check finds, and how many there are in all
+SELECT found.*, count(*) OVER () AS found_in_all FROM (
+{check}
+) AS found LIMIT {limit};
+
 -- counts: how much was checked
 SELECT (SELECT count(*) FROM ledger.transfers) AS transfers, (SELECT count(*) FROM payments.charges) AS charges,
     (SELECT count(*) FROM payments.refunds) AS refunds, (SELECT count(*) FROM payments.events) AS events,
-    (SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL) AS open_attempts;
+    (SELECT count(*) FROM payments.attempts WHERE closed_at IS NULL) AS open_attempts,
+    coalesce((SELECT total FROM ledger.seals ORDER BY number DESC LIMIT 1), 0) AS sealed_transfers;
 
 -- account_balances: posted and held, each account on its normal side
 SELECT a.holder, a.kind, a.currency, a.livemode,

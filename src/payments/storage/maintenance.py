@@ -9,6 +9,7 @@ import asyncpg
 
 from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
+from payments.runtime.seal import GivenKeyProvider, Sealer
 from payments.runtime.settings import MaintenanceSettings, SettingsError
 from payments.runtime.topology import SANDBOX_KEY_PREFIX, SERVICES, Service
 from payments.storage.books import examine
@@ -73,10 +74,13 @@ async def maintenance_connection(settings: MaintenanceSettings, log: Logger) -> 
 
 async def run_verify(settings: MaintenanceSettings, log: Logger) -> int:
     """Log each check of the books, and their sum; returns the exit status."""
+    sealer = None if settings.envelope_key is None else Sealer(GivenKeyProvider(settings.envelope_key))
     async with maintenance_connection(settings, log) as connection:
-        books = await examine(connection)
+        books = await examine(connection, sealer)
     for check in books.checks:
-        log.event("check", check=check.name, means=check.sentence, ok=not check.findings, findings=check.findings)
+        log.event(
+            "check", check=check.name, means=check.sentence, ok=not check.findings, findings=check.findings, seconds=round(check.seconds, 3)
+        )
     log.event("books", ok=books.in_order, counts=books.counts)
     return 0 if books.in_order else 1
 

@@ -48,6 +48,7 @@ from payments.transaction_processor.money.verification import VERIFYING, Verific
 from payments.transaction_processor.processor import Processor, Tally
 from payments.transaction_processor.public_api import public_api
 from payments.transaction_processor.sandbox_clocks import SandboxClockKeeper
+from payments.transaction_processor.sealing import LedgerSealer
 from payments.transaction_processor.sending import Sender
 from payments.transaction_processor.sweeper import Sweeper
 from payments.wire.api import Call, Reply, build_api
@@ -107,6 +108,7 @@ async def application(
             tally=Tally(),
         )
         handover = HandoverRoutes(processor, settings.internal_api_key)
+        seals = LedgerSealer(pool, sealer, log)
 
         async def replay(call: Call) -> Reply | None:
             found = await idempotency.seen(call)
@@ -123,6 +125,8 @@ async def application(
                 Metric.UNKNOWN_AGE: oldest_seconds,
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
                 Metric.OVERDUE_AGE: scheduler.overdue_seconds,
+                Metric.LEDGER_PROOF_FAULTS: seals.faults,
+                Metric.LEDGER_UNSEALED_AGE: seals.unsealed_age_seconds,
             }
 
         rows = RowByRow(clock, log)
@@ -155,6 +159,7 @@ async def application(
             background.repeat("probe acquirers", partial(sweeper.probe, scheduler.wake), every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         scheduler.keep(background)
+        seals.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(

@@ -124,6 +124,11 @@ class Reader:
         self._lists = lists
         self._clock = clock
 
+    @property
+    def lists(self) -> Lists:
+        """What lists are read on, for those of what isn't a kind of object."""
+        return self._lists
+
     async def find(self, call: Call, kind: Kind[R], object_id: str) -> R | None:
         """Return one object of the caller's, or None; one that was deleted is found all the same, where something is left of it. What isn't shown isn't found."""
         if not kind.may_name(object_id):
