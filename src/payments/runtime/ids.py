@@ -65,6 +65,17 @@ def first_id_from(prefix: str, unix_seconds: int) -> str:
     return f"{prefix}_{_base62(min(max(unix_seconds * 1000, 0), _MILLISECONDS_MAX))}"
 
 
+def made_at(object_id: str) -> float:
+    """Return when an id was made, unix seconds; raises `ValueError` for what is no id."""
+    time_part = object_id.partition("_")[2][:8]
+    if len(time_part) != 8:
+        raise ValueError(f"{object_id} has no time in it")
+    milliseconds = 0
+    for character in time_part:
+        milliseconds = milliseconds * 62 + _ALPHABET.index(character)
+    return milliseconds / 1000
+
+
 def _base62(number: int) -> str:
     """Eight characters."""
     parts = [""] * 4
