@@ -182,7 +182,7 @@ async def resolve(directory: DataDirectory, numbers: Sequence[int], *, how: Reso
         raise UsageError(f"--note takes 1 to {_NOTE_CHARACTERS_MAX} characters, on one line.")
     async with connect(directory.run().database_url) as connection:
         try:
-            await resolve_differences(connection, numbers, how, note.strip())
+            await resolve_differences(connection, numbers, how, note.strip(), int(time.time()))
         except NotOpen as mistake:
             raise UsageError(
                 f"There is no open difference {mistake}, and nothing was resolved. See: {directory.command('reconcile', 'list')}"

@@ -1,7 +1,6 @@
 """The files that were reconciled, and what of them isn't explained: listed, shown, and resolved by hand."""
 
 import datetime
-import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Literal
 
@@ -89,9 +88,12 @@ async def shown_difference(connection: Connection, difference: int) -> ShownDiff
     return None if row is None else msgspec.convert(dict(row), ShownDifference)
 
 
-async def resolve_differences(connection: Connection, differences: Sequence[int], how: Resolution, note: str) -> None:
-    """Take differences out of suspense: `paid` to the acquirer's settled account, `written_off` to our losses. All of them or none; raises `NotOpen`."""
-    now, accounts = int(time.time()), Accounts(connection)
+async def resolve_differences(connection: Connection, differences: Sequence[int], how: Resolution, note: str, now: int) -> None:
+    """Take differences out of suspense: `paid` to the acquirer's settled account, `written_off` to our losses. All of them or none; `now`, unix seconds.
+
+    Raises `NotOpen`.
+    """
+    accounts = Accounts(connection)
     async with connection.transaction():
         for difference in sorted(set(differences)):
             row = await connection.fetchrow(_SQL["resolve"], difference, how, note)
