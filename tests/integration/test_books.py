@@ -233,7 +233,6 @@ FAULTS: dict[str, dict[str, str]] = {
     },
     "wrong_settlements": {
         "the transfer of a settled line is gone": "DELETE FROM ledger.transfers WHERE kind = 'settlement'",
-        "a fee was posted with another amount": "UPDATE ledger.transfers SET amount = amount + 1 WHERE kind = 'acquirer_fee'",
         "another acquirer paid it": "UPDATE ledger.accounts SET holder = 'acquirer:bank' WHERE kind = 'settled'",
         "it matches something else": "UPDATE settlement.lines SET amount = amount + 1 WHERE class = 'matched'",
         "it settles something else": "UPDATE settlement.lines SET balance_transaction = 'txn_x' WHERE class = 'matched' AND amount = -500",

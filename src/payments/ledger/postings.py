@@ -21,7 +21,7 @@ What acquirers settle comes by the million, and is posted by statements (`storag
 |---|---|---|---|
 | line of a settlement file, of a capture | acquirer settled | acquirer receivable | captured |
 | line, of a refund | acquirer receivable | acquirer settled | refunded |
-| its fee | acquirer costs | acquirer settled | fee |
+| fees of the lines that are booked together | acquirer costs | acquirer settled | their sum |
 | the file has more than the books | acquirer settled | platform suspense | difference |
 | the books have more than the file | platform suspense | acquirer settled | difference |
 | the books have what the file hasn't | platform suspense | acquirer receivable | difference |

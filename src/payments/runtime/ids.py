@@ -66,12 +66,12 @@ def first_id_from(prefix: str, unix_seconds: int) -> str:
 
 
 def made_at(object_id: str) -> float:
-    """Return when an id was made, unix seconds; raises `ValueError` for what is no id."""
-    time_part = object_id.partition("_")[2][:8]
-    if len(time_part) != 8:
-        raise ValueError(f"{object_id} has no time in it")
+    """Return when an id was made, unix seconds; of what isn't quite one, the earliest that sorts before it."""
     milliseconds = 0
-    for character in time_part:
+    for place in range(8):
+        character = object_id.partition("_")[2][place : place + 1]
+        if not character or character not in _ALPHABET:
+            return milliseconds * 62 ** (8 - place) / 1000
         milliseconds = milliseconds * 62 + _ALPHABET.index(character)
     return milliseconds / 1000
 

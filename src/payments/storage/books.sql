@@ -58,7 +58,7 @@ END;
 
 -- unexplained_postings: every posting belongs to a balance transaction, for holds to an attempt, and for settlements to a line or a difference
 SELECT t.posting, t.kind FROM ledger.transfers t
-WHERE CASE WHEN t.posting ~ '^stl_[0-9]{1,18}$' THEN NOT EXISTS (SELECT FROM settlement.lines l WHERE l.id = substr(t.posting, 5)::bigint)
+WHERE CASE WHEN t.posting ~ '^(stl|sfe)_[0-9]{1,18}$' THEN NOT EXISTS (SELECT FROM settlement.lines l WHERE l.id = substr(t.posting, 5)::bigint)
     WHEN t.posting ~ '^sdf_[0-9]{1,18}$' THEN NOT EXISTS (SELECT FROM settlement.differences d WHERE d.id = substr(t.posting, 5)::bigint)
     WHEN t.phase = 'posted'
     THEN NOT EXISTS (SELECT FROM payments.balance_transactions b WHERE b.id = t.posting)
@@ -313,17 +313,14 @@ WITH posted AS (
     SELECT substr(t.posting, 5)::bigint AS line, count(*) AS transfers, min(d.holder) AS holder, max(d.livemode::integer) = 1 AS livemode,
         max(c.holder) AS other_holder,
         sum(CASE WHEN t.kind <> 'settlement' THEN 0 WHEN (d.kind, c.kind) = ('settled', 'receivable') THEN t.amount
-            WHEN (d.kind, c.kind) = ('receivable', 'settled') THEN -t.amount END) AS settled,
-        sum(CASE WHEN t.kind <> 'acquirer_fee' THEN 0 WHEN (d.kind, c.kind) = ('costs', 'settled') THEN t.amount
-            WHEN (d.kind, c.kind) = ('settled', 'costs') THEN -t.amount END) AS fee
+            WHEN (d.kind, c.kind) = ('receivable', 'settled') THEN -t.amount END) AS settled
     FROM ledger.transfers t JOIN ledger.accounts d ON d.id = t.debit_account JOIN ledger.accounts c ON c.id = t.credit_account
     WHERE t.posting >= 'stl_' AND t.posting < 'stl`' GROUP BY 1
 )
 SELECT l.id AS line, l.reference FROM settlement.lines l
 LEFT JOIN posted p ON p.line = l.id
 LEFT JOIN payments.balance_transactions b ON b.merchant_id = l.merchant_id AND b.livemode = l.livemode AND b.id = l.balance_transaction
-WHERE (coalesce(p.settled, 0), coalesce(p.fee, 0), coalesce(p.transfers, 0)) <>
-        (coalesce(l.ours, 0), l.fee, (l.ours IS NOT NULL)::integer + (l.fee <> 0)::integer)
+WHERE (coalesce(p.settled, 0), coalesce(p.transfers, 0)) <> (coalesce(l.ours, 0), (l.ours IS NOT NULL)::integer)
     OR (p.line IS NOT NULL AND (p.holder, p.other_holder, p.livemode) <> ('acquirer:' || l.acquirer, 'acquirer:' || l.acquirer, l.livemode))
     OR (l.class = 'matched' AND l.amount <> l.ours)
     OR (l.balance_transaction IS NOT NULL AND (b.id IS NULL OR (b.amount, b.currency) <> (coalesce(l.ours, l.amount), l.currency)));

@@ -48,7 +48,7 @@ SELECT min(reference) FROM (
     SELECT reference FROM staged
     UNION ALL
     SELECT reference FROM settlement.differences WHERE acquirer = $1 AND livemode = $2 AND class = 'missing_here' AND resolution IS NULL
-) given WHERE reference ~ '^att_[0-9A-Za-z]{24}$';
+) given WHERE reference >= 'att_0' AND reference < 'att_{';
 
 -- gather: what was booked with the acquirer from a time on, by the references under which it knows it
 INSERT INTO booked
@@ -123,7 +123,9 @@ WHERE o.reference IS NOT NULL AND o.occurred_at BETWEEN $1 AND $2
     AND NOT EXISTS (SELECT FROM settlement.differences d WHERE d.class = 'missing_there' AND d.balance_transaction = o.posting)
 ORDER BY o.posting;
 
--- book_statistics: what was found, and how far it reaches
+-- book_statistics: it is booked batch by batch
+CREATE INDEX ON classified (number);
+CREATE INDEX ON expected (position);
 ANALYZE classified, expected;
 
 -- extent: up to where it goes
@@ -158,15 +160,16 @@ RETURNING d.id;
 INSERT INTO settlement.differences (file, acquirer, livemode, class, kind, reference, merchant_id, balance_transaction, amount, currency)
 SELECT $1, $2, $3, 'missing_there', kind, reference, merchant_id, posting, -amount, currency FROM expected WHERE position BETWEEN $4 AND $5 ORDER BY position;
 
--- transfers: what lines and differences post that were just written, and differences that were just resolved; accounts by currency
+-- transfers: what lines and differences post that were just written, their fees in one sum, and differences that were just resolved; accounts by currency
 WITH accounts AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS a (currency text, settled bigint, receivable bigint, costs bigint, suspense bigint, losses bigint)
 ), written AS (
     SELECT 'stl_' || l.id AS posting, 'settlement' AS kind, a.settled AS gains, a.receivable AS gives, l.ours AS amount, l.currency
     FROM settlement.lines l JOIN accounts a USING (currency) WHERE l.file = $2 AND l.id > $3 AND l.ours IS NOT NULL
     UNION ALL
-    SELECT 'stl_' || l.id, 'acquirer_fee', a.costs, a.settled, l.fee, l.currency
-    FROM settlement.lines l JOIN accounts a USING (currency) WHERE l.file = $2 AND l.id > $3 AND l.fee <> 0
+    SELECT 'sfe_' || min(l.id), 'acquirer_fee', a.costs, a.settled, sum(l.fee)::bigint, l.currency
+    FROM settlement.lines l JOIN accounts a USING (currency) WHERE l.file = $2 AND l.id > $3
+    GROUP BY l.currency, a.costs, a.settled HAVING sum(l.fee) <> 0
     UNION ALL
     SELECT 'sdf_' || d.id, 'suspense', CASE WHEN d.class = 'missing_there' THEN a.receivable ELSE a.settled END, a.suspense, d.amount, d.currency
     FROM settlement.differences d JOIN accounts a USING (currency) WHERE d.file = $2 AND d.id > $4
