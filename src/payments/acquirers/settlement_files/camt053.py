@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import IO, Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -101,8 +102,8 @@ class Camt053File:
     def _header_of(self, document: Element, statement: Element | None) -> SettlementHeader:
         if statement is None:
             raise UnreadableFile("it has an entry outside of a statement")
-        reference = _text(document, "GrpHdr/MsgId", root="BkToCstmrStmt") or _text(statement, "Id") or ""
-        created = _time(_text(statement, "CreDtTm") or _text(document, "GrpHdr/CreDtTm", root="BkToCstmrStmt"))
+        reference = _text(document, "BkToCstmrStmt/GrpHdr/MsgId") or _text(statement, "Id") or ""
+        created = _time(_text(statement, "CreDtTm") or _text(document, "BkToCstmrStmt/GrpHdr/CreDtTm"))
         first, last = _time(_text(statement, "FrToDt/FrDtTm")), _time(_text(statement, "FrToDt/ToDtTm"))
         if _NAME.fullmatch(reference) is None or created is None or first is None or last is None:
             raise UnreadableFile("its statement needs Id, CreDtTm and FrToDt with FrDtTm and ToDtTm, whose times have a zone")
@@ -122,18 +123,21 @@ class Camt053File:
         if self._is_first_empty and self._statement is not None:
             self._end(self._statement, sums)
         try:
+            space = "" if self._document is None else _space(self._document)
+            entry_tag, statement_tag = space + "Ntry", space + "Stmt"
             for event, element in self._events:
-                name = _local(element)
-                if event == "start":
-                    if name == "Stmt":
+                tag = element.tag
+                if tag == entry_tag:
+                    if event == "end" and self._statement is not None:
+                        yield self._entry(element, sums)
+                        self._statement.remove(element)
+                        self._kept_bytes = 0
+                elif tag == statement_tag:
+                    if event == "start":
                         self._statement, sums = element, defaultdict(_Sum)
-                elif name == "Ntry" and self._statement is not None:
-                    yield self._entry(element, sums)
-                    self._statement.remove(element)
-                    self._kept_bytes = 0
-                elif name == "Stmt":
-                    self._end(element, sums)
-                    element.clear()
+                    else:
+                        self._end(element, sums)
+                        element.clear()
         except (ElementTree.ParseError, UnreadableFile) as failure:
             self.faults.append(f"its end can't be read, it may have been cut off: {failure}")
 
@@ -362,14 +366,31 @@ def _namespace(element: Element) -> str:
     return element.tag.partition("}")[0].removeprefix("{")
 
 
+@cache
+def _tags(space: str, path: str) -> tuple[str, ...]:
+    """Return the names of a path as they are in a namespace; few of either are ever asked for."""
+    return tuple(space + name for name in path.split("/"))
+
+
 def _all(parent: Element, path: str) -> list[Element]:
     """Return the elements at a path of names, in whatever namespace the parent is."""
-    space = parent.tag.partition("}")[0]
-    prefix = f"{space}}}" if space.startswith("{") else ""
-    return parent.findall("/".join(prefix + name for name in path.split("/")))
+    found = [parent]
+    for tag in _tags(_space(parent), path):
+        found = [child for each in found for child in each.findall(tag)]
+    return found
 
 
-def _text(parent: Element, path: str, *, root: str | None = None) -> str | None:
-    found = _all(parent, path if root is None else f"{root}/{path}")
-    text = found[0].text if found else None
-    return None if text is None or not text.strip() else text.strip()
+def _text(parent: Element, path: str) -> str | None:
+    """Return the text of the first element at a path, None when there is none."""
+    found: Element | None = parent
+    for tag in _tags(_space(parent), path):
+        found = found.find(tag)
+        if found is None:
+            return None
+    text = (found.text or "").strip()
+    return text or None
+
+
+def _space(element: Element) -> str:
+    space, bracket, _ = element.tag.rpartition("}")
+    return space + bracket
