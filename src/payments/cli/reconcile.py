@@ -10,7 +10,7 @@ from typing import IO, TypeVar
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from payments.acquirers.settlement_files.opening import open_settlement_file
 from payments.cli.data_directory import DataDirectory, UsageError
@@ -32,6 +32,7 @@ _Found = TypeVar("_Found", Difference, OpenDifference)
 _SHOWN = 20
 """Lines in a table meant for people; the other formats have all."""
 _NOTE_CHARACTERS_MAX = 1_000
+_REFERENCE_CHARACTERS = 28
 ALL_MATCHED, DIFFERENCES, NOT_READABLE = 0, 1, 2
 
 
@@ -78,7 +79,7 @@ async def _table(console: Console, result: Reconciled, found: AsyncIterator[Diff
     console.print(table)
     shown = [each async for each in _first(found, _SHOWN + 1)]
     if shown:
-        table = Table("difference", "line", "class", "kind", "reference", "there", "here", "state")
+        table = Table("difference", "line", "class", "kind", _reference(), "there", "here", "state")
         for each in shown[:_SHOWN]:
             table.add_row(
                 *(_text(each.id), _text(each.number), each.class_, each.kind, each.reference),
@@ -151,7 +152,7 @@ async def show_list(console: Console, directory: DataDirectory, acquirer: str | 
         read = f"{file.received_at:%Y-%m-%d %H:%M}" if file.completed_at else "[red]interrupted: read it again[/red]"
         table.add_row(file.acquirer, file.reference, f"{file.first_day} to {file.last_day}", read, str(file.differences), str(file.open))
     console.print(table)
-    table = Table("difference", "since", "acquirer", "file", "line", "class", "kind", "reference", "amount")
+    table = Table("difference", "since", "acquirer", "file", "line", "class", "kind", _reference(), "amount")
     for each in found[:_SHOWN]:
         table.add_row(
             *(str(each.id), f"{each.opened_at:%Y-%m-%d}", each.acquirer, each.file, _text(each.number)),
@@ -197,6 +198,11 @@ async def _first(found: AsyncIterator[_Found], count: int) -> AsyncIterator[_Fou
         left -= 1
         if left == 0:
             return
+
+
+def _reference() -> Column:
+    """Return a column for references, whole however narrow the terminal is: they are what one copies."""
+    return Column("reference", min_width=_REFERENCE_CHARACTERS, overflow="fold")
 
 
 def _text(value: object) -> str:
