@@ -3,6 +3,7 @@
 import datetime
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -209,7 +210,7 @@ def test_a_file_of_one_endless_line_is_read_in_pieces() -> None:
         def readable(self) -> bool:
             return True
 
-        def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        def readinto(self, buffer: Any, /) -> int:
             size = min(len(buffer), self.left)
             self.left -= size
             buffer[:size] = b"a" * size
@@ -232,5 +233,5 @@ class _After(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any, /) -> int:
         return self._header.readinto(buffer) or self._rest.readinto(buffer) or 0
