@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from payments.notification_service.delivery_log import DeliveryLog
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
 from payments.notification_service.replays import Replays
@@ -69,6 +70,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
             *webhook_endpoints.endpoints(),
             *Events(_NOTHING, _NOTHING, _NOTHING, _NOTHING).endpoints(),
             *Replays(reader=_NOTHING, lists=_NOTHING, idempotency=_NOTHING, clock=_NOTHING, on_created=_NOTHING).endpoints(),
+            *DeliveryLog(_NOTHING, _NOTHING).endpoints(),
             *EventStream(_NOTHING, _NOTHING, _NOTHING).endpoints(),
             *Trial(0, False, _NOTHING).endpoints(),
         ],

@@ -6,7 +6,7 @@ such; of our own signatures there is enough to tell which was sent, and not enou
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,7 +22,17 @@ _VALUE_CHARACTERS_MAX = 300
 _SIGNATURE_CHARACTERS = 8
 _MASK = "…"
 _SECRET_FIELDS = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "set-cookie", "set-cookie2", "x-api-key", "api-key", "x-auth-token", "x-amz-security-token"}
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "set-cookie2",
+        "x-api-key",
+        "api-key",
+        "x-auth-token",
+        "x-amz-security-token",
+    }
 )
 _SIGNATURES = re.compile(r"(v1[=,][0-9A-Za-z+/]{8})[0-9A-Za-z+/=]*")
 _SECRETS = re.compile(r"\b((?:sk|rk|ek)_(?:live|test)_|whsec_|[a-z]{2,6}_[0-9A-Za-z]+_secret_|Bearer |Basic )[0-9A-Za-z+/=._~-]{6,}")
@@ -113,9 +123,3 @@ def _shown_url(url: str) -> str:
     except ValueError:
         return ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" + (f"?{_MASK}" if parts.query else "")
-
-
-def phases(timing: Timing) -> Sequence[tuple[str, float]]:
-    """Return what an attempt took in each phase that it had, milliseconds; a connection that was kept had no look-up and no handshake."""
-    named = (("resolve", timing.resolve_ms), ("connect", timing.connect_ms), ("tls", timing.tls_ms), ("first byte", timing.first_byte_ms))
-    return [(name, milliseconds) for name, milliseconds in named if milliseconds is not None]

@@ -11,6 +11,7 @@ from functools import partial
 from starlette.types import ASGIApp
 
 from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
+from payments.notification_service.delivery_log import DeliveryLog
 from payments.notification_service.dispatcher import Dispatcher
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
@@ -32,6 +33,7 @@ from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.credentials import credentials_of
 from payments.storage.deliveries import Deliveries
+from payments.storage.delivery_log import keep_partitions
 from payments.storage.group_commit import GroupCommit
 from payments.storage.outbox import oldest_waiting_seconds
 from payments.storage.streams import Streams
@@ -48,6 +50,7 @@ from payments.wire.write_limit import WriteLimit
 
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
 _API_POOL = 6
+_PARTITIONS_SECONDS = 3_600.0
 _DELIVERY_POOL = 4
 """One connection to fan out, one to claim, one to record, one to disable endpoints and to replay."""
 
@@ -101,6 +104,7 @@ async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], No
         background.keep("dispatch", Dispatcher(database.pool, wakeup, deliverer.wake, streams_waker.wake).run)
         background.keep("deliver", deliverer.run)
         background.keep("replay", replayer.run)
+        background.repeat("partitions", partial(keep_partitions, database.pool), every_seconds=_PARTITIONS_SECONDS)
         background.watch("record deliveries", lambda: results.stalled_seconds)
         yield Delivery(deliverer, replayer, background)
         await background.stop()
@@ -170,6 +174,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 *endpoints.endpoints(),
                 *events.endpoints(),
                 *replays.endpoints(),
+                *DeliveryLog(pool, lists).endpoints(),
                 *EventStream(listeners, streams, lists).endpoints(),
                 *trial.endpoints(),
             ],

@@ -32,6 +32,7 @@ from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.public_api import public_api
 from payments.payment_api.receipts import Receipts
 from payments.payment_api.steps import Steps
+from payments.payment_api.stripe_cli import StripeCli
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
@@ -151,6 +152,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
                 pool=pool,
                 account_sealer=AccountSealer(sealer),
                 pepper=settings.api_key_pepper,
+                stripe_cli=StripeCli(sealer, settings.public_url),
             ),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             write_limit=write_limit,

@@ -235,6 +235,8 @@ class _Unknown:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._front.answer(scope, receive, send, None, UnknownPath)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
 
 
 class _Front:
