@@ -24,6 +24,8 @@ from payments.notification_service.events import render_attempt, render_delivery
 from payments.notification_service.exchange import Exchange
 from payments.notification_service.trial import render_trial
 from payments.notification_service.webhook_endpoints import EVENT_TYPES
+from payments.payment_api.stripe_cli import NAME as CLI_SESSION
+from payments.payment_api.stripe_cli import render_session
 from payments.storage.delivery_log import LoggedAttempt
 from payments.wire import errors, render_card
 from payments.wire.api import Endpoint
@@ -122,6 +124,7 @@ def _seen() -> dict[str, Seen]:
     seen[_DELIVERY] = observed((render_delivery,), Values())[False]
     log = seen[_DELIVERY].properties["attempt_log"]
     log.items = observed((render_attempt,), Values())[False]
+    seen[CLI_SESSION] = observed((render_session,), Values())[False]
     seen[_ATTEMPT] = observed((_attempt,), Values())[False]
     refusals = (_refused, _refused_card, _refused_by_state, _failed_payment, _failed_setup, _failed_charge)
     seen["error"] = observed(refusals, Values(plain=True))[False]

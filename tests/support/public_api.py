@@ -19,6 +19,7 @@ from payments.notification_service.replays import Replays
 from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
 from payments.payment_api.public_api import public_api
+from payments.payment_api.stripe_cli import StripeCli
 from payments.runtime.topology import Service
 from payments.transaction_processor.public_api import public_api as money_api
 from payments.wire.api import Endpoint
@@ -63,6 +64,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 pool=_NOTHING,
                 account_sealer=_NOTHING,
                 pepper=_NOTHING,
+                stripe_cli=StripeCli(_NOTHING, ""),
             )
         ],
         Service.TRANSACTION_PROCESSOR: [*money_api(objects=objects, accounts=_NOTHING, bookkeeper=_NOTHING)],

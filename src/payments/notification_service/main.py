@@ -10,6 +10,7 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from payments.notification_service.cli_socket import CliSocket
 from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
 from payments.notification_service.delivery_log import DeliveryLog
 from payments.notification_service.dispatcher import Dispatcher
@@ -18,6 +19,7 @@ from payments.notification_service.events import Events
 from payments.notification_service.listeners import Listeners
 from payments.notification_service.replayer import Replayer
 from payments.notification_service.replays import Replays
+from payments.notification_service.request_tails import RequestTails
 from payments.notification_service.sender import Resolver, Sender
 from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
@@ -37,6 +39,7 @@ from payments.storage.delivery_log import keep_partitions
 from payments.storage.group_commit import GroupCommit
 from payments.storage.outbox import oldest_waiting_seconds
 from payments.storage.streams import Streams
+from payments.storage.stripe_cli import REQUESTS_CHANNEL, TAILS_CHANNEL, forget
 from payments.storage.wakeup import STREAMS_CHANNEL, Waker, Wakeup
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
@@ -45,7 +48,9 @@ from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
 from payments.wire.reading import Reader
+from payments.wire.request_log import RequestLog
 from payments.wire.serve import Binding, serve
+from payments.wire.websocket import BoundedWebSocketProtocol
 from payments.wire.write_limit import WriteLimit
 
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
@@ -163,9 +168,16 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.OUTBOX_AGE: await oldest_waiting_seconds(pool),
             }
 
+        request_log = RequestLog(pool)
+        tails = RequestTails(pool, streams, clock, Waker(pool, TAILS_CHANNEL))
+        database.hears.update({TAILS_CHANNEL: request_log.notice, REQUESTS_CHANNEL: tails.notice})
+        socket = CliSocket(listeners=listeners, tails=tails, streams=streams, lists=lists, pool=pool, sealer=sealer, clock=clock, log=log)
         background = Background(log)
         background.keep("watch database", database.watch)
         background.keep("streams", listeners.run)
+        background.keep("request log", request_log.run)
+        background.keep("request tails", tails.run)
+        background.repeat("forget cli sessions", partial(forget, pool), every_seconds=_PARTITIONS_SECONDS)
         background.watch("delivery", lambda: thread.quiet_seconds, quiet_seconds_max=STUCK_SECONDS)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
@@ -184,7 +196,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             health=Health(background, delivering.background, is_database_well=database.is_well, log=log),
             replay=idempotency.seen,
-            raw_routes=trial.routes(),
+            raw_routes=[*trial.routes(), *socket.routes()],
+            request_log=request_log,
         )
         await background.stop()
         await write_limit.close()
@@ -193,4 +206,4 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service), log)
+    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service, websockets=BoundedWebSocketProtocol), log)

@@ -11,9 +11,10 @@ from payments.domain.errors import InvalidRequest
 from payments.runtime.ids import new_id
 from payments.runtime.seal import Sealer
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
-from payments.wire.cli_session import REQUEST_LOGS, SESSION_SECONDS, SOCKET_PATH, WEBHOOKS, Session, sealed, signing_secret
+from payments.wire.cli_session import REQUEST_LOGS, SESSION_SECONDS, WEBHOOKS, Session, sealed, signing_secret
 from payments.wire.kind import Shown
 from payments.wire.render_people import Rendered
+from payments.wire.socket_path import SOCKET_PATH
 
 PATH = "/v1/stripecli/sessions"
 NAME = "stripecli.session"

@@ -33,6 +33,7 @@ from payments.wire.kind import Shown
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
 from payments.wire.request import Headers, check_account, check_ids, is_trial, path_of, read_params, take_expand
+from payments.wire.request_log import RequestLog
 from payments.wire.streaming import STREAM_FIELDS, Chunks, send_chunks
 from payments.wire.write_limit import WriteLimit
 
@@ -169,9 +170,10 @@ def build_api(
     health: Health,
     replay: Replay = never_replayed,
     raw_routes: Sequence[BaseRoute] = (),
+    request_log: RequestLog | None = None,
 ) -> ASGIApp:
     """Build a service's ASGI application; `raw_routes` are served as they are (internal calls, pages)."""
-    front = _Front(authenticator, write_limit, digest, replay, log)
+    front = _Front(authenticator, write_limit, digest, replay, log, request_log)
     by_path: dict[str, dict[str, Endpoint[Any]]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -242,7 +244,16 @@ class _Unknown:
 class _Front:
     """What every call has in common."""
 
-    def __init__(self, authenticator: Authenticator, write_limit: WriteLimit, digest: Digest, replay: Replay, log: Logger) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        write_limit: WriteLimit,
+        digest: Digest,
+        replay: Replay,
+        log: Logger,
+        request_log: RequestLog | None,
+    ) -> None:
+        self._request_log = request_log
         self._authenticator = authenticator
         self._write_limit = write_limit
         self._digest = digest
@@ -291,6 +302,11 @@ class _Front:
             merchant=None if caller.principal is None else caller.principal.merchant_id,
             trace=caller.headers.get(b"x-amzn-trace-id") or caller.headers.get(b"traceparent"),
         )
+        if self._request_log is not None and caller.principal is not None:
+            at = self._authenticator.clock.now()
+            self._request_log.take(
+                caller.principal, scope["method"], scope["path"][:_LOGGED_PATH_CHARACTERS_MAX], result.status, request_id, result.body, at
+            )
         if result.chunks is not None:
             await send_chunks(scope, receive, send, result.chunks, self._log)
 

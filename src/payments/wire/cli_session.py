@@ -14,8 +14,6 @@ from payments.domain.principal import KeyKind, Principal
 from payments.runtime import seal_contexts
 from payments.runtime.seal import Sealer, SealError
 
-SOCKET_PATH = "/v1/events/stripecli"
-"""Where it opens its web socket: among the paths that lead to notification-service."""
 WEBHOOKS, REQUEST_LOGS = "webhooks", "request_logs"
 SESSION_SECONDS = 24 * 3600
 """Then it is asked to begin another: as long as what it missed can be had."""

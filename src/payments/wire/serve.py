@@ -51,19 +51,19 @@ class Binding:
     port: int
     linger_seconds: float = 0.0
     """Whoever ends a task tells it and the load balancer at the same time: for so long requests may still come."""
-    has_websockets: bool = False
-    """Whether it speaks web sockets, too."""
+    websockets: type[asyncio.Protocol] | None = None
+    """How it speaks web sockets; None where it doesn't."""
     certificate_name: str | None = None
     """Of the certificate that it makes for itself, to speak TLS; without a name it speaks plain HTTP, as on loopback."""
 
     @staticmethod
-    def from_settings(settings: Settings, name: str, *, has_websockets: bool = False) -> "Binding":
+    def from_settings(settings: Settings, name: str, *, websockets: type[asyncio.Protocol] | None = None) -> "Binding":
         """Return what the settings say of a service called `name`."""
         return Binding(
             settings.host,
             settings.port,
             settings.linger_seconds,
-            has_websockets=has_websockets,
+            websockets=websockets,
             certificate_name=name if settings.serves_tls else None,
         )
 
@@ -136,7 +136,7 @@ def uvicorn_config(app: ASGIApp, binding: Binding) -> uvicorn.Config:
         host=binding.host,
         port=binding.port,
         http=BoundedHttpProtocol,
-        ws=_websocket_protocol() if binding.has_websockets else "none",
+        ws=binding.websockets or "none",
         ws_max_size=WEBSOCKET_BYTES_MAX,
         ws_ping_interval=WEBSOCKET_PING_SECONDS,
         ws_ping_timeout=WEBSOCKET_PING_SECONDS,
@@ -152,13 +152,6 @@ def uvicorn_config(app: ASGIApp, binding: Binding) -> uvicorn.Config:
         backlog=CONNECTIONS_WAITING_MAX,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
-
-
-def _websocket_protocol() -> type[asyncio.Protocol]:
-    """Loaded by those alone who speak it."""
-    from payments.wire.websocket import BoundedWebSocketProtocol
-
-    return BoundedWebSocketProtocol
 
 
 async def _serve(application: Application, binding: Binding, log: Logger) -> None:
