@@ -55,4 +55,8 @@ CREATE TRIGGER moved_in_line AFTER UPDATE OF status ON notifications.deliveries
 
 GRANT SELECT, INSERT, UPDATE ON notifications.deliveries TO tap_notification_service;
 GRANT SELECT, INSERT ON notifications.delivery_attempts TO tap_notification_service;
-SELECT notifications.make_partitions(now());
+DO $$
+BEGIN
+    PERFORM notifications.make_partitions(now());
+END
+$$;

@@ -35,4 +35,8 @@ GRANT SELECT, INSERT ON notifications.request_log TO tap_notification_service;
 GRANT INSERT ON notifications.request_log TO tap_payment_api, tap_transaction_processor;
 
 INSERT INTO notifications.partitioned (of_table, id_prefix, width, ahead, kept) VALUES ('request_log', 'rql', '1 day', '2 days', '1 day');
-SELECT notifications.make_partitions(now());
+DO $$
+BEGIN
+    PERFORM notifications.make_partitions(now());
+END
+$$;
