@@ -170,12 +170,15 @@ async def test_a_session_goes_on_where_it_has_acknowledged(database_url: str, co
 
         # Who isn't let in, and how the command line is told to begin another session.
         expired = msgspec.structs.replace(session, expires=int(CLOCK.now()) - 1)
-        for websocket_id in ("", "nonsense", "A" * 9_000, sealed(expired, copy.sealer), sealed(session, copy.sealer)[:-8] + "AAAAAAAA"):
+        for websocket_id in ("", "nonsense", "A" * 8_000, sealed(expired, copy.sealer), sealed(session, copy.sealer)[:-8] + "AAAAAAAA"):
             with pytest.raises(InvalidStatus) as refused:
                 async with copy.connect(websocket_id=websocket_id):
                     pass
             assert refused.value.response.status_code == 401
             assert json.loads(refused.value.response.body or b"")["error"]["message"] == "Unknown WebSocket ID."
+        with pytest.raises(InvalidStatus, match="400"):  # longer than any line that the library takes
+            async with copy.connect(websocket_id="A" * 9_000):
+                pass
         assert opened(sealed(session, copy.sealer), copy.sealer, CLOCK.now()) == session
 
         # A key that is revoked hears nothing more.

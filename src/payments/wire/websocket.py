@@ -5,6 +5,7 @@ Source: RFC 6455.
 
 import asyncio
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from payments.wire.bounded_http import UNREAD_SECONDS_MAX
@@ -14,6 +15,19 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
     """One connection. Who doesn't read what was sent, or doesn't answer, is dropped with all that waits for them."""
 
     _unread: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came. A head that the library doesn't take ends the connection, which it leaves to us."""
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; a refusal ends the handshake, too, so that nobody is told in the log that it has no end."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
