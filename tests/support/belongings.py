@@ -165,7 +165,7 @@ NAMED = {
     "source": "charge",
 }
 """What parameters name that aren't called as their kind is."""
-NO_IDS = {"after", "currency", "email", "lookup_keys", "transfer_group", "type", "types", "url"}
+NO_IDS = {"after", "currency", "device_name", "email", "lookup_keys", "transfer_group", "type", "types", "url", "websocket_features"}
 """Parameters that are as short as ids are, and name no object."""
 PATHS = (
     {
