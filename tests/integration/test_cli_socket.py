@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from payments.domain.principal import KeyKind
 from payments.notification_service.cli_socket import CliSocket
 from payments.notification_service.listeners import Listeners
 from payments.notification_service.request_tails import RequestTails
@@ -121,7 +122,7 @@ class Heard:
 @pytest.fixture
 async def session(connection: Connection) -> Session:
     merchant_id = await create_merchant(connection, "Shop")
-    key = await create_key(connection, merchant_id, livemode=False, kind="secret", pepper=KeyRing.of(b"p" * 32))
+    key = await create_key(connection, merchant_id, livemode=False, kind=KeyKind.SECRET, pepper=KeyRing.of(b"p" * 32))
     return Session(
         id="clis_1",
         merchant_id=merchant_id,

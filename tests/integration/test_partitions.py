@@ -135,4 +135,6 @@ async def test_an_attempt_is_in_the_log_as_it_was(database_url: str, connection:
             "EXPLAIN (ANALYZE, COSTS off) SELECT FROM notifications.delivery_log WHERE merchant_id = 1 AND NOT livemode AND id = $1",
             last.id,
         )
-        assert sum("Heap Scan on" in row[0] or "Scan using" in row[0] for row in plan) == 1, "one partition is looked into"
+        assert sum("Heap Scan on" in row["QUERY PLAN"] or "Scan using" in row["QUERY PLAN"] for row in plan) == 1, (
+            "one partition is looked into"
+        )
