@@ -48,7 +48,7 @@ from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
 from payments.wire.reading import Reader
-from payments.wire.request_log import RequestLog
+from payments.wire.request_log import keep_request_log
 from payments.wire.serve import Binding, serve
 from payments.wire.websocket import BoundedWebSocketProtocol
 from payments.wire.write_limit import WriteLimit
@@ -168,14 +168,13 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.OUTBOX_AGE: await oldest_waiting_seconds(pool),
             }
 
-        request_log = RequestLog(pool)
         tails = RequestTails(pool, streams, clock, Waker(pool, TAILS_CHANNEL))
-        database.hears.update({TAILS_CHANNEL: request_log.notice, REQUESTS_CHANNEL: tails.notice})
+        database.hears[REQUESTS_CHANNEL] = tails.notice
         socket = CliSocket(listeners=listeners, tails=tails, streams=streams, lists=lists, pool=pool, sealer=sealer, clock=clock, log=log)
         background = Background(log)
+        request_log = keep_request_log(database, background)
         background.keep("watch database", database.watch)
         background.keep("streams", listeners.run)
-        background.keep("request log", request_log.run)
         background.keep("request tails", tails.run)
         background.repeat("forget cli sessions", partial(forget, pool), every_seconds=_PARTITIONS_SECONDS)
         background.watch("delivery", lambda: thread.quiet_seconds, quiet_seconds_max=STUCK_SECONDS)

@@ -49,7 +49,6 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.jobs import PostgresJobs, reporting
 from payments.storage.payments import PaymentStore
 from payments.storage.sandbox_clocks import SandboxTimes
-from payments.storage.stripe_cli import TAILS_CHANNEL
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
@@ -59,7 +58,7 @@ from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
 from payments.wire.objects import Objects
 from payments.wire.reading import Reader
-from payments.wire.request_log import RequestLog
+from payments.wire.request_log import keep_request_log
 from payments.wire.serve import Binding, serve
 from payments.wire.write_limit import WriteLimit
 
@@ -135,10 +134,8 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
             return {Metric.BACKLOG: begins.queued_rows, Metric.OVERDUE_AGE: scheduler.overdue_seconds}
 
         background = Background(log)
-        request_log = RequestLog(pool)
-        database.hears[TAILS_CHANNEL] = request_log.notice
+        request_log = keep_request_log(database, background)
         background.keep("watch database", database.watch)
-        background.keep("request log", request_log.run)
         background.watch("commit 1", lambda: begins.stalled_seconds)
         scheduler.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)

@@ -36,7 +36,6 @@ from payments.storage.jobs import JobPlace, PostgresJobs, reporting
 from payments.storage.journal import SESSION_SETTINGS, PostgresJournal
 from payments.storage.payments import PaymentStore
 from payments.storage.sandbox_clocks import SandboxTimes
-from payments.storage.stripe_cli import TAILS_CHANNEL
 from payments.storage.traces import PostgresTraces
 from payments.storage.wakeup import Waker
 from payments.storage.watched_database import open_database
@@ -58,7 +57,7 @@ from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
 from payments.wire.objects import Objects
 from payments.wire.reading import Reader
-from payments.wire.request_log import RequestLog
+from payments.wire.request_log import keep_request_log
 from payments.wire.serve import DRAIN_SECONDS, Binding, serve
 from payments.wire.write_limit import WriteLimit
 
@@ -156,10 +155,7 @@ async def application(
         ]
         scheduler = Scheduler(jobs, PostgresJobs(pool, _SPEC.service, jobs), log)
         background = Background(log)
-        request_log = RequestLog(pool)
-        database.hears[TAILS_CHANNEL] = request_log.notice
         background.keep("watch database", database.watch)
-        background.keep("request log", request_log.run)
         if outside:  # the sandbox is always there, and an idle process is to be left asleep
             background.repeat("probe acquirers", partial(sweeper.probe, scheduler.wake), every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
@@ -179,7 +175,7 @@ async def application(
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=replay,
-            request_log=request_log,
+            request_log=keep_request_log(database, background),
             raw_routes=handover.routes(),
         )
         await background.stop()

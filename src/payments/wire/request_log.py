@@ -12,13 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from payments.domain.principal import Principal
-from payments.runtime.background import Beat
+from payments.runtime.background import Background, Beat
 from payments.runtime.ids import new_id
 from payments.storage import stripe_cli
 from payments.storage.database import CONNECTION_FAILURES, Pool
 from payments.storage.streams import StreamKey
-from payments.storage.stripe_cli import LOG_PREFIX, REQUESTS_CHANNEL, LoggedRequest
+from payments.storage.stripe_cli import LOG_PREFIX, REQUESTS_CHANNEL, TAILS_CHANNEL, LoggedRequest
 from payments.storage.wakeup import Waker
+from payments.storage.watched_database import WatchedDatabase
 
 _WAITING_MAX = 1_000
 """Requests that wait to be recorded; of more than that the log has none: a database that is slow costs lines, and no request."""
@@ -111,6 +112,14 @@ class RequestLog:
         except (asyncpg.PostgresError, *CONNECTION_FAILURES):
             return  # the log has a gap, as it has where nobody watched
         self._waker.wake()
+
+
+def keep_request_log(database: WatchedDatabase, background: Background) -> RequestLog:
+    """Record requests while somebody watches; to be called before the watch over the database begins, on whose connection it hears of them: within the same turn of the loop."""
+    request_log = RequestLog(database.pool)
+    database.hears[TAILS_CHANNEL] = request_log.notice
+    background.keep("request log", request_log.run)
+    return request_log
 
 
 def _error(body: bytes) -> dict[str, str]:
