@@ -10,9 +10,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from payments.cli.webhook_samples import Framework, sample
 from payments.notification_service.signing import new_secret, signature_headers
@@ -92,6 +93,36 @@ def try_stripe_cli(stripe: str) -> None:
             assert "Trigger succeeded" in run("trigger", event_type, "--api-version", VERSION)
             wait_until(lambda each=event_type: bool(json.loads(run("events", "list", "--type", each))["data"]), f"{event_type} is there")
             print(f"stripe trigger {event_type}")
+        try_listeners(stripe, environment, status, run)
+
+
+def try_listeners(stripe: str, environment: Mapping[str, str], status: Mapping[str, Any], run: Callable[..., str]) -> None:
+    """`listen`, which forwards to a handler that verifies, `logs tail`, and `events resend`."""
+    api = ["--api-base", status["base_url"], "--api-key", status["secret_key"]]
+    secret = run("listen", "--print-secret").strip()
+    with handler(Framework.FLASK, secret) as (url, printed), tempfile.TemporaryDirectory() as directory:
+        heard = {name: Path(directory) / name for name in ("listen", "logs")}
+        commands = {"listen": ["listen", "--skip-update", "--forward-to", url], "logs": ["logs", "tail"]}
+        processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for name, command in commands.items():
+                with heard[name].open("wb") as output:
+                    processes.append(subprocess.Popen([stripe, *command, *api], env=environment, stdout=output, stderr=output))
+            for path in heard.values():
+                wait_until(lambda each=path: "Ready!" in each.read_text(), f"{path.name} is ready")
+            run("trigger", "payment_intent.succeeded", "--api-version", VERSION)
+            wait_until(lambda: "Paid: pi_" in printed.read_text(), "what was forwarded is verified and handled")
+            wait_until(lambda: "[200] POST /v1/payment_intents " in heard["logs"].read_text(), "the request is shown")
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait()
+    print("stripe listen and logs tail")
+    endpoint = json.loads(run("post", "/v1/webhook_endpoints", "-d", "url=http://127.0.0.1:9/", "-d", "enabled_events[]=*"))
+    event = json.loads(run("events", "list", "--type", "payment_intent.succeeded"))["data"][0]
+    assert json.loads(run("events", "resend", event["id"], "--webhook-endpoint", endpoint["id"]))["id"] == event["id"]
+    print("stripe events resend")
 
 
 def main() -> None:

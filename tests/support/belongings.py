@@ -91,6 +91,13 @@ def _delivery(merchant: Merchant) -> str:
     return merchant.get(path)["data"][0]["id"]
 
 
+def _attempt(merchant: Merchant) -> str:
+    _delivery(merchant)
+    path = "/v1/notifications/attempts"
+    wait_until(lambda: bool(merchant.get(path)["data"]), "a delivery was tried")
+    return merchant.get(path)["data"][0]["id"]
+
+
 def _dispute(merchant: Merchant) -> str:
     charge = merchant.post("/v1/payment_intents", **PAID | {"payment_method": "pm_card_createDispute"})["latest_charge"]
     wait_until(lambda: bool(merchant.get("/v1/disputes", charge=charge)["data"]), "the cardholder disputes it")
@@ -123,6 +130,7 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "ledger.account": lambda merchant: (merchant.make("charge"), merchant.get("/v1/ledger/accounts")["data"][0]["id"])[1],
     "ledger.transfer": lambda merchant: (merchant.make("charge"), merchant.get("/v1/ledger/transfers")["data"][0]["id"])[1],
     "mandate": lambda merchant: merchant.post("/v1/setup_intents", **KEPT, **ACCEPTED)["mandate"],
+    "notification.attempt": _attempt,
     "notification.delivery": _delivery,
     "notification.replay": lambda merchant: merchant.post("/v1/notifications/replays", webhook_endpoint=merchant.make("webhook_endpoint"))[
         "id"
@@ -157,11 +165,17 @@ NAMED = {
     "source": "charge",
 }
 """What parameters name that aren't called as their kind is."""
-NO_IDS = {"after", "currency", "email", "lookup_keys", "transfer_group", "type", "types", "url"}
+NO_IDS = {"after", "currency", "device_name", "email", "lookup_keys", "transfer_group", "type", "types", "url", "websocket_features"}
 """Parameters that are as short as ids are, and name no object."""
 PATHS = (
-    {"/v1/accounts": "account", "/v1/events": "event", "/v1/notifications/deliveries": "notification.delivery"}
-    | {"/v1/ledger/accounts": "ledger.account", "/v1/ledger/transfers": "ledger.transfer"}
+    {
+        "/v1/accounts": "account",
+        "/v1/events": "event",
+        "/v1/ledger/accounts": "ledger.account",
+        "/v1/ledger/transfers": "ledger.transfer",
+        "/v1/notifications/attempts": "notification.attempt",
+        "/v1/notifications/deliveries": "notification.delivery",
+    }
     | {kind.path: name for name, kind in KINDS.items() if name != "card"}
     | dict.fromkeys(("/v1/customers/{id}/cards", "/v1/customers/{id}/sources"), "card")
 )

@@ -38,6 +38,7 @@ from payments.payment_api.keeping import Keeping
 from payments.payment_api.public_api import public_api
 from payments.payment_api.receipts import Receipts
 from payments.payment_api.steps import Steps
+from payments.payment_api.stripe_cli import StripeCli
 from payments.runtime.ids import new_id
 from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
@@ -351,6 +352,7 @@ async def in_process(
                     pool=pool,
                     account_sealer=AccountSealer(sealer),
                     pepper=KeyRing.of(b"p" * 32),
+                    stripe_cli=StripeCli(sealer, PUBLIC_URL),
                 ),
                 *processors[0].endpoints,
             ],

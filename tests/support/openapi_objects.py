@@ -18,9 +18,15 @@ from payments.domain.event import Event
 from payments.domain.ledger import LedgerAccount, LedgerTransfer, TrialBalance
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.setup_intent import SetupIntent
+from payments.notification_service.delivery_log import NAME as _ATTEMPT
+from payments.notification_service.delivery_log import render_exchange, render_logged
 from payments.notification_service.events import render_attempt, render_delivery
+from payments.notification_service.exchange import Exchange
 from payments.notification_service.trial import render_trial
 from payments.notification_service.webhook_endpoints import EVENT_TYPES
+from payments.payment_api.stripe_cli import NAME as CLI_SESSION
+from payments.payment_api.stripe_cli import render_session
+from payments.storage.delivery_log import LoggedAttempt
 from payments.wire import errors, render_card
 from payments.wire.api import Endpoint
 from payments.wire.kind import Expandable, Kind, Shown
@@ -118,10 +124,16 @@ def _seen() -> dict[str, Seen]:
     seen[_DELIVERY] = observed((render_delivery,), Values())[False]
     log = seen[_DELIVERY].properties["attempt_log"]
     log.items = observed((render_attempt,), Values())[False]
+    seen[CLI_SESSION] = observed((render_session,), Values())[False]
+    seen[_ATTEMPT] = observed((_attempt,), Values())[False]
     refusals = (_refused, _refused_card, _refused_by_state, _failed_payment, _failed_setup, _failed_charge)
     seen["error"] = observed(refusals, Values(plain=True))[False]
     seen["error"].properties["error"].properties["type"].constants |= {error_type for _, _, error_type, _ in errors._MAPPING}
     return seen
+
+
+def _attempt(attempt: LoggedAttempt, exchange: Exchange, by_itself: bool) -> Any:
+    return render_logged(attempt) | (render_exchange(exchange) if by_itself else {})
 
 
 def _any_event(event: Event, pending_webhooks: int, api_version: str, subject: Charge) -> Any:

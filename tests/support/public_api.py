@@ -12,12 +12,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from payments.notification_service.delivery_log import DeliveryLog
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
 from payments.notification_service.replays import Replays
 from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
 from payments.payment_api.public_api import public_api
+from payments.payment_api.stripe_cli import StripeCli
 from payments.runtime.topology import Service
 from payments.transaction_processor.public_api import public_api as money_api
 from payments.wire.api import Endpoint
@@ -62,6 +64,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
                 pool=_NOTHING,
                 account_sealer=_NOTHING,
                 pepper=_NOTHING,
+                stripe_cli=StripeCli(_NOTHING, ""),
             )
         ],
         Service.TRANSACTION_PROCESSOR: [*money_api(objects=objects, accounts=_NOTHING, bookkeeper=_NOTHING)],
@@ -69,6 +72,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
             *webhook_endpoints.endpoints(),
             *Events(_NOTHING, _NOTHING, _NOTHING, _NOTHING).endpoints(),
             *Replays(reader=_NOTHING, lists=_NOTHING, idempotency=_NOTHING, clock=_NOTHING, on_created=_NOTHING).endpoints(),
+            *DeliveryLog(_NOTHING, _NOTHING).endpoints(),
             *EventStream(_NOTHING, _NOTHING, _NOTHING).endpoints(),
             *Trial(0, False, _NOTHING).endpoints(),
         ],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from payments.cli.data_directory import UsageError
+from payments.cli.webhook_log import run_show
 from payments.cli.webhooks import Wanted, follow, range_of, replay_of, run_list, run_tail
 
 
@@ -84,3 +85,20 @@ def test_a_replay_is_asked_for_as_it_was_meant() -> None:
     assert api.asked == [("POST", "/v1/notifications/replays", wanted)]
     with pytest.raises(UsageError, match="no time"):
         range_of("yesterday", None, 0)
+
+
+def test_an_attempt_is_shown_whole_and_a_terminal_obeys_nothing_of_it() -> None:
+    entry = {"id": "wha_2", "delivery": "evt_1.we_1", "attempted_at": 1_800_000_000, "duration_ms": 12, "status_code": 500, "error": None}
+    whole = entry | {
+        "request": {"url": "http://a/hook", "headers": {"X": "1"}, "body_bytes": 2, "api_version": "v", "body_sha256": "44"},
+        "response": {"headers": {"server": "x"}, "body": "red: \x1b[31m\nover", "truncated": True},
+        "timing": {"resolve_ms": None, "connect_ms": None, "tls_ms": None, "first_byte_ms": 11.5, "total_ms": 12.0},
+    }
+    api, told = Answers([page(entry), whole]), list[str]()
+    run_show(api, "evt_1.we_1", told.append, as_json=False)  # pyright: ignore[reportArgumentType]
+    assert api.asked[0] == ("GET", "/v1/notifications/attempts", {"event": "evt_1", "endpoint": "we_1", "limit": 100})
+    assert told[0].endswith("[500]     12 ms  wha_2  evt_1.we_1")
+    assert told[-4:] == ["< red: \\x1b[31m", "< over", "< …", "  first byte 11.5 ms, total 12.0 ms"]
+    api = Answers([page()])
+    with pytest.raises(UsageError, match="no attempt"):
+        run_show(api, "evt_1.we_1", told.append, as_json=False)  # pyright: ignore[reportArgumentType]

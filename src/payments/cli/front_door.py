@@ -18,7 +18,8 @@ import msgspec
 from payments.cli.data_directory import UsageError
 from payments.cli.private_files import make_private_directory, write_private
 from payments.cli.supervisor import Program
-from payments.runtime.topology import INTERNAL_PATH_PREFIX, LIVE_PATH, SERVICES, Service
+from payments.runtime.topology import INTERNAL_PATH_PREFIX, LIVE_PATH, SERVICES, Service, entered_by
+from payments.wire.socket_path import SOCKET_PATH
 
 HEAD_BYTES_MAX = 32 * 1024
 """Of a request line with its header fields; Stripe's SDKs send less than two kilobytes."""
@@ -42,8 +43,9 @@ _DRAIN_SECONDS = 30
 _HEAP_BYTES_MAX = 32 * 1024 * 1024
 """Where Go's collector works harder; not a bound."""
 
+_UPGRADE_FIELDS = ("Connection", "Upgrade")
 _DROPPED_FIELDS = ["Connection", "Upgrade", "Expect", "X-Idempotency-Key"]
-"""The services speak HTTP/1.1, and nothing that is upgraded to; whether a body is welcome is settled between the client and Caddy; the last one is no
+"""The services speak HTTP/1.1, and what it is upgraded to on one path alone; whether a body is welcome is settled between the client and Caddy; the last one is no
 field of Stripe's, and has Go send a request again."""
 _REPEATABLE = {"header": {"Idempotency-Key": ["*"]}, "vars_regexp": {"{http.request.header.Content-Length}": {"pattern": "^0*$"}}}
 """Go sends a request again when a connection that it kept ends before an answer, if it has no body to lose and is a GET or has a key; a connection of its
@@ -138,6 +140,7 @@ class FrontDoor:
                     "handle": [self._welcome()],
                     "terminal": True,
                 },
+                self._socket_route(),
                 *(self._route(service, spec.path_patterns) for service, spec in SERVICES.items() if not spec.is_called_by_services),
             ],
             "errors": {
@@ -165,6 +168,13 @@ class FrontDoor:
             "body": page,
         }
 
+    def _socket_route(self) -> dict[str, Any]:
+        """The one path where a connection may become a web socket. Every other one doesn't learn that it was asked to."""
+        addresses = [url.partition("://")[2] for url in self.upstreams[entered_by(SOCKET_PATH)]]
+        wanted = {"header": {"Upgrade": ["websocket"]}, **_where("{http.request.uri}", path_expression([SOCKET_PATH]))}
+        passed_on = [each for each in _DROPPED_FIELDS if each not in _UPGRADE_FIELDS]
+        return {"match": [wanted], "handle": [_proxy(addresses, kept=True, dropped=passed_on)], "terminal": True}
+
     def _route(self, service: Service, path_patterns: Sequence[str]) -> dict[str, Any]:
         addresses = [url.partition("://")[2] for url in self.upstreams[service]]
         once = {"match": [_REPEATABLE], "handle": [_proxy(addresses, kept=False)], "terminal": True}
@@ -177,14 +187,14 @@ class FrontDoor:
         return {"match": [_where("{http.request.uri}", path_expression(path_patterns))], **route} if path_patterns else route
 
 
-def _proxy(addresses: Sequence[str], *, kept: bool) -> dict[str, Any]:
+def _proxy(addresses: Sequence[str], *, kept: bool, dropped: Sequence[str] = _DROPPED_FIELDS) -> dict[str, Any]:
     """Pass a request on, over a connection that is kept for others or over one of its own."""
     keep_alive = {"idle_timeout": f"{_UPSTREAM_IDLE_SECONDS}s", "max_idle_conns_per_host": _UPSTREAM_CONNECTIONS_KEPT}
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": address} for address in addresses],
         **(_SHARED if len(addresses) > 1 else {}),
-        "headers": {"request": {"delete": _DROPPED_FIELDS}},
+        "headers": {"request": {"delete": [*dropped]}},
         "transport": {
             "protocol": "http",
             "versions": ["1.1"],

@@ -49,6 +49,36 @@ def webhooks_tail(
         run_tail(api_of(data_dir, api_base), Wanted(endpoint, status, as_json), lambda line: print(line, flush=True), sleep)
 
 
+@webhooks_app.command("log")
+def webhooks_log(
+    endpoint: Endpoint = None,
+    event: Annotated[str | None, typer.Option("--event", help="Only of this one: evt_…")] = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=10_000)] = 20,
+    as_json: AsJson = False,
+    api_base: ApiBase = None,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """List attempts to deliver, as they were answered; kept for thirty days."""
+    from payments.cli.api_client import api_of
+    from payments.cli.webhook_log import run_log
+
+    run_log(api_of(data_dir, api_base), {"endpoint": endpoint, "event": event}, limit, print, as_json=as_json)
+
+
+@webhooks_app.command("show")
+def webhooks_show(
+    named: Annotated[str, typer.Argument(help="A delivery, evt_….we_…, or one attempt of it, wha_…")],
+    as_json: AsJson = False,
+    api_base: ApiBase = None,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Show attempts whole: what was sent, what came back, and what took how long."""
+    from payments.cli.api_client import api_of
+    from payments.cli.webhook_log import run_show
+
+    run_show(api_of(data_dir, api_base), named, print, as_json=as_json)
+
+
 @webhooks_app.command("replay")
 def webhooks_replay(
     delivery: Annotated[str | None, typer.Argument(help="One delivery, by its id: evt_….we_…")] = None,

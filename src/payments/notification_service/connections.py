@@ -4,16 +4,22 @@ A receiver that gets much keeps its connection for some seconds: a TLS handshake
 """
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import h11
+from msgspec import Struct
 
 from payments.notification_service.targets import Target
 
 RESPONSE_BYTES_MAX = 64 * 1024
 """All that is read of an answer, its interim responses included."""
 READ_BYTES = 16 * 1024
+SHOWN_BYTES_MAX = 4 * 1024
+"""Of an answer's body that is kept, to be shown."""
+_BEYOND_BYTES = 128
+"""What is read beyond that, so that what is to be masked isn't cut in two before it is found."""
 _HEAD_BYTES_MAX = 16 * 1024
 _INTERIM_MAX = 8
 """How many interim responses (100 Continue, 103 Early Hints) may come before the answer."""
@@ -25,6 +31,35 @@ _KEPT_SECONDS = 4.0
 
 class ResponseTooLargeError(Exception):
     """The receiver sent more than anybody reads."""
+
+
+class Timing(Struct, kw_only=True):
+    """What an attempt took, phase by phase, in milliseconds; None for a phase that it didn't have, or didn't get through."""
+
+    resolve_ms: float | None = None
+    """To look the name up."""
+    connect_ms: float | None = None
+    """To open the connection; of several addresses, that of the one that answered."""
+    tls_ms: float | None = None
+    """For the handshake."""
+    first_byte_ms: float | None = None
+    """From the request to the first byte of what came back."""
+    total_ms: float | None = None
+
+
+class Stopwatch:
+    """Measures from when it is made, or from the last time that it was asked."""
+
+    __slots__ = ("_began",)
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    def lap_ms(self) -> float:
+        """Return the milliseconds since, to a tenth, and begin anew."""
+        now = time.perf_counter()
+        took, self._began = now - self._began, now
+        return round(took * 1000, 1)
 
 
 @dataclass(slots=True)
@@ -39,6 +74,19 @@ class Answer:
     """The kind of failure when there was no answer."""
     timed_out: bool = False
     """The time ran out, be it after the answer's head."""
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), compare=False)
+    """These are shown, and decide nothing."""
+    body: bytearray = field(default_factory=bytearray, compare=False, repr=False)
+    """Its beginning."""
+    body_is_cut: bool = field(default=False, compare=False)
+    """There was more of it."""
+    timing: Timing = field(default_factory=Timing, compare=False)
+
+    def take(self, data: bytes) -> None:
+        """Keep what is to be shown of a part of the body."""
+        room = SHOWN_BYTES_MAX + _BEYOND_BYTES - len(self.body)
+        self.body += data[:room]
+        self.body_is_cut = self.body_is_cut or len(data) > room
 
 
 @dataclass(slots=True, eq=False)
@@ -63,17 +111,19 @@ class Connection:
         parts = [self.http.send(request), self.http.send(h11.Data(body)), self.http.send(h11.EndOfMessage())]
         # Not drained: a receiver may answer before it has read all, and what it doesn't take is gone with the connection.
         self.writer.write(b"".join(part for part in parts if part))
-        await self._listen(answer)
+        await self._listen(answer, Stopwatch())
 
-    async def _listen(self, answer: Answer) -> None:
+    async def _listen(self, answer: Answer, since: Stopwatch) -> None:
         bytes_left, interim_left = RESPONSE_BYTES_MAX, _INTERIM_MAX
         while True:
             event = self.http.next_event()
             if event is h11.NEED_DATA:
                 data = await self.reader.read(min(READ_BYTES, bytes_left))
-                self.silent = self.silent and not data
+                if self.silent and data:
+                    self.silent, answer.timing.first_byte_ms = False, since.lap_ms()
                 bytes_left -= len(data)
                 if bytes_left <= 0:
+                    answer.body_is_cut = True
                     raise ResponseTooLargeError
                 self.http.receive_data(data)
             elif isinstance(event, h11.InformationalResponse):
@@ -81,9 +131,11 @@ class Connection:
                 if interim_left < 0:
                     raise ResponseTooLargeError
             elif isinstance(event, h11.Response):
-                answer.status_code = event.status_code
+                answer.status_code, answer.headers = event.status_code, list(event.headers)
                 answer.retry_after = next((value.decode("latin-1") for name, value in event.headers if name == b"retry-after"), None)
-            elif not isinstance(event, h11.Data):
+            elif isinstance(event, h11.Data):
+                answer.take(bytes(event.data))
+            else:
                 return
 
     @property

@@ -15,6 +15,7 @@ import msgspec
 from payments.domain.resource import next_version
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.notification_service.connections import Answer
+from payments.notification_service.exchange import exchange_of, unsent
 from payments.notification_service.retries import after_attempt, parse_retry_after
 from payments.notification_service.sender import SEND_SECONDS_MAX
 from payments.notification_service.shares import Shares
@@ -69,8 +70,8 @@ class Sent:
     """Unix seconds."""
     duration_ms: int
     answer: Answer
-    was_sent: bool = True
-    """Whether it says anything of the receiver: what failed here doesn't."""
+    prepared: Prepared | None
+    """None when there was nothing to send: our own failure, which says nothing of the receiver."""
 
 
 class Deliverer:
@@ -169,14 +170,14 @@ class Deliverer:
 
     async def _attempt(self, due: DueDelivery) -> Sent:
         """Prepare and send; a failure of our own, as of a secret that can't be opened, is an attempt that failed."""
-        started, at, was_sent = time.monotonic(), self._clock.now(), True
+        started, at, prepared = time.monotonic(), self._clock.now(), None
         try:
             prepared = self._prepare(due, int(at))
             answer = await self._send(due.endpoint.url, prepared.headers, prepared.body)
         except Exception as failure:  # noqa: BLE001 - whatever it was
             self._log.error("deliver", failure)
-            answer, was_sent = Answer(error=type(failure).__name__), False
-        return Sent(due, at, round((time.monotonic() - started) * 1000), answer, was_sent)
+            answer, prepared = Answer(error=type(failure).__name__), None
+        return Sent(due, at, round((time.monotonic() - started) * 1000), answer, prepared)
 
     def _prepare(self, due: DueDelivery, timestamp: int) -> Prepared:
         body = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
@@ -188,20 +189,22 @@ class Deliverer:
         return self._sealer.open(sealed, secret_context(endpoint)).decode("ascii")
 
     async def _record(self, sent: Sent) -> None:
-        result = _result(sent, self._clock.now())
+        log_id = self._new_id("wha")
+        result = _result(sent, self._clock.now(), log_id)
         try:
             await self._results.submit(result)
         except ROW_FAULTS as failure:
             # Something in the answer that the database doesn't take: then it was none.
             self._log.error("record delivery", failure)
-            result = _result(Sent(sent.due, sent.attempted_at, 0, Answer(error=type(failure).__name__)), sent.attempted_at)
+            nothing = Answer(error=type(failure).__name__)
+            result = _result(Sent(sent.due, sent.attempted_at, 0, nothing, sent.prepared), sent.attempted_at, log_id)
             await self._results.submit(result)
             self._come_back(result)
             return
         self._come_back(result)
         if sent.answer.status_code == 410:  # "gone": the receiver wants nothing more
             await self._disable(sent.due.endpoint, "gone")
-        elif sent.was_sent and result.status != DeliveryStatus.DELIVERED and (sent.due.failing_seconds or 0.0) >= FAILING_SECONDS_MAX:
+        elif result.was_sent and result.status != DeliveryStatus.DELIVERED and (sent.due.failing_seconds or 0.0) >= FAILING_SECONDS_MAX:
             await self._disable(sent.due.endpoint, "failing", FAILING_SECONDS_MAX)
 
     async def _disable(self, endpoint: WebhookEndpoint, reason: str, failing_seconds: float | None = None) -> None:
@@ -222,8 +225,12 @@ class Deliverer:
             asyncio.get_running_loop().call_later(result.retry_seconds + _MARGIN_SECONDS, self._work.set)
 
 
-def _result(sent: Sent, now: float) -> AttemptResult:
-    due, answer = sent.due, sent.answer
+def _result(sent: Sent, now: float, log_id: str) -> AttemptResult:
+    due, answer, prepared = sent.due, sent.answer, sent.prepared
+    if prepared is None:
+        exchange = unsent(answer)
+    else:
+        exchange = exchange_of(due.endpoint.url, prepared.headers, prepared.body, due.api_version, answer)
     attempt = due.attempts + 1
     status, retry_seconds = after_attempt(attempt, answer.status_code, _asked_seconds(answer, now))
     return AttemptResult(
@@ -238,7 +245,9 @@ def _result(sent: Sent, now: float) -> AttemptResult:
         error=answer.error,
         status=status,
         retry_seconds=retry_seconds,
-        was_sent=sent.was_sent,
+        was_sent=prepared is not None,
+        log_id=log_id,
+        exchange=msgspec.Raw(exchange),
     )
 
 

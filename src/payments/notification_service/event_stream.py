@@ -13,9 +13,10 @@ from msgspec import Meta, Struct
 from payments.domain.errors import InvalidRequest
 from payments.notification_service.events import PATH as EVENTS_PATH
 from payments.notification_service.events import meant_types
-from payments.notification_service.listeners import Listener, Listeners, event_body
+from payments.notification_service.following import follow
+from payments.notification_service.listeners import Listeners, event_body
 from payments.runtime.ids import ID_CHARACTERS_MAX
-from payments.storage.streams import Streamed, StreamKey, Streams
+from payments.storage.streams import StreamKey, Streams
 from payments.wire.api import Call, Endpoint, Endpoints, Reply
 from payments.wire.expansion import check_expandable
 from payments.wire.kind import Shown
@@ -27,7 +28,6 @@ PATH = f"{EVENTS_PATH}/stream"
 HEARTBEAT_SECONDS = 15.0
 """A fourth of the time after which load balancers and front doors give a silent connection up."""
 _TYPES_MAX = 100
-_PAGE = 100
 _RECONNECT_SECONDS = 1.0
 _POSITION = re.compile(r"pos_([0-9]{1,18})")
 """Where no event marks it: in heartbeats, and at a stream's beginning."""
@@ -63,27 +63,14 @@ class EventStream:
         async with self.listeners.listening(call.principal) as listener:
             position = listener.stream.position if after is None else await self._position(listener.stream.key, after)
             yield reconnect_after(_RECONNECT_SECONDS) + heartbeat(f"pos_{position}")
-            while not listener.is_revoked:
-                kept = listener.stream.items.get(position + 1)
-                found = [kept.streamed] if kept is not None else []
-                if kept is None and position < listener.stream.position:
-                    found = await self._missed(listener, position)
-                    if not found:
-                        return  # it is a day behind: who comes again is told so
-                for each in found:
-                    position, event = each.position, each.event
-                    if types is None or event.type in types:
-                        body = self.listeners.body(kept, call.api_version) if kept is not None else event_body(each, call.api_version)
-                        yield server_sent(body, event_id=event.id, sequence=event.object_version)
-                if not found and not await listener.wait(HEARTBEAT_SECONDS):
-                    yield heartbeat(f"pos_{position}")
-
-    async def _missed(self, listener: Listener, position: int) -> list[Streamed]:
-        """Return what came next and isn't kept for all any more; nothing when it was taken away."""
-        key = listener.stream.key
-        async with self.lists.connection(key[0]) as connection:
-            found = await self.streams.news(connection, {key: position}, _PAGE)
-        return found if found and found[0].position == position + 1 else []
+            async for place in follow(listener, self.streams, self.lists, position, HEARTBEAT_SECONDS):
+                streamed, kept = place.streamed, place.kept
+                if streamed is None:
+                    yield heartbeat(f"pos_{place.position}")
+                elif types is None or streamed.event.type in types:
+                    event = streamed.event
+                    body = self.listeners.body(kept, call.api_version) if kept is not None else event_body(streamed, call.api_version)
+                    yield server_sent(body, event_id=event.id, sequence=event.object_version)
 
     async def _position(self, stream: StreamKey, after: str) -> int:
         """Return the position that an id stands for; raises `InvalidRequest` when not all that came after it can be had."""

@@ -10,13 +10,16 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from payments.notification_service.cli_socket import CliSocket
 from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
+from payments.notification_service.delivery_log import DeliveryLog
 from payments.notification_service.dispatcher import Dispatcher
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
 from payments.notification_service.listeners import Listeners
 from payments.notification_service.replayer import Replayer
 from payments.notification_service.replays import Replays
+from payments.notification_service.request_tails import RequestTails
 from payments.notification_service.sender import Resolver, Sender
 from payments.notification_service.trial import Trial
 from payments.notification_service.webhook_endpoints import WebhookEndpoints
@@ -32,9 +35,11 @@ from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Metric, Service
 from payments.storage.credentials import credentials_of
 from payments.storage.deliveries import Deliveries
+from payments.storage.delivery_log import keep_partitions
 from payments.storage.group_commit import GroupCommit
 from payments.storage.outbox import oldest_waiting_seconds
 from payments.storage.streams import Streams
+from payments.storage.stripe_cli import REQUESTS_CHANNEL, TAILS_CHANNEL, forget
 from payments.storage.wakeup import STREAMS_CHANNEL, Waker, Wakeup
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
@@ -43,11 +48,14 @@ from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
 from payments.wire.reading import Reader
+from payments.wire.request_log import keep_request_log
 from payments.wire.serve import Binding, serve
+from payments.wire.websocket import BoundedWebSocketProtocol
 from payments.wire.write_limit import WriteLimit
 
 _SPEC = SERVICES[Service.NOTIFICATION_SERVICE]
 _API_POOL = 6
+_PARTITIONS_SECONDS = 3_600.0
 _DELIVERY_POOL = 4
 """One connection to fan out, one to claim, one to record, one to disable endpoints and to replay."""
 
@@ -101,6 +109,7 @@ async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], No
         background.keep("dispatch", Dispatcher(database.pool, wakeup, deliverer.wake, streams_waker.wake).run)
         background.keep("deliver", deliverer.run)
         background.keep("replay", replayer.run)
+        background.repeat("partitions", partial(keep_partitions, database.pool), every_seconds=_PARTITIONS_SECONDS)
         background.watch("record deliveries", lambda: results.stalled_seconds)
         yield Delivery(deliverer, replayer, background)
         await background.stop()
@@ -159,9 +168,15 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 Metric.OUTBOX_AGE: await oldest_waiting_seconds(pool),
             }
 
+        tails = RequestTails(pool, streams, clock, Waker(pool, TAILS_CHANNEL))
+        database.hears[REQUESTS_CHANNEL] = tails.notice
+        socket = CliSocket(listeners=listeners, tails=tails, streams=streams, lists=lists, pool=pool, sealer=sealer, clock=clock, log=log)
         background = Background(log)
+        request_log = keep_request_log(database, background)
         background.keep("watch database", database.watch)
         background.keep("streams", listeners.run)
+        background.keep("request tails", tails.run)
+        background.repeat("forget cli sessions", partial(forget, pool), every_seconds=_PARTITIONS_SECONDS)
         background.watch("delivery", lambda: thread.quiet_seconds, quiet_seconds_max=STUCK_SECONDS)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
@@ -170,6 +185,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
                 *endpoints.endpoints(),
                 *events.endpoints(),
                 *replays.endpoints(),
+                *DeliveryLog(pool, lists).endpoints(),
                 *EventStream(listeners, streams, lists).endpoints(),
                 *trial.endpoints(),
             ],
@@ -179,7 +195,8 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             log=log,
             health=Health(background, delivering.background, is_database_well=database.is_well, log=log),
             replay=idempotency.seen,
-            raw_routes=trial.routes(),
+            raw_routes=[*trial.routes(), *socket.routes()],
+            request_log=request_log,
         )
         await background.stop()
         await write_limit.close()
@@ -188,4 +205,4 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service), log)
+    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service, websockets=BoundedWebSocketProtocol), log)

@@ -13,7 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import h11
 
-from payments.notification_service.connections import READ_BYTES, Answer, Connection, KeptConnections, ResponseTooLargeError
+from payments.notification_service.connections import (
+    READ_BYTES,
+    Answer,
+    Connection,
+    KeptConnections,
+    ResponseTooLargeError,
+    Stopwatch,
+    Timing,
+)
 from payments.notification_service.shares import UNDER_WAY_MAX
 from payments.notification_service.targets import Target, TargetRefusedError, is_public, parse_target
 
@@ -68,7 +76,7 @@ class Sender:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """POST `body`, and return what came back; a failure of any kind is part of that."""
-        answer, failure = Answer(), ""
+        answer, failure, since = Answer(), "", Stopwatch()
         try:
             async with asyncio.timeout(self._seconds_max):
                 await self._exchange(parse_target(url), headers, body, answer)
@@ -76,6 +84,8 @@ class Sender:
             answer.timed_out, failure = True, "timeout"
         except (OSError, ValueError, h11.ProtocolError, ResponseTooLargeError) as refusal:
             failure = type(refusal).__name__
+        answer.timing.total_ms = since.lap_ms()
+        answer.body_is_cut = answer.body_is_cut or bool(failure)
         if answer.status_code is None:  # otherwise it said what there was to say
             answer.error = failure
         return answer
@@ -95,7 +105,7 @@ class Sender:
                 # The receiver had closed it meanwhile. If it took this delivery before, it gets it twice, as it may get any.
             else:
                 return
-        await self._ask(await self._connect(target), target, headers, body, answer)
+        await self._ask(await self._connect(target, answer.timing), target, headers, body, answer)
 
     async def _ask(self, connection: Connection, target: Target, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
         try:
@@ -105,9 +115,11 @@ class Sender:
             raise
         self._kept.give(target, connection)
 
-    async def _connect(self, target: Target) -> Connection:
+    async def _connect(self, target: Target, timing: Timing) -> Connection:
         """Connect to one of the addresses that were checked, and to nothing else: the name is looked up this once."""
+        since = Stopwatch()
         addresses = await self._resolve(target.host)
+        timing.resolve_ms = since.lap_ms()
         if not self._allow_private and not all(is_public(address) for address in addresses):
             raise TargetRefusedError(f"{target.host} is not a public address")
         last: OSError = socket.gaierror(f"{target.host} has no address")
@@ -115,21 +127,31 @@ class Sender:
         for address in tried:
             try:
                 async with asyncio.timeout(None if address is tried[-1] else _CONNECT_SECONDS_MAX):
-                    return await self._open(address, target)
+                    return await self._open(address, target, timing)
             except OSError as failure:
                 last = failure
         raise last
 
-    async def _open(self, address: str, target: Target) -> Connection:
-        if not target.tls:
-            return Connection(*await asyncio.open_connection(address, target.port, limit=READ_BYTES))
-        opened = await asyncio.open_connection(
-            address,
-            target.port,
-            limit=READ_BYTES,
-            ssl=self._tls,
-            server_hostname=target.host,
-            ssl_handshake_timeout=SEND_SECONDS_MAX,
-            ssl_shutdown_timeout=_CLOSE_SECONDS_MAX,
-        )
-        return Connection(*opened)
+    async def _open(self, address: str, target: Target, timing: Timing) -> Connection:
+        since, loop = Stopwatch(), asyncio.get_running_loop()
+        opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            opened.setblocking(False)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(opened, (address, target.port))
+            timing.connect_ms = since.lap_ms()
+            if not target.tls:
+                return Connection(*await asyncio.open_connection(sock=opened, limit=READ_BYTES))
+            streams = await asyncio.open_connection(
+                sock=opened,
+                limit=READ_BYTES,
+                ssl=self._tls,
+                server_hostname=target.host,
+                ssl_handshake_timeout=SEND_SECONDS_MAX,
+                ssl_shutdown_timeout=_CLOSE_SECONDS_MAX,
+            )
+        except BaseException:
+            opened.close()
+            raise
+        timing.tls_ms = since.lap_ms()
+        return Connection(*streams)

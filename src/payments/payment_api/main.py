@@ -32,6 +32,7 @@ from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.public_api import public_api
 from payments.payment_api.receipts import Receipts
 from payments.payment_api.steps import Steps
+from payments.payment_api.stripe_cli import StripeCli
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
@@ -57,6 +58,7 @@ from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
 from payments.wire.objects import Objects
 from payments.wire.reading import Reader
+from payments.wire.request_log import keep_request_log
 from payments.wire.serve import Binding, serve
 from payments.wire.write_limit import WriteLimit
 
@@ -132,6 +134,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
             return {Metric.BACKLOG: begins.queued_rows, Metric.OVERDUE_AGE: scheduler.overdue_seconds}
 
         background = Background(log)
+        request_log = keep_request_log(database, background)
         background.keep("watch database", database.watch)
         background.watch("commit 1", lambda: begins.stalled_seconds)
         scheduler.keep(background)
@@ -151,6 +154,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
                 pool=pool,
                 account_sealer=AccountSealer(sealer),
                 pepper=settings.api_key_pepper,
+                stripe_cli=StripeCli(sealer, settings.public_url),
             ),
             authenticator=Authenticator(pool, settings.api_key_pepper, clock),
             write_limit=write_limit,
@@ -158,6 +162,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=steps.seen,
+            request_log=request_log,
             raw_routes=[
                 *Challenge(steps, cards, keeping, settings.frame_ancestors).routes(),
                 *element_routes(settings.frame_ancestors),

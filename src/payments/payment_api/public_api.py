@@ -28,6 +28,7 @@ from payments.payment_api.search import searches
 from payments.payment_api.setup_intents import SetupIntents
 from payments.payment_api.sources import Sources
 from payments.payment_api.steps import Steps
+from payments.payment_api.stripe_cli import StripeCli
 from payments.payment_api.tokens import Tokens
 from payments.runtime.keyring import KeyRing
 from payments.storage.database import Pool
@@ -50,6 +51,7 @@ def public_api(
     pool: Pool,
     account_sealer: AccountSealer,
     pepper: KeyRing,
+    stripe_cli: StripeCli,
 ) -> Endpoints:
     """Return the route table."""
     customer_cards = CustomerCards(objects=objects, reader=reader, cards=cards, handover=handover)
@@ -73,4 +75,5 @@ def public_api(
         *PaymentMethods(objects=objects, reader=reader, vault=vault, cards=cards, customer_cards=customer_cards).endpoints(),
         *CheckoutSessions(objects=objects, reader=reader, cards=cards, closing=closing, addresses=addresses).endpoints(),
         *PaymentLinks(objects=objects, reader=reader, addresses=addresses).endpoints(),
+        *stripe_cli.endpoints(),
     ]

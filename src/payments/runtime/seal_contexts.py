@@ -24,3 +24,8 @@ def response_context(merchant_id: int, livemode: bool, request_id: str) -> bytes
 def account_number_context(merchant_id: int, livemode: bool, bank_account: str) -> bytes:
     """Of a bank account's number."""
     return f"account number {merchant_id} {livemode} {bank_account}".encode()
+
+
+def cli_session_context() -> bytes:
+    """Of a session of Stripe's command line, which names its merchant itself."""
+    return b"stripe cli session"

@@ -14,6 +14,8 @@ _SQL = queries("claims.sql")
 
 KEPT_SECONDS = 24 * 3600
 """How long a key is remembered."""
+PURGED_MAX = 5_000
+"""Keys that are forgotten in one transaction. They aren't dropped by partitions: docs/adr/0040."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -70,7 +72,7 @@ async def delete_expired(connection: Queries, merchant_id: int, livemode: bool, 
     await connection.execute(_SQL["delete_expired"], merchant_id, livemode, key, int(now) - KEPT_SECONDS)
 
 
-async def purge_expired(connection: Queries, now: float) -> None:
-    """Forget all keys whose time is over, and digests that no key protects."""
-    await connection.execute(_SQL["purge_expired"], int(now) - KEPT_SECONDS)
+async def purge_expired(connection: Queries, now: float, limit: int = PURGED_MAX) -> bool:
+    """Forget keys whose time is over, and digests that no key protects; tells whether there may be more."""
     await connection.execute(_SQL["forget_bare_digests"])
+    return int(await connection.fetchval(_SQL["purge_expired"], int(now) - KEPT_SECONDS, limit)) == limit

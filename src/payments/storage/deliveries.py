@@ -91,6 +91,10 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
     retry_seconds: float
     was_sent: bool
     """Whether it says anything of the receiver."""
+    log_id: str
+    """Of its entry in the log."""
+    exchange: msgspec.Raw
+    """What was sent and what came back, as JSON: for the log."""
 
 
 @dataclass(frozen=True, slots=True)

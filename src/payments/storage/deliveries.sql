@@ -106,7 +106,7 @@ ORDER BY l.turn;
 WITH results AS (
     SELECT * FROM json_to_recordset($1::json) AS r(
         merchant_id bigint, livemode boolean, event_id text, endpoint_id text, attempt integer, attempted_at double precision, duration_ms integer,
-        status_code smallint, error text, status text, retry_seconds double precision, was_sent boolean)
+        status_code smallint, error text, status text, retry_seconds double precision, was_sent boolean, log_id text, exchange json)
 ), updated AS (
     UPDATE notifications.deliveries d
     SET attempts = r.attempt,
@@ -128,6 +128,13 @@ WITH results AS (
 ), marked AS (
     UPDATE notifications.webhook_endpoints w SET failing_since = CASE WHEN NOT t.works THEN now() END
     FROM turned t WHERE w.merchant_id = t.merchant_id AND w.livemode = t.livemode AND w.id = t.id
+), logged AS (
+    INSERT INTO notifications.delivery_log
+        (merchant_id, livemode, id, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code, error, status, exchange)
+    SELECT r.merchant_id, r.livemode, r.log_id, r.event_id, r.endpoint_id, r.attempt, to_timestamp(r.attempted_at), r.duration_ms, r.status_code, r.error,
+        r.status, r.exchange
+    FROM results r JOIN updated USING (merchant_id, livemode, event_id, endpoint_id)
+    ON CONFLICT DO NOTHING
 )
 INSERT INTO notifications.delivery_attempts (merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code, error)
 SELECT r.merchant_id, r.livemode, r.event_id, r.endpoint_id, r.attempt, to_timestamp(r.attempted_at), r.duration_ms, r.status_code, r.error

@@ -1,10 +1,10 @@
 """The database as a service has it: connections, its time, and a watch over both."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -34,6 +34,8 @@ class WatchedDatabase:
     pool: Pool
     """For whatever has no pool of its own."""
     clock: DatabaseClock
+    hears: dict[str, Callable[[], None]] = field(default_factory=dict[str, "Callable[[], None]"])
+    """Whom to call when a channel is notified: on the connection that is watched anyway. To be set before that begins; a notice may be lost with it."""
 
     def open_pool(
         self, purpose: str, *, size_max: int = 10, server_settings: Mapping[str, str] = BY_KEY
@@ -64,6 +66,10 @@ class WatchedDatabase:
         """
         try:
             async with self.connect("watch") as connection:
+                listener: Any = connection
+                for channel, told in self.hears.items():
+                    await listener.add_listener(channel, lambda *_, told=told: told())  # pyright: ignore[reportUnknownLambdaType] - asyncpg isn't typed
+                    told()  # what was told while nobody listened
                 while True:
                     await _in_time(self._look(connection))
                     beat()

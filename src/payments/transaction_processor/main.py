@@ -57,6 +57,7 @@ from payments.wire.idempotency import Idempotency
 from payments.wire.lists import open_lists
 from payments.wire.objects import Objects
 from payments.wire.reading import Reader
+from payments.wire.request_log import keep_request_log
 from payments.wire.serve import DRAIN_SECONDS, Binding, serve
 from payments.wire.write_limit import WriteLimit
 
@@ -175,6 +176,7 @@ async def application(
             log=log,
             health=Health(background, is_database_well=database.is_well, log=log),
             replay=replay,
+            request_log=keep_request_log(database, background),
             raw_routes=handover.routes(),
         )
         await background.stop()

@@ -27,6 +27,8 @@ _ABANDONED_SECONDS = 2.0
 """Between two looks for attempts whose lease ran out: little beside a lease."""
 _FAILURE_PREFIX = "rff"
 _ATTEMPTS = "sweep attempts"
+_PURGE_RESTS = 4.0
+"""A fifth of a connection's time at most, while there is much to be purged."""
 
 
 def _id(row: Found) -> str:
@@ -52,7 +54,7 @@ class Sweeper:
             Job(
                 name="sweep refunds", work=self.book_failed_refunds, every_seconds=5, waits=self.processor.acquirers.only_sandbox("refunds")
             ),
-            Job(name="sweep claims", work=self.purge_claims, every_seconds=600),
+            Job(name="sweep claims", work=self.purge_claims, every_seconds=600, rests=_PURGE_RESTS),
         ]
 
     async def resolve_abandoned(self) -> int:
@@ -138,10 +140,10 @@ class Sweeper:
             return 1  # the others are next
 
     async def purge_claims(self) -> int:
-        """Forget idempotency keys, and how often cards were tried again, after their time."""
-        await claims.purge_expired(self.pool, self.clock.now())
+        """Forget idempotency keys, and how often cards were tried again, after their time; tells whether there may be more."""
+        is_more = await claims.purge_expired(self.pool, self.clock.now())
         await self.attempts.forget_resubmissions()
-        return 0
+        return int(is_more)
 
 
 def refund_failure_attempt(reference: str, refund: Refund, intent: PaymentIntent, now: int) -> Attempt:

@@ -27,12 +27,14 @@ from payments.runtime.seal import Digest
 from payments.runtime.topology import HEALTH_PATH, LIVE_PATH
 from payments.wire.auth import Authenticator
 from payments.wire.browser import allow_origin, answer_preflight, shown_to_browser
+from payments.wire.dispatch import Dispatch
 from payments.wire.errors import MethodNotAllowed, UnknownPath, WireError, failure_error, wire_error
 from payments.wire.form import Params
 from payments.wire.kind import Shown
 from payments.wire.older_versions import encoded_in_version
 from payments.wire.params import parse
-from payments.wire.request import Headers, check_account, check_ids, is_trial, path_of, read_params, take_expand
+from payments.wire.request import Headers, check_account, check_ids, is_trial, read_params, take_expand
+from payments.wire.request_log import RequestLog
 from payments.wire.streaming import STREAM_FIELDS, Chunks, send_chunks
 from payments.wire.write_limit import WriteLimit
 
@@ -169,9 +171,10 @@ def build_api(
     health: Health,
     replay: Replay = never_replayed,
     raw_routes: Sequence[BaseRoute] = (),
+    request_log: RequestLog | None = None,
 ) -> ASGIApp:
     """Build a service's ASGI application; `raw_routes` are served as they are (internal calls, pages)."""
-    front = _Front(authenticator, write_limit, digest, replay, log)
+    front = _Front(authenticator, write_limit, digest, replay, log, request_log)
     by_path: dict[str, dict[str, Endpoint[Any]]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -186,28 +189,11 @@ def build_api(
     routes: list[BaseRoute] = [Route(path, resource) for path, resource in resources.items()]
     routes += [Route(HEALTH_PATH, ready, methods=["GET"]), Route(LIVE_PATH, alive, methods=["GET"]), *raw_routes]
     plain = {path: resource for path, resource in resources.items() if "{" not in path}
-    return _Dispatch(plain, Router(routes, default=_Unknown(front), redirect_slashes=False))
+    return Dispatch(plain, Router(routes, default=_Unknown(front), redirect_slashes=False))
 
 
 def _told(faults: Sequence[str]) -> JSONResponse:
     return JSONResponse({"status": "unavailable", "faults": faults}, 503) if faults else JSONResponse({"status": "ok"})
-
-
-class _Dispatch:
-    """Routes by the path as it was sent. Finds paths without placeholders by one look-up, and leaves the others to the router."""
-
-    def __init__(self, resources: Mapping[str, ASGIApp], router: ASGIApp) -> None:
-        self._resources = resources
-        self._router = router
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["path"] = path_of(scope)
-        resource = self._resources.get(scope["path"])
-        if resource is None or scope["type"] != "http":
-            await self._router(scope, receive, send)
-        else:
-            scope["path_params"] = {}
-            await resource(scope, receive, send)
 
 
 class _Resource:
@@ -235,12 +221,23 @@ class _Unknown:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._front.answer(scope, receive, send, None, UnknownPath)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
 
 
 class _Front:
     """What every call has in common."""
 
-    def __init__(self, authenticator: Authenticator, write_limit: WriteLimit, digest: Digest, replay: Replay, log: Logger) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        write_limit: WriteLimit,
+        digest: Digest,
+        replay: Replay,
+        log: Logger,
+        request_log: RequestLog | None,
+    ) -> None:
+        self._request_log = request_log
         self._authenticator = authenticator
         self._write_limit = write_limit
         self._digest = digest
@@ -289,6 +286,11 @@ class _Front:
             merchant=None if caller.principal is None else caller.principal.merchant_id,
             trace=caller.headers.get(b"x-amzn-trace-id") or caller.headers.get(b"traceparent"),
         )
+        if self._request_log is not None and caller.principal is not None:
+            at = self._authenticator.clock.now()
+            self._request_log.take(
+                caller.principal, scope["method"], scope["path"][:_LOGGED_PATH_CHARACTERS_MAX], result.status, request_id, result.body, at
+            )
         if result.chunks is not None:
             await send_chunks(scope, receive, send, result.chunks, self._log)
 

@@ -22,6 +22,10 @@ IDLE_SECONDS_MAX = 75.0
 """On a connection between two requests, or before the first."""
 UNREAD_SECONDS_MAX = 30.0
 """For as long a client may read nothing of an answer that fills the buffers between it and us."""
+WEBSOCKET_BYTES_MAX = 1024 * 1024
+"""Of one message that a client sends on a web socket."""
+WEBSOCKET_PING_SECONDS = 20.0
+"""How often a client is asked there whether it is still there, and for how long its answer is waited for."""
 PIPELINED_REQUESTS_MAX = 16
 """Requests that wait behind the one that is being answered."""
 CONNECTIONS_MAX = 10_000
@@ -76,6 +80,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"A request's head may have {HEAD_BYTES_MAX} bytes.")
         elif self._phase == self._BODY and self._phase_bytes > BODY_BYTES_MAX:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request's body may have {BODY_BYTES_MAX} bytes.")
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over: its bounds are the other protocol's from now on."""
+        self._stop_clock()
+        self._is_read()
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         """Begin a head, the first on a connection or one that follows another request."""

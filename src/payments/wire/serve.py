@@ -22,7 +22,12 @@ from payments.runtime.logging import LibraryLog, Logger
 from payments.runtime.own_certificate import own_context
 from payments.runtime.seal import SealError
 from payments.runtime.settings import Settings
-from payments.wire.bounded_http import IDLE_SECONDS_MAX, BoundedHttpProtocol
+from payments.wire.bounded_http import (
+    IDLE_SECONDS_MAX,
+    WEBSOCKET_BYTES_MAX,
+    WEBSOCKET_PING_SECONDS,
+    BoundedHttpProtocol,
+)
 from payments.wire.streaming import LEAVING
 
 DRAIN_SECONDS = 25
@@ -46,13 +51,21 @@ class Binding:
     port: int
     linger_seconds: float = 0.0
     """Whoever ends a task tells it and the load balancer at the same time: for so long requests may still come."""
+    websockets: type[asyncio.Protocol] | None = None
+    """How it speaks web sockets; None where it doesn't."""
     certificate_name: str | None = None
     """Of the certificate that it makes for itself, to speak TLS; without a name it speaks plain HTTP, as on loopback."""
 
     @staticmethod
-    def from_settings(settings: Settings, name: str) -> "Binding":
+    def from_settings(settings: Settings, name: str, *, websockets: type[asyncio.Protocol] | None = None) -> "Binding":
         """Return what the settings say of a service called `name`."""
-        return Binding(settings.host, settings.port, settings.linger_seconds, name if settings.serves_tls else None)
+        return Binding(
+            settings.host,
+            settings.port,
+            settings.linger_seconds,
+            websockets=websockets,
+            certificate_name=name if settings.serves_tls else None,
+        )
 
 
 class LeavingServer(uvicorn.Server):
@@ -123,7 +136,11 @@ def uvicorn_config(app: ASGIApp, binding: Binding) -> uvicorn.Config:
         host=binding.host,
         port=binding.port,
         http=BoundedHttpProtocol,
-        ws="none",
+        ws=binding.websockets or "none",
+        ws_max_size=WEBSOCKET_BYTES_MAX,
+        ws_ping_interval=WEBSOCKET_PING_SECONDS,
+        ws_ping_timeout=WEBSOCKET_PING_SECONDS,
+        ws_per_message_deflate=False,  # what it unpacks to is anybody's guess
         lifespan="off",
         access_log=False,
         proxy_headers=False,
