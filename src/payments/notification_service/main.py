@@ -10,7 +10,9 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from payments.notification_service.channels.opening import ChannelSettings, open_channels
 from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
+from payments.notification_service.destinations import Destinations
 from payments.notification_service.dispatcher import Dispatcher
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
@@ -62,7 +64,7 @@ class Delivery:
 
 
 @asynccontextmanager
-async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], None]) -> AsyncGenerator[Delivery]:
+async def delivery(settings: Settings, reaching: ChannelSettings, log: Logger, on_streamed: Callable[[], None]) -> AsyncGenerator[Delivery]:
     """Fan events out and deliver them, on an event loop of its own; leaving the context drains it.
 
     `on_streamed`: called here when some copy has something new for those who listen.
@@ -83,15 +85,18 @@ async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], No
         sender = stack.enter_context(contextlib.closing(Sender(resolver.resolve, allow_private=private)))
         deliveries = Deliveries(database.pool, lease_seconds=LEASE_SECONDS)
         results = GroupCommit(deliveries.record, name="delivery attempts")
-        deliverer = Deliverer(
-            deliveries=deliveries,
-            results=results,
-            pool=database.pool,
-            send=sender.post,
-            sealer=Sealer(key_provider(settings.envelope_key_file, settings.envelope_key)),
-            clock=database.clock,
-            log=log,
+        channels = await stack.enter_async_context(
+            open_channels(
+                reaching,
+                send=sender.post,
+                pool=database.pool,
+                sealer=Sealer(key_provider(settings.envelope_key_file, settings.envelope_key)),
+                public_url=settings.public_url,
+                clock=database.clock,
+                log=log,
+            )
         )
+        deliverer = Deliverer(deliveries=deliveries, results=results, pool=database.pool, channels=channels, clock=database.clock, log=log)
         replayer = Replayer(database.pool, deliverer.wake)
         wakeup = Wakeup(lambda: database.connect("listen"), {STREAMS_CHANNEL: on_streamed})
         streams_waker = Waker(database.pool, STREAMS_CHANNEL)
@@ -109,7 +114,7 @@ async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], No
 
 
 @asynccontextmanager
-async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
+async def application(settings: Settings, reaching: ChannelSettings, log: Logger) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
@@ -129,7 +134,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             loop.call_soon_threadsafe(listeners.notice)
 
         # What receivers do to the loop that delivers must not reach the one that answers calls.
-        thread = LoopThread(partial(delivery, settings, log, on_streamed), name="delivery", log=log)
+        thread = LoopThread(partial(delivery, settings, reaching, log, on_streamed), name="delivery", log=log)
         delivering = await thread.start()
         stack.push_async_callback(thread.stop)
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
@@ -147,6 +152,14 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             clock=clock,
             allow_private=settings.allow_private_webhook_targets,
             ports=settings.webhook_ports,
+        )
+        destinations = Destinations(
+            reader=reader,
+            idempotency=idempotency,
+            deliveries=deliveries,
+            clock=clock,
+            allowed=reaching.allowed,
+            has_mail=reaching.mail is not None,
         )
         events = Events(pool, lists, deliveries, on_redelivery=lambda: thread.call(delivering.deliverer.wake))
 
@@ -168,6 +181,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         yield build_api(
             [
                 *endpoints.endpoints(),
+                *destinations.endpoints(),
                 *events.endpoints(),
                 *replays.endpoints(),
                 *EventStream(listeners, streams, lists).endpoints(),
@@ -188,4 +202,4 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service), log)
+    serve(application(settings, ChannelSettings.from_environment(os.environ), log), Binding.from_settings(settings, _SPEC.service), log)

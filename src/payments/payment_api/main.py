@@ -32,6 +32,7 @@ from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.public_api import public_api
 from payments.payment_api.receipts import Receipts
 from payments.payment_api.steps import Steps
+from payments.payment_api.unsubscribing import Unsubscribing
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
@@ -165,6 +166,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
                 *checkout.routes(),
                 *LinkPage(page=checkout, pool=pool).routes(),
                 *Receipts(pool=pool, log=log).routes(),
+                *Unsubscribing(pool=pool, sealer=sealer, log=log).routes(),
                 *passing_on.routes(),
             ],
         )
