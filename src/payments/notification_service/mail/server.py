@@ -9,7 +9,6 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -18,6 +17,7 @@ import aiosmtplib
 
 from payments.notification_service.channels.channel import Answered, Verdict, failed
 from payments.notification_service.connections import Answer
+from payments.notification_service.mail.letters import AddressError, address
 from payments.notification_service.sender import SEND_SECONDS_MAX
 from payments.runtime.settings import SettingsError
 
@@ -68,14 +68,13 @@ class MailServer:
         if parts.scheme == "smtp+plain" and not _is_loopback(host):
             raise SettingsError(f"{_URL} has smtp+plain, which is for a server on this machine")
         try:
-            sender = Address(addr_spec=environment.get(_FROM, "")).addr_spec
+            sender = address(environment.get(_FROM, "")).addr_spec
+        except AddressError:
+            raise SettingsError(f"{_FROM} is not the address that mail is from") from None
+        try:
             per_second = float(environment.get(_PER_SECOND, _PER_SECOND_DEFAULT))
         except ValueError:
             raise SettingsError(f"{_PER_SECOND} is not a number") from None
-        except Exception:  # noqa: BLE001 - what the parser of addresses raises is its own affair
-            sender, per_second = "", 1.0
-        if "@" not in sender or not sender.isascii():
-            raise SettingsError(f"{_FROM} is not the address that mail is from")
         if not 0 < per_second <= 1000:
             raise SettingsError(f"{_PER_SECOND} must be above 0, and 1000 at most")
         return cls(
