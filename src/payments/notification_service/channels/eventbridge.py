@@ -38,7 +38,6 @@ class EventBridge:
             "Source": SOURCE,
             "DetailType": event.type,
             "Detail": detail,
-            "Time": event.created,
             "Resources": [f"merchant/{event.merchant_id}/{'live' if event.livemode else 'test'}"],
         }
         headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "AWSEvents.PutEvents"}
