@@ -54,7 +54,7 @@ class Mailbox:
 
     def server(self, **changes: Any) -> MailServer:
         """How it is named, without TLS unless that is changed."""
-        given = {
+        given: dict[str, Any] = {
             "host": "localhost",
             "port": self.port,
             "tls": False,

@@ -61,7 +61,7 @@ def letter(subject: Charge | None = None, event_type: str = "charge.succeeded", 
 
 
 def envelope(recipient: str = "ada@example.com", **changes: Any) -> Envelope:
-    given = {
+    given: dict[str, Any] = {
         "from_name": BRAND.name,
         "sender": SERVER.sender,
         "recipient": recipient,

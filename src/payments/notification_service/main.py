@@ -114,7 +114,7 @@ async def delivery(settings: Settings, reaching: ChannelSettings, log: Logger, o
 
 
 @asynccontextmanager
-async def application(settings: Settings, reaching: ChannelSettings, log: Logger) -> AsyncGenerator[ASGIApp]:
+async def application(settings: Settings, log: Logger, reaching: ChannelSettings) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
@@ -202,4 +202,4 @@ async def application(settings: Settings, reaching: ChannelSettings, log: Logger
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, ChannelSettings.from_environment(os.environ), log), Binding.from_settings(settings, _SPEC.service), log)
+    serve(application(settings, log, ChannelSettings.from_environment(os.environ)), Binding.from_settings(settings, _SPEC.service), log)
