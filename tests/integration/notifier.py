@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from payments.domain.destination import ChannelType
 from payments.domain.event import Origin, event_of
 from payments.domain.webhook_endpoint import ORDERING, PER_OBJECT, WebhookEndpoint
-from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer, Send, secret_context
+from payments.notification_service.channels.channel import Channels
+from payments.notification_service.channels.webhook import Send, Webhook, secret_context
+from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
 from payments.notification_service.sender import Resolver, Sender
 from payments.notification_service.signing import new_secret
 from payments.runtime.ids import new_id
@@ -48,6 +51,11 @@ class Notifier:
         await WEBHOOK_ENDPOINT.noun.insert(self.pool, made, sealed_secret=sealed)
         return secret
 
+    def send_by(self, send: Send) -> None:
+        """Send webhooks by this from now on."""
+        webhook = Webhook(send, self.sealer, FakeClock())
+        self.deliverer._channels = {**self.deliverer._channels, ChannelType.WEBHOOK: webhook}
+
     async def deliver(self) -> None:
         """Deliver all that is due now."""
         while await self.deliverer.deliver_due():
@@ -70,8 +78,10 @@ class Notifier:
 
 
 @asynccontextmanager
-async def notifier_on(database_url: str, *, allow_private: bool = True, send: Send | None = None) -> AsyncGenerator[Notifier]:
-    """Send really, unless there is another `send`."""
+async def notifier_on(
+    database_url: str, *, allow_private: bool = True, send: Send | None = None, channels: Channels | None = None
+) -> AsyncGenerator[Notifier]:
+    """Send really, unless there is another `send`; webhooks, unless there are other `channels` beside them."""
     async with open_pool(database_url, role="tap_notification_service", name="test") as pool:
         # No time limit: the receivers run on this very loop, and it may be slow. Nobody is trusted: they speak no TLS.
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -79,14 +89,13 @@ async def notifier_on(database_url: str, *, allow_private: bool = True, send: Se
             closing(Resolver()) as resolver,
             closing(Sender(resolver.resolve, allow_private=allow_private, tls=tls, seconds_max=None)) as sender,
         ):
-            deliveries, sealer, log = Deliveries(pool, lease_seconds=LEASE_SECONDS), Sealer(Key()), io.BytesIO()
+            deliveries, sealer, log, clock = Deliveries(pool, lease_seconds=LEASE_SECONDS), Sealer(Key()), io.BytesIO(), FakeClock()
             deliverer = Deliverer(
                 deliveries=deliveries,
                 results=GroupCommit(deliveries.record, name="test"),
                 pool=pool,
-                send=send or sender.post,
-                sealer=sealer,
-                clock=FakeClock(),
+                channels={ChannelType.WEBHOOK: Webhook(send or sender.post, sealer, clock), **(channels or {})},
+                clock=clock,
                 log=Logger("test", log),
             )
             yield Notifier(pool, deliverer, sealer, log)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from payments.acquirers.configuration import Configuration
 from payments.acquirers.routing import Routes
 from payments.notification_service import main as notification_service
+from payments.notification_service.channels.opening import ChannelSettings
 from payments.payment_api import main as payment_api
 from payments.runtime.logging import Logger
 from payments.runtime.settings import Settings
@@ -23,7 +24,7 @@ from tests.support.waiting import eventually
 APPLICATIONS: dict[Service, Callable[[Settings, Logger], AbstractAsyncContextManager[ASGIApp]]] = {
     Service.PAYMENT_API: partial(payment_api.application, routes=Routes()),
     Service.TRANSACTION_PROCESSOR: partial(transaction_processor.application, configuration=Configuration(), acquirer_secrets={}),
-    Service.NOTIFICATION_SERVICE: notification_service.application,
+    Service.NOTIFICATION_SERVICE: partial(notification_service.application, reaching=ChannelSettings.from_environment({})),
 }
 SINGLE = {
     Service.PAYMENT_API: {"payment-api watch"},

@@ -158,7 +158,7 @@ async def test_events_of_one_version_come_as_they_were_written(notifier: Notifie
         came.append(msgspec.json.decode(body)["type"])
         return Answer(200)
 
-    notifier.deliverer._send = send
+    notifier.send_by(send)
     await notifier.endpoint("http://a/ordered", ordered=True)
     intent = payment(1)[1].intent
     types = ["payment_intent.created", "payment_intent.processing", "payment_intent.succeeded", "payment_intent.canceled"]
@@ -209,7 +209,7 @@ async def test_what_is_under_way_is_not_sent_beside_it_once_more(notifier: Notif
         await release.wait()
         return Answer(200)
 
-    notifier.deliverer._send = send
+    notifier.send_by(send)
     await notifier.endpoint("http://a/ordered", ordered=True)
     await tell_versions(connection, 2)
     await dispatch_all(notifier.pool)

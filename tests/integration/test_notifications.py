@@ -12,8 +12,8 @@ import stripe
 from aiohttp import web
 
 from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.notification_service.channels.webhook import secret_context
 from payments.notification_service.connections import Answer
-from payments.notification_service.deliverer import secret_context
 from payments.notification_service.retries import RETRY_SECONDS
 from payments.notification_service.signing import new_secret
 from payments.runtime.ids import new_id
@@ -138,7 +138,7 @@ async def test_every_secret_signs_until_it_expires_however_soon_the_next_one_rep
         assert len(headers["webhook-signature"].split()) == len(valid)
         return valid
 
-    notifier.deliverer._send = send
+    notifier.send_by(send)
     secrets = [await notifier.endpoint("http://a/hook")]
     endpoint = msgspec.json.decode(await connection.fetchval("SELECT document FROM notifications.webhook_endpoints"), type=WebhookEndpoint)
 
@@ -228,7 +228,7 @@ async def test_an_endpoint_that_nothing_gets_through_to_for_three_days_is_disabl
     async def send(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
         return Answer(status)
 
-    notifier.deliverer._send = send
+    notifier.send_by(send)
     await notifier.endpoint("http://a/hook")
     await tell(connection, count=3)
     await dispatch(notifier.pool, 100)
@@ -295,7 +295,7 @@ async def test_an_endpoint_of_which_something_got_through_meanwhile_is_not_disab
         await release.wait()
         return Answer(500)
 
-    notifier.deliverer._send = send
+    notifier.send_by(send)
     await notifier.endpoint("http://a/hook")
     await connection.execute("UPDATE notifications.webhook_endpoints SET failing_since = now() - interval '73 hours'")
     await tell(connection)

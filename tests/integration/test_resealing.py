@@ -13,7 +13,7 @@ from payments.acquirers.sealed_card import CardSealer
 from payments.domain.card import Card, Pan
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.webhook_endpoint import WebhookEndpoint
-from payments.notification_service.deliverer import secret_context
+from payments.notification_service.channels.webhook import secret_context
 from payments.runtime.ids import new_id
 from payments.runtime.seal import EnvelopeKeys, GivenKeyProvider, Sealer
 from payments.storage import claims, webhook_endpoints

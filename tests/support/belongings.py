@@ -38,6 +38,8 @@ SOLD = {
     "success_url": "https://shop.example/",
     "line_items": [{"price_data": {"currency": "usd", "unit_amount": "100", "product_data": {"name": "Hat"}}, "quantity": "1"}],
 }
+A_QUEUE = "arn:aws:sqs:eu-central-1:123456789012:isolation"
+"""That running Taps of tests may name, and nobody is sent anything."""
 ACCEPTED = {"mandate_data": {"customer_acceptance": {"type": "offline"}}}
 
 
@@ -104,6 +106,10 @@ def _dispute(merchant: Merchant) -> str:
     return merchant.get("/v1/disputes", charge=charge)["data"][0]["id"]
 
 
+def _destination(merchant: Merchant) -> str:
+    return merchant.post("/v1/notifications/destinations", type="sqs", arn=A_QUEUE, enabled_events=["topup.created"])["id"]
+
+
 def _payout(merchant: Merchant) -> str:
     merchant.post("/v1/payment_intents", **PAID | {"amount": "50000", "payment_method": "pm_card_bypassPending"})
     merchant.has("bank_account")
@@ -132,6 +138,7 @@ MAKERS: dict[str, Callable[[Merchant], str]] = {
     "mandate": lambda merchant: merchant.post("/v1/setup_intents", **KEPT, **ACCEPTED)["mandate"],
     "notification.attempt": _attempt,
     "notification.delivery": _delivery,
+    "notification.destination": _destination,
     "notification.replay": lambda merchant: merchant.post("/v1/notifications/replays", webhook_endpoint=merchant.make("webhook_endpoint"))[
         "id"
     ],

@@ -39,6 +39,7 @@ from payments.payment_api.public_api import public_api
 from payments.payment_api.receipts import Receipts
 from payments.payment_api.steps import Steps
 from payments.payment_api.stripe_cli import StripeCli
+from payments.payment_api.unsubscribing import Unsubscribing
 from payments.runtime.ids import new_id
 from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
@@ -356,7 +357,14 @@ async def in_process(
                 ),
                 *processors[0].endpoints,
             ],
-            pages=Router([*page.routes(), *LinkPage(page=page, pool=pool).routes(), *Receipts(pool=pool, log=page.closing.log).routes()]),
+            pages=Router(
+                [
+                    *page.routes(),
+                    *LinkPage(page=page, pool=pool).routes(),
+                    *Receipts(pool=pool, log=page.closing.log).routes(),
+                    *Unsubscribing(pool=pool, sealer=sealer, log=page.closing.log).routes(),
+                ]
+            ),
             closing=closing,
             challenge=Challenge(steps, cards, keeping),
             steps=steps,

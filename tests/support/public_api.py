@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from payments.notification_service.channels.queues import Allowed
 from payments.notification_service.delivery_log import DeliveryLog
+from payments.notification_service.destinations import Destinations
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
 from payments.notification_service.replays import Replays
@@ -48,6 +50,9 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
     webhook_endpoints = WebhookEndpoints(
         reader=_NOTHING, idempotency=_NOTHING, deliveries=_NOTHING, sealer=_NOTHING, clock=_NOTHING, allow_private=False
     )
+    destinations = Destinations(
+        reader=_NOTHING, idempotency=_NOTHING, deliveries=_NOTHING, clock=_NOTHING, allowed=Allowed(), has_mail=False
+    )
     objects = Objects(idempotency=_NOTHING, reader=_NOTHING, waker=_NOTHING, clock=_NOTHING)
     return {
         Service.PAYMENT_API: [
@@ -70,6 +75,7 @@ def mounted() -> dict[Service, list[Endpoint[Any]]]:
         Service.TRANSACTION_PROCESSOR: [*money_api(objects=objects, accounts=_NOTHING, bookkeeper=_NOTHING)],
         Service.NOTIFICATION_SERVICE: [
             *webhook_endpoints.endpoints(),
+            *destinations.endpoints(),
             *Events(_NOTHING, _NOTHING, _NOTHING, _NOTHING).endpoints(),
             *Replays(reader=_NOTHING, lists=_NOTHING, idempotency=_NOTHING, clock=_NOTHING, on_created=_NOTHING).endpoints(),
             *DeliveryLog(_NOTHING, _NOTHING).endpoints(),

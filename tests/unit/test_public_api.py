@@ -8,7 +8,7 @@ import pytest
 
 from payments.domain.errors import InvalidRequest
 from payments.domain.resource import Resource
-from payments.notification_service import webhook_endpoints
+from payments.notification_service import destinations, webhook_endpoints
 from payments.payment_api import (
     charges,
     customers,
@@ -30,6 +30,7 @@ from payments.wire.kinds import (
     CHARGE,
     CHECKOUT_SESSION,
     CUSTOMER,
+    DESTINATION,
     DISPUTE,
     KINDS,
     PAYMENT_INTENT,
@@ -87,6 +88,8 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (PRICE, prices._UpdateParams, {"transfer_lookup_key"}),
     (WEBHOOK_ENDPOINT, webhook_endpoints._CreateParams, set()),
     (WEBHOOK_ENDPOINT, webhook_endpoints._UpdateParams, {"disabled"}),
+    (DESTINATION, destinations._CreateParams, {"arn", "email", "type"}),
+    (DESTINATION, destinations._UpdateParams, {"disabled"}),
     (CHECKOUT_SESSION, sessions._UpdateParams, set()),
     (
         PAYMENT_LINK,

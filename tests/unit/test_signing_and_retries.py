@@ -11,6 +11,8 @@ import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments.notification_service.channels.channel import Verdict
+from payments.notification_service.channels.webhook import verdict_of
 from payments.notification_service.retries import RETRY_SECONDS, after_attempt, parse_retry_after
 from payments.notification_service.signing import new_secret, signature_headers
 from payments.storage.deliveries import DeliveryStatus
@@ -55,32 +57,32 @@ def test_both_secrets_sign_while_one_is_rotated() -> None:
 
 @given(st.integers(1, len(RETRY_SECONDS)), st.sampled_from([None, 300, 302, 400, 404, 429, 500, 503]))
 def test_a_failed_attempt_is_followed_by_the_schedules_pause(attempt: int, status_code: int | None) -> None:
-    status, pause = after_attempt(attempt, status_code)
+    status, pause = after_attempt(attempt, verdict_of(status_code))
     assert status is DeliveryStatus.PENDING
     assert 0.8 * RETRY_SECONDS[attempt - 1] <= pause <= 1.2 * RETRY_SECONDS[attempt - 1]
 
 
 @pytest.mark.parametrize("status_code", [200, 201, 204, 299])
 def test_two_hundreds_are_success(status_code: int) -> None:
-    assert after_attempt(1, status_code) == (DeliveryStatus.DELIVERED, 0)
-    assert after_attempt(99, status_code) == (DeliveryStatus.DELIVERED, 0)
+    assert after_attempt(1, verdict_of(status_code)) == (DeliveryStatus.DELIVERED, 0)
+    assert after_attempt(99, verdict_of(status_code)) == (DeliveryStatus.DELIVERED, 0)
 
 
 def test_an_exhausted_schedule_is_a_dead_letter() -> None:
-    assert after_attempt(len(RETRY_SECONDS), 500)[0] is DeliveryStatus.PENDING
-    assert after_attempt(len(RETRY_SECONDS) + 1, 500) == (DeliveryStatus.DEAD, 0)
+    assert after_attempt(len(RETRY_SECONDS), Verdict.LATER)[0] is DeliveryStatus.PENDING
+    assert after_attempt(len(RETRY_SECONDS) + 1, Verdict.LATER) == (DeliveryStatus.DEAD, 0)
 
 
 def test_gone_is_not_tried_again() -> None:
-    assert after_attempt(1, 410) == (DeliveryStatus.DEAD, 0)
+    assert after_attempt(1, verdict_of(410)) == (DeliveryStatus.DEAD, 0)
 
 
 def test_a_receiver_may_ask_for_more_time_but_not_for_ever_or_less() -> None:
-    assert after_attempt(1, 503, 600)[1] == 600
-    assert after_attempt(1, 503, 99999999)[1] == 24 * 3600
-    assert after_attempt(2, 503, 1)[1] >= 240
-    assert after_attempt(1, 503, None)[1] <= 6
-    assert after_attempt(1, 200, 600) == (DeliveryStatus.DELIVERED, 0)
+    assert after_attempt(1, Verdict.LATER, 600)[1] == 600
+    assert after_attempt(1, Verdict.LATER, 99999999)[1] == 24 * 3600
+    assert after_attempt(2, Verdict.LATER, 1)[1] >= 240
+    assert after_attempt(1, Verdict.LATER, None)[1] <= 6
+    assert after_attempt(1, Verdict.DELIVERED, 600) == (DeliveryStatus.DELIVERED, 0)
 
 
 NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110, 5.6.7

@@ -39,6 +39,10 @@ _TUNABLE = (
     RATE_LIMIT_VARIABLE,
     FRAME_ANCESTORS_VARIABLE,
     ACQUIRERS_TOML_VARIABLE,
+    "TAP_MAIL_FROM",
+    "TAP_MAIL_PER_SECOND",
+    "TAP_QUEUES",
+    "TAP_SMTP_URL",
 )
 """Settings of the services that the environment of `tap up` may change."""
 _START_SECONDS_MAX = 60.0

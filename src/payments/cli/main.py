@@ -16,6 +16,7 @@ from rich.console import Console
 from payments.cli.acquirer_commands import acquirer_app, simulator_app
 from payments.cli.arguments import DATA_DIR, DataDir, Environment, OnAws, PollSeconds, Region
 from payments.cli.data_directory import DataDirectory, Run, UsageError
+from payments.cli.destination_commands import destinations_app
 from payments.cli.developer_commands import developer_app
 from payments.cli.key_commands import keys_app
 from payments.cli.ledger_commands import ledger_app
@@ -31,6 +32,7 @@ app.add_typer(developer_app)
 logins_app = typer.Typer(no_args_is_help=True, help="The services' logins to the database.")
 app.add_typer(logins_app, name="logins")
 app.add_typer(webhooks_app, name="webhooks")
+app.add_typer(destinations_app, name="destinations")
 
 _COPIES_MAX = 64
 _DETACH_SECONDS_MAX = 90
@@ -288,6 +290,7 @@ def settings(
     payout_anchor: Annotated[str | None, typer.Option(help="On which day of the week (monday) or of the month (1).")] = None,
     payout_delay_days: Annotated[int | None, typer.Option(help="After how many days captured funds become available.")] = None,
     webhook_endpoints: Annotated[int | None, typer.Option(help="How many webhook endpoints there may be in each mode; else 16.")] = None,
+    receipts: Annotated[str | None, typer.Option(help="Mail receipts to buyers: off, live, or all for test mode as well.")] = None,
     name: Annotated[str | None, typer.Option(help="What buyers read that they pay.")] = None,
     colour: Annotated[
         str | None, typer.Option("--color", "--colour", help="Colour of the pages that buyers see, #rrggbb; '' for the usual one.")
@@ -308,6 +311,7 @@ def settings(
         payout_anchor=payout_anchor,
         payout_delay_days=payout_delay_days,
         webhook_endpoints=webhook_endpoints,
+        receipts=receipts,
         name=name,
         colour=colour,
         logo=read_logo(logo),

@@ -14,6 +14,8 @@ from payments.storage.keys import MerchantError
 from payments.storage.merchant_tasks import SettingsOrder, change_settings
 from payments.wire.auth import REMEMBERED_SECONDS
 
+_RECEIPTS = {"live": "mailed to buyers in live mode", "all": "mailed to buyers, in test mode as well"}
+
 
 async def run_settings(console: Console, directory: DataDirectory, order: SettingsOrder) -> None:
     """Set what is given, wait until every service knows it, and print what is set now."""
@@ -49,5 +51,6 @@ def show_settings(console: Console, merchant_id: int, account: Account) -> None:
     table.add_row("Payouts", payouts.interval + ("" if anchor is None else f", on {anchor if payouts.weekly_anchor else f'day {anchor}'}"))
     table.add_row("Funds", f"available {payouts.delay_days} days after they are captured")
     table.add_row("Webhooks", f"to at most {account.webhook_endpoints_max} endpoints in each mode")
+    table.add_row("Receipts", _RECEIPTS.get(account.receipts, "not mailed to buyers"))
     table.add_row("Pages", f"{account.colour or 'in the usual colours'}, with{'' if account.has_logo else 'out'} a logo")
     console.print(table, soft_wrap=True)

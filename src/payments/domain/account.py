@@ -23,6 +23,8 @@ class Account(Struct, frozen=True, kw_only=True):
     payouts: PayoutSchedule = PayoutSchedule()
     webhook_endpoints_max: int = WEBHOOK_ENDPOINTS_DEFAULT
     """In each mode."""
+    receipts: str = "off"
+    """In which modes they are mailed to buyers: `off`, `live` or `all`; known where settings are shown."""
     colour: str | None = None
     """Of our pages for their buyers, `#rrggbb`."""
     has_logo: bool = False

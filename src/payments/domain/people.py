@@ -1,6 +1,17 @@
 """Postal addresses and who a payment is for."""
 
+import re
+
 from msgspec import Struct
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_NEVER = re.compile(r"[\x00-\x1f\x7f-\x9f()<>\[\]:;,\\\"]")
+"""What stands in no address that isn't quoted (RFC 5322, 3.2.3), and does in headers: control characters, and what separates addresses."""
+
+
+def is_email(text: str) -> bool:
+    """Tell whether something may be an email address. Which ones there are, only their servers know."""
+    return _EMAIL.fullmatch(text) is not None and _NEVER.search(text) is None
 
 
 class Address(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,8 +6,10 @@ from payments.domain.resource import Resource
 ORDERING = "tap_ordering"
 """The key of metadata that asks for an order: so any SDK can set it."""
 PER_OBJECT = "per_object"
-DISABLED = "webhook_endpoint.disabled"
-"""The type of the event that tells that Tap sends nothing more to an endpoint."""
+FIFO = ".fifo"
+"""How the names of queues and topics of AWS end that keep an order."""
+TOLD = tuple(f"{kind}.{what}" for kind in ("notification.destination", "webhook_endpoint") for what in ("delivery_failed", "disabled"))
+"""The types of the events that tell that Tap gave up a delivery, or sends nothing more to an endpoint."""
 
 
 class WebhookEndpoint(Resource, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,8 +28,8 @@ class WebhookEndpoint(Resource, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def ordered(self) -> bool:
-        """Whether the events of each object come one after the other, in the order of its versions."""
-        return self.metadata.get(ORDERING) == PER_OBJECT
+        """Whether the events of each object come one after the other, in the order of its versions: as said, and where a queue keeps the order."""
+        return self.metadata.get(ORDERING) == PER_OBJECT or (self.url.startswith("arn:") and self.url.endswith(FIFO))
 
 
 def check_ordering(endpoint: WebhookEndpoint) -> WebhookEndpoint:

@@ -6,26 +6,24 @@ wrong in between, in the receiver or in us, is recorded as a failed attempt, so 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import msgspec
 
+from payments.domain.destination import channel_of
 from payments.domain.resource import next_version
-from payments.domain.webhook_endpoint import WebhookEndpoint
-from payments.notification_service.connections import Answer
-from payments.notification_service.exchange import exchange_of, unsent
-from payments.notification_service.retries import after_attempt, parse_retry_after
+from payments.domain.webhook_endpoint import TOLD, WebhookEndpoint
+from payments.notification_service.channels.channel import Answered, Channels, Message, failed
+from payments.notification_service.exchange import exchange_of
+from payments.notification_service.retries import after_attempt
 from payments.notification_service.sender import SEND_SECONDS_MAX
 from payments.notification_service.shares import Shares
-from payments.notification_service.signing import delivery_headers, signature_headers
-from payments.runtime import seal_contexts
 from payments.runtime.background import Beat
 from payments.runtime.clock import Clock
 from payments.runtime.ids import IdGenerator
 from payments.runtime.logging import Logger
-from payments.runtime.seal import Sealer
 from payments.storage import webhook_endpoints
 from payments.storage.database import Pool
 from payments.storage.deliveries import AttemptResult, Deliveries, DeliveryStatus, DueDelivery
@@ -49,17 +47,6 @@ _MARGIN_SECONDS = 0.02
 T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
-Send = Callable[[str, Mapping[str, str], bytes], Awaitable[Answer]]
-"""Sends a body with headers to a URL, and returns within `SEND_SECONDS_MAX`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A delivery ready to be sent."""
-
-    body: bytes
-    headers: dict[str, str] = field(repr=False)
-
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -69,9 +56,9 @@ class Sent:
     attempted_at: float
     """Unix seconds."""
     duration_ms: int
-    answer: Answer
-    prepared: Prepared | None
-    """None when there was nothing to send: our own failure, which says nothing of the receiver."""
+    answered: Answered
+    body: bytes
+    """The event as it was given to the channel; empty when it couldn't be made."""
 
 
 class Deliverer:
@@ -83,17 +70,15 @@ class Deliverer:
         deliveries: Deliveries,
         results: GroupCommit[AttemptResult, None],
         pool: Pool,
-        send: Send,
-        sealer: Sealer,
+        channels: Channels,
         clock: Clock,
         log: Logger,
     ) -> None:
-        """`send` goes only to where deliveries may go."""
+        """`channels` go only to where deliveries may go."""
         self._deliveries = deliveries
         self._results = results
         self._pool = pool
-        self._send = send
-        self._sealer = sealer
+        self._channels = channels
         self._clock = clock
         self._log = log
         self._new_id = IdGenerator(clock)
@@ -154,58 +139,51 @@ class Deliverer:
             await asyncio.wait(list(self._tasks))
 
     async def _deliver(self, due: DueDelivery) -> None:
-        answer = Answer()
+        answered = failed("")
         try:
             sent = await self._attempt(due)
-            answer = sent.answer
+            answered = sent.answered
             await self._record(sent)
         except Exception as failure:  # noqa: BLE001 - a database that is away: the lease runs out, and it is delivered again
             self._log.error("record delivery", failure)
         finally:
-            status_code = None if answer.timed_out else answer.status_code
-            pause = self._shares.end(due.endpoint.merchant_id, due.endpoint.id, status_code, _asked_seconds(answer, self._clock.now()))
+            pause = self._shares.end(due.endpoint.merchant_id, due.endpoint.id, answered.felt, answered.asked_seconds)
             if pause:
                 asyncio.get_running_loop().call_later(pause + _MARGIN_SECONDS, self._work.set)
             self._work.set()
 
     async def _attempt(self, due: DueDelivery) -> Sent:
         """Prepare and send; a failure of our own, as of a secret that can't be opened, is an attempt that failed."""
-        started, at, prepared = time.monotonic(), self._clock.now(), None
+        started, at, body = time.monotonic(), self._clock.now(), b""
         try:
-            prepared = self._prepare(due, int(at))
-            answer = await self._send(due.endpoint.url, prepared.headers, prepared.body)
+            body = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
+            channel = self._channels[channel_of(due.endpoint.url)]
+            answered = await channel.deliver(Message(due, body, due.attempts + 1, at))
         except Exception as failure:  # noqa: BLE001 - whatever it was
             self._log.error("deliver", failure)
-            answer, prepared = Answer(error=type(failure).__name__), None
-        return Sent(due, at, round((time.monotonic() - started) * 1000), answer, prepared)
-
-    def _prepare(self, due: DueDelivery, timestamp: int) -> Prepared:
-        body = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
-        secrets = [self._open(due.endpoint, sealed) for sealed in (due.sealed_secret, *due.sealed_previous_secrets)]
-        headers = signature_headers(due.event.id, body, timestamp, secrets)
-        return Prepared(body, headers | delivery_headers(due.event.object_version, due.attempts + 1))
-
-    def _open(self, endpoint: WebhookEndpoint, sealed: bytes) -> str:
-        return self._sealer.open(sealed, secret_context(endpoint)).decode("ascii")
+            answered = failed(failure)
+        return Sent(due, at, round((time.monotonic() - started) * 1000), answered, body)
 
     async def _record(self, sent: Sent) -> None:
         log_id = self._new_id("wha")
-        result = _result(sent, self._clock.now(), log_id)
+        result = _result(sent, log_id)
         try:
             await self._results.submit(result)
         except ROW_FAULTS as failure:
             # Something in the answer that the database doesn't take: then it was none.
             self._log.error("record delivery", failure)
-            nothing = Answer(error=type(failure).__name__)
-            result = _result(Sent(sent.due, sent.attempted_at, 0, nothing, sent.prepared), sent.attempted_at, log_id)
+            nothing = replace(failed(failure), says_of_endpoint=True, sent=sent.answered.sent)
+            result = _result(Sent(sent.due, sent.attempted_at, 0, nothing, sent.body), log_id)
             await self._results.submit(result)
             self._come_back(result)
             return
         self._come_back(result)
-        if sent.answer.status_code == 410:  # "gone": the receiver wants nothing more
+        if sent.answered.is_gone:
             await self._disable(sent.due.endpoint, "gone")
         elif result.was_sent and result.status != DeliveryStatus.DELIVERED and (sent.due.failing_seconds or 0.0) >= FAILING_SECONDS_MAX:
             await self._disable(sent.due.endpoint, "failing", FAILING_SECONDS_MAX)
+        elif result.status == DeliveryStatus.DEAD and sent.due.event.type not in TOLD:  # else it would be told of what tells of it
+            await webhook_endpoints.tell_failed(self._pool, sent.due.endpoint, self._new_id("evt"), int(self._clock.now()))
 
     async def _disable(self, endpoint: WebhookEndpoint, reason: str, failing_seconds: float | None = None) -> None:
         """Send nothing more to an endpoint, and tell of it; nothing if it was disabled meanwhile, or something got through."""
@@ -225,14 +203,11 @@ class Deliverer:
             asyncio.get_running_loop().call_later(result.retry_seconds + _MARGIN_SECONDS, self._work.set)
 
 
-def _result(sent: Sent, now: float, log_id: str) -> AttemptResult:
-    due, answer, prepared = sent.due, sent.answer, sent.prepared
-    if prepared is None:
-        exchange = unsent(answer)
-    else:
-        exchange = exchange_of(due.endpoint.url, prepared.headers, prepared.body, due.api_version, answer)
+def _result(sent: Sent, log_id: str) -> AttemptResult:
+    due, answered = sent.due, sent.answered
+    exchange = exchange_of(due.endpoint.url, answered.sent, sent.body, due.api_version, answered.answer)
     attempt = due.attempts + 1
-    status, retry_seconds = after_attempt(attempt, answer.status_code, _asked_seconds(answer, now))
+    status, retry_seconds = after_attempt(attempt, answered.verdict, answered.asked_seconds)
     return AttemptResult(
         merchant_id=due.event.merchant_id,
         livemode=due.event.livemode,
@@ -241,21 +216,11 @@ def _result(sent: Sent, now: float, log_id: str) -> AttemptResult:
         attempt=attempt,
         attempted_at=sent.attempted_at,
         duration_ms=sent.duration_ms,
-        status_code=answer.status_code,
-        error=answer.error,
+        status_code=answered.answer.status_code,
+        error=answered.answer.error,
         status=status,
         retry_seconds=retry_seconds,
-        was_sent=prepared is not None,
+        was_sent=answered.says_of_endpoint,
         log_id=log_id,
         exchange=msgspec.Raw(exchange),
     )
-
-
-def _asked_seconds(answer: Answer, now: float) -> float | None:
-    """Return the pause that a receiver asks for."""
-    return None if answer.retry_after is None else parse_retry_after(answer.retry_after, now)
-
-
-def secret_context(endpoint: WebhookEndpoint) -> bytes:
-    """What an endpoint's sealed secret is bound to."""
-    return seal_contexts.secret_context(endpoint.merchant_id, endpoint.livemode, endpoint.id)

@@ -65,31 +65,27 @@ class Exchange(Struct, frozen=True, kw_only=True):
     """One attempt, as it is stored and shown."""
 
     request: SentRequest | None
-    """None when nothing could be sent: our own failure."""
+    """None when nothing was sent, which is our own failure, or not to a URL of the merchant's."""
     response: HeardResponse | None
     timing: Timing
 
 
-def exchange_of(url: str, headers: Mapping[str, str], body: bytes, api_version: str, answer: Answer) -> bytes:
-    """Return what is kept of an attempt, encoded."""
-    request = SentRequest(
-        url=_shown_url(url),
-        headers={name: _SIGNATURES.sub(rf"\1{_MASK}", value) for name, value in headers.items()},
-        api_version=api_version,
-        body_bytes=len(body),
-        body_sha256=hashlib.sha256(body).hexdigest(),
-    )
-    response = None
+def exchange_of(url: str, headers: Mapping[str, str] | None, body: bytes, api_version: str, answer: Answer) -> bytes:
+    """Return what is kept of an attempt, encoded; without `headers` there was no request to show."""
+    request = response = None
+    if headers is not None:
+        request = SentRequest(
+            url=_shown_url(url),
+            headers={name: _SIGNATURES.sub(rf"\1{_MASK}", value) for name, value in headers.items()},
+            api_version=api_version,
+            body_bytes=len(body),
+            body_sha256=hashlib.sha256(body).hexdigest(),
+        )
     if answer.status_code is not None:
         text = masked(bytes(answer.body).decode("utf-8", "replace"))
         cut = text.encode()[:SHOWN_BYTES_MAX].decode("utf-8", "ignore")
         response = HeardResponse(headers=_shown_fields(answer.headers), body=cut, truncated=answer.body_is_cut or len(cut) < len(text))
     return _encode(Exchange(request=request, response=response, timing=answer.timing))
-
-
-def unsent(answer: Answer) -> bytes:
-    """Return what is kept of an attempt that our own failure kept from being sent."""
-    return _encode(Exchange(request=None, response=None, timing=answer.timing))
 
 
 def masked(text: str) -> str:

@@ -10,9 +10,11 @@ from functools import partial
 
 from starlette.types import ASGIApp
 
+from payments.notification_service.channels.opening import ChannelSettings, open_channels
 from payments.notification_service.cli_socket import CliSocket
 from payments.notification_service.deliverer import LEASE_SECONDS, Deliverer
 from payments.notification_service.delivery_log import DeliveryLog
+from payments.notification_service.destinations import Destinations
 from payments.notification_service.dispatcher import Dispatcher
 from payments.notification_service.event_stream import EventStream
 from payments.notification_service.events import Events
@@ -70,7 +72,7 @@ class Delivery:
 
 
 @asynccontextmanager
-async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], None]) -> AsyncGenerator[Delivery]:
+async def delivery(settings: Settings, reaching: ChannelSettings, log: Logger, on_streamed: Callable[[], None]) -> AsyncGenerator[Delivery]:
     """Fan events out and deliver them, on an event loop of its own; leaving the context drains it.
 
     `on_streamed`: called here when some copy has something new for those who listen.
@@ -91,15 +93,18 @@ async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], No
         sender = stack.enter_context(contextlib.closing(Sender(resolver.resolve, allow_private=private)))
         deliveries = Deliveries(database.pool, lease_seconds=LEASE_SECONDS)
         results = GroupCommit(deliveries.record, name="delivery attempts")
-        deliverer = Deliverer(
-            deliveries=deliveries,
-            results=results,
-            pool=database.pool,
-            send=sender.post,
-            sealer=Sealer(key_provider(settings.envelope_key_file, settings.envelope_key)),
-            clock=database.clock,
-            log=log,
+        channels = await stack.enter_async_context(
+            open_channels(
+                reaching,
+                send=sender.post,
+                pool=database.pool,
+                sealer=Sealer(key_provider(settings.envelope_key_file, settings.envelope_key)),
+                public_url=settings.public_url,
+                clock=database.clock,
+                log=log,
+            )
         )
+        deliverer = Deliverer(deliveries=deliveries, results=results, pool=database.pool, channels=channels, clock=database.clock, log=log)
         replayer = Replayer(database.pool, deliverer.wake)
         wakeup = Wakeup(lambda: database.connect("listen"), {STREAMS_CHANNEL: on_streamed})
         streams_waker = Waker(database.pool, STREAMS_CHANNEL)
@@ -118,7 +123,7 @@ async def delivery(settings: Settings, log: Logger, on_streamed: Callable[[], No
 
 
 @asynccontextmanager
-async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp]:
+async def application(settings: Settings, log: Logger, reaching: ChannelSettings) -> AsyncGenerator[ASGIApp]:
     """Build the service; leaving the context drains it."""
     async with contextlib.AsyncExitStack() as stack:
         credentials = credentials_of(settings.database_secret, settings.database_url, SystemClock(), log)
@@ -138,7 +143,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             loop.call_soon_threadsafe(listeners.notice)
 
         # What receivers do to the loop that delivers must not reach the one that answers calls.
-        thread = LoopThread(partial(delivery, settings, log, on_streamed), name="delivery", log=log)
+        thread = LoopThread(partial(delivery, settings, reaching, log, on_streamed), name="delivery", log=log)
         delivering = await thread.start()
         stack.push_async_callback(thread.stop)
         sealer = Sealer(key_provider(settings.envelope_key_file, settings.envelope_key))
@@ -156,6 +161,14 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
             clock=clock,
             allow_private=settings.allow_private_webhook_targets,
             ports=settings.webhook_ports,
+        )
+        destinations = Destinations(
+            reader=reader,
+            idempotency=idempotency,
+            deliveries=deliveries,
+            clock=clock,
+            allowed=reaching.allowed,
+            has_mail=reaching.mail is not None,
         )
         events = Events(pool, lists, deliveries, on_redelivery=lambda: thread.call(delivering.deliverer.wake))
 
@@ -183,6 +196,7 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
         yield build_api(
             [
                 *endpoints.endpoints(),
+                *destinations.endpoints(),
                 *events.endpoints(),
                 *replays.endpoints(),
                 *DeliveryLog(pool, lists).endpoints(),
@@ -205,4 +219,5 @@ async def application(settings: Settings, log: Logger) -> AsyncGenerator[ASGIApp
 def main() -> None:
     """Run the service."""
     settings, log = Settings.from_environment(os.environ), Logger(_SPEC.service)
-    serve(application(settings, log), Binding.from_settings(settings, _SPEC.service, websockets=BoundedWebSocketProtocol), log)
+    binding = Binding.from_settings(settings, _SPEC.service, websockets=BoundedWebSocketProtocol)
+    serve(application(settings, log, ChannelSettings.from_environment(os.environ)), binding, log)

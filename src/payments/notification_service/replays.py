@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from payments.domain.errors import InvalidRequest
 from payments.domain.replay import Replay
 from payments.domain.resource import next_version
+from payments.notification_service.destinations import find_receiver
 from payments.notification_service.events import TYPES_MAX, meant_types
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
@@ -18,7 +19,7 @@ from payments.storage.database import Connection
 from payments.storage.paging import CREATED_MAX, PageRequest
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.idempotency import Idempotency
-from payments.wire.kinds import REPLAY, WEBHOOK_ENDPOINT
+from payments.wire.kinds import REPLAY
 from payments.wire.lists import Lists
 from payments.wire.params import NoParams
 from payments.wire.reading import CreatedRange, FilterId, PageParams, Reader, range_of
@@ -54,7 +55,7 @@ class Replays:
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
-        endpoint = await self.reader.get(call, WEBHOOK_ENDPOINT, params.webhook_endpoint, param="webhook_endpoint")
+        endpoint = await find_receiver(self.reader, call, params.webhook_endpoint, "webhook_endpoint")
         if not endpoint.enabled:
             raise InvalidRequest(f"The webhook endpoint {endpoint.id} is disabled. Enable it first.", param="webhook_endpoint")
         meant_types("types", params.types)

@@ -4,6 +4,7 @@ import random
 import re
 from datetime import UTC, datetime
 
+from payments.notification_service.channels.channel import Verdict
 from payments.storage.deliveries import DeliveryStatus
 
 RETRY_SECONDS = (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
@@ -17,14 +18,14 @@ _HTTP_DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b 
 """IMF-fixdate, and the two obsolete forms that a recipient must accept (RFC 9110, 5.6.7)."""
 
 
-def after_attempt(attempt: int, status_code: int | None, retry_after_seconds: float | None = None) -> tuple[DeliveryStatus, float]:
+def after_attempt(attempt: int, verdict: Verdict, retry_after_seconds: float | None = None) -> tuple[DeliveryStatus, float]:
     """Return where a delivery stands after its `attempt`th attempt (from 1), and the seconds until the next one.
 
-    `status_code` is None when there was no answer; `retry_after_seconds` is the pause that the receiver asked for.
+    `retry_after_seconds` is the pause that the receiver asked for.
     """
-    if status_code is not None and 200 <= status_code < 300:
+    if verdict is Verdict.DELIVERED:
         return DeliveryStatus.DELIVERED, 0
-    if status_code == 410 or attempt > len(RETRY_SECONDS):
+    if verdict is Verdict.REFUSED or attempt > len(RETRY_SECONDS):
         return DeliveryStatus.DEAD, 0
     pause = RETRY_SECONDS[attempt - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - spreads load, hides nothing
     if retry_after_seconds is not None:

@@ -9,8 +9,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.api_version import check_version
 from payments.domain.errors import InvalidRequest
-from payments.domain.webhook_endpoint import DISABLED, WebhookEndpoint, check_ordering
-from payments.notification_service.deliverer import secret_context
+from payments.domain.principal import Principal
+from payments.domain.webhook_endpoint import TOLD, WebhookEndpoint, check_ordering
+from payments.notification_service.channels.webhook import secret_context
 from payments.notification_service.signing import new_secret
 from payments.notification_service.targets import check_url
 from payments.runtime.clock import Clock
@@ -34,7 +35,7 @@ _SECRETS_MAX = 6
 _ROTATION_SECONDS = 24 * 3600
 _ROTATION_SECONDS_MAX = 7 * 24 * 3600
 
-EVENT_TYPES = frozenset(files("payments.notification_service").joinpath("event_types.txt").read_text(encoding="utf-8").split()) | {DISABLED}
+EVENT_TYPES = frozenset(files("payments.notification_service").joinpath("event_types.txt").read_text(encoding="utf-8").split()) | {*TOLD}
 """Every event type of Stripe's API, whether Tap has it already or not, so that an endpoint made for Stripe can be made here unchanged; and Tap's own."""
 
 
@@ -94,14 +95,11 @@ class WebhookEndpoints:
             enabled_events=[],
         )
         version = check_version(params.api_version, param="api_version") if params.api_version else None
-        endpoint = check_ordering(made(endpoint, params, enabled_events=_event_types(params.enabled_events), api_version=version))
+        endpoint = check_ordering(made(endpoint, params, enabled_events=meant_events(params.enabled_events), api_version=version))
         secret = new_secret()
 
         async def mutate(connection: Connection) -> Reply:
-            count, allowed = await store.count_for_one_more(connection, principal.merchant_id, principal.livemode)
-            if count >= allowed:
-                mode = "live" if principal.livemode else "test"
-                raise InvalidRequest(f"You have reached the maximum of {allowed} {mode} webhook endpoints.")
+            await check_count(connection, principal)
             sealed = self.sealer.seal(secret.encode(), secret_context(endpoint))
             await WEBHOOK_ENDPOINT.noun.insert(connection, endpoint, sealed_secret=sealed)
             return reply(render_webhook_endpoint(endpoint, secret))
@@ -116,7 +114,7 @@ class WebhookEndpoints:
             endpoint,
             params,
             url=endpoint.url if params.url is UNSET else params.url,
-            enabled_events=endpoint.enabled_events if params.enabled_events is UNSET else _event_types(params.enabled_events),
+            enabled_events=endpoint.enabled_events if params.enabled_events is UNSET else meant_events(params.enabled_events),
             enabled=endpoint.enabled if params.disabled is UNSET else not params.disabled,
         )
         check_ordering(updated)
@@ -158,7 +156,15 @@ class WebhookEndpoints:
         return await self.idempotency.once(call, mutate)
 
 
-def _event_types(given: list[str]) -> list[str]:
+async def check_count(connection: Connection, principal: Principal) -> None:
+    """Raise `InvalidRequest` when a merchant may have no more endpoints; destinations count as well."""
+    count, allowed = await store.count_for_one_more(connection, principal.merchant_id, principal.livemode)
+    if count >= allowed:
+        mode = "live" if principal.livemode else "test"
+        raise InvalidRequest(f"You have reached the maximum of {allowed} {mode} webhook endpoints.")
+
+
+def meant_events(given: list[str]) -> list[str]:
     """Return the types without repetitions; raises `InvalidRequest` for one that no event has."""
     if not given:
         raise InvalidRequest("You must enable at least one event.", param="enabled_events")

@@ -35,6 +35,11 @@ def show(template: str, status: int = 200, *, title: str, headers: Mapping[str, 
     return HTMLResponse(body.encode("utf-8", "replace"), status, headers)
 
 
+def written(template: str, **values: Any) -> str:
+    """Return what isn't shown in a browser: `NAME.html` with its values escaped, or `NAME.txt` with them as they are."""
+    return _environment().get_template(template).render(**values)
+
+
 def say(title: str, text: str, status: int = 200, *, language: str = "en") -> HTMLResponse:
     """Show a page with one sentence."""
     return show("sentence", status, title=title, text=text, language=language)
@@ -87,7 +92,17 @@ def _source(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=FunctionLoader(_source),
+        autoescape=_is_escaped,  # noqa: S701 - whatever has tags in it is escaped
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _is_escaped(template: str | None) -> bool:
+    return template is None or not template.endswith(".txt")
 
 
 def _own(name: str) -> Markup:

@@ -9,6 +9,16 @@ from importlib.resources import files
 from payments.pages.amounts import ENGLISH
 
 _FOLDER = "words"
+_BRANDS = {
+    "amex": "American Express",
+    "cartes_bancaires": "Cartes Bancaires",
+    "diners": "Diners Club",
+    "discover": "Discover",
+    "jcb": "JCB",
+    "mastercard": "Mastercard",
+    "unionpay": "UnionPay",
+    "visa": "Visa",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,10 @@ class Words:
     def say(self, name: str, **values: object) -> str:
         """Return a sentence with its values in it."""
         return self.by_name[name].format_map(values)
+
+    def card(self, brand: str, last4: str) -> str:
+        """Return what a card is called."""
+        return self.say("card_ending", brand=_BRANDS.get(brand, self["card"]), last4=last4)
 
 
 @cache

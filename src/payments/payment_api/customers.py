@@ -31,7 +31,7 @@ from payments.wire.kind import Shown
 from payments.wire.kinds import CARD, CUSTOMER, PAYMENT_METHOD
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, Text
-from payments.wire.people_params import AddressParam, ShippingParam, is_email
+from payments.wire.people_params import AddressParam, ShippingParam, check_email
 from payments.wire.reading import ListParams, PageParams, Reader, none_of_them
 from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve
@@ -273,5 +273,5 @@ async def _methods_of(connection: Connection, customer: Customer) -> AsyncIterat
 
 
 def _check_email(params: _Params) -> None:
-    if params.email and not is_email(params.email):
-        raise InvalidRequest(f"Invalid email address: {params.email[:100]}", code="email_invalid", param="email")
+    if params.email:
+        check_email(params.email, "email")

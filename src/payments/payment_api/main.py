@@ -33,6 +33,7 @@ from payments.payment_api.public_api import public_api
 from payments.payment_api.receipts import Receipts
 from payments.payment_api.steps import Steps
 from payments.payment_api.stripe_cli import StripeCli
+from payments.payment_api.unsubscribing import Unsubscribing
 from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
@@ -170,6 +171,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
                 *checkout.routes(),
                 *LinkPage(page=checkout, pool=pool).routes(),
                 *Receipts(pool=pool, log=log).routes(),
+                *Unsubscribing(pool=pool, sealer=sealer, log=log).routes(),
                 *passing_on.routes(),
             ],
         )

@@ -12,7 +12,7 @@ from payments.domain.checkout import Item
 from payments.domain.payment_intent import IntentStatus
 from payments.pages.amounts import shown_amount, shown_date
 from payments.pages.page import HEADERS, show
-from payments.pages.words import Words, words_of
+from payments.pages.words import words_of
 from payments.payment_api.checkout.page import guarded, owner_of, unknown
 from payments.payment_api.checkout.view import line_of, locale_of
 from payments.runtime.logging import Logger
@@ -22,16 +22,6 @@ from payments.wire.kinds import CHARGE, CHECKOUT_SESSION, ITEM, PAYMENT_INTENT
 from payments.wire.receipt_link import RECEIPT_PATH
 
 _ITEMS_MAX = 100
-_BRANDS = {
-    "amex": "American Express",
-    "cartes_bancaires": "Cartes Bancaires",
-    "diners": "Diners Club",
-    "discover": "Discover",
-    "jcb": "JCB",
-    "mastercard": "Mastercard",
-    "unionpay": "UnionPay",
-    "visa": "Visa",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +60,7 @@ class Receipts:
             amount_label=words["amount_paid" if charge.captured else "amount_held"],
             amount=amount,
             date=shown_date(charge.created, language),
-            card=_card(charge, words),
+            card=words.card(charge.card.brand, charge.card.last4),
             note=note,
             lines=lines or [{"name": charge.description or words.say("payment_to", merchant=brand.name), "amount": amount, "count": ""}],
             refunded=shown_amount(charge.amount_refunded, charge.currency, language) if charge.captured and charge.amount_refunded else "",
@@ -104,8 +94,3 @@ class Receipts:
             return []
         found = await ITEM.noun.newest_of(self.pool, charge.merchant_id, charge.livemode, "owner", [session.id], _ITEMS_MAX)
         return list(found.get(session.id, []))
-
-
-def _card(charge: Charge, words: Words) -> str:
-    brand = _BRANDS.get(charge.card.brand, words["card"])
-    return words.say("card_ending", brand=brand, last4=charge.card.last4)

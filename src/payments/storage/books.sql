@@ -286,6 +286,7 @@ WHERE NOT CASE e.object_type
     WHEN 'checkout.session' THEN EXISTS (SELECT FROM payments.checkout_sessions o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'payment_link' THEN EXISTS (SELECT FROM payments.payment_links o WHERE (o.merchant_id, o.livemode, o.id) = (e.merchant_id, e.livemode, e.object_id))
     WHEN 'webhook_endpoint' THEN true -- it may have been deleted since, and leaves nothing
+    WHEN 'notification.destination' THEN true -- likewise
     ELSE false
 END;
 

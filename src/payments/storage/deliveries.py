@@ -38,7 +38,8 @@ class DueDelivery:
 
     event: Event
     endpoint: WebhookEndpoint
-    sealed_secret: bytes = field(repr=False)
+    sealed_secret: bytes | None = field(repr=False)
+    """None of what isn't signed."""
     sealed_previous_secrets: list[bytes] = field(repr=False)
     """Those that still sign beside it."""
     attempts: int

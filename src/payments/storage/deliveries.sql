@@ -207,10 +207,10 @@ endpoints (id) AS (
 -- endpoints_of: the same by themselves
 WITH RECURSIVE {endpoints} SELECT id FROM endpoints;
 
--- dead_letters: how many died in the last day (`next_attempt_at` is when) and can be sent again, so that an alarm on them ends
+-- dead_letters: how many died in the last day (`next_attempt_at` is when) and can be sent again, so that an alarm on them ends; a buyer's mistyped address is none
 SELECT count(*) FROM notifications.deliveries d
 WHERE d.status = 'dead' AND d.next_attempt_at > now() - interval '1 day' AND EXISTS (
-    SELECT FROM notifications.webhook_endpoints w WHERE w.merchant_id = d.merchant_id AND w.livemode = d.livemode AND w.id = d.endpoint_id);
+    SELECT FROM notifications.webhook_endpoints w WHERE w.merchant_id = d.merchant_id AND w.livemode = d.livemode AND w.id = d.endpoint_id AND NOT w.receipts);
 
 -- attempts_of: the attempts of one delivery, oldest first
 SELECT attempt, attempted_at, duration_ms, status_code, error FROM notifications.delivery_attempts

@@ -23,6 +23,7 @@ from payments.storage.keys import (
     set_webhook_endpoints_max,
 )
 from payments.storage.maintenance import maintenance_connection
+from payments.storage.receipts import receipts_of, set_receipts
 
 SETTINGS = "settings"
 """What the task is called, and the line that it logs."""
@@ -49,6 +50,8 @@ class SettingsOrder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     webhook_endpoints: int | None = None
     """How many the merchant may have in each mode."""
+    receipts: str | None = None
+    """Mailed to buyers: `off`, `live` or `all`."""
 
     @property
     def sets(self) -> bool:
@@ -85,7 +88,13 @@ async def change_settings(connection: Connection, order: SettingsOrder) -> tuple
             raise MerchantError(f"A merchant may have 1 to {WEBHOOK_ENDPOINTS_MAX} webhook endpoints in each mode.")
         if endpoints_max != account.webhook_endpoints_max:
             await set_webhook_endpoints_max(connection, merchant_id, endpoints_max)
-        return merchant_id, structs.replace(account, payouts=schedule, webhook_endpoints_max=endpoints_max)
+        if order.receipts is not None:
+            try:
+                await set_receipts(connection, merchant_id, order.receipts)
+            except ValueError as mistake:
+                raise MerchantError(str(mistake)) from None
+        receipts = await receipts_of(connection, merchant_id)
+        return merchant_id, structs.replace(account, payouts=schedule, webhook_endpoints_max=endpoints_max, receipts=receipts)
 
 
 def _branded(brand: Brand, order: SettingsOrder) -> Brand:

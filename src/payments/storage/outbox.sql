@@ -16,6 +16,12 @@ WITH taken AS (
         WHERE e.ordered AND v.merchant_id = t.merchant_id AND v.livemode = t.livemode AND v.id = t.event_id LIMIT 1
     ) about ON true
     WHERE e.enabled AND e.enabled_events && ARRAY[t.type, '*']
+        -- To the mailboxes of buyers only what is about a captured charge with an address.
+        AND CASE WHEN e.receipts THEN EXISTS (
+            SELECT FROM payments.events v
+            WHERE v.merchant_id = t.merchant_id AND v.livemode = t.livemode AND v.id = t.event_id AND v.snapshot ->> 'receipt_email' <> ''
+                AND v.snapshot ->> 'captured' = 'true'
+                AND (v.type <> 'charge.updated' OR v.previous_attributes -> 'receipt_email' IS NOT NULL)) ELSE true END
     ON CONFLICT DO NOTHING
     RETURNING 1
 ), listened_to AS (

@@ -66,7 +66,7 @@ SELECT 'card numbers' AS what, payments.sealed_by(sealed_number) AS key_id, coun
 UNION ALL
 SELECT 'account numbers', payments.sealed_by(sealed_number), count(*) FROM payments.bank_accounts GROUP BY 2
 UNION ALL
-SELECT 'webhook secrets', payments.sealed_by(sealed_secret), count(*) FROM notifications.webhook_endpoints GROUP BY 2
+SELECT 'webhook secrets', payments.sealed_by(sealed_secret), count(*) FROM notifications.webhook_endpoints WHERE sealed_secret IS NOT NULL GROUP BY 2
 UNION ALL
 SELECT 'previous webhook secrets', payments.sealed_by(sealed_previous_secret), count(*) FROM notifications.webhook_endpoints
 WHERE sealed_previous_secret IS NOT NULL GROUP BY 2

@@ -22,6 +22,11 @@ async def count_for_one_more(connection: Connection, merchant_id: int, livemode:
     return row["count"], row["allowed"]
 
 
+async def has_receipts(connection: Connection, merchant_id: int, livemode: bool) -> bool:
+    """Tell whether a merchant's buyers get receipts in one mode, or did until that was disabled."""
+    return await connection.fetchval(_SQL["has_receipts"], merchant_id, livemode) is True
+
+
 async def secrets_in_use(connection: Connection, endpoint: WebhookEndpoint) -> int:
     """Return how many secrets of an endpoint sign; nobody else replaces one until the transaction ends."""
     return int(await connection.fetchval(_SQL["secrets_in_use"], *_key(endpoint)) or 0)
@@ -46,6 +51,11 @@ async def hold(connection: Connection, endpoint: WebhookEndpoint, failing_second
 async def tell_disabled(connection: Connection, endpoint: WebhookEndpoint, event_id: str, created: int) -> None:
     """Write the event that an endpoint was disabled, which it must be by now; `created`: unix seconds."""
     await connection.execute(_SQL["tell_disabled"], *_key(endpoint), event_id, created)
+
+
+async def tell_failed(connection: Queries, endpoint: WebhookEndpoint, event_id: str, created: int) -> None:
+    """Write the event that a delivery to an endpoint was given up, unless one did so within a day; `created`: unix seconds."""
+    await connection.execute(_SQL["tell_failed"], *_key(endpoint), event_id, created)
 
 
 async def hope(connection: Queries, endpoint: WebhookEndpoint) -> None:

@@ -5,6 +5,9 @@ SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 SELECT (SELECT count(*) FROM notifications.webhook_endpoints WHERE merchant_id = $1 AND livemode = $2) AS count,
     (SELECT webhook_endpoints_max FROM payments.merchants WHERE id = $1) AS allowed;
 
+-- has_receipts: whether there is the one destination that stands for the mailboxes of buyers
+SELECT true FROM notifications.webhook_endpoints WHERE merchant_id = $1 AND livemode = $2 AND receipts;
+
 -- secrets_in_use: how many secrets of an endpoint sign; who asks to rotate it has the endpoint until the transaction ends
 SELECT 1 + coalesce(w.previous_secret_until > now(), false)::integer + (
     SELECT count(*) FROM notifications.earlier_secrets s
@@ -32,6 +35,9 @@ FOR NO KEY UPDATE;
 
 -- tell_disabled: by an event, which the service has no right to write otherwise
 SELECT notifications.tell_disabled($1, $2, $3, $4, $5);
+
+-- tell_failed: by an event, that a delivery was given up; once a day
+SELECT notifications.tell_failed($1, $2, $3, $4, $5);
 
 -- hopeful: what its merchant changed is given the whole time anew
 UPDATE notifications.webhook_endpoints SET failing_since = NULL WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND failing_since IS NOT NULL;

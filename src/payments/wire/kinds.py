@@ -12,6 +12,7 @@ from payments.domain.checkout import CheckoutSession, Item, PaymentLink
 from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.customer import Customer
 from payments.domain.customer_session import CustomerSession
+from payments.domain.destination import Destination
 from payments.domain.dispute import Dispute
 from payments.domain.ephemeral_key import EphemeralKey
 from payments.domain.money import CURRENCIES
@@ -33,6 +34,7 @@ from payments.wire.render_amount import render_line_items
 from payments.wire.render_card import render_card, render_confirmation_token, render_customer_session, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
 from payments.wire.render_checkout import render_item, render_payment_link, render_session
+from payments.wire.render_destination import render_destination
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
 from payments.wire.render_replay import render_replay
 from payments.wire.render_sandbox_clock import render_sandbox_clock
@@ -252,12 +254,32 @@ PRICE = Kind(
     expandable={"product": Expandable(("product",))},
 )
 WEBHOOK_ENDPOINT = Kind(
-    noun=Noun("notifications.webhook_endpoints", "we", WebhookEndpoint, columns=("enabled", "enabled_events", "ordered")),
+    noun=Noun(
+        "notifications.webhook_endpoints",
+        "we",
+        WebhookEndpoint,
+        columns=("enabled", "enabled_events", "ordered"),
+        condition="NOT id LIKE 'ed\\_%'",
+    ),
     path="/v1/webhook_endpoints",
     render=shapes.render_webhook_endpoint,
     title="webhook endpoint",
     param="webhook_endpoint",
 )
+DESTINATION = Kind(
+    noun=Noun(
+        "notifications.webhook_endpoints",
+        "ed",
+        Destination,
+        columns=("enabled", "enabled_events", "ordered", "receipts"),
+        condition="id LIKE 'ed\\_%'",
+    ),
+    path="/v1/notifications/destinations",
+    render=render_destination,
+    title="destination",
+    param="destination",
+)
+"""In the table of webhook endpoints, since all that is delivered is delivered alike; which of the two a row is, its id says."""
 REPLAY = Kind(
     noun=Noun("notifications.replays", "rpl", Replay, columns=("status",)),
     path="/v1/notifications/replays",
@@ -410,6 +432,7 @@ KINDS: dict[str, Kind[Any]] = {
         PRODUCT,
         PRICE,
         WEBHOOK_ENDPOINT,
+        DESTINATION,
         REPLAY,
         SETUP_INTENT,
         SETUP_ATTEMPT,

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from payments.domain.errors import InvalidRequest
+from payments.domain.people import is_email
 from payments.wire.stripe_parameters import is_stripes
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def parse(params: dict[str, object], cls: type[T], operation: str = "") -> T:
             if not _unpad_integer(str(refusal), params):
                 raise _translate(str(refusal), params, operation) from None
         else:
-            _check_integers(params, parsed, [])
+            _check(params, parsed, [])
             return parsed
     raise InvalidRequest("Invalid request: too many parameters are integers with leading zeros.")
 
@@ -58,21 +59,25 @@ def _unpad_integer(refusal: str, params: dict[str, object]) -> bool:
     return True
 
 
-def _check_integers(params: dict[str, object], parsed: object, path: list[str]) -> None:
-    """Refuse what msgspec takes for an integer and nobody else does, `1e3` or `2000.0`, and what no 53 bits hold."""
+def _check(params: dict[str, object], parsed: object, path: list[str]) -> None:
+    """Refuse what msgspec takes for an integer and nobody else does, `1e3` or `2000.0`, and what no 53 bits hold; and what no mail can go to."""
     for name, given in params.items():
         value = getattr(parsed, name, None)
         if type(value) is int and not _is_integer(given, value):
             field = _bracketed([*path, name])
             raise InvalidRequest(f"Invalid integer: {str(given)[:100]}", code="parameter_invalid_integer", param=field)
+        if name == _RECEIPT_EMAIL and value and not is_email(str(value)):
+            raise InvalidRequest(f"Invalid email address: {str(value)[:100]}", code="email_invalid", param=_bracketed([*path, name]))
         if isinstance(value, Struct) and isinstance(given, dict):
-            _check_integers(cast("dict[str, object]", given), value, [*path, name])
+            _check(cast("dict[str, object]", given), value, [*path, name])
 
 
 def _is_integer(given: object, value: int) -> bool:
     return abs(value) <= _INTEGER_MAX and (isinstance(given, int) or (isinstance(given, str) and _INTEGER.fullmatch(given) is not None))
 
 
+_RECEIPT_EMAIL = "receipt_email"
+"""An address that Tap itself writes to, wherever it is given."""
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _PADDED = re.compile(r"\+?(-?)0*([0-9]{1,16})")
 _PADDED_INTEGERS_MAX = 32

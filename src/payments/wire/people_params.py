@@ -1,20 +1,20 @@
 """Addresses, and whom they belong to, as parameters."""
 
-import re
 from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from payments.domain.people import Address, BillingDetails, Shipping
+from payments.domain.errors import InvalidRequest
+from payments.domain.people import Address, BillingDetails, Shipping, is_email
 from payments.wire.changes import HashParam
 from payments.wire.params import ShortText, Text
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
-
-def is_email(text: str) -> bool:
-    """Tell whether something may be an email address. Which ones there are, only their servers know."""
-    return _EMAIL.fullmatch(text) is not None
+def check_email(text: str, param: str) -> str:
+    """Return an address; raises `InvalidRequest` for what can't be one."""
+    if not is_email(text):
+        raise InvalidRequest(f"Invalid email address: {text[:100]}", code="email_invalid", param=param)
+    return text
 
 
 class AddressParam(HashParam, frozen=True, kw_only=True):

@@ -13,9 +13,8 @@ from starlette.requests import Request
 from payments.domain.card import Pan, check_cvc
 from payments.domain.checkout import CheckoutSession
 from payments.domain.errors import CardError
-from payments.domain.people import Address, BillingDetails, Shipping
+from payments.domain.people import Address, BillingDetails, Shipping, is_email
 from payments.payment_api.card_vault import CardParam, CardVault
-from payments.wire.people_params import is_email
 
 FORM_BYTES_MAX = 16_384
 _FIELDS_MAX = 40

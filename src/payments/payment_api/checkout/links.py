@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from payments.domain.checkout import CustomText, PaymentLink
 from payments.domain.errors import InvalidRequest
+from payments.domain.people import is_email
 from payments.payment_api.checkout.form import TooLong, read_fields
 from payments.payment_api.checkout.lines import LineReader, check_total
 from payments.payment_api.checkout.opening import Addresses, Offered
@@ -29,7 +30,6 @@ from payments.wire.changes import changed, made
 from payments.wire.kind import Shown
 from payments.wire.kinds import ITEM, PAYMENT_LINK
 from payments.wire.objects import Objects
-from payments.wire.people_params import is_email
 from payments.wire.reading import PageParams, Reader
 from payments.wire.rendering import render
 from payments.wire.resource import listing, retrieve

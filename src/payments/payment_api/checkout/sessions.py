@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from payments.domain.checkout import CheckoutSession, CustomText, Mode, SessionStatus
 from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, ObjectLocked
+from payments.domain.people import is_email
 from payments.domain.resource import next_version
 from payments.pages.words import languages
 from payments.payment_api.checkout.closing import Closing
@@ -38,7 +39,6 @@ from payments.wire.kind import Shown
 from payments.wire.kinds import CHECKOUT_SESSION, ITEM
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam, NoParams, ShortText
-from payments.wire.people_params import is_email
 from payments.wire.reading import FilterId, ListParams, PageParams, Reader
 from payments.wire.rendering import render
 from payments.wire.resource import listing

@@ -1,0 +1,1 @@
+"""How events are brought to endpoints: a file for each kind."""

@@ -1,0 +1,1 @@
+"""Mail: what is written, and the server that takes it."""
