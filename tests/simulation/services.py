@@ -4,6 +4,7 @@ import contextvars
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -42,18 +43,22 @@ from payments.payment_api.public_api import public_api
 from payments.payment_api.steps import Steps
 from payments.runtime.background import Background
 from payments.runtime.health import Health
+from payments.runtime.jobs import Scheduler
 from payments.runtime.keyring import KeyRing
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
 from payments.runtime.seal import Sealer
+from payments.runtime.topology import Service
 from payments.storage.accounts import Accounts
 from payments.storage.attempts import Attempts
 from payments.storage.deliveries import Deliveries
 from payments.storage.fees import FeeSchedules
 from payments.storage.group_commit import GroupCommit
+from payments.storage.jobs import PostgresJobs
 from payments.storage.journal import PostgresJournal
 from payments.storage.payments import PaymentStore
 from payments.storage.sandbox_clocks import SandboxTimes
+from payments.storage.traces import PostgresTraces
 from payments.storage.wakeup import Waker, Wakeup
 from payments.transaction_processor.handover import HandoverRoutes
 from payments.transaction_processor.processor import Processor, Tally
@@ -210,8 +215,8 @@ async def _is_well() -> bool:
 async def transaction_processor(machine: Machine) -> None:
     """Run transaction-processor: what it is asked for, and its sweeps."""
     pool, clock, log = machine.store.pool(), machine.clock, machine.logger()
-    sealer, attempts = Sealer(Key()), Attempts(pool, lease_seconds=LEASE_SECONDS)
-    host = Iso8583Acquirer(_ISO8583, None, clock, log)
+    sealer, attempts, traces = Sealer(Key()), Attempts(pool, lease_seconds=LEASE_SECONDS), PostgresTraces(pool)
+    host = Iso8583Acquirer(_ISO8583, None, clock, log, traces)
     acquirers = Acquirers(
         [Simulator(PostgresJournal(pool), clock), HttpAcquirer(_HTTP, SECRET, machine.session(), clock), host],
         {each.name: Bounds(failures_max=each.breaker_failures, pause_seconds=each.breaker_seconds) for each in (_HTTP, _ISO8583)},
@@ -234,8 +239,11 @@ async def transaction_processor(machine: Machine) -> None:
     )
     background = Background(log, now=machine.loop.time)
     background.keep("line", lambda _: host.line.keep())
-    background.repeat("probe acquirers", acquirers.probe, every_seconds=0.5)
-    Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=RowByRow(clock, log)).keep(background)
+    sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=RowByRow(clock, log))
+    jobs = sweeper.jobs()
+    scheduler = Scheduler(jobs, PostgresJobs(pool, Service.TRANSACTION_PROCESSOR, jobs), log, now=machine.loop.time)
+    background.repeat("probe acquirers", partial(sweeper.probe, scheduler.wake), every_seconds=0.5)
+    scheduler.keep(background)
     await _serve(machine, Router(HandoverRoutes(processor, INTERNAL_KEY).routes()), *PROCESSOR)
 
 

@@ -211,7 +211,11 @@ class World:
         self.processes[name] = process
         self.machines_ever.append(process)
         self.trace.tell(f"{process.name} starts")
-        self.loop.spawn(process, self._main(name, process))
+        self.loop.spawn(process, self._main(name, process)).add_done_callback(self._started)
+
+    def _started(self, task: "asyncio.Task[None]") -> None:
+        if not self.store.over and not task.cancelled() and task.exception() is not None:
+            self._fail(Violation(UNDISTURBED, f"a process doesn't start: {task.exception()!r}"))
 
     async def _main(self, name: str, process: Process) -> None:
         match name.partition("-")[0]:
