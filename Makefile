@@ -33,7 +33,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check cli-check fuzz bench bench-growth bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check cli-check fuzz simulate bench bench-growth bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -106,6 +106,12 @@ cli-check: $(SAMPLES) ## Try the webhook handlers that `tap samples` prints, and
 
 fuzz: $(FUZZ) ## Fuzz a Tap of its own by its OpenAPI description, five minutes (ARGS="--seconds 60")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+SEED ?= 1
+STEPS ?= 60
+
+simulate: $(INSTALLED) ## Simulate the services with faults, from a seed (SEED=7 STEPS=200 ARGS="--seeds 100")
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --steps $(STEPS) $(ARGS)
 
 bench: $(INSTALLED) ## Measure what operations cost, idle time and two copies of each, beside pgbench's transactions on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)

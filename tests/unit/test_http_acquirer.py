@@ -13,6 +13,7 @@ from aiohttp import web
 
 from payments.acquirers.acquirer import NotSent
 from payments.acquirers.configuration import HttpSpec
+from payments.acquirers.far_end import http_host
 from payments.acquirers.far_end.faults import Fault
 from payments.acquirers.http.acquirer import open_http
 from payments.acquirers.http.signature import WINDOW_SECONDS, request_fault, request_headers, sign_answer
@@ -64,6 +65,13 @@ async def test_a_bad_answer_to_a_question_says_nothing_either(bank: Bank, fault:
     answer = await bank.acquirer.inquire(authorization())
     assert isinstance(answer, Approved if fault is Fault.TWICE else Unknown)
     assert isinstance(await bank.acquirer.inquire(authorization()), Approved)
+
+
+async def test_what_never_came_is_not_carried_out_when_for_ever_is_over(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_host, "_FOREVER_SECONDS", 0.0)
+    bank.does(Fault.DEAF)
+    assert isinstance(await bank.acquirer.execute(authorization()), Unknown)
+    assert bank.record.find("att_1") is None
 
 
 async def test_an_answer_that_comes_twice_is_one(bank: Bank) -> None:

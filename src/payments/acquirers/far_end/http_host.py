@@ -75,6 +75,7 @@ class HttpHost:
                 return _break(request)
             case Fault.DEAF:
                 await asyncio.sleep(_FOREVER_SECONDS)
+                return _break(request)  # even for ever has an end, and then it must not be carried out after all
             case Fault.SLOW:
                 await asyncio.sleep(self._faults.order.seconds)
             case _:
