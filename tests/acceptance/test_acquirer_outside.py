@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import datetime
 import json
 import signal
 import time
@@ -95,11 +96,25 @@ async def shopping(banks: list[BankProcess], tap: RunningTap, session: aiohttp.C
         assert await connection.fetchval("SELECT count(*) FROM simulator.journal") == 0
     first, other = ({reference for reference, *_ in bank.approved()} for bank in banks)
     assert first.isdisjoint(other)
+    for bank in banks:
+        reconciled(bank, tap)
     books = tap.tap("verify", check=False)
     assert books.returncode == 0, books.stdout
     listed = tap.tap("acquirers", "list").stdout
     assert "second" in listed
     assert "well" in listed
+
+
+def reconciled(bank: BankProcess, tap: RunningTap) -> None:
+    """What the bank settles of its own record is what is booked, line by line, whatever it did before."""
+    day, file = datetime.datetime.now(datetime.UTC).date().isoformat(), bank.directory / "settled.csv"
+    given = ["--record", str(bank.record), "--date", day, "--out", str(file), "--acquirer", bank.name]
+    run_tap("acquirer-simulator", "settle", *given)
+    for _ in range(2):
+        done = tap.tap("reconcile", str(file), "--format", "json", check=False)
+        found = json.loads(done.stdout)
+        assert (done.returncode, found["differences"], found["faults"]) == (0, [], []), done.stdout
+        assert {each["class"] for each in found["classes"]} == {"matched"}
 
 
 async def check_against(bank: BankProcess, connection: Connection) -> None:

@@ -1,17 +1,22 @@
 """`tap verify`: each of its checks finds what it looks for, and finds nothing in books that are in order. A check that can't fail proves nothing."""
 
+import datetime
 import io
 import json
 from collections.abc import AsyncGenerator
 
 import pytest
 
+from payments.acquirers.settlement_files.csv_file import CsvFile, write_csv
+from payments.domain.settlement import LineKind, MatchClass, SettlementHeader, SettlementLine
 from payments.runtime.logging import Logger
 from payments.runtime.topology import Service
 from payments.storage import books
 from payments.storage.books import BEGINNING, CHECKS, SLICED, find_faults, find_in_slice, next_slice
-from payments.storage.database import Connection
+from payments.storage.database import Connection, connect
 from payments.storage.jobs import JobPlace, PostgresJobs
+from payments.storage.settlement import reconcile
+from payments.storage.settlement_differences import open_differences, resolve_differences
 from payments.transaction_processor.money.verification import VERIFYING, Verification
 from tests.integration.test_checkout import WHAT, opened, pay_on_page
 from tests.integration.use_cases import customer_with_card, intent, paid
@@ -232,6 +237,38 @@ FAULTS: dict[str, dict[str, str]] = {
         "a charge is another acquirer's": 'UPDATE payments.charges SET document = (document::jsonb || \'{"acquirer": "bank"}\')::json',
         "another acquirer owes it": "UPDATE ledger.accounts SET holder = 'acquirer:bank' WHERE holder = 'acquirer:simulator'",
     },
+    "wrong_settlements": {
+        "the transfer of a settled line is gone": "DELETE FROM ledger.transfers WHERE kind = 'settlement'",
+        "another acquirer paid it": "UPDATE ledger.accounts SET holder = 'acquirer:bank' WHERE kind = 'settled'",
+        "it matches something else": "UPDATE settlement.lines SET amount = amount + 1 WHERE class = 'matched'",
+        "it settles something else": "UPDATE settlement.lines SET balance_transaction = 'txn_x' WHERE class = 'matched' AND amount = -500",
+        "what it settles is gone": "DELETE FROM payments.balance_transactions WHERE type = 'charge'",
+    },
+    "wrong_differences": {
+        "it was put aside in name only": "DELETE FROM ledger.transfers WHERE kind = 'suspense'",
+        "it was resolved in name only": "DELETE FROM ledger.transfers WHERE kind = 'suspense_release'",
+        "it was written off, and is said to be paid": "UPDATE settlement.differences SET resolution = 'paid' WHERE resolution = 'written_off'",
+        "it is forgotten": "DELETE FROM settlement.differences WHERE class = 'missing_here'",
+        "it is of more than its line": "UPDATE settlement.lines SET amount = amount + 1 WHERE class = 'amount_differs'",
+    },
+    "wrong_suspense": {
+        "more is in suspense": "UPDATE ledger.balances SET credits_posted = credits_posted + 1",
+        "a difference is gone": "DELETE FROM settlement.differences WHERE resolution IS NULL",
+    },
+    "wrong_receivables": {
+        "more is owed": "UPDATE ledger.balances SET debits_posted = debits_posted + 1",
+        "a settled line is gone": "DELETE FROM settlement.lines WHERE class = 'matched'",
+    },
+    "wrong_settled": {
+        "more was paid": "UPDATE ledger.balances SET debits_posted = debits_posted + 1",
+        "a file said more": "UPDATE settlement.lines SET amount = amount + 1",
+        "more was kept": "UPDATE settlement.lines SET fee = fee + 1",
+    },
+    "early_funds": {
+        "what nobody settled is available": "UPDATE payments.balance_transactions SET "
+        + IN_DOCUMENT.format("'by_settlement', true")
+        + " WHERE released_at IS NOT NULL AND type = 'charge'",
+    },
     "double_approvals": {
         "the bank approved one order twice": "UPDATE simulator.journal SET approvals = 2 WHERE approvals = 1",
         "the bank knows an order that we don't": "UPDATE simulator.journal SET reference = reference || 'x'",
@@ -304,11 +341,49 @@ async def hear(tap: InProcess) -> None:
         pass
 
 
+async def some_settled(tap: InProcess, connection: Connection, database_url: str) -> None:
+    """A file of the sandbox's, in which something of each kind is wrong; and a difference is resolved."""
+    booked = await connection.fetch(
+        "SELECT document ->> 'attempt' AS reference, type, abs(amount) AS amount FROM payments.balance_transactions"
+        " WHERE type IN ('charge', 'refund') ORDER BY amount, id"
+    )
+    day = datetime.datetime.fromtimestamp(tap.clock.now(), datetime.UTC)
+    lines = [
+        SettlementLine(
+            number=number,
+            reference=each["reference"],
+            acquirer_reference=f"S{number}",
+            kind=LineKind.CAPTURE if each["type"] == "charge" else LineKind.REFUND,
+            amount=each["amount"],
+            currency="usd",
+            fee=3,
+            value_date=day.date(),
+        )
+        for number, each in enumerate(booked)
+    ]
+    wrong = [
+        lines[-1]._replace(amount=1),
+        lines[-2]._replace(acquirer_reference="again"),
+        lines[-3]._replace(currency="eur"),
+        lines[-4]._replace(reference="att_x"),
+    ]
+    header = SettlementHeader(acquirer="simulator", reference="1", first_day=day.date(), last_day=day.date(), created=day)
+    written = io.BytesIO()
+    write_csv(written, header, [*lines[:-5], lines[-2], *wrong])
+    written.seek(0)
+    async with connect(database_url) as another:
+        result = await reconcile(another, CsvFile(written, day.date()), "simulator", book=True, now=int(tap.clock.now()))
+    assert {each.class_ for each in result.classes} == set(MatchClass), result
+    for resolution in ("paid", "written_off"):
+        first, *_ = [each.id async for each in open_differences(connection, None)]
+        await resolve_differences(connection, [first], resolution, "for the books", int(tap.clock.now()))
+
+
 async def without_bounds(connection: Connection) -> None:
     """Switch off what keeps a fault from coming to be: here it is about what finds it."""
     constraints = await connection.fetch(
         "SELECT conrelid::regclass::text AS table, conname AS name FROM pg_constraint"
-        " WHERE contype = 'c' AND connamespace IN ('payments'::regnamespace, 'ledger'::regnamespace)"
+        " WHERE contype = 'c' AND connamespace IN ('payments'::regnamespace, 'ledger'::regnamespace, 'settlement'::regnamespace)"
     )
     for constraint in constraints:
         await connection.execute(f"ALTER TABLE {constraint['table']} DROP CONSTRAINT {constraint['name']}")
@@ -319,8 +394,9 @@ def test_each_check_is_tried() -> None:
     assert FAULTS.keys() == CHECKS.keys()
 
 
-async def test_each_check_finds_what_it_looks_for(tap: InProcess, connection: Connection) -> None:
+async def test_each_check_finds_what_it_looks_for(tap: InProcess, connection: Connection, database_url: str) -> None:
     await some_of_everything(tap)
+    await some_settled(tap, connection, database_url)
     assert await find_faults(connection) == []
     await without_bounds(connection)
     missed: list[str] = []

@@ -10,6 +10,7 @@ import pytest
 from payments.acquirers.configuration import Configuration, ConfigurationError, configured, parse, read
 from payments.acquirers.routing import Facts, Routes
 from payments.domain.errors import NoAcquirer
+from payments.domain.settlement import Availability
 from rehearsal.authority import Authority
 
 BANK = {"name": '"acme-bank"', "kind": '"http"', "mode": '"live"', "url": '"https://acme.example/tap"', "key_id": '"tap"'}
@@ -60,6 +61,7 @@ def parsed(text: str) -> Configuration:
         (toml(secret_file='"acme.key"'), "one of secret_file and secret_variable"),
         (toml(name='"none"'), "acquirer none: the name is taken"),
         (toml(breaker_failures="-1"), "breaker_failures"),
+        (toml(availability='"never"'), "acquirer[0].availability"),
         (toml() + route(name=None), "name"),
         (toml() + route(name='"Rule 1"'), "route[0].name"),
         (toml() + route() + route(), "route r: the name is taken"),
@@ -92,6 +94,11 @@ def test_what_is_wrong_is_one_line_that_says_where(text: str, complaint: str) ->
     assert complaint in str(raised.value)
     assert str(raised.value).startswith("acquirers.toml: ")
     assert "\n" not in str(raised.value)
+
+
+def test_funds_become_available_by_the_schedule_unless_it_is_said_that_they_wait_for_their_settlement() -> None:
+    assert parsed(toml()).availability == {"acme-bank": Availability.SCHEDULE}
+    assert parsed(toml(availability='"settlement"')).availability == {"acme-bank": Availability.SETTLEMENT}
 
 
 def test_a_secret_comes_from_where_it_is_said_to_be(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from payments.acquirers.iso8583.currencies import NUMBERS
 from payments.acquirers.registry import Bounds
 from payments.acquirers.routing import BinRange, CardCountries, Country, Currency, Name, Route, Routes, Rule
 from payments.domain.acquirers import NOBODY, SANDBOX
+from payments.domain.settlement import Availability
 from payments.runtime.topology import ACQUIRER_SECRETS_VARIABLE, ACQUIRERS_TOML_VARIABLE
 
 ACQUIRERS_VARIABLE = "TAP_ACQUIRERS"
@@ -44,6 +45,9 @@ class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_u
     """After so many failures of the technical kind in a row it is sent no payment until it is well again; 0: never."""
     breaker_seconds: Annotated[float, Meta(gt=0, le=600)] = 5.0
     """How long after that it is asked how it is; then ever less often, up to a minute."""
+
+    availability: Availability = Availability.SCHEDULE
+    """When what it captures becomes available to merchants: by their schedules, or when it is settled."""
 
     @property
     def route(self) -> Route:
@@ -221,6 +225,11 @@ class Configuration(Struct, frozen=True, kw_only=True):
     def bounds(self) -> dict[str, Bounds]:
         """When which acquirer gets no payments any more."""
         return {each.name: Bounds(failures_max=each.breaker_failures, pause_seconds=each.breaker_seconds) for each in self.acquirers}
+
+    @property
+    def availability(self) -> dict[str, Availability]:
+        """When what which acquirer captures becomes available."""
+        return {each.name: each.availability for each in self.acquirers}
 
     def check_elsewhere(self) -> None:
         """Raise `ConfigurationError` for what names files that other machines don't have, but for secrets, which are injected there."""

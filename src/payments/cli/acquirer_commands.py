@@ -1,6 +1,7 @@
 """The arguments of `tap acquirers` and `tap acquirer-simulator`."""
 
 import asyncio
+import datetime
 import os
 import sys
 from enum import StrEnum
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from payments.cli.arguments import DATA_DIR, DataDir, Environment, Region
+from payments.cli.arguments import DATA_DIR, DataDir, DefaultGroup, Environment, Region
 from payments.cli.data_directory import DataDirectory
 
 
@@ -19,6 +20,13 @@ class Protocol(StrEnum):
 
     HTTP = "http"
     ISO8583 = "iso8583"
+
+
+class SettlementFormat(StrEnum):
+    """The layout of a settlement file."""
+
+    CSV = "csv"
+    CAMT053 = "camt.053"
 
 
 class Encoding(StrEnum):
@@ -59,6 +67,35 @@ def acquirer_app(console: Console) -> typer.Typer:
         from payments.cli.aws import commands
 
         commands.set_acquirers(console, environment, region, file)
+
+    return app
+
+
+class _SimulatorGroup(DefaultGroup):
+    default = "run"
+
+
+def simulator_app() -> typer.Typer:
+    """Return the commands of the bank that is a simulator."""
+    app = typer.Typer(cls=_SimulatorGroup, help="A bank that Tap reaches as it would a real one; without a command it runs.")
+    app.command("run")(acquirer_simulator)
+
+    @app.command("settle")
+    def settle(
+        record: Annotated[Path, typer.Option(help="The file that has what it was asked and answered.")],
+        out: Annotated[Path, typer.Option(help="The settlement file; one that is there is written over.")],
+        date: Annotated[datetime.datetime, typer.Option(formats=["%Y-%m-%d"], help="The day, UTC.")],
+        acquirer: Annotated[str, typer.Option(help="What Tap calls the bank: its name in acquirers.toml.")] = "bank",
+        format_: Annotated[SettlementFormat, typer.Option("--format", help="Of the file.")] = SettlementFormat.CSV,
+        value_days: Annotated[int, typer.Option(help="How many days after that the money is there.", min=0, max=10)] = 0,
+        fee_basis_points: Annotated[int, typer.Option(help="What it keeps of each capture.", min=0, max=10_000)] = 30,
+    ) -> None:
+        """Write what the bank settles of a day, from its own record: what it captured and returned."""
+        from payments.cli.acquirers import write_settlement_file
+
+        write_settlement_file(
+            record, out, format_.value, acquirer=acquirer, day=date.date(), value_days=value_days, fee_basis_points=fee_basis_points
+        )
 
     return app
 

@@ -3,6 +3,8 @@
 import asyncio
 import datetime
 import io
+import re
+import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -18,6 +20,7 @@ from payments.acquirers.configuration import Configuration, ConfigurationError, 
 from payments.acquirers.declines import DECLINE_CODES
 from payments.acquirers.far_end.faults import Order
 from payments.acquirers.far_end.main import BankOptions, run_bank
+from payments.acquirers.far_end.settlement import Format, SettlementOptions, write_settlement
 from payments.acquirers.iso8583.codec import Codec, Encoding
 from payments.acquirers.iso8583.framing import Framing
 from payments.acquirers.iso8583.traces import MadeOfReferences
@@ -133,6 +136,28 @@ def run_simulator(
         asyncio.run(run_bank(options))
     except OSError as failure:
         raise UsageError(f"The simulator can't listen on port {port}: {failure.strerror}") from None
+
+
+def write_settlement_file(
+    record: Path, out: Path, format_: Format, *, acquirer: str, day: datetime.date, value_days: int, fee_basis_points: int
+) -> None:
+    """Write what the bank settles of a day; raises `UsageError`."""
+    if re.fullmatch(r"[a-z][a-z0-9-]{0,30}", acquirer) is None:
+        raise UsageError(f"--acquirer {acquirer}: that is no name of an acquirer's.")
+    options = SettlementOptions(
+        acquirer=acquirer, day=day, value_date=day + datetime.timedelta(days=value_days), fee_basis_points=fee_basis_points
+    )
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            lines = write_settlement(record, file, format_, options, datetime.datetime.now(datetime.UTC))
+        unfinished.replace(out)
+    except sqlite3.Error as failure:
+        unfinished.unlink(missing_ok=True)
+        raise UsageError(f"{record} is no record of the simulator's: {failure}") from None
+    except OSError as failure:
+        raise UsageError(f"{out} can't be written: {failure.strerror}") from None
+    print(f"{out}: {lines} lines")
 
 
 def _decline(given: str) -> tuple[int, str]:

@@ -13,13 +13,14 @@ import psutil
 import typer
 from rich.console import Console
 
-from payments.cli.acquirer_commands import acquirer_app, acquirer_simulator
+from payments.cli.acquirer_commands import acquirer_app, simulator_app
 from payments.cli.arguments import DATA_DIR, DataDir, Environment, OnAws, PollSeconds, Region
 from payments.cli.data_directory import DataDirectory, Run, UsageError
 from payments.cli.developer_commands import developer_app
 from payments.cli.key_commands import keys_app
 from payments.cli.ledger_commands import ledger_app
 from payments.cli.private_files import open_private
+from payments.cli.reconcile_commands import reconcile_app
 from payments.cli.routing_commands import routing_app
 from payments.cli.typed import same_program
 from payments.cli.webhook_commands import webhooks_app
@@ -42,7 +43,8 @@ app.add_typer(acquirer_app(console), name="acquirers")
 app.add_typer(routing_app(), name="routing")
 app.add_typer(keys_app(console), name="keys")
 app.add_typer(ledger_app(console), name="ledger")
-app.command("acquirer-simulator")(acquirer_simulator)
+app.add_typer(simulator_app(), name="acquirer-simulator")
+app.add_typer(reconcile_app(console), name="reconcile")
 
 
 @app.command()

@@ -18,6 +18,10 @@ class BalanceTransaction(Resource, frozen=True, kw_only=True, omit_defaults=True
     available_on: int
     """Unix seconds: from then on the net amount can be paid out."""
     description: str | None = None
+    attempt: str | None = None
+    """Of captures and refunds: the attempt, under whose id the acquirer knows it. None: an earlier version wrote it."""
+    by_settlement: bool = False
+    """It becomes available when the acquirer settled it; until then `available_on` says never."""
 
     @property
     def net(self) -> int:

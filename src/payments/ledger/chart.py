@@ -25,13 +25,15 @@ class AccountKind(StrEnum):
     """Acquirer: settled into our bank account."""
     FEES = "fees"
     """Platform: earned."""
+    COSTS = "costs"
+    """Acquirer: what it kept of what it settled."""
     LOSSES = "losses"
     """Platform: written off."""
     SUSPENSE = "suspense"
-    """Platform: received and not explained yet."""
+    """Platform: received and not explained yet; below zero, what should have been received."""
 
 
-_DEBIT_NORMAL = frozenset({AccountKind.RECEIVABLE, AccountKind.SETTLED, AccountKind.LOSSES})
+_DEBIT_NORMAL = frozenset({AccountKind.RECEIVABLE, AccountKind.SETTLED, AccountKind.COSTS, AccountKind.LOSSES})
 
 _ACCOUNTS_REMEMBERED = 10_000
 PLATFORM = "platform"

@@ -14,6 +14,18 @@
 | dispute lost | merchant reserved | acquirer receivable | disputed |
 | payout | merchant available | merchant paid out | paid out |
 | payout canceled, failed or taken back | merchant paid out | merchant available | paid out |
+
+What acquirers settle comes by the million, and is posted by statements (`storage/settlement.sql`) rather than by functions:
+
+| step | debit | credit | amount |
+|---|---|---|---|
+| line of a settlement file, of a capture | acquirer settled | acquirer receivable | captured |
+| line, of a refund | acquirer receivable | acquirer settled | refunded |
+| fees of the lines that are booked together | acquirer costs | acquirer settled | their sum |
+| the file has more than the books | acquirer settled | platform suspense | difference |
+| the books have more than the file | platform suspense | acquirer settled | difference |
+| the books have what the file hasn't | platform suspense | acquirer receivable | difference |
+| a difference is resolved | platform suspense, or the other way round | acquirer receivable: explained; acquirer settled: paid; platform losses: written off | difference |
 """
 
 from dataclasses import dataclass

@@ -30,6 +30,14 @@ class TransferKind(StrEnum):
     PAYOUT = "payout"
     PAYOUT_REVERSAL = "payout_reversal"
     """What was paid out, or was to be, is the merchant's again."""
+    SETTLEMENT = "settlement"
+    """The acquirer paid us what it captured, or took back what it returned."""
+    ACQUIRER_FEE = "acquirer_fee"
+    """What the acquirer kept of it."""
+    SUSPENSE = "suspense"
+    """What the acquirer's file and our books disagree about is put aside,"""
+    SUSPENSE_RELEASE = "suspense_release"
+    """until it is known what it is."""
 
 
 class Phase(StrEnum):
@@ -48,7 +56,7 @@ class Transfer:
     """One debit and one credit of the same amount in the same currency: an unbalanced transfer can't be built."""
 
     posting: str
-    """What caused it: the attempt of a hold, else the balance transaction. A posting has at most one transfer of each kind."""
+    """What caused it: the attempt of a hold, the line or the difference of a settlement, else the balance transaction. A posting has at most one transfer of each kind."""
     kind: TransferKind
     debit: Account
     credit: Account

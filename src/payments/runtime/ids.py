@@ -65,6 +65,17 @@ def first_id_from(prefix: str, unix_seconds: int) -> str:
     return f"{prefix}_{_base62(min(max(unix_seconds * 1000, 0), _MILLISECONDS_MAX))}"
 
 
+def made_at(object_id: str) -> float:
+    """Return when an id was made, unix seconds; of what isn't quite one, the earliest that sorts before it."""
+    milliseconds = 0
+    for place in range(8):
+        character = object_id.partition("_")[2][place : place + 1]
+        if not character or character not in _ALPHABET:
+            return milliseconds * 62 ** (8 - place) / 1000
+        milliseconds = milliseconds * 62 + _ALPHABET.index(character)
+    return milliseconds / 1000
+
+
 def _base62(number: int) -> str:
     """Eight characters."""
     parts = [""] * 4

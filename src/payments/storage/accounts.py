@@ -1,7 +1,7 @@
 """Ledger accounts and their balances."""
 
 from payments.ledger.chart import Account, AccountKind
-from payments.storage.database import Pool
+from payments.storage.database import Queries
 from payments.storage.sql import queries
 
 _SQL = queries("accounts.sql")
@@ -10,7 +10,7 @@ _SQL = queries("accounts.sql")
 class Accounts:
     """Finds the id of each account, and opens it when it is new. An account never changes, so ids are remembered."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Queries) -> None:
         """Read and open accounts through `pool`."""
         self._pool = pool
         self._ids: dict[Account, int] = {}

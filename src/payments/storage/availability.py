@@ -9,7 +9,7 @@ from payments.domain.balance_transaction import BalanceTransaction
 from payments.ledger import postings
 from payments.storage.accounts import Accounts
 from payments.storage.commit import write_alone
-from payments.storage.database import Found, Pool, found, is_of_rows
+from payments.storage.database import Connection, Found, Pool, found, is_of_rows
 from payments.storage.rows import TRANSFERS
 from payments.storage.sql import queries
 
@@ -48,22 +48,27 @@ async def release_available_funds(pool: Pool, now: int, accounts: Accounts, with
 async def _release(pool: Pool, now: int, accounts: Accounts, without: Sequence[str], limit: int, taken: list[Found]) -> int:
     async with pool.acquire() as connection, connection.transaction():
         taken += found(await connection.fetch(_SQL["take_due"], now, limit, list(without)))
-        changes = [msgspec.json.decode(each.document, type=BalanceTransaction) for each in taken]
-        transfers = [
-            transfer
-            for change in changes
-            for transfer in postings.availability(
-                # Between accounts of the merchant's: whose acquirer took the money doesn't matter any more.
-                postings.Books(change.merchant_id, change.livemode, SANDBOX, change.currency),
-                change.id,
-                change.net,
-                now,
-            )
-        ]
-        if transfers:
-            await write_alone(
-                connection,
-                "transfers",
-                [TRANSFERS.row(each, await accounts.id_of(each.debit), await accounts.id_of(each.credit), "") for each in transfers],
-            )
-    return len(changes)
+        await post_availability(connection, taken, now, accounts)
+    return len(taken)
+
+
+async def post_availability(connection: Connection, taken: Sequence[Found], now: int, accounts: Accounts) -> None:
+    """Move the net amounts of captures from pending to available, in the transaction that took them."""
+    changes = [msgspec.json.decode(each.document, type=BalanceTransaction) for each in taken]
+    transfers = [
+        transfer
+        for change in changes
+        for transfer in postings.availability(
+            # Between accounts of the merchant's: whose acquirer took the money doesn't matter any more.
+            postings.Books(change.merchant_id, change.livemode, SANDBOX, change.currency),
+            change.id,
+            change.net,
+            now,
+        )
+    ]
+    if transfers:
+        await write_alone(
+            connection,
+            "transfers",
+            [TRANSFERS.row(each, await accounts.id_of(each.debit), await accounts.id_of(each.credit), "") for each in transfers],
+        )

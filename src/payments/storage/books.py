@@ -42,6 +42,12 @@ CHECKS = {
     "differing_events": "two events of one object and version never differ",
     "double_approvals": "the sandbox acquirer approved nothing twice, and nothing behind our back",
     "foreign_receivables": "what is booked with an acquirer is about its own charges",
+    "wrong_settlements": "each settled line has exactly its transfers",
+    "wrong_differences": "each difference between files and books was put into suspense, and taken out when it was resolved",
+    "wrong_suspense": "what is in suspense is what isn't explained",
+    "wrong_receivables": "receivable + settled = captured, per acquirer",
+    "wrong_settled": "what acquirers paid and kept is what their files say",
+    "early_funds": "what waits for its settlement isn't available before that",
 }
 """What is proven, by the query that looks for the opposite."""
 SLICED = ("wrong_changes", "wrong_charges")

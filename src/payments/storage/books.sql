@@ -56,12 +56,20 @@ WHERE /* slice: (b.merchant_id, b.livemode, b.id) IN (SELECT * FROM unnest($1::b
     ELSE (coalesce(p.came_back, 0), coalesce(p.transfers, 0)) <> (b.amount, 1)
 END;
 
--- unexplained_postings: every posting belongs to a balance transaction or, for holds, to an attempt
+-- unexplained_postings: every posting belongs to a balance transaction, for holds to an attempt, and for settlements to a line or a difference
 SELECT t.posting, t.kind FROM ledger.transfers t
-WHERE t.phase = 'posted' AND NOT EXISTS (SELECT FROM payments.balance_transactions b WHERE b.id = t.posting)
+WHERE t.phase = 'posted' AND left(t.posting, 4) NOT IN ('stl_', 'sfe_', 'sdf_')
+    AND NOT EXISTS (SELECT FROM payments.balance_transactions b WHERE b.id = t.posting)
 UNION ALL
 SELECT t.posting, t.kind FROM ledger.transfers t
-WHERE t.phase <> 'posted' AND NOT EXISTS (SELECT FROM payments.attempts a WHERE a.id = t.posting);
+WHERE t.phase <> 'posted' AND NOT EXISTS (SELECT FROM payments.attempts a WHERE a.id = t.posting)
+UNION ALL
+SELECT t.posting, t.kind FROM ledger.transfers t
+WHERE t.posting >= 'sfe_' AND t.posting < 'stl`' AND left(t.posting, 4) IN ('stl_', 'sfe_')
+    AND NOT EXISTS (SELECT FROM settlement.lines l WHERE l.id::text = substr(t.posting, 5))
+UNION ALL
+SELECT t.posting, t.kind FROM ledger.transfers t
+WHERE t.posting >= 'sdf_' AND t.posting < 'sdf`' AND NOT EXISTS (SELECT FROM settlement.differences d WHERE d.id::text = substr(t.posting, 5));
 
 -- wrong_charges: what a charge says was captured is what its balance transactions say, and what it says was returned is what its refunds say, those on their way included
 WITH captured AS (
@@ -309,6 +317,100 @@ WITH booked AS (
 SELECT k.posting, k.kind FROM booked k JOIN explained e ON e.posting = k.posting
 JOIN payments.charges c ON c.merchant_id = e.merchant_id AND c.livemode = e.livemode AND c.id = e.charge
 WHERE k.acquirer <> coalesce(c.document ->> 'acquirer', 'simulator');
+
+-- wrong_settlements: a line that settles something is about it, and each line has exactly its transfers, on its acquirer's accounts
+WITH posted AS (
+    SELECT substr(t.posting, 5)::bigint AS line, count(*) AS transfers, min(d.holder) AS holder, max(d.livemode::integer) = 1 AS livemode,
+        max(c.holder) AS other_holder,
+        sum(CASE WHEN t.kind <> 'settlement' THEN 0 WHEN (d.kind, c.kind) = ('settled', 'receivable') THEN t.amount
+            WHEN (d.kind, c.kind) = ('receivable', 'settled') THEN -t.amount END) AS settled
+    FROM ledger.transfers t JOIN ledger.accounts d ON d.id = t.debit_account JOIN ledger.accounts c ON c.id = t.credit_account
+    WHERE t.posting >= 'stl_' AND t.posting < 'stl`' GROUP BY 1
+)
+SELECT l.id AS line, l.reference FROM settlement.lines l
+LEFT JOIN posted p ON p.line = l.id
+LEFT JOIN payments.balance_transactions b ON b.merchant_id = l.merchant_id AND b.livemode = l.livemode AND b.id = l.balance_transaction
+WHERE (coalesce(p.settled, 0), coalesce(p.transfers, 0)) <> (coalesce(l.ours, 0), (l.ours IS NOT NULL)::integer)
+    OR (p.line IS NOT NULL AND (p.holder, p.other_holder, p.livemode) <> ('acquirer:' || l.acquirer, 'acquirer:' || l.acquirer, l.livemode))
+    OR (l.class = 'matched' AND l.amount <> l.ours)
+    OR (l.balance_transaction IS NOT NULL AND (b.id IS NULL OR (b.amount, b.currency) <> (coalesce(l.ours, l.amount), l.currency)));
+
+-- wrong_differences: each line that isn't matched is a difference, and each has been put into suspense, and taken out once it was resolved
+WITH posted AS (
+    SELECT substr(t.posting, 5)::bigint AS difference, count(*) AS transfers,
+        sum(CASE WHEN t.kind <> 'suspense' THEN 0 WHEN c.kind = 'suspense' THEN t.amount WHEN d.kind = 'suspense' THEN -t.amount END) AS put,
+        sum(CASE WHEN t.kind <> 'suspense_release' THEN 0 WHEN d.kind = 'suspense' THEN t.amount WHEN c.kind = 'suspense' THEN -t.amount END) AS taken,
+        max(CASE WHEN t.kind = 'suspense' THEN CASE c.kind WHEN 'suspense' THEN d.kind ELSE c.kind END END) AS source,
+        max(CASE WHEN t.kind = 'suspense_release' THEN CASE c.kind WHEN 'suspense' THEN d.kind ELSE c.kind END END) AS target
+    FROM ledger.transfers t JOIN ledger.accounts d ON d.id = t.debit_account JOIN ledger.accounts c ON c.id = t.credit_account
+    WHERE t.posting >= 'sdf_' AND t.posting < 'sdf`' GROUP BY 1
+)
+SELECT d.id AS difference, d.reference FROM settlement.differences d LEFT JOIN posted p ON p.difference = d.id
+WHERE (coalesce(p.put, 0), coalesce(p.taken, 0), coalesce(p.transfers, 0)) <>
+        (d.amount, CASE WHEN d.resolution IS NULL THEN 0 ELSE d.amount END, 1 + (d.resolution IS NOT NULL)::integer)
+    OR p.source <> CASE d.class WHEN 'missing_there' THEN 'receivable' ELSE 'settled' END
+    OR p.target <> CASE d.resolution WHEN 'explained' THEN 'receivable' WHEN 'paid' THEN 'settled' ELSE 'losses' END
+UNION ALL
+SELECT NULL, l.reference FROM settlement.lines l LEFT JOIN settlement.differences d ON d.line = l.id
+WHERE (l.class = 'matched') <> (d.id IS NULL)
+    OR (d.amount, d.currency, d.class, d.acquirer, d.livemode) <> (l.amount - coalesce(l.ours, 0), l.currency, l.class, l.acquirer, l.livemode);
+
+-- wrong_suspense: what is in suspense is what isn't explained
+WITH open AS (
+    SELECT livemode, currency, sum(amount) AS amount FROM settlement.differences WHERE resolution IS NULL GROUP BY 1, 2
+), suspended AS (
+    SELECT a.livemode, a.currency, b.credits_posted - b.debits_posted AS amount
+    FROM ledger.accounts a JOIN ledger.balances b ON b.account_id = a.id WHERE a.kind = 'suspense'
+)
+SELECT coalesce(o.currency, s.currency) AS currency, o.amount AS open, s.amount AS in_suspense
+FROM open o FULL JOIN suspended s ON s.livemode = o.livemode AND s.currency = o.currency
+WHERE coalesce(o.amount, 0) <> coalesce(s.amount, 0);
+
+-- wrong_receivables: what an acquirer owes us is what it captured, less what was settled, and less what a file should have had and hadn't
+WITH changes AS (
+    SELECT a.holder, a.livemode, a.currency, CASE WHEN t.debit_account = a.id THEN t.amount ELSE -t.amount END AS amount
+    FROM ledger.accounts a JOIN ledger.transfers t ON a.id IN (t.debit_account, t.credit_account)
+    WHERE a.kind = 'receivable' AND t.phase = 'posted' AND t.kind NOT IN ('settlement', 'suspense', 'suspense_release')
+    UNION ALL
+    SELECT 'acquirer:' || acquirer, livemode, currency, -ours FROM settlement.lines WHERE ours IS NOT NULL
+    UNION ALL
+    SELECT 'acquirer:' || acquirer, livemode, currency, CASE class WHEN 'missing_there' THEN amount ELSE -amount END FROM settlement.differences
+    WHERE (class = 'missing_there') <> (resolution IS NOT DISTINCT FROM 'explained')
+), owed AS (
+    SELECT holder, livemode, currency, sum(amount) AS amount FROM changes GROUP BY 1, 2, 3
+), booked AS (
+    SELECT a.holder, a.livemode, a.currency, b.debits_posted - b.credits_posted AS amount
+    FROM ledger.accounts a JOIN ledger.balances b ON b.account_id = a.id WHERE a.kind = 'receivable'
+)
+SELECT coalesce(o.holder, b.holder) AS holder, coalesce(o.currency, b.currency) AS currency
+FROM owed o FULL JOIN booked b ON b.holder = o.holder AND b.livemode = o.livemode AND b.currency = o.currency
+WHERE coalesce(o.amount, 0) <> coalesce(b.amount, 0);
+
+-- wrong_settled: what an acquirer paid us, with what it kept, is what its files say, and what is known to have been paid beside them
+WITH paid AS (
+    SELECT acquirer, livemode, currency, amount, fee FROM settlement.lines
+    UNION ALL
+    SELECT acquirer, livemode, currency, -amount, 0 FROM settlement.differences WHERE resolution = 'paid'
+), said AS (
+    SELECT 'acquirer:' || acquirer AS holder, livemode, currency, sum(amount - fee) AS settled, sum(fee) AS kept FROM paid GROUP BY 1, 2, 3
+), booked AS (
+    SELECT a.holder, a.livemode, a.currency, coalesce(sum(b.debits_posted - b.credits_posted) FILTER (WHERE a.kind = 'settled'), 0) AS settled,
+        coalesce(sum(b.debits_posted - b.credits_posted) FILTER (WHERE a.kind = 'costs'), 0) AS kept
+    FROM ledger.accounts a JOIN ledger.balances b ON b.account_id = a.id WHERE a.kind IN ('settled', 'costs') GROUP BY 1, 2, 3
+)
+SELECT coalesce(s.holder, b.holder) AS holder, coalesce(s.currency, b.currency) AS currency
+FROM said s FULL JOIN booked b ON b.holder = s.holder AND b.livemode = s.livemode AND b.currency = s.currency
+WHERE (coalesce(s.settled, 0), coalesce(s.kept, 0)) <> (coalesce(b.settled, 0), coalesce(b.kept, 0));
+
+-- early_funds: what waits for its settlement isn't available before that
+SELECT b.id FROM payments.balance_transactions b
+WHERE b.released_at IS NOT NULL AND b.document ->> 'by_settlement' = 'true'
+    AND NOT EXISTS (
+        SELECT FROM settlement.lines l LEFT JOIN settlement.differences d ON d.line = l.id
+        WHERE l.balance_transaction = b.id AND (d.id IS NULL OR d.resolution IS NOT NULL))
+    AND NOT EXISTS (
+        SELECT FROM settlement.differences d
+        WHERE d.class = 'missing_there' AND d.balance_transaction = b.id AND d.resolution IN ('paid', 'written_off'));
 
 -- slice_of_wrong_changes: the balance transactions that are looked at next; what stands in "slice" comments above is part of the query for these alone
 SELECT merchant_id, livemode, id FROM payments.balance_transactions WHERE (merchant_id, livemode, id) > ($1, $2, $3)

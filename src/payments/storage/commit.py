@@ -84,6 +84,16 @@ async def write_alone(connection: Connection, part: str, its_rows: Iterable[Row]
     await connection.execute(text, array(its_rows))
 
 
+async def write_selected(connection: Connection, part: str, source: str, *arguments: object) -> None:
+    """Write rows of one part that a query finds, `source` with `arguments`, in a transaction that is open already: a million need not come here and go back.
+
+    The query has the part's columns, but for `unit`.
+    """
+    rows = _SQL["selected"].format(source=source)
+    text = _SQL["alone"].format(parts=f", {_SQL[part].format(rows=rows)}")
+    await connection.execute(text, *arguments)
+
+
 @cache
 def _text(statement: Statement, locks: tuple[versions.Target, ...], parts: tuple[str, ...]) -> str:
     """Return a statement with these parts; each takes its rows from a parameter of its own, in this order."""

@@ -44,6 +44,9 @@ SELECT unit FROM units WHERE unit <> ALL ((SELECT units FROM lost)::text[]);
 WITH lost AS (SELECT ARRAY[]::text[] AS units){parts}
 SELECT;
 
+-- selected: rows that a query finds, in place of those that are handed in
+(SELECT found.*, '' AS unit FROM ({source}) AS found) AS n;
+
 -- nothing: in place of rows that a batch has none of
 SELECT NULL::text AS unit WHERE false;
 

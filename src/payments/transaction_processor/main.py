@@ -106,6 +106,7 @@ async def application(
             log=log,
             public_url=settings.public_url,
             tally=Tally(),
+            availability=configuration.availability,
         )
         handover = HandoverRoutes(processor, settings.internal_api_key)
         seals = LedgerSealer(pool, sealer, log)

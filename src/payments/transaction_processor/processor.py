@@ -5,7 +5,8 @@ copy goes on from what is recorded.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
@@ -19,6 +20,7 @@ from payments.domain.card import Pan
 from payments.domain.event import Event
 from payments.domain.outcome import Approved, Declined, NotFound, Outcome, Unknown
 from payments.domain.payment_method import PaymentMethod
+from payments.domain.settlement import Availability
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.storage.accounts import Accounts
@@ -79,6 +81,8 @@ class Processor:
     log: Logger
     public_url: str
     tally: Tally
+    availability: Mapping[str, Availability] = field(default_factory=dict[str, Availability])
+    """When what an acquirer captures becomes available, by its name; by the schedule where none is said."""
 
     @property
     def acquirers(self) -> Acquirers:
@@ -178,6 +182,7 @@ class Processor:
             ahead_seconds=await self.times.ahead_seconds(work.attempt.merchant_id, livemode=work.attempt.livemode),
             fees=await self.fees.of(work.attempt.merchant_id),
             acquirer=work.acquirer,
+            available_by=self.availability.get(work.acquirer, Availability.SCHEDULE),
             public_url=self.public_url,
         )
 

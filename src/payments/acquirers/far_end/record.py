@@ -1,13 +1,17 @@
 """The bank's record: a SQLite file. An order is in it before it is answered, with its answer: so an order that comes again, even to another process, gets the same."""
 
+import datetime
 import hmac
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
 from msgspec import Struct
 
 _FILE = "record.sql"
+_DAY_SECONDS = 24 * 3600
 
 
 class BankOrder(Struct, frozen=True, kw_only=True):
@@ -48,6 +52,17 @@ class Recorded(Struct, frozen=True, kw_only=True):
     def is_about(self, order: BankOrder) -> bool:
         """Tell whether an order of the same reference is the same order."""
         return (self.kind, self.original, self.amount, self.currency) == (order.kind, order.original, order.amount, order.currency)
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """An order that moved money."""
+
+    number: int
+    """The bank's own of the order."""
+    reference: str
+    kind: str
+    amount: int
+    currency: str
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -137,6 +152,14 @@ class Record:
             {"kind": kind, "currency": currency, "claims": bool(claims), "orders": orders, "amount": amount}
             for kind, currency, claims, orders, amount in rows
         ]
+
+
+def settled_orders(path: Path, day: datetime.date) -> Iterator[Settled]:
+    """Return what moved money on a day, UTC, while the bank goes on; raises `sqlite3.Error`."""
+    begin = datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        for number, reference, kind, amount, currency in connection.execute(_queries()["settled"], (begin, begin + _DAY_SECONDS)):
+            yield Settled(number=number, reference=reference, kind=kind, amount=amount, currency=currency)
 
 
 def _queries() -> dict[str, str]:

@@ -41,3 +41,7 @@ FROM orders WHERE root = ? AND approved AND NOT reversed;
 
 -- totals: what was approved, by kind and currency, as a settlement file would say
 SELECT kind, currency, claims, count(*) AS orders, sum(amount) AS amount FROM orders WHERE approved AND NOT reversed GROUP BY kind, currency, claims;
+
+-- settled: what was claimed and what was returned in a time, in the order in which it was asked; by currency, since a statement is of one
+SELECT rowid, reference, kind, amount, currency FROM orders
+WHERE (claims OR kind = 'refund') AND approved AND NOT reversed AND recorded_at >= ? AND recorded_at < ? ORDER BY currency, rowid;

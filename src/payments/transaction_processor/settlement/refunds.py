@@ -105,4 +105,5 @@ def _refund_transaction(work: OpenAttempt, refund: Refund, amount: int, change_t
         type=change_type,
         source=refund.id,
         available_on=terms.now,
+        attempt=attempt.id,
     )

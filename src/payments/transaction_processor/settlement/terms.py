@@ -15,6 +15,7 @@ from payments.domain.payment_intent import ALLOWED_TRANSITIONS, IntentStatus, Pa
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import AmountDetails
 from payments.domain.resource import next_version
+from payments.domain.settlement import UNTIL_SETTLED, Availability
 from payments.ledger import postings
 from payments.runtime.ids import new_id
 from payments.storage.attempts import OpenAttempt
@@ -40,6 +41,8 @@ class Terms:
     acquirer: str
     public_url: str
     """Where our hosted pages are, for 3-D Secure."""
+    available_by: Availability = Availability.SCHEDULE
+    """When what the acquirer captures becomes available."""
     ahead_seconds: int = 0
     """How far deadlines are ahead of `now`, in a sandbox with a test clock."""
 
@@ -94,6 +97,8 @@ def kept_card(work: OpenAttempt) -> PaymentMethod | None:
 def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool, terms: Terms) -> BalanceTransaction:
     """Build the change of the merchant's balance that a capture of `amount` minor units is."""
     attempt = work.attempt
+    by_settlement = terms.available_by is Availability.SETTLEMENT and not available_at_once
+    by_schedule = terms.now if available_at_once else terms.due_from + terms.fees.delay_days * DAY_SECONDS
     return BalanceTransaction(
         id=new_id("txn"),
         merchant_id=attempt.merchant_id,
@@ -104,8 +109,10 @@ def capture_transaction(work: OpenAttempt, amount: int, available_at_once: bool,
         currency=attempt.currency,
         type="charge",
         source=attempt.charge,
-        available_on=terms.now if available_at_once else terms.due_from + terms.fees.delay_days * DAY_SECONDS,
+        available_on=UNTIL_SETTLED if by_settlement else by_schedule,
         description=work.intent.description,
+        attempt=attempt.id,
+        by_settlement=by_settlement,
     )
 
 
