@@ -58,19 +58,18 @@ END;
 
 -- unexplained_postings: every posting belongs to a balance transaction, for holds to an attempt, and for settlements to a line or a difference
 SELECT t.posting, t.kind FROM ledger.transfers t
-WHERE t.phase = 'posted' AND t.posting !~ '^(stl|sfe|sdf)_[0-9]{1,18}$'
+WHERE t.phase = 'posted' AND left(t.posting, 4) NOT IN ('stl_', 'sfe_', 'sdf_')
     AND NOT EXISTS (SELECT FROM payments.balance_transactions b WHERE b.id = t.posting)
 UNION ALL
 SELECT t.posting, t.kind FROM ledger.transfers t
 WHERE t.phase <> 'posted' AND NOT EXISTS (SELECT FROM payments.attempts a WHERE a.id = t.posting)
 UNION ALL
 SELECT t.posting, t.kind FROM ledger.transfers t
-WHERE t.phase = 'posted' AND t.posting ~ '^(stl|sfe)_[0-9]{1,18}$' AND NOT EXISTS (
-    SELECT FROM settlement.lines l WHERE l.id = CASE WHEN t.posting ~ '^(stl|sfe)_[0-9]{1,18}$' THEN substr(t.posting, 5)::bigint END)
+WHERE t.posting >= 'sfe_' AND t.posting < 'stl`' AND left(t.posting, 4) IN ('stl_', 'sfe_')
+    AND NOT EXISTS (SELECT FROM settlement.lines l WHERE l.id::text = substr(t.posting, 5))
 UNION ALL
 SELECT t.posting, t.kind FROM ledger.transfers t
-WHERE t.phase = 'posted' AND t.posting ~ '^sdf_[0-9]{1,18}$' AND NOT EXISTS (
-    SELECT FROM settlement.differences d WHERE d.id = CASE WHEN t.posting ~ '^sdf_[0-9]{1,18}$' THEN substr(t.posting, 5)::bigint END);
+WHERE t.posting >= 'sdf_' AND t.posting < 'sdf`' AND NOT EXISTS (SELECT FROM settlement.differences d WHERE d.id::text = substr(t.posting, 5));
 
 -- wrong_charges: what a charge says was captured is what its balance transactions say, and what it says was returned is what its refunds say, those on their way included
 WITH captured AS (
