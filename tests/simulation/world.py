@@ -21,8 +21,8 @@ from payments.acquirers.far_end.faults import Faults as BankFaults
 from payments.acquirers.far_end.record import Record
 from payments.domain.principal import KeyKind
 from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.notification_service.channels.webhook import secret_context
 from payments.notification_service.connections import Answer
-from payments.notification_service.deliverer import secret_context
 from payments.runtime.ids import IdGenerator, new_id
 from payments.runtime.seal import Sealer
 from payments.storage import events
