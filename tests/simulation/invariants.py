@@ -100,6 +100,14 @@ def at_any_moment(ask: Ask) -> None:
         raise Violation(row["broken"], row["subject"])
 
 
+def books_in_order(ask: Ask) -> None:
+    """Raise `Violation` for what `tap verify` would find; it may be asked at any time."""
+    books = queries("books.sql")
+    for check in CHECKS:
+        for row in ask(books[check]):
+            raise Violation(f"{BOOKS}: {check}", dict(row))
+
+
 def open_work(ask: Ask) -> list[Any]:
     """Return what has no outcome yet, or wasn't told of yet."""
     return [*ask(_OPEN), *ask(_UNTOLD)]
@@ -112,10 +120,7 @@ def at_the_end(ask: Ask, ledger: Ledger, records: dict[str, Record]) -> None:
 
 
 def _ending(ask: Ask, ledger: Ledger, records: dict[str, Record]) -> Iterator[tuple[str, object]]:
-    books = queries("books.sql")
-    for check in CHECKS:
-        for row in ask(books[check]):
-            yield f"{BOOKS}: {check}", dict(row)
+    books_in_order(ask)
     for row in ask(_OPEN):
         yield RESOLVED, dict(row)
     yield from _differences(ask(_ORDERS), records)

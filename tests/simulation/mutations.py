@@ -62,8 +62,13 @@ def _conditional_write() -> Generator[None]:
         yield
 
 
-def _lease() -> AbstractContextManager[None]:
-    return _statement("attempts.sql", "take_over", "AND lease_until < now()", "")
+@contextmanager
+def _lease() -> Generator[None]:
+    with (
+        _statement("attempts.sql", "take_over", "AND lease_until < now()", ""),
+        _statement("jobs.sql", "waiting_attempts", " AND lease_until < now()", ""),
+    ):
+        yield
 
 
 def _reversal() -> AbstractContextManager[Any]:

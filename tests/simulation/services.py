@@ -27,6 +27,8 @@ from payments.acquirers.routing import Routes, Rule
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.simulator import Simulator
+from payments.domain.destination import ChannelType
+from payments.notification_service.channels.webhook import Webhook
 from payments.notification_service.connections import Answer
 from payments.notification_service.deliverer import LEASE_SECONDS as DELIVERY_LEASE_SECONDS
 from payments.notification_service.deliverer import Deliverer
@@ -41,6 +43,7 @@ from payments.payment_api.handover import HandoverClient
 from payments.payment_api.keeping import Keeping
 from payments.payment_api.public_api import public_api
 from payments.payment_api.steps import Steps
+from payments.payment_api.stripe_cli import StripeCli
 from payments.runtime.background import Background
 from payments.runtime.health import Health
 from payments.runtime.jobs import Scheduler
@@ -198,6 +201,7 @@ async def payment_api(machine: Machine) -> ASGIApp:
             pool=pool,
             account_sealer=AccountSealer(sealer),
             pepper=PEPPER,
+            stripe_cli=StripeCli(sealer, "http://tap"),
         ),
         authenticator=Authenticator(pool, PEPPER, clock),
         write_limit=WriteLimit(_NoTelling(), None, now=machine.loop.time),
@@ -260,8 +264,7 @@ async def notification_service(machine: Machine) -> None:
         deliveries=deliveries,
         results=GroupCommit(deliveries.record, name="delivery attempts", now=machine.loop.time),
         pool=pool,
-        send=send,
-        sealer=Sealer(Key()),
+        channels={ChannelType.WEBHOOK: Webhook(send, Sealer(Key()), clock)},
         clock=clock,
         log=log,
     )

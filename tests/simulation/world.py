@@ -21,8 +21,8 @@ from payments.acquirers.far_end.faults import Faults as BankFaults
 from payments.acquirers.far_end.record import Record
 from payments.domain.principal import KeyKind
 from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.notification_service.channels.webhook import secret_context
 from payments.notification_service.connections import Answer
-from payments.notification_service.deliverer import secret_context
 from payments.runtime.ids import IdGenerator, new_id
 from payments.runtime.seal import Sealer
 from payments.storage import events
@@ -33,7 +33,17 @@ from tests.integration.builders import Key
 from tests.simulation import services
 from tests.simulation.clients import Client, Copy, Front, Plan
 from tests.simulation.faults import Faults, Harm
-from tests.simulation.invariants import RESOLVED, UNDISTURBED, Ledger, Violation, at_any_moment, at_the_end, event_id_of, open_work
+from tests.simulation.invariants import (
+    RESOLVED,
+    UNDISTURBED,
+    Ledger,
+    Violation,
+    at_any_moment,
+    at_the_end,
+    books_in_order,
+    event_id_of,
+    open_work,
+)
 from tests.simulation.loop import EPOCH, NothingLeftError, Process, SimulatedClock, SimulatedLoop
 from tests.simulation.network import Network
 from tests.simulation.services import PEPPER, SECRET, Banks, Machine
@@ -276,10 +286,12 @@ class World:
 
     async def _come_to_rest(self) -> None:
         """Let everything end that was begun, in as many nights as it takes: what the banks didn't know is asked for ever less often."""
-        for _ in range(_NIGHTS_MAX):
+        for night in range(_NIGHTS_MAX):
             await asyncio.sleep(_SETTLED_SECONDS)
             if not open_work(self.store.ask):
                 return
+            if night == 1:  # what is broken may well never come to rest
+                books_in_order(self.store.ask)
             soonest = self.store.ask(
                 "SELECT extract(epoch FROM min(m))::double precision AS soonest FROM (SELECT min(lease_until) AS m FROM payments.attempts"
                 " WHERE closed_at IS NULL UNION ALL SELECT min(next_attempt_at) FROM notifications.deliveries WHERE status = 'pending') u"
