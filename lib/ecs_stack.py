@@ -1,5 +1,6 @@
 """The cluster, the load balancer, and the three services."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -33,13 +34,16 @@ from payments.runtime.topology import (
     INTERNAL_NAME_VARIABLE,
     INTERNAL_PATH_PREFIX,
     KNOWS_ACQUIRERS,
+    MAIL_FROM_VARIABLE,
     MIGRATION_MODULE,
     PUBLIC_PATHS,
+    QUEUES_VARIABLE,
     RATE_LIMIT_VARIABLE,
     SANDBOX_KEY_VARIABLE,
     SECRET_VARIABLES,
     SERVE_TLS_VARIABLE,
     SERVICES,
+    SMTP_URL_VARIABLE,
     TRIAL_PORT,
     WEBHOOK_PORTS,
     WEBHOOK_PORTS_VARIABLE,
@@ -51,6 +55,11 @@ from payments.runtime.topology import (
 )
 
 _MIGRATION = "Migration"
+_SENDS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "events": "events:PutEvents"}
+"""What the role needs for a queue, a topic, a bus."""
+_QUEUES_REASON = (
+    "Which queues, topics and buses merchants may have events sent to is the operator's to say, by patterns: the context's `queues`."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +230,22 @@ class EcsStack(cdk.NestedStack):
             if field in KNOWS_ACQUIRERS[service]
         }
 
+    def _channels(self, service: Service) -> tuple[dict[str, str], dict[str, ecs.Secret]]:
+        """Return what notification-service is told of queues and mail, and the secret that the operator keeps the mail server's password in."""
+        if service is not Service.NOTIFICATION_SERVICE:
+            return {}, {}
+        options = self.options
+        queues = {QUEUES_VARIABLE: " ".join(options.queues)} if options.queues else {}
+        if options.smtp_secret_arn is None or options.mail_from is None:
+            return queues, {}
+        secret = secretsmanager.Secret.from_secret_complete_arn(self, "MailServer", options.smtp_secret_arn)
+        return queues | {MAIL_FROM_VARIABLE: options.mail_from}, {SMTP_URL_VARIABLE: ecs.Secret.from_secrets_manager(secret)}
+
+    def _send_to_queues(self) -> list[iam.PolicyStatement]:
+        """Let events go where the operator says that they may; keys that queues are encrypted with let the role in by their own policy."""
+        by_action = {action: [arn for arn in self.options.queues if f":{service}:" in arn] for service, action in _SENDS.items()}
+        return [iam.PolicyStatement(actions=[action], resources=arns) for action, arns in by_action.items() if arns]
+
     def _injected(self, database: secretsmanager.ISecret) -> dict[str, ecs.Secret]:
         """Inject what every process has, and whoever it is for the database."""
         return {
@@ -247,8 +272,8 @@ class EcsStack(cdk.NestedStack):
             conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{self.region}.amazonaws.com"}},
         )
 
-    def _task_role(self, name: str, database: secretsmanager.ISecret) -> iam.IRole:
-        """What the code itself may do: read its secret of the database again when it was rotated, and nothing else."""
+    def _task_role(self, name: str, database: secretsmanager.ISecret, also: Sequence[iam.PolicyStatement] = ()) -> iam.IRole:
+        """What the code itself may do: read its secret of the database again when it was rotated, `also` what is given, and nothing else."""
         role = iam.Role(
             self,
             f"{name}TaskRole",
@@ -257,7 +282,12 @@ class EcsStack(cdk.NestedStack):
         )
         role.add_to_policy(iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[database.secret_arn]))
         role.add_to_policy(self._decrypt_secrets())
-        acknowledge(role.node.find_child("DefaultPolicy"), {INLINE_POLICY: INLINE_REASON})
+        for statement in also:
+            role.add_to_policy(statement)
+        wide = {
+            f"AwsSolutions::AwsSolutions-IAM5[Resource::{arn}]": _QUEUES_REASON for each in also for arn in each.resources if "*" in arn
+        }
+        acknowledge(role.node.find_child("DefaultPolicy"), {INLINE_POLICY: INLINE_REASON, **wide})
         return cast("iam.IRole", role)
 
     def _variables(self, database: secretsmanager.ISecret) -> dict[str, str]:
@@ -291,6 +321,7 @@ class EcsStack(cdk.NestedStack):
 
     def _service_props(self, number: int, service: Service) -> FargateServiceProps:
         props, spec = self.props, SERVICES[service]
+        channel_variables, channel_secrets = self._channels(service)
         repository = {
             Service.PAYMENT_API: props.payment_api_repo,
             Service.TRANSACTION_PROCESSOR: props.transaction_processor_repo,
@@ -314,10 +345,12 @@ class EcsStack(cdk.NestedStack):
             image_tag=self.options.image_tag,
             log_group=log_group(self, f"{service}Logs", name=self._names.log_group(service), key=self._key, size=self._size, outlives=True),
             execution_role=self._execution_role(service),
-            task_role=self._task_role(service, self._logins[service]),
+            task_role=self._task_role(
+                service, self._logins[service], self._send_to_queues() if service is Service.NOTIFICATION_SERVICE else ()
+            ),
             architecture=self.options.architecture or self._size.architecture,
-            variables=self._variables(self._logins[service]),
-            secrets=self._injected(self._logins[service]) | self._acquirers(service),
+            variables=self._variables(self._logins[service]) | channel_variables,
+            secrets=self._injected(self._logins[service]) | self._acquirers(service) | channel_secrets,
             serving=self.options.serving.get(service, Colour.BLUE),
         )
 

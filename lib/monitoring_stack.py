@@ -33,6 +33,9 @@ CONNECTIONS_MAX = 1_500
 """Above what the services' own pools hold when prod is scaled out as far as it may: ten a task, six for its lists, and a few for the sandbox and for listening."""
 _UNANSWERED_MAX = 10
 _REPLICA_LAG_MS = 1_000
+_UNSEALED_SECONDS = 1_800
+"""Seals are made every minute; history that is sealed after a migration takes longer than that only with tens of millions of transfers."""
+_OVERDUE_SECONDS = 300
 _UNKNOWN_SECONDS = 180
 """Longer than a restart of tasks takes, whose attempts are taken over after their lease."""
 
@@ -284,6 +287,31 @@ class MonitoringStack(cdk.NestedStack):
             0,
             "Debits and credits differ: pay nobody out, run `tap verify`",
             periods=1,
+        )
+        self._alarm(
+            "ledger proof",
+            self._own(processor, Metric.LEDGER_PROOF_FAULTS, "Maximum"),
+            0,
+            "History isn't what was sealed, or can't be sealed: pay nobody out, run `tap verify`",
+            periods=1,
+        )
+        self._alarm(
+            "unsealed transfers",
+            self._own(processor, Metric.LEDGER_UNSEALED_AGE, "Maximum"),
+            _UNSEALED_SECONDS,
+            "Transfers have been waiting for their seal for half an hour",
+            periods=5,
+        )
+        overdue = {
+            name: self._own(service, Metric.OVERDUE_AGE, "Maximum")
+            for name, service in (("api", Service.PAYMENT_API), ("processor", processor))
+        }
+        self._alarm(
+            "overdue jobs",
+            cloudwatch.MathExpression(expression="MAX([FILL(api, 0), FILL(processor, 0)])", using_metrics=overdue, period=_MINUTE),
+            _OVERDUE_SECONDS,
+            f"Work by the clock is {_OVERDUE_SECONDS} s late, or fails",
+            periods=5,
         )
         self._alarm("dead letters", self._own(notification, Metric.DEAD_LETTERS, "Maximum"), 0, "Webhooks that nobody took", periods=1)
         self._alarm(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from constructs import IConstruct
 
 from lib.environments import ZONES, ConfigurationError
-from payments.runtime.topology import FRAME_ANCESTOR, WRITES_PER_SECOND_MAX, Architecture, Colour, Service
+from payments.runtime.topology import FRAME_ANCESTOR, QUEUES_ALLOWED, WRITES_PER_SECOND_MAX, Architecture, Colour, Service
 
 _WRITES_PER_SECOND = 100
 _PORT_MAX = 65_535
@@ -41,9 +41,14 @@ class Options:
     """How fast an API key may write for which nothing else is set."""
     frame_ancestors: tuple[str, ...]
     """The origins whose pages may show card fields; none: any."""
-
     acquirer_ports: tuple[int, ...]
     """TCP ports of acquirers' hosts, beside 443 and those of webhooks."""
+    queues: tuple[str, ...]
+    """ARNs of queues, topics and event buses that merchants may have events sent to, with `*` for anything; none: none."""
+    smtp_secret_arn: str | None
+    """A secret whose text is the mail server's URL, with its password; None: no mail is sent."""
+    mail_from: str | None
+    """Whom mail is from; what has an SMTP server needs one."""
 
     @classmethod
     def of(cls, construct: IConstruct) -> "Options":
@@ -63,6 +68,9 @@ class Options:
             writes_per_second=_writes(said("writesPerSecond")),
             frame_ancestors=_origins(said("frameAncestors")),
             acquirer_ports=_ports(said("acquirerPorts")),
+            queues=_queues(said("queues")),
+            smtp_secret_arn=said("smtpSecretArn"),
+            mail_from=said("mailFrom"),
         )
 
     @property
@@ -81,6 +89,8 @@ class Options:
             return f"{environment_suffix} needs a certificate: give `-c certificateArn=…`, or `-c allowHttp=true` if you mean plain HTTP."
         if self.certificate_arn is not None and self.public_url is None:
             return "A certificate needs the name that it is for: give `-c publicUrl=https://…`, since none can be had for the load balancer's own name."
+        if (self.smtp_secret_arn is None) != (self.mail_from is None):
+            return "Mail needs both `-c smtpSecretArn=…`, the secret with the server's URL, and `-c mailFrom=…`, whom it is from."
         return None
 
 
@@ -116,6 +126,15 @@ def _ports(said: object) -> tuple[int, ...]:
     if not all(each.isascii() and each.isdigit() and 1 <= int(each) <= _PORT_MAX for each in named):
         raise ConfigurationError(f"The context's `acquirerPorts` must be ports, like 5001,5002, and not {said}.")
     return tuple(sorted({int(each) for each in named}))
+
+
+def _queues(said: object) -> tuple[str, ...]:
+    found = _listed(said, separator=None)
+    if not all(QUEUES_ALLOWED.fullmatch(each) for each in found):
+        raise ConfigurationError(
+            f"The context's `queues` must be ARNs of queues, topics or event buses, like arn:aws:sqs:eu-west-1:123456789012:tap-*, and not {said}."
+        )
+    return found
 
 
 def _architecture(said: object) -> Architecture | None:

@@ -24,6 +24,7 @@ from payments.runtime.topology import (
     CONTAINER_PORT,
     DATABASE_PORT,
     DATABASE_USER,
+    MAIL_PORTS,
     NO_ACQUIRERS,
     SERVICES,
     TRIAL_PORT,
@@ -221,8 +222,10 @@ class SecurityStack(cdk.NestedStack):
         self.internal_security_group.add_egress_rule(tasks, ec2.Port.tcp(CONTAINER_PORT), "To the tasks")
         tasks.add_ingress_rule(self.internal_security_group, ec2.Port.tcp(CONTAINER_PORT), "From each other")
         tasks.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "To the database")
-        for port in sorted({443, *WEBHOOK_PORTS, *Options.of(self).acquirer_ports}):
-            tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "To AWS, acquirers and webhook endpoints")
+        options = Options.of(self)
+        mail = () if options.smtp_secret_arn is None else MAIL_PORTS
+        for port in sorted({443, *WEBHOOK_PORTS, *options.acquirer_ports, *mail}):
+            tasks.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), "To AWS, acquirers, webhook endpoints and the mail server")
         database.add_ingress_rule(tasks, ec2.Port.tcp(DATABASE_PORT), "From the tasks")
         database.add_ingress_rule(database, ec2.Port.tcp(DATABASE_PORT), "From the rotation of its secret")
         database.add_egress_rule(database, ec2.Port.tcp(DATABASE_PORT), "From the rotation of its secret")

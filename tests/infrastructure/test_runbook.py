@@ -22,7 +22,7 @@ def described(synthesised: Synthesised) -> dict[str, str | None]:
 
 
 def test_every_alarm_names_a_section_of_the_runbook(synthesised: Synthesised) -> None:
-    assert len(described(synthesised)) == 26
+    assert len(described(synthesised)) == 29
     assert {name: section for name, section in described(synthesised).items() if section not in sections()} == {}
 
 

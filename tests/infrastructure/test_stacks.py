@@ -229,7 +229,7 @@ def test_each_policy_can_fire(synthesised: Synthesised) -> None:
 
 def test_monitoring(synthesised: Synthesised) -> None:
     alarms = synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
-    assert len(alarms) == 3 * 5 + 2 + 3 + 6
+    assert len(alarms) == 3 * 5 + 2 + 3 + 9
     assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
     topics = synthesised.resources("Monitoring", "AWS::SNS::Topic")
     encrypted = {name for name, each in topics.items() if "KmsMasterKeyId" in each["Properties"]}

@@ -15,15 +15,19 @@ from payments.cli.assembly import architecture
 from payments.runtime.settings import Settings
 from payments.runtime.topology import (
     DATABASE_SECRET_VARIABLE,
+    MAIL_PORTS,
     METRIC_DIMENSIONS,
     METRIC_NAMESPACE,
+    QUEUES_VARIABLE,
     SERVICES,
+    SMTP_URL_VARIABLE,
     WEBHOOK_PORTS,
     Architecture,
     Metric,
     Service,
 )
 from tests.infrastructure.conftest import ROOT, Synthesised, goes_out, run_app
+from tests.support.assemblies import QUEUE
 from tests.support.warm_app import WarmApp, warm_app
 
 CONSTANTS = Path(__file__).parent / "frozen_ids.json"
@@ -90,7 +94,7 @@ def test_services_are_taken_away_before_the_capacity_that_they_use(synthesised: 
 def test_traffic_stays_where_it_is_when_green_serves(environments: dict[str, Synthesised], with_options: Synthesised) -> None:
     """The rules are synthesised as a release left them, and nothing else changes for that: least of all the services."""
     now, before = with_options.resources("Ecs"), environments["dev"].resources("Ecs")
-    by_other_options = {"AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::LoadBalancer"}
+    by_other_options = {"AWS::ECS::TaskDefinition", "AWS::IAM::Policy", "AWS::ElasticLoadBalancingV2::LoadBalancer"}
     changed = {name for name, each in now.items() if each != before[name] and each["Type"] not in by_other_options}
     assert {now[name]["Type"] for name in changed} == {"AWS::ElasticLoadBalancingV2::ListenerRule"}
     assert len(changed) == 2, "production and test"
@@ -297,6 +301,24 @@ def test_tasks_reach_the_ports_of_acquirers(with_options: Synthesised) -> None:
     assert ("Ecs", "0.0.0.0/0", 5001) in goes_out(with_options)
 
 
+def test_events_go_to_queues_and_mail_goes_out_as_the_operator_says(
+    with_options: Synthesised, environments: dict[str, Synthesised]
+) -> None:
+    assert {("Ecs", "0.0.0.0/0", port) for port in MAIL_PORTS} <= goes_out(with_options)
+    assert not {("Ecs", "0.0.0.0/0", port) for port in MAIL_PORTS} & goes_out(environments["dev"])
+    containers = {
+        name: each["Properties"]["ContainerDefinitions"][0] for name, each in with_options.all("AWS::ECS::TaskDefinition").items()
+    }
+    told = {name for name, each in containers.items() if {"Name": QUEUES_VARIABLE, "Value": QUEUE} in each["Environment"]}
+    mailing = {name for name, each in containers.items() if SMTP_URL_VARIABLE in {secret["Name"] for secret in each["Secrets"]}}
+    assert len(told) == 1
+    assert told == mailing
+    assert all("notification" in name for name in told), "and no other service"
+    (policy,) = [each for each in with_options.all("AWS::IAM::Policy").values() if "sqs:SendMessage" in json.dumps(each)]
+    (sends,) = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Action"] == "sqs:SendMessage"]
+    assert sends["Resource"] == QUEUE
+
+
 @pytest.fixture(scope="module")
 def app() -> Generator[WarmApp]:
     with warm_app() as running:
@@ -316,6 +338,8 @@ def app() -> Generator[WarmApp]:
         ({"environmentSuffix": "dev", "frameAncestors": "shop.example; script-src *"}, "The context's `frameAncestors` must be origins"),
         ({"environmentSuffix": "dev", "acquirerPorts": "5001,none"}, "The context's `acquirerPorts` must be ports"),
         ({"environmentSuffix": "dev", "acquirerPorts": "0"}, "The context's `acquirerPorts` must be ports"),
+        ({"environmentSuffix": "dev", "queues": "arn:aws:s3:::bucket"}, "The context's `queues` must be ARNs"),
+        ({"environmentSuffix": "dev", "mailFrom": "receipts@shop.example"}, "Mail needs both"),
         ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b"}, "must be three different zones"),
         ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b,eu-west-1b"}, "must be three different zones"),
     ],

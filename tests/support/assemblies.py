@@ -9,7 +9,7 @@ from tests.support.shared import made_once
 from tests.support.warm_app import warm_app
 
 PUBLIC_URL = "https://payments.example.com"
-
+QUEUE = "arn:aws:sqs:eu-west-1:000000000000:tap-*"
 ASSEMBLIES: dict[str, dict[str, str]] = {
     "dev": {"environmentSuffix": "dev"},
     "staging": {"environmentSuffix": "staging"},
@@ -25,6 +25,9 @@ ASSEMBLIES: dict[str, dict[str, str]] = {
         "alarmEmail": "oncall@example.com",
         "privateWebhooks": "true",
         "acquirerPorts": "5001,443",
+        "queues": QUEUE,
+        "smtpSecretArn": "arn:aws:secretsmanager:eu-west-1:000000000000:secret:mail-aBcDeF",
+        "mailFrom": "receipts@shop.example",
         "architecture": "arm64",
         "dualStack": "true",
         "availabilityZones": "eu-west-1b,eu-west-1c,eu-west-1d",

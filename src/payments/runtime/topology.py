@@ -133,11 +133,12 @@ SERVICES: dict[Service, ServiceSpec] = {
                 Metric.LEDGER_IMBALANCE,
                 Metric.LEDGER_PROOF_FAULTS,
                 Metric.LEDGER_UNSEALED_AGE,
+                Metric.OVERDUE_AGE,
             ),
             ("/v1/balance*", "/v1/payouts*", "/v1/disputes*", "/v1/ledger/*"),
             is_called_by_services=True,
         ),
-        ServiceSpec(Service.PAYMENT_API, "payments.payment_api", "tap_payment_api", 20, (Metric.BACKLOG,), ()),
+        ServiceSpec(Service.PAYMENT_API, "payments.payment_api", "tap_payment_api", 20, (Metric.BACKLOG, Metric.OVERDUE_AGE), ()),
     )
 }
 """Routing order: the first service with a matching pattern takes the request; the one without patterns takes the rest."""
@@ -231,6 +232,15 @@ WRITES_PER_SECOND_MAX = 1_000_000
 FRAME_ANCESTORS_VARIABLE = "TAP_FRAME_ANCESTORS"
 FRAME_ANCESTOR = re.compile(r"https?://(\*\.)?[A-Za-z0-9.-]+(:([0-9]{1,5}|\*))?")
 """An origin, or several by a wildcard, as a Content-Security-Policy names them."""
+QUEUES_VARIABLE = "TAP_QUEUES"
+"""Which queues, topics and buses of AWS's API keys may name: in notification-service alone, as are those of mail."""
+QUEUES_ALLOWED = re.compile(r"arn:aws[a-z-]*:(sqs|sns|events):[A-Za-z0-9*-]+:[0-9*]{1,12}:[A-Za-z0-9._/*-]+")
+"""ARNs, with `*` for anything."""
+SMTP_URL_VARIABLE = "TAP_SMTP_URL"
+"""The mail server, with the password."""
+MAIL_FROM_VARIABLE = "TAP_MAIL_FROM"
+MAIL_PORTS = (465, 587)
+"""SMTP with TLS from the first byte, or by STARTTLS (RFC 8314)."""
 
 DATABASE_CA_FILE = "/app/rds-global-bundle.pem"
 """Where the image has AWS's certificate authorities for databases."""

@@ -19,9 +19,8 @@ from payments.runtime.aws_role import AwsAccess, AwsCaller
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 from payments.runtime.seal import Sealer
+from payments.runtime.topology import QUEUES_VARIABLE
 from payments.storage.database import Pool
-
-QUEUES_VARIABLE = "TAP_QUEUES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

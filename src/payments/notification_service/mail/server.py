@@ -20,9 +20,10 @@ from payments.notification_service.connections import Answer
 from payments.notification_service.mail.letters import AddressError, address
 from payments.notification_service.sender import SEND_SECONDS_MAX
 from payments.runtime.settings import SettingsError
+from payments.runtime.topology import MAIL_FROM_VARIABLE, MAIL_PORTS, SMTP_URL_VARIABLE
 
-_URL, _FROM, _PER_SECOND = "TAP_SMTP_URL", "TAP_MAIL_FROM", "TAP_MAIL_PER_SECOND"
-_PORTS = {"smtps": 465, "smtp": 587, "smtp+plain": 25}
+_URL, _FROM, _PER_SECOND = SMTP_URL_VARIABLE, MAIL_FROM_VARIABLE, "TAP_MAIL_PER_SECOND"
+_PORTS = dict(zip(("smtps", "smtp"), MAIL_PORTS, strict=True)) | {"smtp+plain": 25}
 _PER_SECOND_DEFAULT = 10.0
 """Less than the fourteen that Amazon SES allows a new account."""
 _WAIT_SECONDS_MAX = 5.0
