@@ -1,12 +1,14 @@
 """A list costs what it returns, whatever a merchant's history holds and whatever it is filtered by."""
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.customer import Customer
@@ -16,7 +18,7 @@ from payments.domain.price import Price
 from payments.domain.product import Product
 from payments.runtime.ids import first_id_from
 from payments.runtime.topology import SERVICES, Service
-from payments.storage.database import Connection, open_pool
+from payments.storage.database import Connection, connect, open_pool
 from payments.storage.deliveries import Deliveries
 from payments.storage.events import page_of_events
 from payments.storage.paging import ROWS_LOOKED_AT_MAX, PageRequest
@@ -24,6 +26,7 @@ from payments.wire.kind import Kind
 from payments.wire.kinds import BALANCE_TRANSACTION, CHARGE, CUSTOMER, PAYMENT_INTENT, PAYMENT_METHOD, PRICE, PRODUCT, REFUND
 from payments.wire.lists import SETTINGS, Lists
 from tests.integration.builders import payment
+from tests.support.databases import MIGRATED, Databases
 from tests.support.explained import Explained
 
 HISTORY = 2 * ROWS_LOOKED_AT_MAX
@@ -129,16 +132,32 @@ async def opened(database_url: str, owner: Connection, service: Service) -> Asyn
         yield History(owner, Explained(connection))
 
 
+@pytest.fixture(scope="module")
+def with_history(databases: Databases) -> Generator[str]:
+    """The name of a database with that history, which is copied for each test."""
+    for url in databases.lend(MIGRATED):
+        asyncio.run(_write_into(url))
+        yield conninfo_to_dict(url)["dbname"]
+
+
+async def _write_into(url: str) -> None:
+    async with connect(url) as owner:
+        await write_history(owner)
+
+
+@pytest.fixture
+def database_url(databases: Databases, with_history: str) -> Generator[str]:
+    yield from databases.lend(with_history)
+
+
 @pytest.fixture
 async def notifications(database_url: str, connection: Connection) -> AsyncGenerator[History]:
-    await write_history(connection)
     async for history in opened(database_url, connection, Service.NOTIFICATION_SERVICE):
         yield history
 
 
 @pytest.fixture
 async def payments(database_url: str, connection: Connection) -> AsyncGenerator[History]:
-    await write_history(connection)
     async for history in opened(database_url, connection, Service.PAYMENT_API):
         yield history
 
