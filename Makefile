@@ -33,7 +33,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check cli-check fuzz simulate bench bench-growth bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check cli-check fuzz simulate bench bench-growth bench-deliveries bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -118,6 +118,9 @@ bench: $(INSTALLED) ## Measure what operations cost, idle time and two copies of
 
 bench-growth: $(INSTALLED) ## Measure whether a payment costs the same with a million of them; takes half an hour
 	@$(BIN)/python -m tests.benchmarks.growth $(ARGS)
+
+bench-deliveries: $(INSTALLED) ## Measure how fast webhooks go out, beside a plain loop of the same HTTP client
+	@$(BIN)/python -m tests.benchmarks.deliveries $(ARGS)
 
 bench-migration: $(INSTALLED) ## Migrate a database with many payments while the previous version's code pays (ARGS="--payments 100000")
 	@$(BIN)/python -m tests.benchmarks.migration $(ARGS)
