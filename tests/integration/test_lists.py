@@ -137,7 +137,7 @@ def with_history(databases: Databases) -> Generator[str]:
     """The name of a database with that history, which is copied for each test."""
     for url in databases.lend(MIGRATED):
         asyncio.run(_write_into(url))
-        yield conninfo_to_dict(url)["dbname"]
+        yield str(conninfo_to_dict(url)["dbname"])
 
 
 async def _write_into(url: str) -> None:

@@ -2,18 +2,15 @@
 
 from collections.abc import Generator
 
-import psycopg
 import pytest
 
-from payments.cli.postgres import EmbeddedPostgres
-from tests.conftest import _TEMPLATE
 from tests.simulation.store import Server
+from tests.support.databases import MIGRATED, Databases
 
 
 @pytest.fixture(scope="session")
-def server(postgres: EmbeddedPostgres) -> Generator[Server]:
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE simulation TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY")
-    made = Server(postgres.url("simulation"))
-    yield made
-    made.close()
+def server(databases: Databases) -> Generator[Server]:
+    for url in databases.lend(MIGRATED):
+        made = Server(url)
+        yield made
+        made.close()
