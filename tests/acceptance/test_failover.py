@@ -32,6 +32,8 @@ class Observed:
     ready: list[tuple[float, int]] = field(default_factory=list)
     """When it was asked, and the answer."""
     alive: list[int] = field(default_factory=list)
+    said: str = ""
+    """With the last answer, which names what is wrong."""
     slowest_seconds: float = 0.0
 
     def last(self) -> int:
@@ -71,6 +73,7 @@ async def observed(session: aiohttp.ClientSession, urls: list[str]) -> AsyncGene
             async with session.get(url + LIVE_PATH) as response:
                 seen.alive.append(response.status)
             async with session.get(url + HEALTH_PATH) as response:
+                seen.said = await response.text()
                 seen.ready.append((started, response.status))
             seen.slowest_seconds = max(seen.slowest_seconds, time.monotonic() - started)
             await asyncio.sleep(0.1)
@@ -144,7 +147,10 @@ async def test_payments_go_on_soon_after_the_database_is_back(system: System, ou
             back = time.monotonic()
             await eventually(lambda: _more(seen, before + CLIENTS), "payments succeed again", AGAIN_SECONDS_MAX)
             again = time.monotonic()
-            await eventually(lambda: _all(services, 200), "all services are ready again")
+            try:
+                await eventually(lambda: _all(services, 200), "all services are ready again")
+            except AssertionError:
+                raise AssertionError([service.said for service in services]) from None
             stop.set()
             await asyncio.gather(*clients)
     print(f"unready after {unready - began:.1f} s, again after {again - back:.1f} s, ", end="")

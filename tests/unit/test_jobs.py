@@ -223,6 +223,24 @@ async def test_it_goes_on_while_there_is_something_and_counts_it(copies: Copies)
     assert (copies.rows.ended[0].rows_done, copies.rows.ended[0].rows_put_off) == (5, 2)
 
 
+async def test_a_job_that_gets_on_again_is_no_fault_before_it_comes_to_its_end(copies: Copies) -> None:
+    """As of an index to which payments go on adding: the service would get no requests for as long as it gets some."""
+    well = False
+
+    async def work() -> int:
+        await asyncio.sleep(0)
+        if not well:
+            raise ConnectionError
+        return 1
+
+    kept = copies.start(job(work))
+    await copies.until(lambda: kept.faults() == ["sweep"] and copies.rows.failures("sweep") == 1, "it failed")
+    well = True
+    copies.pass_by(BACK_OFF_SECONDS[0])
+    await copies.until(lambda: kept.faults() == [], "it did a part")
+    assert copies.schedulers[0]._running.keys() == {"sweep"}
+
+
 async def test_who_is_woken_doesnt_wait_until_it_is_due(copies: Copies) -> None:
     work = Work()
     work.gate.set()

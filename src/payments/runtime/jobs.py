@@ -123,7 +123,7 @@ class Scheduler:
         self._noticed = asyncio.Event()
 
     def keep(self, background: Background) -> None:
-        """Do them for ever; a job that failed here, and was done by nobody since, is a fault unless it is housekeeping, and so is one that hangs."""
+        """Do them for ever; a job that failed here, and neither got on since nor was done elsewhere, is a fault unless it is housekeeping, and so is one that hangs."""
         background.keep("jobs", self.run)
         for name in self._jobs:
             background.watch(name, lambda name=name: self._quiet_seconds(name), is_down=lambda name=name: name in self._down)
@@ -221,6 +221,8 @@ class Scheduler:
             found = await job.work()
             done += found
             running.moved, running.moved_at = True, self._now()
+            # It gets on, however long it takes until nothing is left: others go on making work for it.
+            self._down.discard(job.name)
             if not found:
                 return done
             await asyncio.sleep(job.rests * (self._now() - began))
