@@ -10,7 +10,7 @@ from payments.domain.destination import QUEUES, RECEIPT_EVENTS, RECEIPTS, Channe
 from payments.domain.errors import InvalidRequest
 from payments.domain.webhook_endpoint import WebhookEndpoint, check_ordering
 from payments.notification_service.channels.queues import Allowed
-from payments.notification_service.webhook_endpoints import check_count, meant_events
+from payments.notification_service.webhook_endpoints import check_count, keep_changes, meant_events, remove
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
 from payments.storage import webhook_endpoints as store
@@ -117,10 +117,7 @@ class Destinations:
         check_ordering(updated)
 
         async def mutate(connection: Connection) -> Reply:
-            await DESTINATION.noun.update(connection, updated)
-            await store.hope(connection, updated)
-            if not updated.enabled:
-                await self.deliveries.bury(connection, updated.merchant_id, updated.livemode, updated.id)
+            await keep_changes(connection, self.deliveries, DESTINATION, updated)
             return reply(render(updated))
 
         return await self.idempotency.once(call, mutate)
@@ -129,8 +126,7 @@ class Destinations:
         destination = await self.reader.get(call, DESTINATION, call.path["id"])
 
         async def mutate(connection: Connection) -> Reply:
-            await self.deliveries.bury(connection, destination.merchant_id, destination.livemode, destination.id)
-            await store.delete(connection, destination)
+            await remove(connection, self.deliveries, destination)
             return reply(render_deleted(destination.id, DESTINATION.name))
 
         return await self.idempotency.once(call, mutate)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -23,12 +23,15 @@ from payments.storage.deliveries import Deliveries
 from payments.wire.api import Call, Endpoint, Endpoints, Reply, reply
 from payments.wire.changes import changed, made
 from payments.wire.idempotency import Idempotency
+from payments.wire.kind import Kind
 from payments.wire.kinds import WEBHOOK_ENDPOINT
 from payments.wire.params import MetadataParam, NoParams, Text
 from payments.wire.reading import PageParams, Reader
 from payments.wire.render import render_webhook_endpoint
 from payments.wire.render_lists import render_deleted
 from payments.wire.resource import listing, retrieve
+
+ReceiverT = TypeVar("ReceiverT", bound=WebhookEndpoint)
 
 _SECRETS_MAX = 6
 """That sign at once: each makes every delivery's header longer."""
@@ -120,10 +123,7 @@ class WebhookEndpoints:
         check_ordering(updated)
 
         async def mutate(connection: Connection) -> Reply:
-            await WEBHOOK_ENDPOINT.noun.update(connection, updated)
-            await store.hope(connection, updated)
-            if not updated.enabled:
-                await self.deliveries.bury(connection, updated.merchant_id, updated.livemode, updated.id)
+            await keep_changes(connection, self.deliveries, WEBHOOK_ENDPOINT, updated)
             return reply(render_webhook_endpoint(updated))
 
         return await self.idempotency.once(call, mutate)
@@ -149,8 +149,7 @@ class WebhookEndpoints:
         endpoint = await self.reader.get(call, WEBHOOK_ENDPOINT, call.path["id"])
 
         async def mutate(connection: Connection) -> Reply:
-            await self.deliveries.bury(connection, endpoint.merchant_id, endpoint.livemode, endpoint.id)
-            await store.delete(connection, endpoint)
+            await remove(connection, self.deliveries, endpoint)
             return reply(render_deleted(endpoint.id, WEBHOOK_ENDPOINT.name))
 
         return await self.idempotency.once(call, mutate)
@@ -162,6 +161,20 @@ async def check_count(connection: Connection, principal: Principal) -> None:
     if count >= allowed:
         mode = "live" if principal.livemode else "test"
         raise InvalidRequest(f"You have reached the maximum of {allowed} {mode} webhook endpoints.")
+
+
+async def keep_changes(connection: Connection, deliveries: Deliveries, kind: Kind[ReceiverT], updated: ReceiverT) -> None:
+    """Store a webhook endpoint or a destination; what waits for one that is disabled becomes dead letters."""
+    await kind.noun.update(connection, updated)
+    await store.hope(connection, updated)
+    if not updated.enabled:
+        await deliveries.bury(connection, updated.merchant_id, updated.livemode, updated.id)
+
+
+async def remove(connection: Connection, deliveries: Deliveries, receiver: WebhookEndpoint) -> None:
+    """Delete a webhook endpoint or a destination; what waits for it becomes dead letters."""
+    await deliveries.bury(connection, receiver.merchant_id, receiver.livemode, receiver.id)
+    await store.delete(connection, receiver)
 
 
 def meant_events(given: list[str]) -> list[str]:
