@@ -1,12 +1,14 @@
 """Whatever a stranger sends has a bound: in size, in time, and in how much may wait."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from payments.wire import bounded_http
 from payments.wire.bounded_http import BODY_BYTES_MAX, HEAD_BYTES_MAX, PIPELINED_REQUESTS_MAX, BoundedHttpProtocol
@@ -179,3 +181,65 @@ async def test_there_are_so_many_connections_and_no_more(monkeypatch: pytest.Mon
         assert status(await server.exchange(GOOD)) == 200
         for _, writer in held:
             writer.close()
+
+
+class _Written(asyncio.Transport):
+    """A connection whose writes are kept, each as one."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.writes: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: Any) -> None:
+        self.writes.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        self.writes.append(b"".join(list_of_data))
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+
+async def _answering(scope: Scope, receive: Receive, send: Send) -> None:
+    """Take what is sent, and answer in as many parts as the path says."""
+    while (await receive()).get("more_body"):
+        pass
+    parts = int(scope["path"][1:])
+    headers = [(b"content-length", b"4")] if parts == 1 else []
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for number in range(parts):
+        await send({"type": "http.response.body", "body": b"body", "more_body": number < parts - 1})
+
+
+@pytest.mark.parametrize(
+    ("request_", "ends"),
+    [
+        (b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n", [b"\r\n\r\nbody"]),
+        (b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n", [b"\r\n\r\n4\r\nbody\r\n", b"4\r\nbody\r\n0\r\n\r\n"]),
+        (b"HEAD /1 HTTP/1.1\r\nHost: x\r\n\r\n", [b"content-length: 4\r\n\r\n"]),
+        (b"GET /1 HTTP/1.0\r\nHost: x\r\n\r\n", [b"connection: close\r\n\r\nbody"]),
+        (b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n", [b"Continue\r\n\r\n", b"\r\n\r\nbody"]),
+    ],
+)
+async def test_an_answer_is_one_write_and_not_its_head_and_its_body(request_: bytes, ends: list[bytes]) -> None:
+    config = uvicorn.Config(_answering, http=BoundedHttpProtocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    config.load()
+    protocol, transport = BoundedHttpProtocol(config=config, server_state=ServerState(), app_state={}), _Written()
+    protocol.connection_made(transport)
+    protocol.data_received(request_)
+    async with asyncio.timeout(20):
+        if b"Expect" in request_:
+            while not transport.writes:
+                await asyncio.sleep(0)
+            protocol.data_received(b"x")
+        while len(transport.writes) < len(ends):
+            await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    assert [write.endswith(end) for write, end in zip(transport.writes, ends, strict=True)] == [True] * len(ends), transport.writes

@@ -16,7 +16,6 @@ from payments.search.fields import Values, values_of
 from payments.search.terms import terms_of
 from payments.storage.database import Connection, Pool, is_of_rows
 from payments.storage.search_index import (
-    Bits,
     Change,
     Indexed,
     Segment,
@@ -35,7 +34,7 @@ EVERY_SECONDS = 5.0
 """Between two looks for changes: a few at once cost less than one by one."""
 _RESTS = 4.0
 """A fifth of a process's time at most: payments come first, and after a rush of them the index catches up."""
-_CHANGES_AT_ONCE = 100
+_CHANGES_AT_ONCE = 250
 _SWEEP = "index"
 _FEWER = 10
 """By how much a batch is smaller in which a change is looked for that can't be indexed."""
@@ -134,11 +133,11 @@ def _changed(segment: Segment, kind: str, known: Mapping[str, Indexed], subjects
             number = before.number
         old = set[int]() if before is None or before.searched is None else terms_of(kind, before.searched)
         new = set[int]() if values is None else terms_of(kind, values)
-        block, bit = divmod(number, BLOCK_DOCUMENTS)
+        block, place_in_block = divmod(number, BLOCK_DOCUMENTS)
         for term in new - old:
-            change.bits.setdefault((term, block), Bits()).added |= 1 << bit
+            change.bits_at(term, block).added.append(place_in_block)
         for term in old - new:
-            change.bits.setdefault((term, block), Bits()).removed |= 1 << bit
+            change.bits_at(term, block).removed.append(place_in_block)
         change.documents.append((number, subject.id, subject.version, values))
     return change, documents
 

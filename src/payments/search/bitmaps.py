@@ -3,7 +3,7 @@
 Python's integers are the bitmaps: and, or, not and counting are loops over machine words. Few documents are stored as a list of their places, many as bits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from struct import pack, unpack
 
 BLOCK_DOCUMENTS = 16_384
@@ -24,10 +24,15 @@ def decode(stored: bytes) -> int:
     """Return the bits of a block."""
     if stored[:1] == _AS_BITS:
         return int.from_bytes(stored[1:], "little")
-    bits = 0
-    for place in unpack(f"<{(len(stored) - 1) // _PLACE_BYTES}H", stored[1:]):
-        bits |= 1 << place
-    return bits
+    return bits_of(unpack(f"<{(len(stored) - 1) // _PLACE_BYTES}H", stored[1:]))
+
+
+def bits_of(places: Collection[int]) -> int:
+    """Return the bits of some places. Bit by bit, an integer would be copied for each of them."""
+    octets = bytearray(max(places, default=-1) // 8 + 1)
+    for place in places:
+        octets[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(octets, "little")
 
 
 def places(bits: int) -> Iterator[int]:

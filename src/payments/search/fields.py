@@ -77,6 +77,7 @@ SEARCHED: dict[str, dict[str, FieldType]] = {
     },
 }
 """By kind; metadata is searched of each."""
+_PATHS = {kind: [(field, tuple(field.split("."))) for field in fields] for kind, fields in SEARCHED.items()}
 
 
 def type_of(kind: str, field: str) -> FieldType:
@@ -88,8 +89,8 @@ def values_of(body: Mapping[str, Any]) -> Values:
     """Return what is searched of an object, given as the API shows it."""
     kind = cast("str", body["object"])
     found: Values = {}
-    for field in SEARCHED[kind]:
-        value = _at(body, field)
+    for field, path in _PATHS[kind]:
+        value = _at(body, path)
         if value is not None:
             found[field] = value if isinstance(value, int) and not isinstance(value, bool) else _text(value)
     if kind == "charge":  # true when nothing is left, false when something is, and null when nothing went back
@@ -105,9 +106,9 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _at(body: Mapping[str, Any], path: str) -> Any:
+def _at(body: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     value: object = body
-    for part in path.split("."):
+    for part in path:
         value = cast("Mapping[str, object]", value).get(part) if isinstance(value, dict) else None
     return value
 

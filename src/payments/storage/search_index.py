@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import Struct
 
-from payments.search.bitmaps import decode, encode
+from payments.search.bitmaps import bits_of, decode, encode
 from payments.search.fields import Values
 from payments.storage.database import Connection, Queries
 from payments.storage.sql import queries
@@ -46,10 +46,10 @@ class Indexed:
 
 @dataclass(slots=True)
 class Bits:
-    """What changes in one row of bits."""
+    """What changes in one row of bits: places in its block."""
 
-    added: int = 0
-    removed: int = 0
+    added: list[int] = field(default_factory=list[int])
+    removed: list[int] = field(default_factory=list[int])
 
 
 @dataclass(slots=True)
@@ -61,6 +61,13 @@ class SegmentChange:
     """Number, object, version, what is searched of it."""
     bits: dict[tuple[int, int], Bits] = field(default_factory=dict[tuple[int, int], Bits])
     """By term and block."""
+
+    def bits_at(self, term: int, block: int) -> Bits:
+        """Return what changes in a row."""
+        found = self.bits.get((term, block))
+        if found is None:
+            found = self.bits[term, block] = Bits()
+        return found
 
 
 async def is_waiting(connection: Queries) -> bool:
@@ -121,7 +128,7 @@ async def apply(connection: Connection, change: SegmentChange, documents: int) -
     keys = list(change.bits)
     rows = await connection.fetch(_SQL["postings_at"], segment.id, [term for term, _ in keys], [block for _, block in keys])
     before = {(row["term"], row["block"]): decode(row["bits"]) for row in rows}
-    after = {key: before.get(key, 0) & ~bits.removed | bits.added for key, bits in change.bits.items()}
+    after = {key: before.get(key, 0) & ~bits_of(bits.removed) | bits_of(bits.added) for key, bits in change.bits.items()}
     kept, gone = [key for key in keys if after[key]], [key for key in keys if not after[key]]
     if kept:
         terms, blocks = [term for term, _ in kept], [block for _, block in kept]

@@ -31,6 +31,33 @@ PIPELINED_REQUESTS_MAX = 16
 CONNECTIONS_MAX = 10_000
 
 
+class _WholeAnswer:
+    """What a cycle writes its answer to. Uvicorn writes head and body apart: two packets, each a call of the system and a wake-up of whoever reads. Here the
+    head waits for what follows it."""
+
+    __slots__ = ("_cycle", "_head", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
+        self._cycle = cycle
+        self._transport = transport
+        self._head: bytes | None = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head is None or not self._cycle.response_started:  # before an answer there may be a "100 Continue"
+            self._transport.write(data)
+        elif self._head:
+            self._transport.writelines((self._head, data))
+            self._head = None
+        else:
+            self._head = data
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection. It is refused and closed as soon as it exceeds a bound."""
 
@@ -41,6 +68,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._phase = self._IDLE
         self._phase_bytes = 0
+        self._seconds_max: float | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
@@ -51,6 +79,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             transport.close()
             return
         self._enter(self._IDLE, IDLE_SECONDS_MAX)
+        self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -75,6 +104,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._enter(self._HEAD, HEAD_SECONDS_MAX)
         self._phase_bytes += len(data)
         super().data_received(data)
+        # Not before: a request that came in one piece is waited for no more.
+        self._start_clock()
         # What is counted as a head may have been a head with its body, if both came together: then it is no head any more.
         if self._phase == self._HEAD and self._phase_bytes > HEAD_BYTES_MAX:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"A request's head may have {HEAD_BYTES_MAX} bytes.")
@@ -111,6 +142,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._enter(self._BODY, BODY_SECONDS_MAX)
         super().on_headers_complete()
+        if self.scope["method"] != "HEAD":  # to which no body follows
+            self.cycle.transport = cast("asyncio.Transport", _WholeAnswer(self.cycle, self.transport))
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, unless its head was refused."""
@@ -131,10 +164,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._phase = phase
         self._phase_bytes = 0
         self._stop_clock()
-        if seconds_max is not None:
-            self._deadline = self.loop.call_later(seconds_max, self._too_slow)
+        self._seconds_max = seconds_max
+
+    def _start_clock(self) -> None:
+        if self._deadline is None and self._seconds_max is not None:
+            self._deadline = self.loop.call_later(self._seconds_max, self._too_slow)
 
     def _stop_clock(self) -> None:
+        self._seconds_max = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
