@@ -11,7 +11,7 @@ from payments.domain.event import Event, event_of
 from payments.domain.outcome import Declined, Unknown
 from payments.domain.payment_method import CardSource, PaymentMethod
 from payments.domain.resource import next_version
-from payments.payment_api.card_hash import SourceHash
+from payments.payment_api.card_hash import Source, SourceHash
 from payments.payment_api.card_vault import Vaulted, is_alias
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
@@ -39,7 +39,7 @@ class CustomerCards:
     handover: HandoverClient
 
     async def of_source(
-        self, call: Call, source: str | SourceHash, customer_id: str, *, metadata: MetadataParam | UnsetType = UNSET, param: str
+        self, call: Call, source: Source, customer_id: str, *, metadata: MetadataParam | UnsetType = UNSET, param: str
     ) -> Vaulted:
         """Return the card of a token, or a new one, as the customer's; raises `CardError`, `NotFound`, `InvalidRequest`, `Overloaded`."""
         if isinstance(source, SourceHash):
