@@ -5,6 +5,7 @@ What can be expanded is what Stripe's schema says (`x-expandableFields`), whethe
 
 from typing import Any
 
+from payments.domain.api_version import LISTS_UNASKED_BEFORE
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.bank_account import BankAccount
 from payments.domain.charge import Charge
@@ -71,6 +72,14 @@ PAYMENT_INTENT = Kind(
     render=shapes.render_payment_intent,
     param="intent",
     expandable={
+        "charges": Expandable(
+            ("charge",),
+            listed=True,
+            column="payment_intent",
+            path="/v1/charges?payment_intent=",
+            unasked_before=LISTS_UNASKED_BEFORE,
+            gone=True,
+        ),
         "customer": _CUSTOMER,
         "latest_charge": _CHARGE,
         "payment_method": _PAYMENT_METHOD,
@@ -95,7 +104,7 @@ CHARGE = Kind(
         "customer": _CUSTOMER,
         "failure_balance_transaction": _BALANCE_TRANSACTION,
         "payment_intent": _PAYMENT_INTENT,
-        "refunds": Expandable(("refund",), listed=True, column="charge"),
+        "refunds": Expandable(("refund",), listed=True, column="charge", unasked_before=LISTS_UNASKED_BEFORE),
         **_never("application", "application_fee", "on_behalf_of", "review", "source_transfer", "transfer", "transfer_data.destination"),
         "payment_method_details.card.mandate": _MANDATE,
         "payment_method_details.us_bank_account.mandate": _MANDATE,
