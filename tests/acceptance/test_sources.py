@@ -38,6 +38,14 @@ def test_a_declined_card_makes_no_customer(client: stripe.StripeClient) -> None:
     before = [each.id for each in client.v1.customers.list({"limit": 1}).data]
     error = refused(client.v1.customers.create, {"source": "tok_chargeDeclined"})
     assert (error.http_status, error.code) == (402, "card_declined")
+    for source, param in [
+        ("tok_chargeDeclined", ""),
+        ("tok_chargeDeclinedIncorrectCvc", "cvc"),
+        ("tok_chargeDeclinedExpiredCard", "exp_month"),
+    ]:
+        error = refused(client.v1.customers.create, {"source": source})
+        assert isinstance(error, stripe.CardError)
+        assert error.param == param, source
     assert [each.id for each in client.v1.customers.list({"limit": 1}).data] == before
     failing = new_customer(client, source="tok_chargeCustomerFail")
     declined = refused(client.v1.charges.create, {"amount": 2000, "currency": "usd", "customer": failing.id})

@@ -26,6 +26,7 @@ from payments.wire.kinds import PAYMENT_METHOD
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam
 from payments.wire.reading import Reader
+from payments.wire.render import DECLINED_FOR
 from payments.wire.render_people import Rendered
 
 
@@ -72,7 +73,8 @@ class CustomerCards:
         question = Verification(payment_method=card.method, sealed_number=card.sealed_number or None, sealed_cvc=card.sealed_cvc)
         match await self.handover.verify(question):
             case Declined() as refusal:
-                raise CardError(refusal.message, code=refusal.code, decline_code=refusal.decline_code)
+                at_fault = DECLINED_FOR.get(refusal.code, "")  # as Stripe says of a card that isn't kept: there always is one
+                raise CardError(refusal.message, code=refusal.code, decline_code=refusal.decline_code, param=at_fault)
             case Unknown():
                 raise Overloaded("The card can't be verified right now. Please retry.")
             case _:

@@ -34,7 +34,7 @@ from payments.wire.kind import Expandable, Kind
 from payments.wire.render_amount import render_line_items
 from payments.wire.render_card import render_card, render_confirmation_token, render_customer_session, render_payment_method, render_token
 from payments.wire.render_catalog import render_price, render_product
-from payments.wire.render_checkout import render_item, render_payment_link, render_session
+from payments.wire.render_checkout import render_breakdown, render_item, render_payment_link, render_session
 from payments.wire.render_destination import render_destination
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
 from payments.wire.render_replay import render_replay
@@ -402,6 +402,7 @@ CHECKOUT_SESSION = Kind(
         "payment_intent": _PAYMENT_INTENT,
         "payment_link": Expandable(("payment_link",)),
         "setup_intent": Expandable(("setup_intent",)),
+        "total_details.breakdown": Expandable(own=render_breakdown),
         **_never("invoice", "subscription"),
         **_never("automatic_tax.liability.account", "invoice_creation.invoice_data.issuer.account", "shipping_cost.shipping_rate"),
     },

@@ -149,17 +149,17 @@ def _translate(refusal: str, params: dict[str, object], cls: type[object], opera
     shown = str(given)[:100] if isinstance(given, str | int | float | bool) else "{}"
     if _ENUM.match(reason):
         accepted = _one_of(_accepted(type_info(cls), path))
-        return InvalidRequest(f"Invalid {name}: must be {accepted}", code="parameter_invalid_value", param=name)
+        return InvalidRequest(f"Invalid {name}: must be {accepted}", param=name)
     if match := _EXPECTED.match(reason):
         return _mistyped(match[1], name, shown, reason)
     if reason.startswith(("Number out of range", "Integer value out of range")):
         return InvalidRequest(f"Invalid integer: {shown}", code="parameter_invalid_integer", param=name)
-    return InvalidRequest(f"Invalid {name}: {reason[0].lower()}{reason[1:]}.", code="parameter_invalid_value", param=name)
+    return InvalidRequest(f"Invalid {name}: {reason[0].lower()}{reason[1:]}.", param=name)
 
 
 def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidRequest:
     if "of length" in reason:
-        return InvalidRequest(f"Invalid string: {shown}…; {reason[0].lower()}{reason[1:]}", code="parameter_invalid_string", param=name)
+        return InvalidRequest(f"Invalid string: {shown}…; {reason[0].lower()}{reason[1:]}", param=name)
     kind = expected.split(" ", maxsplit=1)[0].split("|", maxsplit=1)[0]
     if kind == "int":
         if shown.startswith("-") and (sign := _SIGNED.get(reason)) is not None:
@@ -172,12 +172,12 @@ def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidReque
             )
         return InvalidRequest(f"Invalid integer: {shown}", code="parameter_invalid_integer", param=name)
     if kind == "bool":
-        return InvalidRequest(f"Invalid boolean: {shown}", code="parameter_invalid_boolean", param=name)
+        return InvalidRequest(f"Invalid boolean: {shown}", param=name)
     if kind == "array":
-        return InvalidRequest("Invalid array", code="parameter_invalid_array", param=name)
+        return InvalidRequest("Invalid array", param=name)
     if kind == "object":
-        return InvalidRequest("Invalid object", code="parameter_invalid_hash", param=name)
-    return InvalidRequest(f"Invalid string: {shown}", code="parameter_invalid_string", param=name)
+        return InvalidRequest("Invalid object", param=name)
+    return InvalidRequest(f"Invalid string: {shown}", param=name)
 
 
 def _accepted(described: Type, path: list[str]) -> list[str]:
