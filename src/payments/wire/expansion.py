@@ -144,7 +144,9 @@ class Expansion:
                     children.append(body)
         return children
 
-    async def _show(self, kind: Kind[Any], bodies: list[Rendered], name: str, own: Callable[[Any], Rendered | None]) -> None:
+    async def _show(
+        self, kind: Kind[Any], bodies: list[Rendered], name: str, own: Callable[[Any], Rendered | list[Rendered] | None]
+    ) -> None:
         """Add to objects what is part of them, and isn't shown otherwise."""
         *outer, leaf = name.split(".")
         ids = {cast("str", body["id"]) for body in bodies}

@@ -25,7 +25,7 @@ class Expandable:
     """Versions before this one show it without being asked."""
     gone: bool = False
     """And later ones haven't got it at all."""
-    own: Callable[[Any], Rendered | None] | None = None
+    own: Callable[[Any], Rendered | list[Rendered] | None] | None = None
     """It is part of the object itself, shown only when it was asked for."""
 
 

@@ -33,8 +33,8 @@ from payments.wire import render as shapes
 from payments.wire.kind import Expandable, Kind
 from payments.wire.render_amount import render_line_items
 from payments.wire.render_card import render_card, render_confirmation_token, render_customer_session, render_payment_method, render_token
-from payments.wire.render_catalog import render_price, render_product
-from payments.wire.render_checkout import render_breakdown, render_item, render_payment_link, render_session
+from payments.wire.render_catalog import render_currency_options, render_price, render_product
+from payments.wire.render_checkout import render_breakdown, render_item, render_none_of_them, render_payment_link, render_session
 from payments.wire.render_destination import render_destination
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
 from payments.wire.render_replay import render_replay
@@ -158,6 +158,7 @@ CUSTOMER = Kind(
         "subscriptions": _EMPTY,
         "tax_ids": _EMPTY,
         "test_clock": Expandable(("test_helpers.test_clock",)),
+        **_never("cash_balance", "invoice_credit_balance", "tax"),
     },
 )
 BALANCE_TRANSACTION = Kind(
@@ -260,7 +261,11 @@ PRICE = Kind(
     path="/v1/prices",
     render=render_price,
     param="price",
-    expandable={"product": Expandable(("product",))},
+    expandable={
+        "currency_options": Expandable(own=render_currency_options),
+        "product": Expandable(("product",)),
+        **_never("tiers"),
+    },
 )
 WEBHOOK_ENDPOINT = Kind(
     noun=Noun(
@@ -382,7 +387,11 @@ ITEM = Kind(
     noun=Noun("payments.checkout_items", "li", Item, Filters(indexed=("owner",)), columns=("owner",)),
     path="/v1/checkout/items",
     render=render_item,
-    expandable={"price.product": Expandable(("product",))},
+    expandable={
+        "discounts": Expandable(own=render_none_of_them),
+        "price.product": Expandable(("product",)),
+        "taxes": Expandable(own=render_none_of_them),
+    },
 )
 CHECKOUT_SESSION = Kind(
     noun=Noun(
