@@ -129,10 +129,14 @@ def test_authentication_is_asked_for_where_the_merchant_wants_it(client: stripe.
 
 
 def test_nobody_authenticates_by_mail_or_telephone(client: stripe.StripeClient) -> None:
-    intent = pay(client, payment_method="pm_card_authenticationRequired", **of_card(moto=True))
+    intent = pay(client, payment_method="pm_card_authenticationRequiredOnSetup", **of_card(moto=True))
     assert intent.status == "succeeded"
     card = charged_card(client, intent)
     assert (card.moto, card.three_d_secure) == (True, None)
+    with pytest.raises(stripe.CardError) as declined:
+        pay(client, payment_method="pm_card_authenticationRequired", **of_card(moto=True))
+    assert declined.value.error is not None
+    assert (declined.value.code, declined.value.error.decline_code) == ("authentication_required", "authentication_required")
 
 
 def test_authentication_that_the_merchant_brings_along_counts(client: stripe.StripeClient) -> None:

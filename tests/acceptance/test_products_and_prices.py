@@ -151,6 +151,20 @@ def test_a_price_is_a_decimal_of_minor_units(client: stripe.StripeClient, given:
     assert (price["unit_amount"], price["unit_amount_decimal"]) == shown
 
 
+def test_a_price_shows_its_currencies_and_a_session_what_its_total_is_made_of_when_asked(client: stripe.StripeClient) -> None:
+    product = client.v1.products.create({"name": "Scarf"}).id
+    asked: Any = {"unit_amount": 2500, "currency": "eur", "product": product, "expand": ["currency_options", "tiers"]}
+    price = shaped(client.v1.prices.create(asked))
+    of_euros = {"custom_unit_amount": None, "tax_behavior": "unspecified", "unit_amount": 2500, "unit_amount_decimal": "2500"}
+    assert price.to_dict()["currency_options"] == {"eur": of_euros}
+    assert "currency_options" not in shaped(client.v1.prices.retrieve(price.id))
+    lines = {"mode": "payment", "success_url": "https://example.com/", "line_items": [{"price": price.id, "quantity": 1}]}
+    asked = {**lines, "expand": ["line_items.data.discounts", "line_items.data.taxes", "total_details.breakdown"]}
+    session = shaped(client.v1.checkout.sessions.create(asked)).to_dict()
+    assert session["total_details"]["breakdown"] == {"discounts": [], "taxes": []}
+    assert [(each["discounts"], each["taxes"]) for each in session["line_items"]["data"]] == [([], [])]
+
+
 def test_lists_are_filtered_and_read_page_by_page_whatever_the_ids(shop: stripe.StripeClient) -> None:
     made = [shop.v1.products.create({"id": name, "name": name, "active": name != "b"}).id for name in ("z", "b", "m", "a")]
     assert [each.id for each in shop.v1.products.list({"limit": 1}).auto_paging_iter()] == made[::-1]

@@ -78,7 +78,7 @@ def test_the_sdk_reads_page_by_page(shop: stripe.StripeClient) -> None:
         ({"query": ""}, "query", None),
         ({"query": "metadata['a':'b'"}, "query", None),
         ({"query": "id:'x'"}, "query", None),
-        ({"query": "(" * 10_000}, "query", "parameter_invalid_string"),
+        ({"query": "(" * 10_000}, "query", None),
         ({"query": "metadata['a']:'b'", "limit": "101"}, "limit", "parameter_invalid_integer"),
         ({"query": "metadata['a']:'b'", "page": "x"}, "page", None),
         ({"query": "metadata['a']:'b'", "starting_after": "x"}, "starting_after", "parameter_unknown"),

@@ -1,5 +1,6 @@
 """The cards of customers as the older API has them, as the official SDK asks for them; every answer has Stripe's shape."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,6 +38,14 @@ def test_a_declined_card_makes_no_customer(client: stripe.StripeClient) -> None:
     before = [each.id for each in client.v1.customers.list({"limit": 1}).data]
     error = refused(client.v1.customers.create, {"source": "tok_chargeDeclined"})
     assert (error.http_status, error.code) == (402, "card_declined")
+    for source, param in [
+        ("tok_chargeDeclined", ""),
+        ("tok_chargeDeclinedIncorrectCvc", "cvc"),
+        ("tok_chargeDeclinedExpiredCard", "exp_month"),
+    ]:
+        error = refused(client.v1.customers.create, {"source": source})
+        assert isinstance(error, stripe.CardError)
+        assert error.param == param, source
     assert [each.id for each in client.v1.customers.list({"limit": 1}).data] == before
     failing = new_customer(client, source="tok_chargeCustomerFail")
     declined = refused(client.v1.charges.create, {"amount": 2000, "currency": "usd", "customer": failing.id})
@@ -97,6 +106,21 @@ def test_a_customer_comes_with_a_payment_method(client: stripe.StripeClient, tap
         again = refused(client.v1.customers.create, {"payment_method": method})
         assert again.code == "resource_already_exists"
     verified(tap)
+
+
+def test_card_is_the_older_name_of_source(client: stripe.StripeClient) -> None:
+    number = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "123"}
+    unnamed: Any = client.raw_request
+    customer = shaped(client.deserialize(unnamed("post", "/v1/customers", card=number), api_mode="V1"))
+    first: Any = customer.default_source
+    second = client.deserialize(unnamed("post", f"/v1/customers/{customer.id}/sources", card=token(client).id), api_mode="V1")
+    assert listed(client, customer.id) == [second.id, first]  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+    updated: Any = client.deserialize(unnamed("post", f"/v1/customers/{customer.id}", card="tok_mastercard"), api_mode="V1")
+    assert updated.default_source not in (first, None)
+    error: Any
+    for path in ("", f"/{customer.id}", f"/{customer.id}/sources", f"/{customer.id}/cards"):
+        error = refused(partial(unnamed, card="tok_visa", source="tok_visa"), "post", f"/v1/customers{path}")
+        assert (error.http_status, error.param) == (400, "card")
 
 
 def test_the_older_path_leads_to_the_same(client: stripe.StripeClient) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from payments.domain.api_version import NEWEST, OLDEST, VERSIONS
+from payments.domain.api_version import CALLS_ONLY, NEWEST, OLDEST, VERSIONS
 from tests.support.receiver import receiver
 from tests.support.running_tap import RunningTap
 from tests.support.stripe_schema import violations
@@ -93,7 +93,44 @@ def test_a_request_is_answered_in_the_version_that_it_names(api: Api, version: s
 def test_a_version_that_is_not_honoured_is_refused(api: Api) -> None:
     unknown = api.call("GET", "/v1/customers", stripe_version="2024-01-01")
     assert (unknown.status, unknown.body["error"]["message"]) == (400, "Invalid Stripe API version: 2024-01-01")
-    assert OLDEST in api.call("GET", "/v1/customers", stripe_version="2020-08-27").body["error"]["message"]
+    assert CALLS_ONLY[0] in api.call("GET", "/v1/customers", stripe_version="2020-03-02").body["error"]["message"]
+
+
+@pytest.mark.parametrize("version", CALLS_ONLY)
+def test_the_versions_before_show_charges_and_refunds_unasked(api: Api, version: str) -> None:
+    paying = {"amount": "2000", "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true"}
+    paid = api.call("POST", "/v1/payment_intents", paying, stripe_version=version, idempotency_key=f"unasked-{version}")
+    intent, (charge,) = paid.body["id"], paid.body["charges"]["data"]
+    listed = {"object": "list", "has_more": False}
+    assert paid.body["charges"] == {**listed, "data": [charge], "url": f"/v1/charges?payment_intent={intent}"}
+    assert charge["id"] == paid.body["latest_charge"]
+    assert charge["refunds"] == {**listed, "data": [], "url": f"/v1/charges/{charge['id']}/refunds"}
+    again = api.call("POST", "/v1/payment_intents", paying, stripe_version=version, idempotency_key=f"unasked-{version}")
+    assert again.body == paid.body
+    refund = api.call("POST", "/v1/refunds", {"payment_intent": intent, "expand[]": "payment_intent"}, stripe_version=version).body
+    assert [each["id"] for each in refund["payment_intent"]["charges"]["data"][0]["refunds"]["data"]] == [refund["id"]]
+    for path, shown in [
+        (f"/v1/payment_intents/{intent}", lambda body: body["charges"]["data"][0]),
+        ("/v1/payment_intents", lambda body: body["data"][0]["charges"]["data"][0]),
+        (f"/v1/charges/{charge['id']}", lambda body: body),
+        ("/v1/charges", lambda body: body["data"][0]),
+        (f"/v1/charges/{charge['id']}?expand[]=payment_intent", lambda body: body["payment_intent"]["charges"]["data"][0]),
+    ]:
+        old = shown(api.call("GET", path, stripe_version=version).body)
+        assert (old["id"], old["refunds"]["data"][0]["id"]) == (charge["id"], refund["id"]), path
+    newer = api.call("GET", f"/v1/payment_intents/{intent}", stripe_version=OLDEST)
+    assert "charges" not in newer.body
+    asked = api.call("GET", f"/v1/payment_intents/{intent}?expand[]=charges", stripe_version=OLDEST)
+    assert (asked.status, asked.body["error"]["param"]) == (400, "expand")
+
+
+def test_a_checkout_session_is_of_a_version_that_defers_its_intent(api: Api) -> None:
+    price = {"[currency]": "usd", "[unit_amount]": "2000", "[product_data][name]": "Hat"}
+    buying = {"mode": "payment", "success_url": "https://example.com/", "line_items[0][quantity]": "1"}
+    buying |= {f"line_items[0][price_data]{name}": value for name, value in price.items()}
+    refused, made = (api.call("POST", "/v1/checkout/sessions", buying, stripe_version=version) for version in CALLS_ONLY)
+    assert (refused.status, made.status) == (400, 200)
+    assert refused.body["error"]["message"] == "Tap makes checkout sessions in version 2022-08-01 and later."
 
 
 def test_a_repetition_gets_the_first_answer_byte_for_byte_whatever_version_it_names(api: Api) -> None:

@@ -11,7 +11,7 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
-from payments.domain.api_version import NEWEST, VERSIONS
+from payments.domain.api_version import CALLS_ONLY, NEWEST, VERSIONS
 from payments.runtime.ids import ID_CHARACTERS_MAX
 from payments.wire import browser, errors
 from payments.wire.api import IDEMPOTENCY_KEY_CHARACTERS_MAX, Endpoint
@@ -74,7 +74,7 @@ def document() -> Schema:
                 "Request-Id": {"description": "What the log knows the request by.", "schema": {"type": "string"}},
                 "Stripe-Version": {
                     "description": "The version that the response is in.",
-                    "schema": {"type": "string", "enum": [*VERSIONS]},
+                    "schema": {"type": "string", "enum": [*CALLS_ONLY, *VERSIONS]},
                 },
                 "Idempotent-Replayed": {
                     "description": "`true` on the answer to a repetition.",
@@ -208,7 +208,11 @@ def _expandable(endpoint: Endpoint[Any]) -> Schema | None:
     """What may be asked for whole; None where nothing may."""
     answer = shown(endpoint)
     kind = KINDS.get(answer.name)
-    names = [] if kind is None else [f"data.{name}" if answer.listed else name for name in kind.expandable if is_expandable(kind, name)]
+    names = (
+        []
+        if kind is None
+        else [f"data.{name}" if answer.listed else name for name in kind.expandable_in(NEWEST) if is_expandable(kind, name)]
+    )
     if not names:
         return None
     said = f"What to show whole instead of by its id: {', '.join(f'`{name}`' for name in names)}, and what is in those."
@@ -266,7 +270,9 @@ def _headers() -> dict[str, Schema]:
             maxLength=IDEMPOTENCY_KEY_CHARACTERS_MAX,
         ),
         "Stripe-Version": header(
-            "Stripe-Version", "The version that the call is in, and its answer; without it the account's default.", enum=[*VERSIONS]
+            "Stripe-Version",
+            "The version that the call is in, and its answer; without it the account's default.",
+            enum=[*CALLS_ONLY, *VERSIONS],
         ),
         "Stripe-Account": header("Stripe-Account", "The caller's own account; any other is refused.", pattern="^acct_"),
         "Stripe-Context": header("Stripe-Context", "The same, by its newer name.", pattern="^acct_"),

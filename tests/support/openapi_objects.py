@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from payments.domain.api_version import NEWEST
 from payments.domain.charge import Charge
 from payments.domain.errors import CardError, InvalidRequest, UnexpectedState
 from payments.domain.event import Event
@@ -72,7 +73,7 @@ def object_schemas() -> dict[str, Schema]:
         _narrow(schema, schemas().get(name))
         if (kind := KINDS.get(name)) is not None:
             _identify(schema, kind)
-            for path, expandable in kind.expandable.items():
+            for path, expandable in kind.expandable_in(NEWEST).items():
                 _expand(schema, path.split("."), expandable)
     told = sorted(name for name in made if (kind := KINDS.get(name.removeprefix("deleted_"))) is not None and _is_told_of(kind))
     made[_EVENT]["properties"]["data"]["properties"]["object"] = {"anyOf": [reference(name) for name in told]}

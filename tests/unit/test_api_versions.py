@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.domain.api_version import NEWEST, OLDEST, VERSIONS, check_version
+from payments.domain.api_version import CALLS_ONLY, NEWEST, OLDEST, VERSIONS, check_version
 from payments.domain.errors import InvalidRequest
 from payments.payment_api.given_card import automatic_payment_methods
 from payments.payment_api.intent_params import CreateParams, default_capture_method
@@ -117,9 +117,18 @@ def test_a_version_that_is_none_is_refused(name: str) -> None:
             check_version(name)
 
 
-@pytest.mark.parametrize("name", ["2022-08-01", "2020-08-27", "2011-01-01"])
+@pytest.mark.parametrize("name", ["2020-03-02", "2015-10-16", "2011-01-01"])
 def test_a_version_that_is_too_old_is_told_the_oldest(name: str) -> None:
     with pytest.raises(InvalidRequest, match=f"{name}. Tap honours {OLDEST} and later"):
+        check_version(name)
+    with pytest.raises(InvalidRequest, match=f"{name}. Tap honours 2020-08-27 and later"):
+        check_version(name, of_call=True)
+
+
+@pytest.mark.parametrize("name", CALLS_ONLY)
+def test_a_call_may_name_versions_that_no_event_is_in(name: str) -> None:
+    assert check_version(name, of_call=True) == name < OLDEST
+    with pytest.raises(InvalidRequest, match=f"{name}. Tap honours it in calls, and {OLDEST} and later here"):
         check_version(name)
 
 

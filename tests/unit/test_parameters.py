@@ -5,13 +5,13 @@ import json
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.errors import InvalidRequest
 from payments.wire.changes import merge_metadata
@@ -172,14 +172,14 @@ class Outer(Struct, frozen=True, forbid_unknown_fields=True):
         ({"name": "a", "inner": {"count": "1e1"}}, "parameter_invalid_integer", "inner[count]"),
         ({"name": "a", "inner": {"count": 1.0}}, "parameter_invalid_integer", "inner[count]"),
         ({"name": "a", "inner": {"count": ""}}, "parameter_invalid_empty", "inner[count]"),
-        ({"name": "a", "inner": {"count": "1", "flag": "maybe"}}, "parameter_invalid_boolean", "inner[flag]"),
-        ({"name": "a", "inner": "text"}, "parameter_invalid_hash", "inner"),
-        ({"name": ["a"]}, "parameter_invalid_string", "name"),
-        ({"name": "a", "size": "huge"}, "parameter_invalid_value", "size"),
-        ({"name": "a", "many": "one"}, "parameter_invalid_array", "many"),
+        ({"name": "a", "inner": {"count": "1", "flag": "maybe"}}, None, "inner[flag]"),
+        ({"name": "a", "inner": "text"}, None, "inner"),
+        ({"name": ["a"]}, None, "name"),
+        ({"name": "a", "size": "huge"}, None, "size"),
+        ({"name": "a", "many": "one"}, None, "many"),
     ],
 )
-def test_the_wrong_parameter_is_named_as_the_client_wrote_it(params: dict[str, object], code: str, param: str) -> None:
+def test_the_wrong_parameter_is_named_as_the_client_wrote_it(params: dict[str, object], code: str | None, param: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         parse(params, Outer)
     assert (refused.value.code, refused.value.param) == (code, param)
@@ -218,6 +218,51 @@ def test_an_integer_that_none_holds_is_refused(count: object) -> None:
 @pytest.mark.parametrize("count", ["0" * 5000, "-" + "0" * 5000 + "8", "-0", "000"])
 def test_an_integer_however_long_is_no_failure(count: str) -> None:
     assert parse({"name": "a", "inner": {"count": count}}, Outer).inner == Inner(-8 if "8" in count else 0)
+
+
+class Bounded(Struct, frozen=True, forbid_unknown_fields=True):
+    amount: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    count: Annotated[int, Meta(ge=0, le=9)] = 0
+    kind: Literal["card"] = "card"
+    reason: Literal["lost", "stolen", ""] | None = None
+    many: list[Literal["a", "b", "c"]] = []
+    inner: Outer | None = None
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"amount": "-400"}, "Invalid positive integer"),
+        ({"amount": "0"}, "This value must be greater than or equal to 1."),
+        ({"count": -1}, "Invalid non-negative integer"),
+        ({"count": "10"}, "This value must be less than or equal to 9."),
+        ({"kind": "ideal"}, "Invalid kind: must be card"),
+        ({"reason": "found"}, "Invalid reason: must be one of lost or stolen"),
+        ({"many": ["a", "d"]}, "Invalid many[1]: must be one of a, b, or c"),
+        ({"inner": {"name": "a", "size": "huge"}}, "Invalid inner[size]: must be one of large or small"),
+    ],
+)
+def test_what_would_be_accepted_is_told_in_stripes_words(params: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(params, Bounded)
+    assert refused.value.message == message
+
+
+class Paying(Struct, frozen=True, forbid_unknown_fields=True):
+    amount: int
+    payment_method_data: Outer | None = None
+    referrer: str | None = None
+
+
+def test_what_a_client_tells_of_itself_is_taken_and_dropped() -> None:
+    told: dict[str, object] = {"guid": "g", "muid": "m", "sid": "s", "payment_user_agent": "stripe-android/21.0.0", "time_on_page": "4711"}
+    told |= {"pasted_fields": "number", "client_attribution_metadata": {"client_session_id": "c"}}
+    told |= {"ip": "192.0.2.1", "user_agent": "Mozilla", "external_id": "order 1"}
+    read = parse({"amount": "08", "payment_method_data": {"name": "a", **told}, "referrer": "https://example.com", **told}, Paying)
+    assert read == Paying(8, Outer("a"), "https://example.com"), "an operation's own parameter stays, whatever it is called"
+    for elsewhere in ({"inner": {"count": 1, "guid": "g"}}, {"payment_user_agnet": "x"}):
+        with pytest.raises(InvalidRequest, match="Received unknown parameter"):
+            parse({"name": "a", **elsewhere}, Outer)
 
 
 def test_an_empty_value_that_unsets_nothing_is_told_in_stripes_words() -> None:

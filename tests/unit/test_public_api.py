@@ -68,8 +68,9 @@ OWN: dict[str, set[str]] = {
         "use_stripe_sdk",
     },
     "POST /v1/checkout/sessions": OF_OLDER_VERSIONS,
-    "POST /v1/customers": {"shipping[carrier]", "shipping[tracking_number]"},
-    "POST /v1/customers/{id}": {"shipping[carrier]", "shipping[tracking_number]"},
+    "POST /v1/customers": {"card", "shipping[carrier]", "shipping[tracking_number]"},
+    "POST /v1/customers/{id}/sources": {"card"},
+    "POST /v1/customers/{id}": {"card", "shipping[carrier]", "shipping[tracking_number]"},
 }
 """What Tap takes although Stripe's description hasn't got it there."""
 
@@ -79,7 +80,7 @@ SEEN_TO: list[tuple[Kind[Any], type[Any], set[str]]] = [
     (DISPUTE, disputes.UpdateParams, {"submit"}),
     (PAYOUT, payouts.UpdateParams, set()),
     (BANK_ACCOUNT, external_accounts.UpdateParams, set()),
-    (CUSTOMER, customers._UpdateParams, {"invoice_settings", "source"}),
+    (CUSTOMER, customers._UpdateParams, {"card", "invoice_settings", "source"}),
     (PAYMENT_METHOD, payment_methods._CreateParams, {"type"}),
     (PAYMENT_METHOD, payment_methods._UpdateParams, set()),
     (PRODUCT, products._CreateParams, {"default_price_data"}),

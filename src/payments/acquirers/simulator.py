@@ -227,6 +227,8 @@ def _authorize(order: Order, card: TestCard) -> Final:
             )
         case Behaviour.FAILS_IF_ASKED if order.asks_for_authentication and not order.authenticated:
             return _declined(card)
+        case Behaviour.AUTHENTICATE if order.moto and not order.authenticated:
+            return AuthenticationRequired()  # which nobody can give: at Stripe such a card is declined, however its number came
         case behaviour if not order.authenticated and not order.moto and _asks_for_authentication(behaviour, order):
             return AuthenticationRequired()
         case Behaviour.AUTHENTICATE if card.decline_code is not None:

@@ -42,20 +42,31 @@ VERSIONS = (
 )
 """Oldest first. A name begins with its date, so names compare as the versions do."""
 OLDEST = VERSIONS[0]
-"""`payment_intent.charges`, which the version before it had, is not served any more."""
+"""What objects, and so events and accounts, have at the oldest."""
+CALLS_ONLY = ("2020-08-27", "2022-08-01")
+"""Versions before that, which a call may name. They show lists unasked that an event, which is what an object was, doesn't have."""
+LISTS_UNASKED_BEFORE = OLDEST
+"""Before this version a payment intent shows its charges, and a charge its refunds.
+
+Sources: docs.stripe.com/changelog/2022-11-15/removes-charges-attribute-paymentintent and …/deprecates-charges-auto-expand.
+"""
 NEWEST = VERSIONS[-1]
 """What objects are rendered in at first, and what a new merchant's default is."""
 
 _KNOWN = frozenset(VERSIONS)
+_CALLED = _KNOWN.union(CALLS_ONLY)
 _PLAIN_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SHOWN_CHARACTERS_MAX = 50
 
 
-def check_version(name: str, *, param: str | None = None) -> str:
-    """Return a version that is honoured; raises `InvalidRequest` for another one."""
-    if name in _KNOWN:
+def check_version(name: str, *, param: str | None = None, of_call: bool = False) -> str:
+    """Return a version that is honoured; raises `InvalidRequest` for another one. `of_call`: no more than a call's answer is to be in it."""
+    if name in (_CALLED if of_call else _KNOWN):
         return name
+    oldest = CALLS_ONLY[0] if of_call else OLDEST
     refusal = f"Invalid Stripe API version: {name[:_SHOWN_CHARACTERS_MAX]}"
-    if _PLAIN_DATE.fullmatch(name) and name < OLDEST:
-        refusal += f". Tap honours {OLDEST} and later: the newest is {NEWEST}."
+    if name in CALLS_ONLY:
+        refusal += f". Tap honours it in calls, and {OLDEST} and later here."
+    elif _PLAIN_DATE.fullmatch(name) and name < oldest:
+        refusal += f". Tap honours {oldest} and later: the newest is {NEWEST}."
     raise InvalidRequest(refusal, param=param)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from payments.domain.errors import InvalidRequest
 from payments.domain.people import Address, BillingDetails
 from payments.payment_api.card_vault import CardParam
 from payments.wire.params import MetadataParam, ShortText, Text
@@ -59,4 +60,12 @@ class SourceHash(CardHash, frozen=True, kw_only=True, forbid_unknown_fields=True
         return "SourceHash(…)"
 
 
+Source = str | SourceHash
 SourceParam = Annotated[str, Meta(min_length=1, max_length=255)] | SourceHash
+
+
+def given_source(source: Source | None, card: Source | None) -> tuple[Source | None, str]:
+    """Return what is given, and as which parameter: `card` is what `source` was called before. Raises `InvalidRequest` when it is both."""
+    if source is not None and card is not None:
+        raise InvalidRequest("You may only specify one of these parameters: card, source.", param="card")
+    return (source, "source") if card is None else (card, "card")

@@ -14,7 +14,7 @@ from payments.domain.payment_intent import BEHIND_CHARGE, CAPTURABLE, IntentStat
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import RadarOptions
 from payments.domain.resource import next_version
-from payments.payment_api.card_hash import SourceHash, SourceParam
+from payments.payment_api.card_hash import Source, SourceHash, SourceParam, given_source
 from payments.payment_api.card_vault import Vaulted
 from payments.payment_api.confirmation import Cards, confirmed
 from payments.payment_api.given_card import Id
@@ -148,10 +148,7 @@ class Charges:
 
     async def _card(self, call: Call, params: _CreateParams, customer: Customer | None) -> Vaulted | PaymentMethod:
         """Return what is charged: what is given, or the customer's default; raises `InvalidRequest`, `NotFound`, `CardError`."""
-        if params.card is not None and params.source is not None:
-            raise InvalidRequest("You may only specify one of these parameters: card, source.", param="card")
-        param = "source" if params.card is None else "card"
-        source = params.source if params.card is None else params.card
+        source, param = given_source(params.source, params.card)
         if customer is not None:
             return await self._of_customer(call, customer, source, param)
         match source:
@@ -162,7 +159,7 @@ class Charges:
             case None:
                 raise InvalidRequest("Must provide source or customer.", code="parameter_missing", param="source")
 
-    async def _of_customer(self, call: Call, customer: Customer, source: str | SourceHash | None, param: str) -> PaymentMethod:
+    async def _of_customer(self, call: Call, customer: Customer, source: Source | None, param: str) -> PaymentMethod:
         """Return a card on file: the one that is named, or the default. A new one would have to be kept first."""
         card_id = source
         if card_id is None:

@@ -11,7 +11,7 @@ from payments.domain.event import Event, event_of
 from payments.domain.outcome import Declined, Unknown
 from payments.domain.payment_method import CardSource, PaymentMethod
 from payments.domain.resource import next_version
-from payments.payment_api.card_hash import SourceHash
+from payments.payment_api.card_hash import Source, SourceHash
 from payments.payment_api.card_vault import Vaulted, is_alias
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
@@ -26,6 +26,7 @@ from payments.wire.kinds import PAYMENT_METHOD
 from payments.wire.objects import Objects
 from payments.wire.params import MetadataParam
 from payments.wire.reading import Reader
+from payments.wire.render import DECLINED_FOR
 from payments.wire.render_people import Rendered
 
 
@@ -39,7 +40,7 @@ class CustomerCards:
     handover: HandoverClient
 
     async def of_source(
-        self, call: Call, source: str | SourceHash, customer_id: str, *, metadata: MetadataParam | UnsetType = UNSET, param: str
+        self, call: Call, source: Source, customer_id: str, *, metadata: MetadataParam | UnsetType = UNSET, param: str
     ) -> Vaulted:
         """Return the card of a token, or a new one, as the customer's; raises `CardError`, `NotFound`, `InvalidRequest`, `Overloaded`."""
         if isinstance(source, SourceHash):
@@ -72,7 +73,8 @@ class CustomerCards:
         question = Verification(payment_method=card.method, sealed_number=card.sealed_number or None, sealed_cvc=card.sealed_cvc)
         match await self.handover.verify(question):
             case Declined() as refusal:
-                raise CardError(refusal.message, code=refusal.code, decline_code=refusal.decline_code)
+                at_fault = DECLINED_FOR.get(refusal.code, "")  # as Stripe says of a card that isn't kept: there always is one
+                raise CardError(refusal.message, code=refusal.code, decline_code=refusal.decline_code, param=at_fault)
             case Unknown():
                 raise Overloaded("The card can't be verified right now. Please retry.")
             case _:

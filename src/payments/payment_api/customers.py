@@ -13,7 +13,7 @@ from payments.domain.customer import Customer
 from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.resource import next_version
-from payments.payment_api.card_hash import SourceParam
+from payments.payment_api.card_hash import Source, SourceParam, given_source
 from payments.payment_api.card_vault import Vaulted
 from payments.payment_api.customer_cards import CustomerCards, detached_from
 from payments.payment_api.given_card import Id
@@ -69,11 +69,13 @@ class _Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _CreateParams(_Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    card: SourceParam | None = None
     payment_method: Id | None = None
     source: SourceParam | None = None
 
 
 class _UpdateParams(_Params, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    card: SourceParam | None = None
     default_source: Id | UnsetType = UNSET
     source: SourceParam | None = None
 
@@ -126,7 +128,8 @@ class Customers:
         ]
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
-        asks = params.source is not None or params.payment_method is not None  # an issuer, which needn't be asked again
+        given, param = given_source(params.source, params.card)
+        asks = given is not None or params.payment_method is not None  # an issuer, which needn't be asked again
         if asks and (found := await self.objects.idempotency.seen(call)) is not None:
             return await self.reader.expanded(call, found)
         _check_email(params)
@@ -138,8 +141,8 @@ class Customers:
             kept.append(await self.customer_cards.of_payment_method(call, params.payment_method, customer_id, param="payment_method"))
             default = kept[0].method.id if default == params.payment_method else default
         source = None
-        if params.source is not None:
-            source = await self.customer_cards.of_source(call, params.source, customer_id, param="source")
+        if given is not None:
+            source = await self.customer_cards.of_source(call, given, customer_id, param=param)
             kept.append(source)
         customer = made(
             Customer(invoice_prefix=customer_id[-8:].upper(), **identity),
@@ -164,8 +167,9 @@ class Customers:
         return await self.objects.once(call, mutate, CUSTOMER.name)
 
     async def _update(self, call: Call, params: _UpdateParams) -> Reply:
-        if params.source is not None:  # it asks an issuer
-            return await self._with_source(call, params)
+        given, param = given_source(params.source, params.card)
+        if given is not None:  # it asks an issuer
+            return await self._with_source(call, params, given, param)
         _check_email(params)
         customer = await self.reader.get(call, CUSTOMER, call.path["id"])
         updated, relies_on = await self._updated(call, customer, params)
@@ -185,16 +189,16 @@ class Customers:
             relies_on += [card] if card not in relies_on else []
         return changed(customer, params, default_payment_method=default), relies_on
 
-    async def _with_source(self, call: Call, params: _UpdateParams) -> Reply:
+    async def _with_source(self, call: Call, params: _UpdateParams, source: Source, param: str) -> Reply:
         """Give the customer another default card in the place of the one that was that. Source: Stripe, "Update a customer", `source`."""
         if (found := await self.objects.idempotency.seen(call)) is not None:
             return await self.reader.expanded(call, found)
         if params.default_source:
-            raise InvalidRequest("You may only specify one of these parameters: default_source, source.", param="source")
+            raise InvalidRequest("You may only specify one of these parameters: default_source, source.", param=param)
         _check_email(params)
         customer = await self.reader.get(call, CUSTOMER, call.path["id"])
         updated, relies_on = await self._updated(call, customer, params)
-        card = await self.customer_cards.of_source(call, params.source or "", customer.id, param="source")
+        card = await self.customer_cards.of_source(call, source, customer.id, param=param)
         old = None if customer.default_source is None else await self.reader.find(call, PAYMENT_METHOD, customer.default_source)
         updated = replace(updated, default_source=card.method.id)
         if old is not None and updated.default_payment_method == old.id:

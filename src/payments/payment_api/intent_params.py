@@ -143,7 +143,6 @@ def check_browser(params: ConfirmParams, intent: PaymentIntent) -> None:
         if getattr(params, name):
             raise InvalidRequest(
                 f"You cannot set {name} with a publishable API key. Set it with your secret key, on your server.",
-                code="parameter_invalid_value",
                 param=name,
             )
     check_browser_options(params, intent)

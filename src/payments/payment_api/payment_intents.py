@@ -337,6 +337,5 @@ def _confirm_only(params: CreateParams) -> None:
         if getattr(params, name):
             raise InvalidRequest(
                 f"You cannot set {name} when confirm is not set to true. Confirm the PaymentIntent, or give {name} when you confirm it.",
-                code="parameter_invalid_value",
                 param=name,
             )

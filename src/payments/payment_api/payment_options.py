@@ -200,7 +200,7 @@ def check_of_confirmation(options: Options, *, confirms: bool) -> None:
     for name in _OF_ONE_CONFIRMATION:
         if not confirms and card is not None and getattr(card, name):
             param = f"payment_method_options[card][{name}]"
-            raise InvalidRequest(f"{param} can only be provided when a payment is confirmed.", code="parameter_invalid_value", param=param)
+            raise InvalidRequest(f"{param} can only be provided when a payment is confirmed.", param=param)
 
 
 def check_browser_options(options: Options, intent: PaymentIntent) -> None:
@@ -211,20 +211,17 @@ def check_browser_options(options: Options, intent: PaymentIntent) -> None:
             param = f"payment_method_options[card][{name}]"
             raise InvalidRequest(
                 f"You cannot set {param} with a publishable API key. Set it with your secret key, on your server.",
-                code="parameter_invalid_value",
                 param=param,
             )
     usage = options.setup_future_usage if options.setup_future_usage is not UNSET else None if card is None else card.setup_future_usage
     if usage is not None and intent.future_usage is not None and usage not in (intent.future_usage, "off_session"):
         raise InvalidRequest(
             "With a publishable API key, setup_future_usage can only be changed from on_session to off_session.",
-            code="parameter_invalid_value",
             param="setup_future_usage",
         )
     for name in ("amount_details", "payment_details"):
         if getattr(options, name) is not UNSET:
             raise InvalidRequest(
                 f"You cannot set {name} with a publishable API key. Set it with your secret key, on your server.",
-                code="parameter_invalid_value",
                 param=name,
             )

@@ -303,7 +303,6 @@ def _confirm_only(params: _CreateParams | _UpdateParams) -> None:
         if is_given:
             raise InvalidRequest(
                 f"You cannot set {name} when confirm is not set to true. Confirm the SetupIntent, or give {name} when you confirm it.",
-                code="parameter_invalid_value",
                 param=name,
             )
 
@@ -316,6 +315,5 @@ def _check_browser(params: _ConfirmParams) -> None:
             param = f"payment_method_options[card][{name}]"
             raise InvalidRequest(
                 f"You cannot set {param} with a publishable API key. Set it with your secret key, on your server.",
-                code="parameter_invalid_value",
                 param=param,
             )

@@ -11,7 +11,7 @@ from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.people import Address, BillingDetails
 from payments.domain.resource import next_version
-from payments.payment_api.card_hash import ADDRESS_FIELDS, SourceParam
+from payments.payment_api.card_hash import ADDRESS_FIELDS, SourceParam, given_source
 from payments.payment_api.card_vault import CardVault
 from payments.payment_api.customer_cards import CustomerCards, as_source
 from payments.payment_api.keeping import store_card
@@ -31,11 +31,6 @@ from payments.wire.rendering import render
 
 
 class _CreateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    source: SourceParam
-    metadata: MetadataParam | UnsetType = UNSET
-
-
-class _CreateCardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     card: SourceParam | None = None
     source: SourceParam | None = None
     metadata: MetadataParam | UnsetType = UNSET
@@ -97,32 +92,22 @@ class Sources:
                 return await none_of_them(CARD.named, params, url)
             return await self.reader.page(call, CARD, params, url, customer=customer.id)
 
-        create = (
-            Endpoint("POST", path, _CreateParams, self._create, shows=card)
-            if name == "sources"
-            else Endpoint("POST", path, _CreateCardParams, self._create_card, shows=card)
-        )
         return [
-            create,
+            Endpoint("POST", path, _CreateParams, self._create, shows=card),
             Endpoint("GET", path, _ListParams, page, shows=Shown(CARD.name, listed=True)),
             Endpoint("GET", f"{path}/{{source}}", NoParams, self._retrieve, shows=card),
             Endpoint("POST", f"{path}/{{source}}", _UpdateParams, self._update, shows=card),
             Endpoint("DELETE", f"{path}/{{source}}", NoParams, self._delete, shows=Shown(f"deleted_{CARD.name}")),
         ]
 
-    async def _create_card(self, call: Call, params: _CreateCardParams) -> Reply:
-        given = params.source or params.card
-        if given is None:
-            raise InvalidRequest("Missing required param: source.", code="parameter_missing", param="source")
-        if params.source is not None and params.card is not None:
-            raise InvalidRequest("You may only specify one of these parameters: card, source.", param="card")
-        return await self._create(call, _CreateParams(source=given, metadata=params.metadata))
-
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
+        source, param = given_source(params.source, params.card)
+        if source is None:
+            raise InvalidRequest("Missing required param: source.", code="parameter_missing", param=param)
         if (found := await self.objects.idempotency.seen(call)) is not None:
             return await self.reader.expanded(call, found)
         customer = await self.reader.get(call, CUSTOMER, call.path["id"])
-        card = await self.customer_cards.of_source(call, params.source, customer.id, metadata=params.metadata, param="source")
+        card = await self.customer_cards.of_source(call, source, customer.id, metadata=params.metadata, param=param)
 
         async def mutate(connection: Connection) -> Reply:
             told = [self.objects.event(call, "attached", card.method), self.customer_cards.source_event(call, "created", card.method)]

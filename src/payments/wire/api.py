@@ -330,7 +330,7 @@ class _Front:
         check_account(headers, principal)
         check_ids(scope["path_params"], endpoint.path)
         if (version := headers.get(b"stripe-version")) is not None:
-            caller.api_version = check_version(version)
+            caller.api_version = check_version(version, of_call=True)
         if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
             raise InvalidRequest(f"Idempotency keys must have between 1 and {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters.")
         params = await read_params(scope, receive, headers)

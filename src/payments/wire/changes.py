@@ -90,9 +90,7 @@ def merge_metadata(old: dict[str, str], given: MetadataParam) -> dict[str, str]:
     """Merge metadata: an empty value removes its key, an empty string instead of a hash removes all. Raises `InvalidRequest` past the limits."""
     if isinstance(given, str):
         if given:
-            raise InvalidRequest(
-                "Invalid metadata: metadata must be a set of key-value pairs.", param="metadata", code="parameter_invalid_hash"
-            )
+            raise InvalidRequest("Invalid metadata: metadata must be a set of key-value pairs.", param="metadata")
         return {}
     merged = dict(old)
     for key, value in given.items():

@@ -44,7 +44,8 @@ class UnknownPath(errors.InvalidRequest):
     def __init__(self, method: str, path: str) -> None:
         super().__init__(
             f"Unrecognized request URL ({method}: {path[:200]}). If you are trying to list objects, remove the trailing slash. "
-            "If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code."
+            "If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in your code. "
+            "Of Stripe's API Tap has payments by card, and what belongs to them."
         )
 
 

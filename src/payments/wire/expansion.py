@@ -7,6 +7,7 @@ anything is read or changed. Source: Stripe, "Expanding responses".
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
+from payments.domain.api_version import LISTS_UNASKED_BEFORE
 from payments.domain.errors import InvalidRequest
 from payments.domain.principal import Principal
 from payments.domain.resource import Resource
@@ -49,7 +50,19 @@ def tree_of(kind_name: str, paths: Sequence[str], api_version: str, *, in_list: 
         if in_list and not path.startswith("data."):
             raise _not_expandable(path)
         _grow(tree, (kind_name,), path.removeprefix("data.") if in_list else path, path, api_version)
+    if api_version < LISTS_UNASKED_BEFORE:
+        _grow_unasked(tree, (kind_name,), api_version)
     return tree
+
+
+def _grow_unasked(tree: Tree, kinds: tuple[str, ...], api_version: str) -> None:
+    """Add what a version shows without being asked, in all that is expanded as well."""
+    for kind in kinds:
+        for name, expandable in KINDS[kind].expandable.items() if kind in KINDS else ():
+            if api_version < expandable.unasked_before:
+                tree.setdefault(name, {})
+            if name in tree:
+                _grow_unasked(tree[name], expandable.kinds, api_version)
 
 
 def _grow(tree: Tree, kinds: tuple[str, ...], rest: str, path: str, api_version: str) -> None:
@@ -59,7 +72,7 @@ def _grow(tree: Tree, kinds: tuple[str, ...], rest: str, path: str, api_version:
             (name, expandable)
             for kind in kinds
             if kind in KINDS
-            for name, expandable in KINDS[kind].expandable.items()
+            for name, expandable in KINDS[kind].expandable_in(api_version).items()
             if rest == name or rest.startswith(f"{name}.")
         ]
         if not found:
@@ -131,7 +144,9 @@ class Expansion:
                     children.append(body)
         return children
 
-    async def _show(self, kind: Kind[Any], bodies: list[Rendered], name: str, own: Callable[[Any], Rendered | None]) -> None:
+    async def _show(
+        self, kind: Kind[Any], bodies: list[Rendered], name: str, own: Callable[[Any], Rendered | list[Rendered] | None]
+    ) -> None:
         """Add to objects what is part of them, and isn't shown otherwise."""
         *outer, leaf = name.split(".")
         ids = {cast("str", body["id"]) for body in bodies}
@@ -159,7 +174,8 @@ class Expansion:
         for body, object_id in zip(bodies, ids, strict=True):
             found = listed.get(object_id, [])
             data = [self._render(subject) for subject in found[:_LISTED]]
-            body[name] = render_list(f"{kind.path}/{object_id}/{name}", data, has_more=len(found) > _LISTED)
+            url = f"{expandable.path}{object_id}" if expandable.path else f"{kind.path}/{object_id}/{name}"
+            body[name] = render_list(url, data, has_more=len(found) > _LISTED)
             children += data
         return children
 

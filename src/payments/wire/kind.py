@@ -19,7 +19,13 @@ class Expandable:
     """It is a list, which is only there when it was asked for."""
     column: str = ""
     """What of the listed objects names the one that lists them."""
-    own: Callable[[Any], Rendered | None] | None = None
+    path: str = ""
+    """Of the list, up to the id of the one that it is of; where that isn't below its own path."""
+    unasked_before: str = ""
+    """Versions before this one show it without being asked."""
+    gone: bool = False
+    """And later ones haven't got it at all."""
+    own: Callable[[Any], Rendered | list[Rendered] | None] | None = None
     """It is part of the object itself, shown only when it was asked for."""
 
 
@@ -62,6 +68,10 @@ class Kind(Generic[R]):
     def named(self) -> str:
         """What a client reads of it."""
         return self.title or self.name
+
+    def expandable_in(self, api_version: str) -> dict[str, Expandable]:
+        """Return what a version has of the expandable fields."""
+        return {name: each for name, each in self.expandable.items() if not each.gone or api_version < each.unasked_before}
 
     def may_name(self, object_id: str) -> bool:
         """Tell whether an id may be one of this kind's: where merchants choose them, any may."""

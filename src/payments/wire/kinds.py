@@ -5,6 +5,7 @@ What can be expanded is what Stripe's schema says (`x-expandableFields`), whethe
 
 from typing import Any
 
+from payments.domain.api_version import LISTS_UNASKED_BEFORE
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.domain.bank_account import BankAccount
 from payments.domain.charge import Charge
@@ -32,8 +33,8 @@ from payments.wire import render as shapes
 from payments.wire.kind import Expandable, Kind
 from payments.wire.render_amount import render_line_items
 from payments.wire.render_card import render_card, render_confirmation_token, render_customer_session, render_payment_method, render_token
-from payments.wire.render_catalog import render_price, render_product
-from payments.wire.render_checkout import render_item, render_payment_link, render_session
+from payments.wire.render_catalog import render_currency_options, render_price, render_product
+from payments.wire.render_checkout import render_breakdown, render_item, render_none_of_them, render_payment_link, render_session
 from payments.wire.render_destination import render_destination
 from payments.wire.render_money import EVIDENCE_FILES, render_bank_account, render_dispute, render_payout
 from payments.wire.render_replay import render_replay
@@ -71,6 +72,14 @@ PAYMENT_INTENT = Kind(
     render=shapes.render_payment_intent,
     param="intent",
     expandable={
+        "charges": Expandable(
+            ("charge",),
+            listed=True,
+            column="payment_intent",
+            path="/v1/charges?payment_intent=",
+            unasked_before=LISTS_UNASKED_BEFORE,
+            gone=True,
+        ),
         "customer": _CUSTOMER,
         "latest_charge": _CHARGE,
         "payment_method": _PAYMENT_METHOD,
@@ -95,7 +104,7 @@ CHARGE = Kind(
         "customer": _CUSTOMER,
         "failure_balance_transaction": _BALANCE_TRANSACTION,
         "payment_intent": _PAYMENT_INTENT,
-        "refunds": Expandable(("refund",), listed=True, column="charge"),
+        "refunds": Expandable(("refund",), listed=True, column="charge", unasked_before=LISTS_UNASKED_BEFORE),
         **_never("application", "application_fee", "on_behalf_of", "review", "source_transfer", "transfer", "transfer_data.destination"),
         "payment_method_details.card.mandate": _MANDATE,
         "payment_method_details.us_bank_account.mandate": _MANDATE,
@@ -149,6 +158,7 @@ CUSTOMER = Kind(
         "subscriptions": _EMPTY,
         "tax_ids": _EMPTY,
         "test_clock": Expandable(("test_helpers.test_clock",)),
+        **_never("cash_balance", "invoice_credit_balance", "tax"),
     },
 )
 BALANCE_TRANSACTION = Kind(
@@ -251,7 +261,11 @@ PRICE = Kind(
     path="/v1/prices",
     render=render_price,
     param="price",
-    expandable={"product": Expandable(("product",))},
+    expandable={
+        "currency_options": Expandable(own=render_currency_options),
+        "product": Expandable(("product",)),
+        **_never("tiers"),
+    },
 )
 WEBHOOK_ENDPOINT = Kind(
     noun=Noun(
@@ -373,7 +387,11 @@ ITEM = Kind(
     noun=Noun("payments.checkout_items", "li", Item, Filters(indexed=("owner",)), columns=("owner",)),
     path="/v1/checkout/items",
     render=render_item,
-    expandable={"price.product": Expandable(("product",))},
+    expandable={
+        "discounts": Expandable(own=render_none_of_them),
+        "price.product": Expandable(("product",)),
+        "taxes": Expandable(own=render_none_of_them),
+    },
 )
 CHECKOUT_SESSION = Kind(
     noun=Noun(
@@ -393,6 +411,7 @@ CHECKOUT_SESSION = Kind(
         "payment_intent": _PAYMENT_INTENT,
         "payment_link": Expandable(("payment_link",)),
         "setup_intent": Expandable(("setup_intent",)),
+        "total_details.breakdown": Expandable(own=render_breakdown),
         **_never("invoice", "subscription"),
         **_never("automatic_tax.liability.account", "invoice_creation.invoice_data.issuer.account", "shipping_cost.shipping_rate"),
     },

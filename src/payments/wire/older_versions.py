@@ -27,6 +27,11 @@ AUTOMATIC_PAYMENT_METHODS_FROM = "2023-08-16"
 
 Source: docs.stripe.com/changelog/2023-08-16/automatic-payment-methods.
 """
+DEFERRED_INTENT_FROM = "2022-08-01"
+"""From this version on a checkout session has a payment intent when it is paid, and a customer when it needs one. Before, it took other lines, too.
+
+Source: docs.stripe.com/changelog/2022-08-01.
+"""
 
 
 def _as_it_is(body: Rendered) -> Rendered:

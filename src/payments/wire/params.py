@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.inspect import EnumType, ListType, LiteralType, StructType, Type, UnionType, type_info
 
 from payments.domain.errors import InvalidRequest
 from payments.domain.people import is_email
@@ -29,16 +30,27 @@ def parse(params: dict[str, object], cls: type[T], operation: str = "") -> T:
     """Convert decoded parameters to the struct `cls`; raises `InvalidRequest` with Stripe's code, message and parameter. What Stripe takes for an operation,
     `POST /v1/customers/{id}`, and Tap doesn't, is refused in words of its own.
     """
-    for _ in range(_PADDED_INTEGERS_MAX):
+    for _ in range(_AMENDMENTS_MAX):
         try:
             parsed = msgspec.convert(params, cls, strict=False)
         except msgspec.ValidationError as refusal:
-            if not _unpad_integer(str(refusal), params):
-                raise _translate(str(refusal), params, operation) from None
+            if not _unpad_integer(str(refusal), params) and not _drop_telemetry(str(refusal), params):
+                raise _translate(str(refusal), params, cls, operation) from None
         else:
             _check(params, parsed, [])
             return parsed
     raise InvalidRequest("Invalid request: too many parameters are integers with leading zeros.")
+
+
+def _drop_telemetry(refusal: str, params: dict[str, object]) -> bool:
+    """Take away what a client tells of itself to Stripe's fraud prevention, which says nothing of what is asked for. Tells whether that was the reason."""
+    unknown, location = _UNKNOWN.match(refusal), _AT.search(refusal)
+    path = _path(location[1]) if location else []
+    parent = _at(params, path)
+    if unknown is None or unknown[1] not in _TELEMETRY or path not in ([], ["payment_method_data"]) or not isinstance(parent, dict):
+        return False
+    del parent[unknown[1]]
+    return True
 
 
 def _unpad_integer(refusal: str, params: dict[str, object]) -> bool:
@@ -80,18 +92,39 @@ _RECEIPT_EMAIL = "receipt_email"
 """An address that Tap itself writes to, wherever it is given."""
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _PADDED = re.compile(r"\+?(-?)0*([0-9]{1,16})")
-_PADDED_INTEGERS_MAX = 32
-"""No operation has more integers among its parameters."""
+_AMENDMENTS_MAX = 64
+"""No operation has more integers among its parameters, with all that a client tells of itself."""
+_TELEMETRY = frozenset(
+    {
+        "client_attribution_metadata",
+        "external_id",
+        "guid",
+        "ip",
+        "muid",
+        "pasted_fields",
+        "payment_user_agent",
+        "referrer",
+        "sid",
+        "time_on_page",
+        "user_agent",
+    }
+)
+"""What Stripe takes with any payment, card or customer, and describes nowhere.
+
+Sources: the requests of Stripe's SDKs for Android, iOS and browsers, and of Active Merchant.
+"""
 _INTEGER_MAX = 2**53
 """What every client can hold, JavaScript's as well, and the database with room to spare."""
 _AT = re.compile(r" - at `([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
 _EXPECTED = re.compile(r"Expected `([^`]*)`")
+_SIGNED = {"Expected `int` >= 1": "positive", "Expected `int` >= 0": "non-negative"}
+"""A bound → the integers within it. Source: Stripe's words for a negative one."""
 _ENUM = re.compile(r"Invalid enum value (.*)")
 
 
-def _translate(refusal: str, params: dict[str, object], operation: str) -> InvalidRequest:
+def _translate(refusal: str, params: dict[str, object], cls: type[object], operation: str) -> InvalidRequest:
     location = _AT.search(refusal)
     path = _path(location[1]) if location else []
     reason = refusal[: location.start()] if location else refusal
@@ -115,19 +148,22 @@ def _translate(refusal: str, params: dict[str, object], operation: str) -> Inval
         return InvalidRequest(message, code="parameter_invalid_empty", param=name)
     shown = str(given)[:100] if isinstance(given, str | int | float | bool) else "{}"
     if _ENUM.match(reason):
-        return InvalidRequest(f"Invalid {name}: {shown} is not one of the accepted values.", code="parameter_invalid_value", param=name)
+        accepted = _one_of(_accepted(type_info(cls), path))
+        return InvalidRequest(f"Invalid {name}: must be {accepted}", param=name)
     if match := _EXPECTED.match(reason):
         return _mistyped(match[1], name, shown, reason)
     if reason.startswith(("Number out of range", "Integer value out of range")):
         return InvalidRequest(f"Invalid integer: {shown}", code="parameter_invalid_integer", param=name)
-    return InvalidRequest(f"Invalid {name}: {reason[0].lower()}{reason[1:]}.", code="parameter_invalid_value", param=name)
+    return InvalidRequest(f"Invalid {name}: {reason[0].lower()}{reason[1:]}.", param=name)
 
 
 def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidRequest:
     if "of length" in reason:
-        return InvalidRequest(f"Invalid string: {shown}…; {reason[0].lower()}{reason[1:]}", code="parameter_invalid_string", param=name)
+        return InvalidRequest(f"Invalid string: {shown}…; {reason[0].lower()}{reason[1:]}", param=name)
     kind = expected.split(" ", maxsplit=1)[0].split("|", maxsplit=1)[0]
     if kind == "int":
+        if shown.startswith("-") and (sign := _SIGNED.get(reason)) is not None:
+            return InvalidRequest(f"Invalid {sign} integer", code="parameter_invalid_integer", param=name)
         if "`int` " in reason:  # a bound, such as Expected `int` >= 1
             return InvalidRequest(
                 f"This value must be {reason.removeprefix('Expected `int` ').replace('>=', 'greater than or equal to').replace('<=', 'less than or equal to')}.",
@@ -136,12 +172,42 @@ def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidReque
             )
         return InvalidRequest(f"Invalid integer: {shown}", code="parameter_invalid_integer", param=name)
     if kind == "bool":
-        return InvalidRequest(f"Invalid boolean: {shown}", code="parameter_invalid_boolean", param=name)
+        return InvalidRequest(f"Invalid boolean: {shown}", param=name)
     if kind == "array":
-        return InvalidRequest("Invalid array", code="parameter_invalid_array", param=name)
+        return InvalidRequest("Invalid array", param=name)
     if kind == "object":
-        return InvalidRequest("Invalid object", code="parameter_invalid_hash", param=name)
-    return InvalidRequest(f"Invalid string: {shown}", code="parameter_invalid_string", param=name)
+        return InvalidRequest("Invalid object", param=name)
+    return InvalidRequest(f"Invalid string: {shown}", param=name)
+
+
+def _accepted(described: Type, path: list[str]) -> list[str]:
+    """Return what a parameter may be, in alphabetical order; "", which unsets, aside."""
+    match described:
+        case UnionType(types=types):
+            return [value for each in types for value in _accepted(each, path)]
+        case ListType(item_type=item) if path:
+            return _accepted(item, path[1:])
+        case StructType(fields=fields) if path:
+            return [value for each in fields if each.encode_name == path[0] for value in _accepted(each.type, path[1:])]
+        case LiteralType(values=values) if not path:
+            return [str(value) for value in values if value != ""]
+        case EnumType(cls=cls) if not path:
+            return [str(each.value) for each in cls]
+        case _:
+            return []
+
+
+def _one_of(values: list[str]) -> str:
+    """As Stripe lists what a parameter may be."""
+    match values:
+        case []:
+            return "another one"
+        case [only]:
+            return only
+        case [one, other]:
+            return f"one of {one} or {other}"
+        case _:
+            return f"one of {', '.join(values[:-1])}, or {values[-1]}"
 
 
 def _path(location: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from payments.domain.api_version import LISTS_UNASKED_BEFORE
 from payments.domain.charge import Charge
 from payments.domain.errors import InvalidRequest, NotFound
 from payments.domain.payment_intent import PaymentIntent
@@ -164,7 +165,7 @@ class Reader:
 
     async def expanded(self, call: Call, result: Reply) -> Reply:
         """Expand a reply that was stored or rendered without expansion; an error is left as it is."""
-        if not call.expand or result.status != 200:
+        if result.status != 200 or not (call.expand or call.api_version < LISTS_UNASKED_BEFORE):
             return result
         body = cast("Rendered", msgspec.json.decode(result.body))
         answer = await self.answer(call, body)

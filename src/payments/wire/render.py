@@ -101,7 +101,7 @@ def render_card_options(options: CardOptions) -> Rendered:
     return body | {name: value for name in _SHOWN_IF_GIVEN if (value := getattr(options, name)) is not None}
 
 
-_DECLINED_FOR = {"expired_card": "exp_month", "incorrect_cvc": "cvc", "incorrect_number": "number"}
+DECLINED_FOR = {"expired_card": "exp_month", "incorrect_cvc": "cvc", "incorrect_number": "number"}
 """What of the card an issuer's refusal is about. Source: answers of Stripe's to its test cards."""
 
 
@@ -115,8 +115,8 @@ def render_payment_error(failure: PaymentError) -> Rendered:
     }
     if failure.decline_code is not None:
         body["decline_code"] = failure.decline_code
-    if failure.code in _DECLINED_FOR:
-        body["param"] = _DECLINED_FOR[failure.code]
+    if failure.code in DECLINED_FOR:
+        body["param"] = DECLINED_FOR[failure.code]
     if failure.charge is not None:
         body["charge"] = failure.charge
     if failure.payment_method is not None:

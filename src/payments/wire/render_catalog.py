@@ -36,6 +36,13 @@ def render_product(product: Product) -> Rendered:
     }
 
 
+def render_currency_options(price: Price) -> Rendered:
+    """Render a price by its currencies, of which it has one."""
+    names = ("custom_unit_amount", "tax_behavior", "unit_amount", "unit_amount_decimal")
+    shown = render_price(price)
+    return {price.currency: {name: shown[name] for name in names}}
+
+
 def render_price(price: Price) -> Rendered:
     """Render a price."""
     chosen = price.custom_unit_amount

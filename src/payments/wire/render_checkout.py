@@ -26,6 +26,16 @@ def render_item(item: Item) -> Rendered:
     }
 
 
+def render_none_of_them(_: Item) -> list[Rendered]:
+    """Render what the discounts, or the taxes, of a line are: none."""
+    return []
+
+
+def render_breakdown(session: CheckoutSession) -> Rendered | None:
+    """Render what the discounts and taxes of a total are, which has none; None where there is no total."""
+    return {"discounts": [], "taxes": []} if session.mode == "payment" else None
+
+
 def render_session(session: CheckoutSession) -> Rendered:
     """Render a session. Its page has an address while it is open."""
     paid = session.mode == "payment"

@@ -91,7 +91,7 @@ def take_expand(params: Params) -> tuple[str, ...]:
     if given is None or given == "":
         return ()
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):  # pyright: ignore[reportUnknownVariableType]
-        raise InvalidRequest("Invalid array", param="expand", code="parameter_invalid_array")
+        raise InvalidRequest("Invalid array", param="expand")
     return tuple(given)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - checked above
 
 

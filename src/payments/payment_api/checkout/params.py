@@ -108,9 +108,7 @@ class ShippingCountriesParam(Struct, frozen=True, forbid_unknown_fields=True):
         """Return the countries, each once; raises `InvalidRequest` for one that nothing can be sent to."""
         for country in self.allowed_countries:
             if country in _UNSENDABLE:
-                raise InvalidRequest(
-                    f"Shipping to {country} is not supported.", code="parameter_invalid_value", param="shipping_address_collection"
-                )
+                raise InvalidRequest(f"Shipping to {country} is not supported.", param="shipping_address_collection")
         return list(dict.fromkeys(self.allowed_countries))
 
 

@@ -38,6 +38,7 @@ from payments.wire.changes import made, merge_metadata
 from payments.wire.kind import Shown
 from payments.wire.kinds import CHECKOUT_SESSION, ITEM
 from payments.wire.objects import Objects
+from payments.wire.older_versions import DEFERRED_INTENT_FROM
 from payments.wire.params import MetadataParam, NoParams, ShortText
 from payments.wire.reading import FilterId, ListParams, PageParams, Reader
 from payments.wire.rendering import render
@@ -298,6 +299,8 @@ class CheckoutSessions:
 
 def _checked_mode(call: Call, params: _CreateParams) -> Mode:
     """Return the mode; raises `InvalidRequest` for what Tap can't serve, and for what contradicts it."""
+    if call.api_version < DEFERRED_INTENT_FROM:
+        raise InvalidRequest(f"Tap makes checkout sessions in version {DEFERRED_INTENT_FROM} and later.")
     if params.mode == "subscription":
         raise InvalidRequest("Tap takes one-time payments only: mode must be payment or setup.", param="mode")
     if params.ui_mode not in ("hosted_page", "hosted", "embedded_page", "embedded"):

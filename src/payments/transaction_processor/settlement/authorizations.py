@@ -48,7 +48,7 @@ def settle_authorization(work: OpenAttempt, outcome: Outcome, terms: Terms) -> S
             return _purchased(work, outcome, terms)
         case Declined():
             return _declined(work, outcome, terms)
-        case AuthenticationRequired() if work.attempt.off_session:
+        case AuthenticationRequired() if work.attempt.off_session or work.attempt.moto:
             return _declined(work, _UNAUTHENTICATED, terms)
         case AuthenticationRequired() if work.attempt.error_on_requires_action:
             return _declined(work, _AUTHENTICATION_NOT_HANDLED, terms)
