@@ -119,6 +119,7 @@ async def application(
         async def readings() -> Readings:
             approved, declined = processor.tally.take()
             unknown, oldest_seconds = await attempts.unknown()
+            await seals.look()
             return {
                 Metric.BACKLOG: handover.under_way + settlements.queued_rows,
                 Metric.PAYMENTS_APPROVED: approved,
@@ -127,7 +128,7 @@ async def application(
                 Metric.UNKNOWN_AGE: oldest_seconds,
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
                 Metric.OVERDUE_AGE: scheduler.overdue_seconds,
-                Metric.LEDGER_PROOF_FAULTS: seals.faults,
+                Metric.LEDGER_PROOF_FAULTS: seals.faults(scheduler.failures),
                 Metric.LEDGER_UNSEALED_AGE: seals.unsealed_age_seconds,
             }
 
@@ -152,6 +153,7 @@ async def application(
             *SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).jobs(),
             *Verification(pool=pool, place=JobPlace(pool, _SPEC.service, VERIFYING), log=log).jobs(),
             *traces.jobs(),
+            *seals.jobs(),
             reporting(pool, log),
         ]
         scheduler = Scheduler(jobs, PostgresJobs(pool, _SPEC.service, jobs), log)
@@ -161,7 +163,6 @@ async def application(
             background.repeat("probe acquirers", partial(sweeper.probe, scheduler.wake), every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         scheduler.keep(background)
-        seals.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
