@@ -181,6 +181,7 @@ async def application(
             raw_routes=handover.routes(),
         )
         await background.stop()
+        await sweeper.close()
         await write_limit.close()
         unfinished = await handover.drain(DRAIN_SECONDS)
         await traces.close()
