@@ -33,7 +33,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check cli-check fuzz simulate bench bench-growth bench-deliveries bench-migration bench-read acknowledged lock synth cdk browser images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check cli-check fuzz simulate bench bench-growth bench-deliveries bench-migration bench-read bench-books acknowledged lock synth cdk browser images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -115,6 +115,9 @@ simulate: $(INSTALLED) ## Simulate the services with faults, from a seed (SEED=7
 
 bench: $(INSTALLED) ## Measure what operations cost, idle time and two copies of each, beside pgbench's transactions on the same server
 	@$(BIN)/python -m tests.benchmarks.payments $(ARGS)
+
+bench-books: $(INSTALLED) ## Measure reconciliation of a million lines, and proof, seals and export of the transfers behind them
+	@$(BIN)/python -m tests.benchmarks.books $(ARGS)
 
 bench-growth: $(INSTALLED) ## Measure whether a payment costs the same with a million of them; takes half an hour
 	@$(BIN)/python -m tests.benchmarks.growth $(ARGS)

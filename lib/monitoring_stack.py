@@ -304,11 +304,13 @@ class MonitoringStack(cdk.NestedStack):
         )
         overdue = {
             name: self._own(service, Metric.OVERDUE_AGE, "Maximum")
-            for name, service in (("api", Service.PAYMENT_API), ("processor", processor))
+            for name, service in (("api", Service.PAYMENT_API), ("processor", processor), ("notification", notification))
         }
         self._alarm(
             "overdue jobs",
-            cloudwatch.MathExpression(expression="MAX([FILL(api, 0), FILL(processor, 0)])", using_metrics=overdue, period=_MINUTE),
+            cloudwatch.MathExpression(
+                expression="MAX([FILL(api, 0), FILL(processor, 0), FILL(notification, 0)])", using_metrics=overdue, period=_MINUTE
+            ),
             _OVERDUE_SECONDS,
             f"Work by the clock is {_OVERDUE_SECONDS} s late, or fails",
             periods=5,

@@ -47,6 +47,9 @@ class Bank:
     async def inquire(self, order: Order) -> Final | Unknown | NotFound:  # noqa: ARG002 - the protocol's
         return self.answer
 
+    async def give_up(self, order: Order) -> Final | Unknown | NotFound:  # noqa: ARG002 - the protocol's
+        return self.answer
+
     async def health(self) -> str | None:
         return None
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from payments.acquirers.acquirer import Acquirer, Order
 from payments.acquirers.registry import Acquirers
 from payments.domain.card import Pan
+from payments.domain.outcome import Unknown
 from payments.domain.payment_intent import PaymentIntent
 from payments.runtime import background
 from payments.runtime.background import Background
@@ -227,8 +228,55 @@ async def test_what_an_acquirer_left_open_is_asked_about_when_it_is_back_and_by_
     assert 0 < left <= 10
 
 
-def replace_in(copy: Copy, acquirer: object) -> Sweeper:
-    sender = dataclasses.replace(copy.processor.sender, acquirers=Acquirers([acquirer]))  # type: ignore[list-item]
+class Hangs:
+    """An acquirer that never says anything."""
+
+    name = "bank"
+    needs_card = False
+
+    async def inquire(self, order: Order) -> Unknown:
+        await asyncio.Event().wait()
+        return Unknown(reason=order.reference)
+
+
+async def with_the_bank(copy: Copy, connection: Connection, count: int) -> None:
+    """Abandoned payments whose lease ran out long ago, all of them with another acquirer than the sandbox."""
+    for _ in range(count):
+        await copy.abandoned()
+    await connection.execute(
+        "UPDATE payments.attempts SET document = (document::jsonb || '{\"acquirer\": \"bank\"}')::json, lease_until = lease_until - interval '1 hour'"
+    )
+
+
+async def test_an_acquirer_that_hangs_holds_up_no_other(copy: Copy, connection: Connection) -> None:
+    await with_the_bank(copy, connection, 120)
+    work = await copy.abandoned()
+    sweeper = replace_in(copy, Hangs(), copy.processor.acquirers.sandbox)
+    assert await sweeper.resolve_abandoned() == 100 + 1, "its share, and what is another one's"
+    assert (await copy.intent(work)).status == "succeeded"
+    later = await copy.abandoned()
+    assert await sweeper.resolve_abandoned() == 1, "nothing more of who is still being asked"
+    assert (await copy.intent(later)).status == "succeeded"
+    assert await connection.fetchval("SELECT count(*) FROM payments.attempts WHERE inquiries = 0") == 20
+    await sweeper.close()
+
+
+async def test_an_acquirer_that_is_silent_is_asked_about_a_few_and_the_others_make_room(copy: Copy, connection: Connection) -> None:
+    await with_the_bank(copy, connection, 25)
+    sweeper = replace_in(copy, Hangs(), copy.processor.acquirers.sandbox)
+    acquirers = sweeper.processor.acquirers
+    acquirers.heard("bank", Unknown(reason="timeout"), copy.clock.now())
+    asked = await copy.processor.attempts.take_over(busy=[], silent=acquirers.silent())
+    assert {name: len(rows) for name, rows in asked.items()} == {"bank": 10}
+    assert await connection.fetchval("SELECT count(*) FROM payments.attempts WHERE inquiries = 1 AND lease_until > now()") == 25
+    assert await copy.processor.attempts.take_over(busy=[], silent=[]) == {}
+    await connection.execute("UPDATE payments.attempts SET lease_until = now() - interval '1 second'")
+    await copy.processor.attempts.take_over(busy=[], silent=acquirers.silent())
+    assert await copy.processor.attempts.ask_again("bank") == 25, "when it is back, all of them are asked about"
+
+
+def replace_in(copy: Copy, *acquirers: object) -> Sweeper:
+    sender = dataclasses.replace(copy.processor.sender, acquirers=Acquirers(acquirers))  # type: ignore[arg-type]
     processor = dataclasses.replace(copy.processor, sender=sender)
     return dataclasses.replace(copy.sweeper, processor=processor)
 

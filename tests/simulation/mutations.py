@@ -79,12 +79,24 @@ def _reversal() -> AbstractContextManager[Any]:
     return patch.object(Iso8583Acquirer, "_undo", undo)
 
 
-def _inquiry() -> AbstractContextManager[Any]:
+@contextmanager
+def _inquiry() -> Generator[None]:
+    """Without giving up either: that is an inquiry, too, by an order that is only taken when nothing is known of the first."""
+
     async def inquire(self: HttpAcquirer, order: object) -> NotFound:
         del self, order
         return NotFound()
 
-    return patch.object(HttpAcquirer, "inquire", inquire)
+    with patch.object(HttpAcquirer, "inquire", inquire), _giving_up():
+        yield
+
+
+def _giving_up() -> AbstractContextManager[Any]:
+    async def give_up(self: HttpAcquirer, order: object) -> NotFound:
+        del self, order
+        return NotFound()
+
+    return patch.object(HttpAcquirer, "give_up", give_up)
 
 
 def _doubt() -> AbstractContextManager[Any]:
@@ -126,6 +138,7 @@ MUTATIONS = (
     Mutation("the lease", _lease, Plan(operations=_OPERATIONS, currencies=("usd",), bank=Fault.LATE, harm=0.3), (AGREED,)),
     Mutation("the reversal", _reversal, Plan(operations=_OPERATIONS, currencies=("usd",), bank=Fault.SILENT), (AGREED,)),
     Mutation("the inquiry", _inquiry, Plan(operations=_OPERATIONS, currencies=("eur",), bank=Fault.SILENT, long_times=0.5), (AGREED,)),
+    Mutation("the giving up", _giving_up, Plan(operations=_OPERATIONS, currencies=("eur",), bank=Fault.BELATED, long_times=0.5), (AGREED,)),
     Mutation("the doubt of what wasn't answered", _doubt, Plan(operations=_OPERATIONS, currencies=("eur",), bank=Fault.DROP), (AGREED,)),
     Mutation("the claim on a key", _claim, Plan(operations=_OPERATIONS), (ANSWERED_ALIKE, DONE_ONCE)),
     Mutation("the outbox", _outbox, Plan(operations=4), (TOLD,)),

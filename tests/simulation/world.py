@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from payments.acquirers.far_end.faults import Fault, Order
+from payments.acquirers.far_end.faults import BELATED_SECONDS, Fault, Order
 from payments.acquirers.far_end.faults import Faults as BankFaults
 from payments.acquirers.far_end.record import Record
 from payments.domain.principal import KeyKind
@@ -193,6 +193,8 @@ class World:
             self._down.discard(name)
             self._start(name)
         await self._come_to_rest()
+        self.loop.pass_time(self.loop.time() + BELATED_SECONDS)
+        await self._come_to_rest()
         at_the_end(self.store.ask, self.ledger, self.records)
 
     async def _prepare(self) -> str:
@@ -279,7 +281,7 @@ class World:
                 self.kill(self.processes[chance.choice(sorted(self.processes))])
             if chance.random() < self.plan.long_times:
                 # Nobody answers for longer than an order may be old: whatever is open now is decided by what is recorded.
-                self.bank_faults.tell(Order(fault=Fault.SILENT))
+                self.bank_faults.tell(Order(fault=self.plan.bank or Fault.SILENT))
                 await asyncio.sleep(20)
                 self.trace.tell("a long time passes")
                 self.loop.pass_time(self.loop.time() + 700)

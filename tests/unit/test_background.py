@@ -200,25 +200,3 @@ async def test_a_service_that_stops_leaves_nothing_running(kept: Kept) -> None:
     assert cleaned.is_set()
     assert before > 1
     assert len(asyncio.all_tasks()) == 1
-
-
-@pytest.mark.parametrize(("took_seconds", "found", "slept_seconds"), [(2.0, 1, 8.0), (0.5, 1, 2.0), (2.0, 0, 5.0)])
-async def test_work_that_can_wait_rests_for_as_long_as_others_need(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, took_seconds: float, found: int, slept_seconds: float
-) -> None:
-    slept: list[float] = []
-    real = asyncio.sleep
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        await real(0.001)
-
-    async def step() -> int:
-        kept.seconds.now += took_seconds
-        return found
-
-    monkeypatch.setattr(module.asyncio, "sleep", sleep)
-    kept.background.repeat("index", step, every_seconds=5, rests=4)
-    while len(slept) < 2:
-        await real(0.001)
-    assert set(slept) == {slept_seconds}

@@ -58,6 +58,20 @@ async def test_what_never_came_is_unknown_and_then_not_found(bank: Bank, fault: 
     assert isinstance(await bank.acquirer.execute(authorization()), Approved)
 
 
+async def test_what_was_given_up_is_never_carried_out_however_late_it_comes(bank: Bank) -> None:
+    assert isinstance(await bank.acquirer.give_up(authorization()), Declined)
+    assert isinstance(await bank.acquirer.give_up(authorization()), Declined)
+    assert await bank.acquirer.execute(authorization()) == Unknown(reason="status 409")
+    assert isinstance(await bank.acquirer.inquire(authorization()), Declined)
+    assert bank.record.totals() == []
+
+
+async def test_what_came_after_all_is_not_given_up(bank: Bank) -> None:
+    await bank.acquirer.execute(authorization())
+    assert isinstance(await bank.acquirer.give_up(authorization()), Unknown)
+    assert isinstance(await bank.acquirer.inquire(authorization()), Approved)
+
+
 @pytest.mark.parametrize("fault", [*(each for each in CARRIED_OUT if each is not Fault.DROP), Fault.TWICE])
 async def test_a_bad_answer_to_a_question_says_nothing_either(bank: Bank, fault: Fault) -> None:
     await bank.acquirer.execute(authorization())

@@ -97,6 +97,13 @@ class Acquirer(NoticeSource, Protocol):
         """Tell what became of an order. One that can't be asked undoes it, and answers that it was declined. Raises `NotSent`."""
         ...
 
+    async def give_up(self, order: Order) -> Final | Unknown | NotFound:
+        """Have an authorization that it doesn't know never be carried out, however late it comes.
+
+        `Declined`: so it is. `NotFound`: it can't be told so. `Unknown`: perhaps it knows it by now, and is to be asked again. Raises `NotSent`.
+        """
+        ...
+
     async def health(self) -> str | None:
         """Return what is wrong, None when nothing is."""
         ...

@@ -137,6 +137,10 @@ class Acquirers:
         if not record.ill:
             record.ill, record.hoped_at = True, self.elapsed()
 
+    def silent(self) -> list[str]:
+        """Return those that gave no clear answer to the last question about a payment."""
+        return sorted(name for name, record in self._records.items() if record.ill)
+
     def back(self) -> list[str]:
         """Return those that answer clearly again, or say that they are well, after they didn't: what they left open may be asked about at once."""
         return sorted(self._back)

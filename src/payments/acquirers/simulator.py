@@ -158,6 +158,10 @@ class Simulator:
         entry = await self._find(order.reference)
         return NotFound() if entry is None else self._visible(entry)
 
+    async def give_up(self, order: Order) -> NotFound:  # noqa: ARG002 - nothing is on its way: it is in here
+        """Say that it can't be told so."""
+        return NotFound()
+
     async def health(self) -> str | None:
         """Nothing is wrong: it is in here."""
         return None

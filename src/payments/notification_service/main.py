@@ -29,6 +29,7 @@ from payments.runtime.background import Background
 from payments.runtime.clock import SystemClock
 from payments.runtime.health import Health
 from payments.runtime.ids import new_id
+from payments.runtime.jobs import Job, Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.loop_thread import STUCK_SECONDS, LoopThread
 from payments.runtime.metrics import MetricReporter, Readings
@@ -39,6 +40,7 @@ from payments.storage.credentials import credentials_of
 from payments.storage.deliveries import Deliveries
 from payments.storage.delivery_log import keep_partitions
 from payments.storage.group_commit import GroupCommit
+from payments.storage.jobs import PostgresJobs, reporting
 from payments.storage.outbox import oldest_waiting_seconds
 from payments.storage.streams import Streams
 from payments.storage.stripe_cli import REQUESTS_CHANNEL, TAILS_CHANNEL, forget
@@ -114,7 +116,6 @@ async def delivery(settings: Settings, reaching: ChannelSettings, log: Logger, o
         background.keep("dispatch", Dispatcher(database.pool, wakeup, deliverer.wake, streams_waker.wake).run)
         background.keep("deliver", deliverer.run)
         background.keep("replay", replayer.run)
-        background.repeat("partitions", partial(keep_partitions, database.pool), every_seconds=_PARTITIONS_SECONDS)
         background.watch("record deliveries", lambda: results.stalled_seconds)
         yield Delivery(deliverer, replayer, background)
         await background.stop()
@@ -174,11 +175,19 @@ async def application(settings: Settings, log: Logger, reaching: ChannelSettings
 
         trial = Trial(settings.port, settings.serves_tls, log)
 
+        jobs = [
+            Job(name="partitions", work=partial(keep_partitions, pool), every_seconds=_PARTITIONS_SECONDS, housekeeping=True),
+            Job(name="forget cli sessions", work=partial(forget, pool), every_seconds=_PARTITIONS_SECONDS, housekeeping=True),
+            reporting(pool, log),
+        ]
+        scheduler = Scheduler(jobs, PostgresJobs(pool, _SPEC.service, jobs), log)
+
         async def readings() -> Readings:
             return {
                 Metric.BACKLOG: delivering.deliverer.under_way,
                 Metric.DEAD_LETTERS: await deliveries.dead_letters(),
                 Metric.OUTBOX_AGE: await oldest_waiting_seconds(pool),
+                Metric.OVERDUE_AGE: scheduler.overdue_seconds,
             }
 
         tails = RequestTails(pool, streams, clock, Waker(pool, TAILS_CHANNEL))
@@ -189,7 +198,7 @@ async def application(settings: Settings, log: Logger, reaching: ChannelSettings
         background.keep("watch database", database.watch)
         background.keep("streams", listeners.run)
         background.keep("request tails", tails.run)
-        background.repeat("forget cli sessions", partial(forget, pool), every_seconds=_PARTITIONS_SECONDS)
+        scheduler.keep(background)
         background.watch("delivery", lambda: thread.quiet_seconds, quiet_seconds_max=STUCK_SECONDS)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)

@@ -51,17 +51,14 @@ class Background:
         self._kept.append(kept)
         kept.keeper = asyncio.create_task(self._keep(kept, work), name=f"keep {name}")
 
-    def repeat(self, name: str, step: Callable[[], Awaitable[object]], *, every_seconds: float, rests: float = 0.0) -> None:
-        """Repeat a step for ever: at once while it returns that it found work, else after a pause. With `rests` it first rests for so many times as long as
-        the step took: what others wait for goes on meanwhile.
-        """
+    def repeat(self, name: str, step: Callable[[], Awaitable[object]], *, every_seconds: float) -> None:
+        """Repeat a step for ever, in this process whatever others do; what one copy does for all is a job (`runtime/jobs.py`)."""
 
         async def work(beat: Beat) -> None:
             while True:
-                began = self._now()
-                found = await step()
+                await step()
                 beat()
-                await asyncio.sleep(rests * (self._now() - began) if found else every_seconds)
+                await asyncio.sleep(every_seconds)
 
         self.keep(name, work, quiet_seconds_max=every_seconds + QUIET_SECONDS_MAX)
 

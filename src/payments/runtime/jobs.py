@@ -135,6 +135,10 @@ class Scheduler:
         self._woken.add(name)
         self._noticed.set()
 
+    def failures(self, name: str) -> int:
+        """Return how often in a row a job failed, whoever did it, as the last turn found it."""
+        return self._failures.get(name, 0)
+
     @property
     def overdue_seconds(self) -> float:
         """For how long the job that waits longest should have been done again, whether nobody does it or it fails."""

@@ -116,7 +116,7 @@ SERVICES: dict[Service, ServiceSpec] = {
             "payments.notification_service",
             "tap_notification_service",
             19,
-            (Metric.BACKLOG, Metric.DEAD_LETTERS, Metric.OUTBOX_AGE),
+            (Metric.BACKLOG, Metric.DEAD_LETTERS, Metric.OUTBOX_AGE, Metric.OVERDUE_AGE),
             ("/v1/events", "/v1/events/*", "/v1/webhook_endpoints", "/v1/webhook_endpoints/*", "/v1/notifications/*"),
         ),
         ServiceSpec(

@@ -1,6 +1,6 @@
 """Open attempts: taking over those whose owner is gone, and loading what it takes to finish them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,9 @@ from payments.storage.sql import queries
 _SQL = queries("attempts.sql")
 
 _ASKED_AGAIN_MAX = 10_000
+_LOOKED_AT_MAX = 2_000
+_SHARE, _SHARE_OF_SILENT = 100, 10
+"""Attempts of one acquirer that are taken over at once: of one that answers, and of one that doesn't."""
 RESUBMISSIONS_PER_DAY_MAX = 3
 RESUBMISSIONS_PER_MONTH_MAX = 10
 """Of one card at one merchant, in 30 days. Schemes count the merchant's own repetitions as well, which takes up the rest of what they allow: Visa 15 in 30
@@ -78,9 +81,19 @@ class Attempts:
             raise LookupError(f"no payment method {method.id}")
         return sealed
 
-    async def take_over(self, limit: int) -> list[Found]:
-        """Lease up to `limit` attempts whose lease ran out."""
-        return found(await self._pool.fetch(_SQL["take_over"], self.lease_seconds, limit))
+    async def take_over(self, *, busy: Collection[str], silent: Collection[str]) -> dict[str, list[Found]]:
+        """Lease attempts whose lease ran out, by the acquirers that are to be asked; each has a share, so that none waits for what another one says.
+
+        Nothing of those that are `busy`; of those that are `silent` a few, and the others' turn comes after that of everybody else.
+        """
+        rows = await self._pool.fetch(
+            _SQL["take_over"], self.lease_seconds, _LOOKED_AT_MAX, _SHARE, list(busy), list(silent), _SHARE_OF_SILENT
+        )
+        taken: dict[str, list[Found]] = {}
+        for row in rows:
+            if row["is_asked"]:
+                taken.setdefault(row["acquirer"], []).append(Found(row["id"], row["document"]))
+        return taken
 
     async def ask_again(self, acquirer: str) -> int:
         """Have the attempts that an acquirer left open asked about as soon as nobody is at work on them; returns how many there are, 10,000 at most."""

@@ -11,14 +11,27 @@ WHERE a.merchant_id = $1 AND a.livemode = $2 AND a.id = $3 AND a.closed_at IS NU
 -- sealed_number: the number of a card on file
 SELECT sealed_number FROM payments.payment_methods WHERE merchant_id = $1 AND livemode = $2 AND id = $3;
 
--- take_over: lease open attempts whose lease ran out; the lease grows with the inquiries made, so that a silent acquirer is asked ever less often
+-- take_over: lease open attempts whose lease ran out, of each acquirer that has none in hand so many at most; the lease grows with the inquiries made, so that a
+-- silent acquirer is asked ever less often. One that is known to be silent is asked about a few, and of the others it is taken that it would say nothing either: so
+-- they make room for what others are to be asked about
+WITH due AS MATERIALIZED (
+    SELECT a.merchant_id, a.livemode, a.id, a.lease_until, coalesce(
+        (SELECT c.document ->> 'acquirer' FROM payments.charges c
+            WHERE c.merchant_id = a.merchant_id AND c.livemode = a.livemode AND c.id = a.document ->> 'charge'),
+        a.document ->> 'acquirer', 'simulator') AS acquirer
+    FROM payments.attempts a WHERE closed_at IS NULL AND lease_until < now()
+    ORDER BY lease_until LIMIT $2 FOR UPDATE OF a SKIP LOCKED
+), placed AS (
+    SELECT d.*, row_number() OVER (PARTITION BY acquirer ORDER BY lease_until, id) AS place FROM due d
+), taken AS (
+    SELECT p.*, acquirer <> ALL ($4::text[]) AND place <= CASE WHEN acquirer = ANY ($5::text[]) THEN $6::integer ELSE $3::integer END AS is_asked
+    FROM placed p
+)
 UPDATE payments.attempts a
 SET lease_until = now() + least($1::double precision * power(2, least(inquiries, 8)), 3600) * interval '1 second', inquiries = inquiries + 1
-WHERE (merchant_id, livemode, id) IN (
-    SELECT merchant_id, livemode, id FROM payments.attempts WHERE closed_at IS NULL AND lease_until < now()
-    ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED
-)
-RETURNING a.id, a.document;
+FROM taken t
+WHERE a.merchant_id = t.merchant_id AND a.livemode = t.livemode AND a.id = t.id AND (t.is_asked OR t.acquirer = ANY ($5::text[]))
+RETURNING a.id, a.document, t.acquirer, t.is_asked;
 
 -- ask_again: attempts that an acquirer left open are due when the lease of whoever took them over ends, however rarely they were being asked about; what somebody
 -- has in hand at this moment is left to them

@@ -46,10 +46,10 @@ async def watched(connection: Queries) -> dict[StreamKey, float]:
     return {(row["merchant_id"], row["livemode"]): row["seconds"] for row in await connection.fetch(_SQL["watched"])}
 
 
-async def forget(connection: Queries) -> None:
-    """Forget sessions that nobody can come back to, and merchants whom nobody watches."""
-    await connection.execute(_SQL["forget_positions"])
+async def forget(connection: Queries) -> int:
+    """Forget some of the sessions that nobody can come back to, and merchants whom nobody watches; returns how many sessions."""
     await connection.execute(_SQL["forget_tails"])
+    return len(await connection.fetch(_SQL["forget_positions"]))
 
 
 async def record(connection: Queries, requests: Sequence[LoggedRequest]) -> None:

@@ -7,7 +7,8 @@ ON CONFLICT (merchant_id, livemode, session_id) DO UPDATE SET position = EXCLUDE
 
 -- forget_positions: those that nobody can come back to, so many at once
 DELETE FROM notifications.cli_positions WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM notifications.cli_positions WHERE saved_at < now() - interval '2 days' LIMIT 1000));
+    SELECT ctid FROM notifications.cli_positions WHERE saved_at < now() - interval '2 days' LIMIT 1000))
+RETURNING true;
 
 -- watch: have the requests of merchants recorded for so many seconds from now on
 INSERT INTO notifications.request_tails (merchant_id, livemode, until)

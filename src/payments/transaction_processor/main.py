@@ -86,10 +86,9 @@ async def application(
         commits = await stack.enter_async_context(database.open_pool("commits", size_max=1))
         reader, idempotency, waker = Reader(pool, lists, clock), Idempotency(pool, sealer, clock), Waker(pool)
         bookkeeper = Bookkeeper(pool=pool, accounts=accounts, waker=waker, clock=clock)
-        journal = PostgresJournal(journal_pool)
+        journal, traces = PostgresJournal(journal_pool), PostgresTraces(pool)
         fees, times = FeeSchedules(pool, clock), SandboxTimes(pool, clock)
         settlements = GroupCommit(PaymentStore(commits).settle, name="settle")
-        traces = PostgresTraces(pool)
         outside = await open_configured(configuration, acquirer_secrets, clock, log, stack, traces)
         acquirers = Acquirers([Simulator(journal, clock), *outside], configuration.bounds)
         sender = Sender(acquirers=acquirers, attempts=attempts, clock=clock, log=log, timeout_seconds=settings.acquirer_timeout_seconds)
@@ -119,6 +118,7 @@ async def application(
         async def readings() -> Readings:
             approved, declined = processor.tally.take()
             unknown, oldest_seconds = await attempts.unknown()
+            await seals.look()
             return {
                 Metric.BACKLOG: handover.under_way + settlements.queued_rows,
                 Metric.PAYMENTS_APPROVED: approved,
@@ -127,7 +127,7 @@ async def application(
                 Metric.UNKNOWN_AGE: oldest_seconds,
                 Metric.LEDGER_IMBALANCE: await accounts.imbalance(),
                 Metric.OVERDUE_AGE: scheduler.overdue_seconds,
-                Metric.LEDGER_PROOF_FAULTS: seals.faults,
+                Metric.LEDGER_PROOF_FAULTS: seals.faults(scheduler.failures),
                 Metric.LEDGER_UNSEALED_AGE: seals.unsealed_age_seconds,
             }
 
@@ -152,6 +152,7 @@ async def application(
             *SandboxClockKeeper(pool=pool, waker=waker, clock=clock, rows=rows).jobs(),
             *Verification(pool=pool, place=JobPlace(pool, _SPEC.service, VERIFYING), log=log).jobs(),
             *traces.jobs(),
+            *seals.jobs(),
             reporting(pool, log),
         ]
         scheduler = Scheduler(jobs, PostgresJobs(pool, _SPEC.service, jobs), log)
@@ -161,7 +162,6 @@ async def application(
             background.repeat("probe acquirers", partial(sweeper.probe, scheduler.wake), every_seconds=_PROBE_SECONDS)
         background.watch("commit 2", lambda: settlements.stalled_seconds)
         scheduler.keep(background)
-        seals.keep(background)
         MetricReporter(_SPEC.service, settings.environment, readings, clock, log).keep(background)
         write_limit = WriteLimit(WriteLimitStore(pool), settings.writes_per_second)
         yield build_api(
@@ -180,6 +180,7 @@ async def application(
             raw_routes=handover.routes(),
         )
         await background.stop()
+        await sweeper.close()
         await write_limit.close()
         unfinished = await handover.drain(DRAIN_SECONDS)
         await traces.close()

@@ -126,7 +126,8 @@ class Processor:
         if not isinstance(answer, NotFound):
             return await self._settle(work, answer)
         if attempt.kind is AttemptKind.AUTHORIZE and self.clock.now() - attempt.created > ATTEMPT_AGE_SECONDS_MAX:
-            return await self._settle(work, _TOO_LATE)
+            given_up = await self.sender.ask(acquirer.name, lambda: acquirer.give_up(order))
+            return await self._settle(work, given_up if isinstance(given_up, Unknown) else _TOO_LATE)
         # It may be with this acquirer by now, sent by whoever stood still until now: so it goes to no other.
         return await self._send(work, lease_end)
 

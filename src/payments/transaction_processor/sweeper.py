@@ -1,7 +1,8 @@
 """What must happen although nobody asks for it: abandoned attempts, expired holds, funds that become available, forgotten keys."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -24,7 +25,7 @@ from payments.transaction_processor.settlement import EXPIRED
 
 _BATCH = 100
 _ABANDONED_SECONDS = 2.0
-"""Between two looks for attempts whose lease ran out: little beside a lease."""
+"""Between two looks for attempts whose lease ran out: little beside a lease. For so long one acquirer is waited for before others are looked at again."""
 _FAILURE_PREFIX = "rff"
 _ATTEMPTS = "sweep attempts"
 _PURGE_RESTS = 4.0
@@ -44,6 +45,8 @@ class Sweeper:
     pool: Pool
     clock: Clock
     rows: RowByRow
+    _asking: "dict[str, asyncio.Task[int]]" = field(init=False, default_factory=dict[str, "asyncio.Task[int]"])
+    """What is under way with each acquirer."""
 
     def jobs(self) -> list[Job]:
         """Return what is to be done by the clock."""
@@ -58,16 +61,31 @@ class Sweeper:
         ]
 
     async def resolve_abandoned(self) -> int:
-        """Finish the attempts whose lease ran out; returns how many there were. Leases are what puts them off."""
+        """Finish attempts whose lease ran out; returns how many were begun. Leases are what puts them off.
+
+        Acquirers are asked beside each other: it ends when one of them has told of its own, or none for a while, and those still at it aren't given more.
+        """
         lease_end = self._lease_end()
-        taken = await self.attempts.take_over(_BATCH)
+        taken = await self.attempts.take_over(busy=self._asking, silent=self.processor.acquirers.silent())
 
         async def resolve(row: Found) -> bool:
             await self.processor.resolve(msgspec.json.decode(row.document, type=Attempt), lease_end)
             return True
 
-        await self.rows.each("resolve", taken, _id, resolve, batch=_BATCH, at_once=True, leased=True)
-        return len(taken)
+        for acquirer, rows in taken.items():
+            asking = asyncio.create_task(self.rows.each("resolve", rows, _id, resolve, batch=len(rows), at_once=True, leased=True))
+            self._asking[acquirer] = asking
+            asking.add_done_callback(lambda _, acquirer=acquirer: self._asking.pop(acquirer, None))
+        if taken:
+            await asyncio.wait(self._asking.values(), timeout=_ABANDONED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        return sum(map(len, taken.values()))
+
+    async def close(self) -> None:
+        """Ask nobody any more: the leases run out."""
+        asking = [*self._asking.values()]
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
 
     async def probe(self, wake: Callable[[str], None]) -> int:
         """Ask acquirers that aren't well how they are, and have what those left open asked about that are back; `wake`: a job."""

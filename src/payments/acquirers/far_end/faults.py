@@ -19,6 +19,8 @@ class Fault(StrEnum):
     """It is carried out, and never answered."""
     DEAF = "deaf"
     """It is neither carried out nor answered."""
+    BELATED = "belated"
+    """It isn't known and not answered, and is carried out much later: as by a bank that keeps orders in a queue."""
     DROP = "drop"
     """It is carried out, and the line breaks before the answer."""
     REFUSE = "refuse"
@@ -39,6 +41,10 @@ class Fault(StrEnum):
     """It is carried out, and the answer is that something went wrong."""
     DIE = "die"
     """It is carried out, and the bank dies before the answer."""
+
+
+BELATED_SECONDS = 1800.0
+"""How much later: when everybody has given it up."""
 
 
 class Order(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

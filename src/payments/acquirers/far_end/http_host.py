@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
-from payments.acquirers.far_end.faults import Fault, Faults
+from payments.acquirers.far_end.faults import BELATED_SECONDS, Fault, Faults
 from payments.acquirers.far_end.judge import Conflict, Decision, Judge
 from payments.acquirers.far_end.record import BankOrder, Record
 from payments.acquirers.http.messages import (
@@ -78,6 +78,8 @@ class HttpHost:
                 return _break(request)  # even for ever has an end, and then it must not be carried out after all
             case Fault.SLOW:
                 await asyncio.sleep(self._faults.order.seconds)
+            case Fault.BELATED:
+                await asyncio.sleep(BELATED_SECONDS)
             case _:
                 pass
         try:
@@ -118,7 +120,7 @@ class HttpHost:
                 return self._answer(request, 500, b'{"error":"internal"}')
             case Fault.FORGED:
                 return web.Response(body=answer, headers={SIGNATURE_HEADER: "v1=" + "0" * 64}, content_type="application/json")
-            case Fault.NONE | Fault.SLOW | Fault.REFUSE:
+            case Fault.NONE | Fault.SLOW | Fault.REFUSE | Fault.BELATED:
                 pass
         return self._answer(request, 200, answer)
 

@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from payments.acquirers.far_end.faults import Fault, Faults
+from payments.acquirers.far_end.faults import BELATED_SECONDS, Fault, Faults
 from payments.acquirers.far_end.judge import Conflict, Decision, Judge
 from payments.acquirers.far_end.record import BankOrder, Record
 from payments.acquirers.iso8583.codec import Codec, Fields, MalformedError
@@ -83,8 +83,8 @@ class Iso8583Host:
         if fault is Fault.REFUSE:
             writer.transport.abort()
         elif fault is not Fault.DEAF:
-            if fault is Fault.SLOW:
-                await asyncio.sleep(self._faults.order.seconds)
+            if fault in (Fault.SLOW, Fault.BELATED):
+                await asyncio.sleep(self._faults.order.seconds if fault is Fault.SLOW else BELATED_SECONDS)
             await self._reply(fault, self._decide(message), writer)
 
     async def _reply(self, fault: Fault, reply: Fields, writer: asyncio.StreamWriter) -> None:

@@ -27,7 +27,8 @@ from payments.acquirers.http.messages import (
     ThreeDSecureMessage,
 )
 from payments.acquirers.http.signature import SIGNATURE_HEADER, is_signed_answer, request_headers
-from payments.domain.outcome import PENDING, Approved, Final, NotFound, Outcome, Unknown
+from payments.domain.attempt import AttemptKind
+from payments.domain.outcome import PENDING, Approved, Declined, Final, NotFound, Outcome, Unknown
 from payments.runtime.clock import Clock
 
 _ANSWER_BYTES_MAX = 64 * 1024
@@ -82,6 +83,22 @@ class HttpAcquirer(SaysNothing):
             is_so = status == 404 and answer.reference == order.reference
             return NotFound() if is_so else Unknown(reason="answer about another order")
         return _outcome(order, answer) if status == 200 else Unknown(reason=f"status {status}")
+
+    async def give_up(self, order: Order) -> Final | Unknown | NotFound:
+        """Take its reference: a void of what isn't there is declined, and whatever comes later under that reference is another order. Raises `NotSent`."""
+        message = OrderMessage(
+            reference=order.reference,
+            kind=KINDS[AttemptKind.VOID],
+            merchant=str(order.merchant_id),
+            amount=order.amount,
+            currency=order.currency,
+            livemode=order.livemode,
+            created=order.created,
+            original_reference=order.reference,
+        )
+        answer = await self._order(order, message)
+        # An approval is that of the payment itself, which has come meanwhile.
+        return answer if isinstance(answer, Declined) else Unknown(reason="it can't be given up")
 
     async def health(self) -> str | None:
         """Ask whether orders are taken."""

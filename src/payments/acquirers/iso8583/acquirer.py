@@ -119,6 +119,10 @@ class Iso8583Acquirer(SaysNothing):
             case _:
                 return await self._undo(order)
 
+    async def give_up(self, order: Order) -> Final | Unknown | NotFound:
+        """Undo it."""
+        return await self._undo(order)
+
     async def health(self) -> str | None:
         """Have the host echo."""
         try:

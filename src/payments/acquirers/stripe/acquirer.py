@@ -87,6 +87,10 @@ class StripeAcquirer(SaysNothing):
         except _UNCLEAR as failure:
             return Unknown(reason=_named(failure))
 
+    async def give_up(self, order: Order) -> NotFound:  # noqa: ARG002 - a payment intent that was never begun has no card, and comes to nothing
+        """Say that it can't be told so."""
+        return NotFound()
+
     async def verify_card(self, order: Order) -> Outcome:
         """Set the card up without a payment."""
         params: dict[str, Any] = {
