@@ -58,6 +58,15 @@ async def test_an_approval_needs_no_more_than_what_it_answers_and_what_it_says()
         assert await asked == Approved(authorization_code="000000")
 
 
+async def test_a_card_is_verified_in_a_currency_that_the_host_takes() -> None:
+    async with scripted_host(currencies=["eur", "chf"]) as (host, acquirer):
+        asked = asyncio.create_task(acquirer.verify_card(authorization(amount=0)))
+        message = await host.came.get()
+        assert (message["t"], message["4"], message["49"]) == ("0100", "000000000000", "978")
+        host.say(approval(message, **{"39": "85"}))
+        assert isinstance(await asked, Approved)
+
+
 @pytest.mark.parametrize("also", [{"37": "HOSTS0000001"}, {"48": "zusätzlich"}, {"12": "121212", "15": "1128", "100": "99"}])
 async def test_a_line_comes_up_whatever_else_the_host_says(also: Fields) -> None:
     async with scripted_host(also) as (_, acquirer):

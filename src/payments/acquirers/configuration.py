@@ -65,6 +65,10 @@ class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_u
         """Where it is found."""
         raise NotImplementedError
 
+    def verifies_in(self, currency: str) -> str:
+        """Return in which currency it is asked whether a card is good: no money moves, but it must be one that it takes."""
+        return currency if not self.currencies or currency in self.currencies else self.currencies[0]
+
     def check(self) -> None:
         """Raise `ConfigurationError` for what no type says."""
 

@@ -10,9 +10,10 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from payments.acquirers.acquirer import NotSent, Order, SaysNothing
+from payments.acquirers.approvals import approved
 from payments.acquirers.configuration import Iso8583Spec
 from payments.acquirers.declines import PROCESSING_ERROR, declined
 from payments.acquirers.iso8583 import messages
@@ -29,7 +30,6 @@ from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 
 _NOT_DONE = "transaction_not_allowed"
-_NO_CODE = "000000"
 _LATE_REVERSALS_MAX = 20
 
 
@@ -109,7 +109,7 @@ class Iso8583Acquirer(SaysNothing):
 
     async def verify_card(self, order: Order) -> Outcome:
         """Ask the issuer for an authorization of nothing."""
-        return await self._request(order, verifies=True)
+        return await self._request(replace(order, currency=self._spec.verifies_in(order.currency)), verifies=True)
 
     async def inquire(self, order: Order) -> Final | Unknown | NotFound:
         """Bring an order to its end: what claims or releases is repeated until it is answered, all else undone. Raises `NotSent`."""
@@ -147,9 +147,11 @@ class Iso8583Acquirer(SaysNothing):
         if isinstance(answer, Unknown):
             return answer
         outcome = self._outcome(answer, verifies=False)
-        if isinstance(outcome, Approved):
-            return Approved(authorization_code=_legible(answer, "38") or order.authorization_code or _NO_CODE)
-        return outcome
+        return (
+            approved(authorization_code=answer.get("38", "").strip() or order.authorization_code)
+            if isinstance(outcome, Approved)
+            else outcome
+        )
 
     async def _release(self, order: Order, *, repeats: bool) -> Final | Unknown:
         answer = await self._repeated(order, messages.release, await self._numbers(order), repeats=repeats)
@@ -157,7 +159,7 @@ class Iso8583Acquirer(SaysNothing):
             return answer
         if not self._reversed(answer):
             return Unknown(reason=f"reversal answered {answer['39']}")
-        return Approved(authorization_code=order.authorization_code or _NO_CODE)
+        return approved(authorization_code=order.authorization_code)
 
     async def _undo(self, order: Order) -> Declined | Unknown:
         answer = await self._repeated(order, messages.undo, await self._numbers(order, undoes=True), repeats=False)
@@ -219,8 +221,8 @@ class Iso8583Acquirer(SaysNothing):
     def _outcome(self, answer: Fields, *, verifies: bool) -> Final | Unknown:
         code = answer["39"]
         if code in APPROVED or (verifies and code == NO_REASON_TO_DECLINE):
-            number = _legible(answer, "37") if self._spec.reference_numbers == "host" else ""
-            return Approved(authorization_code=_legible(answer, "38") or _NO_CODE, acquirer_reference=number or None)
+            number = answer.get("37") if self._spec.reference_numbers == "host" else None
+            return approved(authorization_code=answer.get("38"), acquirer_reference=number)
         if code in NOT_DECIDED:
             return Unknown(reason=f"response code {code}")
         return declined(self._spec.response_codes.get(code) or decline_code(code))
@@ -256,8 +258,3 @@ async def open_iso8583(
         await acquirer.close()
         kept.cancel()
         await asyncio.gather(kept, return_exceptions=True)
-
-
-def _legible(answer: Fields, name: str) -> str:
-    """Return what is kept of a field: some hosts fill with what no text may have."""
-    return "".join(each for each in answer.get(name, "") if " " <= each <= "~").strip()

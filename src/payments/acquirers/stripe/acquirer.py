@@ -18,6 +18,7 @@ import msgspec
 import stripe
 
 from payments.acquirers.acquirer import NotSent, Order, SaysNothing
+from payments.acquirers.approvals import approved
 from payments.acquirers.configuration import StripeSpec
 from payments.acquirers.declines import PROCESSING_ERROR, declined
 from payments.acquirers.stripe import messages
@@ -29,7 +30,6 @@ from payments.runtime.logging import Logger
 
 KEYS_SECONDS = 23 * 3600
 """How long an idempotency key is relied on: less than the 24 hours that Stripe keeps them."""
-_NO_CODE = "000000"
 _NOT_DONE = "transaction_not_allowed"
 _EXPANDED = {"expand": ["latest_charge"]}
 _REFUSED = (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError)
@@ -105,7 +105,7 @@ class StripeAcquirer(SaysNothing):
             return Unknown(reason=_named(failure))
         match intent.status:
             case "succeeded":
-                return Approved(authorization_code=_NO_CODE)
+                return approved(authorization_code=None)
             case "requires_action":
                 return AuthenticationRequired()
             case _:
@@ -204,8 +204,8 @@ class StripeAcquirer(SaysNothing):
         ):
             return Unknown(reason="answer about another payment, amount or currency")
         card = intent.card
-        return Approved(
-            authorization_code=card.authorization_code or _NO_CODE,
+        return approved(
+            authorization_code=card.authorization_code,
             network_transaction_id=card.network_transaction_id,
             cvc_check=None if card.checks is None else card.checks.cvc_check,
             acquirer_reference=intent.id,
@@ -313,7 +313,7 @@ class StripeAcquirer(SaysNothing):
                 return Unknown(reason=PENDING)
 
     def _approved(self, order: Order) -> Approved:
-        return Approved(authorization_code=order.authorization_code or _NO_CODE)
+        return approved(authorization_code=order.authorization_code)
 
     def _has_key(self, order: Order) -> bool:
         return self._clock.now() - order.created < KEYS_SECONDS
