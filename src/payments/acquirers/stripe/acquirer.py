@@ -127,7 +127,7 @@ class StripeAcquirer(SaysNothing):
         except _UNCLEAR as failure:
             self._refused(order, failure)
             raise NotSent(_named(failure)) from None
-        if intent.metadata.get(ATTEMPT) != order.reference:
+        if intent.attempt != order.reference:
             raise NotSent("answer about another payment")
         return intent.id
 
@@ -170,12 +170,12 @@ class StripeAcquirer(SaysNothing):
             return (await self._begun(order)).id
         found: Any = await self._api.payment_intents.search_async(self._params({"query": f"metadata['{ATTEMPT}']:'{order.reference}'"}))
         intents = messages.read_found(found.last_response.body).data
-        return next((each.id for each in intents if each.metadata.get(ATTEMPT) == order.reference), None)
+        return next((each.id for each in intents if each.attempt == order.reference), None)
 
     async def _found_out(self, order: Order, intent_id: str) -> Final | Unknown:
         """Tell what became of an authorization; one that waits for its card is cancelled first. Raises what is unclear."""
         intent = await self._retrieved(intent_id)
-        if intent.metadata.get(ATTEMPT) != order.reference:
+        if intent.attempt != order.reference:
             return Unknown(reason="answer about another payment")
         if intent.last_payment_error is not None and intent.status in ("requires_payment_method", "canceled"):
             return refusal(intent.last_payment_error)
@@ -196,7 +196,7 @@ class StripeAcquirer(SaysNothing):
         expected = "succeeded" if order.capture else "requires_capture"
         if intent.status != expected:
             return Unknown(reason=f"payment intent {intent.status}")
-        if (intent.metadata.get(ATTEMPT), intent.amount, held, intent.currency) != (
+        if (intent.attempt, intent.amount, held, intent.currency) != (
             order.reference,
             order.amount,
             order.amount,
@@ -295,14 +295,14 @@ class StripeAcquirer(SaysNothing):
             listed: Any = await self._api.refunds.list_async(self._params(params))
             page = messages.read_refunds(listed.last_response.body).data
             for each in page:
-                if each.metadata.get(ATTEMPT) == order.reference:
+                if each.attempt == order.reference:
                     return self._returned(order, each)
             if len(page) < 100:
                 return NotFound()
             params = {**params, "starting_after": page[-1].id}
 
     def _returned(self, order: Order, refund: StripeRefund) -> Final | Unknown:
-        if (refund.metadata.get(ATTEMPT), refund.amount, refund.currency) != (order.reference, order.amount, order.currency):
+        if (refund.attempt, refund.amount, refund.currency) != (order.reference, order.amount, order.currency):
             return Unknown(reason="answer about another refund, amount or currency")
         match refund.status:
             case "succeeded":
