@@ -78,10 +78,10 @@ def test_every_field_survives_the_way_at_its_longest() -> None:
     for encoding in ("ascii", "bcd"):
         codec = Codec(encoding, "hex")
         for name in sorted(FIELDS, key=int):
-            lengths = [length for length in range(1, 1000) if encodes(codec, name, length)]
-            message = {"t": "0100", name: value(name, lengths[-1])}
+            longest = next(length for length in (999, 120, 104, 100, 76, *range(42, 0, -1)) if encodes(codec, name, length))
+            message = {"t": "0100", name: value(name, longest)}
             assert codec.decode(codec.encode(message)) == message, name
-            assert not encodes(codec, name, lengths[-1] + 1)
+            assert not encodes(codec, name, longest + 1)
 
 
 BINARY, SIGNED = frozenset({"52", "64", "65", "96", "128"}), frozenset({"28", "29", "30", "31", "97"})

@@ -31,7 +31,7 @@ _FORMATS = """
  95 an42      96 b64       97 x+n16     98 ans25     99 n..11    100 n..11    101 ans..17  102 ans..28  103 ans..28  104 ans...100
 """ + "\n".join(f"{number} ans...999" for number in range(105, 128)) + "\n128 b64"  # fmt: skip
 """In the standard's own notation: `n` numbers, `z` a track, `b` bits, or bytes where their length varies, `x+n` a number after its sign, all else text; `..` and `...` are of variable length."""
-FORMAT_PATTERN = r"^(a|an|ans|as|ns|n|s|x\+n|z|b)(\.{2,3})?([1-9][0-9]{0,2})$"
+FORMAT_PATTERN = r"^(a|an|ans|as|ns|n|s|x\+n|z|b)(\.{2,3})?([1-9][0-9]{0,2})\Z"
 _FIELD_MAX = 128
 FIELDS = frozenset(str(number) for number in range(2, _FIELD_MAX + 1))
 """Their names; the first is the second bitmap."""
