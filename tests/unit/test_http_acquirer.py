@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -201,6 +202,24 @@ async def test_unknown_fields_and_decline_codes_do_no_harm() -> None:
         assert isinstance(answer, expected)
         assert not isinstance(answer, Declined) or answer.decline_code == "generic_decline"
         await runner.cleanup()
+
+
+async def test_what_cannot_be_kept_of_an_approval_does_not_undo_it() -> None:
+    runner, spec = await answering(
+        200, said(authorization_code="12\x00é34" + "x" * 1000, network_transaction_id="\x00", cvc_check="not_checked")
+    )
+    async with open_http(spec, SECRET, SystemClock()) as acquirer:
+        answer = await acquirer.execute(authorization())
+    assert answer == Approved(authorization_code=("1234" + "x" * 1000)[:255])
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(("taken", "asked"), [([], "usd"), (["eur", "usd"], "usd"), (["eur", "chf"], "eur")])
+async def test_a_card_is_verified_in_a_currency_that_the_acquirer_takes(taken: list[str], asked: str) -> None:
+    runner, spec = await answering(200, said(reference="ver_1", amount=0, currency=asked))
+    async with open_http(msgspec.structs.replace(spec, currencies=taken), SECRET, SystemClock()) as acquirer:
+        assert isinstance(await acquirer.verify_card(authorization("ver_1", amount=0)), Approved)
+    await runner.cleanup()
 
 
 HEADERS = request_headers("tap", SECRET, 1_800_000_000, "POST", "/orders", b"{}")

@@ -24,6 +24,7 @@ from payments.domain.outcome import Approved, Declined, Unknown
 from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
 from tests.support.acquirers_to_test import FRAMING, ISO8583_SETTINGS, VISA, Bank, authorization, follow_up, iso8583_bank
+from tests.support.scripted_host import Scripted, approval, scripted_host
 from tests.support.waiting import eventually
 
 TERMINAL = Terminal(
@@ -341,48 +342,10 @@ def test_a_line_that_could_not_work_is_not_configured(before: str, after: str, c
         parse(TOML.replace(before, after), "acquirers.toml", None)
 
 
-class Scripted:
-    """A host that says what the test says."""
-
-    def __init__(self) -> None:
-        self.codec = Codec("ascii", "hex")
-        self.writers: list[asyncio.StreamWriter] = []
-        self.came: asyncio.Queue[Fields] = asyncio.Queue()
-
-    async def line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.writers.append(writer)
-        try:
-            while True:
-                message = self.codec.decode(await FRAMING.read(reader))
-                if message["t"] == "0800":
-                    self.say({"t": "0810", "7": message["7"], "11": message["11"], "39": "00", "70": message["70"]})
-                else:
-                    self.came.put_nowait(message)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    def say(self, message: Fields) -> None:
-        self.raw(FRAMING.pack(self.codec.encode(message)))
-
-    def raw(self, data: bytes) -> None:
-        self.writers[-1].write(data)
-
-
-def approval(message: Fields, **changes: str) -> Fields:
-    return {name: message[name] for name in ("3", "4", "11", "37", "49")} | {"t": "0210", "38": "123456", "39": "00"} | changes
-
-
 @pytest.fixture
 async def scripted() -> AsyncGenerator[tuple[Scripted, Iso8583Acquirer]]:
-    host = Scripted()
-    server = await asyncio.start_server(host.line, "127.0.0.1", 0)
-    spec = msgspec.convert({"kind": "iso8583", **ISO8583_SETTINGS, "port": server.sockets[0].getsockname()[1]}, Iso8583Spec)
-    async with open_iso8583(spec, SystemClock(), Logger("test", io.BytesIO()), traces=MadeOfReferences()) as acquirer:
-        assert await acquirer.health() is None
-        yield host, acquirer
-    server.close()
-    for writer in host.writers:
-        writer.close()
+    async with scripted_host() as pair:
+        yield pair
 
 
 BEFORE_THE_ANSWER: dict[str, Callable[[Scripted, Fields], None]] = {

@@ -10,11 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
 
+from payments.acquirers.declines import DECLINE_CODES
+from payments.acquirers.iso8583.codec import FIELDS, FORMAT_PATTERN, Bitmap, Codec, Encoding, Padding
 from payments.acquirers.iso8583.currencies import NUMBERS
+from payments.acquirers.iso8583.forms import Forms
+from payments.acquirers.iso8583.framing import LengthFormat
+from payments.acquirers.iso8583.messages import ReferenceNumbers
 from payments.acquirers.registry import Bounds
 from payments.acquirers.routing import BinRange, CardCountries, Country, Currency, Name, Route, Routes, Rule
 from payments.domain.acquirers import NOBODY, SANDBOX
@@ -58,6 +64,10 @@ class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_u
     def place(self) -> str:
         """Where it is found."""
         raise NotImplementedError
+
+    def verifies_in(self, currency: str) -> str:
+        """Return in which currency it is asked whether a card is good: no money moves, but it must be one that it takes."""
+        return currency if not self.currencies or currency in self.currencies else self.currencies[0]
 
     def check(self) -> None:
         """Raise `ConfigurationError` for what no type says."""
@@ -136,11 +146,15 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
     """DE 18."""
     institution: Annotated[str, Meta(pattern="^[0-9]{1,11}$")]
     """DE 32: the acquiring institution."""
-    encoding: Literal["ascii", "bcd"] = "ascii"
-    bitmap: Literal["hex", "binary"] = "hex"
+    encoding: Encoding = "ascii"
+    bitmap: Bitmap = "hex"
     """With ASCII; with BCD it is binary."""
+    bcd_padding: Padding = "right"
+    """Where numbers of variable and odd length are filled up."""
+    formats: dict[str, Annotated[str, Meta(pattern=FORMAT_PATTERN)]] = {}
+    """Of fields that the host writes otherwise than the standard, in the standard's notation: `an..99`."""
     length_bytes: Literal[2, 4] = 2
-    length_format: Literal["binary", "ascii"] = "binary"
+    length_format: LengthFormat = "binary"
     length_counts_itself: bool = False
     tpdu: Annotated[str, Meta(pattern="^([0-9a-fA-F]{10})?$")] = ""
     """Five bytes in hexadecimal before each message, such as 6000010000."""
@@ -155,7 +169,30 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
     """How long a reversal or advice waits for its answer before it is repeated,"""
     repeats_max: Annotated[int, Meta(ge=0, le=20)] = 2
     """and how often, before it is left until later."""
-    echo_seconds: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+    echo_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+    """0: the host isn't asked whether it is there."""
+    sign_on: bool = True
+    """False: the line is good for payments once it is up."""
+    time_zone: str = "UTC"
+    """Of DE 12 and 13, by its name in IANA's database."""
+    reference_numbers: ReferenceNumbers = "own"
+    """Who gives DE 37. Where the host does, ours have none, and what follows an authorization has the host's."""
+    response_codes: dict[Annotated[str, Meta(pattern="^[0-9A-Za-z]{2}$")], str] = {}
+    """Stripe's decline codes for response codes (DE 39) that mean something of the host's own."""
+    reversed_codes: list[Annotated[str, Meta(pattern="^[0-9A-Za-z]{2}$")]] = []
+    """Response codes by which the host confirms a reversal, beside 00, 21 and 25."""
+    messages: Forms = Forms()
+    """What the host wants otherwise in which message."""
+
+    @property
+    def codec(self) -> Codec:
+        """What packs and unpacks its messages."""
+        return Codec(self.encoding, self.bitmap, padding=self.bcd_padding, formats=self.formats)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where the terminal is."""
+        return ZoneInfo(self.time_zone)
 
     @property
     def place(self) -> str:
@@ -170,12 +207,24 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
             )
         if self.length_format == "ascii" and self.length_bytes != 4:
             raise ConfigurationError('length_format = "ascii" takes length_bytes = 4')
+        if self.length_format == "bcd" and self.length_bytes != 2:
+            raise ConfigurationError('length_format = "bcd" takes length_bytes = 2')
         if not self.currencies:
             raise ConfigurationError("currencies is needed")
         if self.ca_file is not None and self.ca_pem is not None:
             raise ConfigurationError("one of ca_file and ca_pem is enough")
         if unknown := [each for each in self.currencies if each not in NUMBERS]:
             raise ConfigurationError(f"no number is known of the currency {unknown[0]}")
+        try:
+            _ = self.zone
+        except (OSError, ValueError, ZoneInfoNotFoundError):
+            raise ConfigurationError(f"time_zone {self.time_zone} is not known here") from None
+        if unknown := [each for each in self.response_codes.values() if each not in DECLINE_CODES]:
+            raise ConfigurationError(f"response_codes: {unknown[0]} is no decline code of Stripe's")
+        if unknown := [each for each in self.formats if each not in FIELDS]:
+            raise ConfigurationError(f"formats: there is no field {unknown[0]}")
+        if mistake := self.messages.mistake(self.codec):
+            raise ConfigurationError(mistake)
 
     def tls_context(self, directory: str | None) -> ssl.SSLContext | None:
         """Return how the host's certificate is verified; a `ca_file` is beside the configuration, unless its path is absolute.

@@ -6,12 +6,14 @@ an error, an answer that is cut, that can't be read, that is about something els
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from urllib.parse import quote, urlsplit
 
 import aiohttp
 import msgspec
 
 from payments.acquirers.acquirer import NotSent, Order, SaysNothing
+from payments.acquirers.approvals import approved
 from payments.acquirers.configuration import HttpSpec
 from payments.acquirers.declines import declined
 from payments.acquirers.http.messages import (
@@ -28,7 +30,7 @@ from payments.acquirers.http.messages import (
 )
 from payments.acquirers.http.signature import SIGNATURE_HEADER, is_signed_answer, request_headers
 from payments.domain.attempt import AttemptKind
-from payments.domain.outcome import PENDING, Approved, Declined, Final, NotFound, Outcome, Unknown
+from payments.domain.outcome import PENDING, Declined, Final, NotFound, Outcome, Unknown
 from payments.runtime.clock import Clock
 
 _ANSWER_BYTES_MAX = 64 * 1024
@@ -69,6 +71,7 @@ class HttpAcquirer(SaysNothing):
 
     async def verify_card(self, order: Order) -> Outcome:
         """Ask the issuer whether a card is good, without moving money."""
+        order = replace(order, currency=self._spec.verifies_in(order.currency))
         return await self._order(order, msgspec.structs.replace(_message(order), kind="verify", capture=None))
 
     async def inquire(self, order: Order) -> Final | Unknown | NotFound:
@@ -185,7 +188,7 @@ def _outcome(order: Order, answer: AnswerMessage) -> Final | Unknown:
         ):
             return Unknown(reason="answer about another order, amount or currency")
         case ApprovedMessage():
-            return Approved(
+            return approved(
                 authorization_code=answer.authorization_code,
                 network_transaction_id=answer.network_transaction_id,
                 cvc_check=answer.cvc_check,

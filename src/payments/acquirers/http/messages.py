@@ -65,7 +65,7 @@ class ApprovedMessage(Struct, frozen=True, kw_only=True, tag="approved", omit_de
     currency: str
     authorization_code: str
     network_transaction_id: str | None = None
-    cvc_check: Literal["pass", "fail", "unavailable", "unchecked"] | None = None
+    cvc_check: str | None = None
 
 
 class DeclinedMessage(Struct, frozen=True, kw_only=True, tag="declined", omit_defaults=True):

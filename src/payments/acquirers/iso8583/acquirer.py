@@ -10,18 +10,19 @@ import contextlib
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from payments.acquirers.acquirer import NotSent, Order, SaysNothing
+from payments.acquirers.approvals import approved
 from payments.acquirers.configuration import Iso8583Spec
 from payments.acquirers.declines import PROCESSING_ERROR, declined
 from payments.acquirers.iso8583 import messages
-from payments.acquirers.iso8583.codec import Codec, Fields, MalformedError
+from payments.acquirers.iso8583.codec import Fields, MalformedError
 from payments.acquirers.iso8583.currencies import NUMBERS
 from payments.acquirers.iso8583.framing import Framing
 from payments.acquirers.iso8583.line import Line, Place
 from payments.acquirers.iso8583.messages import Build, Numbers, Terminal
-from payments.acquirers.iso8583.responses import APPROVED, NO_REASON_TO_DECLINE, NOT_DECIDED, REVERSED, decline_code
+from payments.acquirers.iso8583.responses import APPROVED, DONE, DUPLICATE, NO_REASON_TO_DECLINE, NOT_DECIDED, REVERSED, decline_code
 from payments.acquirers.iso8583.traces import Traces
 from payments.domain.attempt import AttemptKind
 from payments.domain.outcome import Approved, Declined, Final, NotFound, Outcome, Unknown
@@ -29,7 +30,6 @@ from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 
 _NOT_DONE = "transaction_not_allowed"
-_NO_CODE = "000000"
 _LATE_REVERSALS_MAX = 20
 
 
@@ -52,6 +52,9 @@ class Iso8583Acquirer(SaysNothing):
             location=spec.merchant_location,
             merchant_category_code=spec.merchant_category_code,
             institution=spec.institution,
+            zone=spec.zone,
+            reference_numbers=spec.reference_numbers,
+            forms=spec.messages,
         )
         self.line: Line[_Late] = Line(
             name=spec.name,
@@ -61,8 +64,11 @@ class Iso8583Acquirer(SaysNothing):
                 tls=tls,
                 connect_timeout_seconds=spec.connect_timeout_seconds,
                 echo_seconds=spec.echo_seconds,
+                signs_on=spec.sign_on,
+                forms=spec.messages,
+                by_reference_number=spec.reference_numbers == "own",
             ),
-            codec=Codec(spec.encoding, spec.bitmap),
+            codec=spec.codec,
             framing=Framing(
                 length_bytes=spec.length_bytes,
                 length_format=spec.length_format,
@@ -103,7 +109,7 @@ class Iso8583Acquirer(SaysNothing):
 
     async def verify_card(self, order: Order) -> Outcome:
         """Ask the issuer for an authorization of nothing."""
-        return await self._request(order, verifies=True)
+        return await self._request(replace(order, currency=self._spec.verifies_in(order.currency)), verifies=True)
 
     async def inquire(self, order: Order) -> Final | Unknown | NotFound:
         """Bring an order to its end: what claims or releases is repeated until it is answered, all else undone. Raises `NotSent`."""
@@ -138,33 +144,35 @@ class Iso8583Acquirer(SaysNothing):
         answer = await self._answer(message, None if verifies else _Late(order=order))
         if isinstance(answer, Unknown):
             return answer
-        return _outcome(answer, verifies=verifies)
+        return self._outcome(answer, verifies=verifies)
 
     async def _advise(self, order: Order, *, repeats: bool) -> Final | Unknown:
         answer = await self._repeated(order, messages.completion, await self._numbers(order), repeats=repeats)
         if isinstance(answer, Unknown):
             return answer
-        outcome = _outcome(answer, verifies=False)
-        if isinstance(outcome, Approved):
-            return Approved(authorization_code=(answer.get("38", "").strip() or order.authorization_code or _NO_CODE))
-        return outcome
+        outcome = self._outcome(answer, verifies=False)
+        return (
+            approved(authorization_code=answer.get("38", "").strip() or order.authorization_code)
+            if isinstance(outcome, Approved)
+            else outcome
+        )
 
     async def _release(self, order: Order, *, repeats: bool) -> Final | Unknown:
         answer = await self._repeated(order, messages.release, await self._numbers(order), repeats=repeats)
         if isinstance(answer, Unknown):
             return answer
-        code = answer["39"]
-        return (
-            Approved(authorization_code=order.authorization_code or _NO_CODE)
-            if code in REVERSED
-            else Unknown(reason=f"reversal answered {code}")
-        )
+        if not self._reversed(answer):
+            return Unknown(reason=f"reversal answered {answer['39']}")
+        return approved(authorization_code=order.authorization_code)
 
     async def _undo(self, order: Order) -> Declined | Unknown:
         answer = await self._repeated(order, messages.undo, await self._numbers(order, undoes=True), repeats=False)
         if isinstance(answer, Unknown):
             return answer
-        return declined(PROCESSING_ERROR) if answer["39"] in REVERSED else Unknown(reason=f"reversal answered {answer['39']}")
+        return declined(PROCESSING_ERROR) if self._reversed(answer) else Unknown(reason=f"reversal answered {answer['39']}")
+
+    def _reversed(self, answer: Fields) -> bool:
+        return answer["39"] in REVERSED or answer["39"] in self._spec.reversed_codes
 
     async def _numbers(self, order: Order, *, undoes: bool = False) -> Numbers:
         """Return the numbers of a message, and of what it follows. Raises `NotSent` where they can't be had: nothing has gone out yet."""
@@ -179,15 +187,21 @@ class Iso8583Acquirer(SaysNothing):
             raise NotSent(f"no trace number: {type(failure).__name__}") from failure
 
     async def _repeated(self, order: Order, build: Build, numbers: Numbers, *, repeats: bool) -> Fields | Unknown:
-        """Send an advice, and again as a repetition, until it is answered or the time is over. Raises `NotSent` while nothing went out."""
+        """Send an advice, and again as a repetition, until it is answered or the time is over. Raises `NotSent` while nothing went out.
+
+        A host that calls a repetition a duplicate has the first, and an advice isn't refused: so that is a yes.
+        """
         answer = await self._answer(build(order, self._terminal, numbers, repeats=repeats), None, timeout_seconds=self._spec.repeat_seconds)
         for _ in range(self._spec.repeats_max):
-            if not isinstance(answer, Unknown):
-                return answer
+            if not isinstance(answer, Unknown) and (repeats or answer["39"] != DUPLICATE):
+                break
+            repeats = True
             with contextlib.suppress(NotSent):
                 answer = await self._answer(
                     build(order, self._terminal, numbers, repeats=True), None, timeout_seconds=self._spec.repeat_seconds
                 )
+        if repeats and not isinstance(answer, Unknown) and answer["39"] == DUPLICATE:
+            return {**answer, "39": DONE}
         return answer
 
     async def _answer(self, message: Fields, late: _Late | None, *, timeout_seconds: float | None = None) -> Fields | Unknown:
@@ -207,6 +221,15 @@ class Iso8583Acquirer(SaysNothing):
             self.line.counts["contradicts"] += 1
             return Unknown(reason=what)
         return answer
+
+    def _outcome(self, answer: Fields, *, verifies: bool) -> Final | Unknown:
+        code = answer["39"]
+        if code in APPROVED or (verifies and code == NO_REASON_TO_DECLINE):
+            number = answer.get("37") if self._spec.reference_numbers == "host" else None
+            return approved(authorization_code=answer.get("38"), acquirer_reference=number)
+        if code in NOT_DECIDED:
+            return Unknown(reason=f"response code {code}")
+        return declined(self._spec.response_codes.get(code) or decline_code(code))
 
     def _came_late(self, late: _Late, answer: Fields) -> None:
         """What was given up was approved after all: undo it at once. If that fails, whoever takes the attempt over does it."""
@@ -239,10 +262,3 @@ async def open_iso8583(
         await acquirer.close()
         kept.cancel()
         await asyncio.gather(kept, return_exceptions=True)
-
-
-def _outcome(answer: Fields, *, verifies: bool) -> Final | Unknown:
-    code = answer["39"]
-    if code in APPROVED or (verifies and code == NO_REASON_TO_DECLINE):
-        return Approved(authorization_code=answer.get("38", "").strip() or _NO_CODE)
-    return Unknown(reason=f"response code {code}") if code in NOT_DECIDED else declined(decline_code(code))

@@ -15,8 +15,10 @@ from typing import Generic, TypeVar
 
 from payments.acquirers.acquirer import NotSent
 from payments.acquirers.iso8583.codec import Codec, Fields, MalformedError
+from payments.acquirers.iso8583.forms import AS_IT_IS, Forms
 from payments.acquirers.iso8583.framing import Framing, OutOfStepError
-from payments.acquirers.iso8583.messages import ECHO, NETWORK, SIGN_OFF, SIGN_ON, Key, answer_type, key_of, network
+from payments.acquirers.iso8583.messages import ECHO, SIGN_OFF, SIGN_ON, Key, answer_type, key_of, network
+from payments.acquirers.iso8583.responses import IN_PROGRESS, NOT_SUPPORTED
 from payments.runtime.clock import Clock
 from payments.runtime.logging import Logger
 
@@ -25,6 +27,13 @@ _GIVEN_UP_MAX = 1_000
 _BACK_OFF_SECONDS = (0.1, 10.0)
 _NETWORK_SECONDS_MAX = 10.0
 _SIGN_OFF_SECONDS_MAX = 1.0
+_SIGN_ON_AGAIN_SECONDS = 60.0
+_NETWORK_REQUESTS = frozenset({"0800", "0801", "0820", "0821"})
+_ECHOED = ("3", "7", "11", "12", "13", "24", "32", "33", "37", "41", "42", "70", "93", "94", "100")
+"""What an answer to the host's own network message has of it: what it may be told apart by, and no keys."""
+_HOST_SIGNED_OFF = "the host signed off"
+_SECURITY = "1"
+"""Codes that begin so (DE 70) are about keys."""
 
 T = TypeVar("T")
 
@@ -38,7 +47,12 @@ class Place:
     tls: ssl.SSLContext | None
     connect_timeout_seconds: float
     echo_seconds: float
-    """How often a line on which nothing comes is tried."""
+    """How often a line on which nothing comes is tried; 0: never."""
+    signs_on: bool = True
+    """Whether the host wants to be told that we are there."""
+    forms: Forms = AS_IT_IS
+    by_reference_number: bool = True
+    """Whether answers have the reference number that was sent."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,20 +97,21 @@ class Line(Generic[T]):
 
     async def sign_off(self) -> None:
         """Tell the host that nothing more comes."""
-        if self._signed_on.is_set():
+        if self._signed_on.is_set() and self.place.signs_on:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_SIGN_OFF_SECONDS_MAX):
                     await self._network(SIGN_OFF)
 
     async def echo(self) -> None:
-        """Ask whether the host is there, once the line is up; raises `NotSent`, `ConnectionError`, `TimeoutError`."""
+        """Ask whether the host is there, once the line is up, where it answers that; raises `NotSent`, `ConnectionError`, `TimeoutError`."""
         try:
             async with asyncio.timeout(self.place.connect_timeout_seconds):
                 await self._signed_on.wait()
         except TimeoutError:
             raise NotSent(self.fault or "not signed on") from None
-        async with asyncio.timeout(_NETWORK_SECONDS_MAX):
-            await self._network(ECHO)
+        if self.place.echo_seconds:
+            async with asyncio.timeout(_NETWORK_SECONDS_MAX):
+                await self._network(ECHO)
 
     async def _converse(self) -> None:
         self._heard = False
@@ -119,28 +134,38 @@ class Line(Generic[T]):
                     answer.set_exception(ConnectionResetError("the line broke"))
 
     async def _watch(self) -> None:
-        """Sign on, and try the line whenever nothing comes."""
-        async with asyncio.timeout(_NETWORK_SECONDS_MAX):
-            await self._network(SIGN_ON)
-        self.fault = None
-        self._signed_on.set()
-        self.log.event("acquirer_line_up", acquirer=self.name)
+        """Sign on, and again after the host signed off; try the line whenever nothing comes."""
+        await self._sign_on()
         while True:
             self._heard = False
-            await asyncio.sleep(self.place.echo_seconds)
-            if not self._heard:
+            await asyncio.sleep(self.place.echo_seconds or _SIGN_ON_AGAIN_SECONDS)
+            if not self._signed_on.is_set():
+                await self._sign_on()
+            elif self.place.echo_seconds and not self._heard:
                 async with asyncio.timeout(_NETWORK_SECONDS_MAX):
                     await self._network(ECHO)
 
+    async def _sign_on(self) -> None:
+        if self.place.signs_on:
+            async with asyncio.timeout(_NETWORK_SECONDS_MAX):
+                await self._network(SIGN_ON)
+        self._up()
+
+    def _up(self) -> None:
+        self.fault = None
+        self._signed_on.set()
+        self.log.event("acquirer_line_up", acquirer=self.name)
+
     async def _network(self, code: str) -> None:
         self._network_messages += 1
-        answer = await self._ask(network(code, self._network_messages, self.clock.now()), None)
+        form = {SIGN_ON: self.place.forms.sign_on, SIGN_OFF: self.place.forms.sign_off, ECHO: self.place.forms.echo}[code]
+        answer = await self._ask(network(code, self._network_messages, self.clock.now(), form), None)
         if answer.get("39", "00") != "00":
             raise ConnectionRefusedError(f"the host answers {code} with {answer['39'][:2]}")
 
     async def _ask(self, message: Fields, remembered: T | None) -> Fields:
         frame = self.framing.pack(self.codec.encode(message))
-        writer, key = self._writer, key_of(message)
+        writer, key = self._writer, self._key_of(message)
         if writer is None:
             raise NotSent("not connected")
         answer = asyncio.get_running_loop().create_future()
@@ -174,11 +199,13 @@ class Line(Generic[T]):
             self._take(message)
 
     def _take(self, message: Fields) -> None:
-        if message["t"] == NETWORK:
+        if message["t"] in _NETWORK_REQUESTS:
             self._answer_network(message)
             return
-        stan, number = message.get("11", ""), message.get("37", "")
-        key = self._key(message["t"], stan, number)
+        key = self._found(message["t"], message.get("11", ""), message.get("37", ""))
+        if message.get("39") == IN_PROGRESS and (key in self._waiting or key in self._given_up):
+            self._refuse("in_progress", message["t"])  # a host may ask for patience; the answer is yet to come
+            return
         waiting = self._waiting.pop(key, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(message)
@@ -188,19 +215,36 @@ class Line(Generic[T]):
         else:
             self._refuse("to_nobody", message["t"])
 
-    def _key(self, message_type: str, stan: str, number: str) -> Key:
-        """Return what an answer answers. A host that leaves out DE 37 is understood where the STAN says enough."""
-        key = message_type, stan, number.strip()
-        if number.strip():
+    def _key_of(self, message: Fields) -> Key:
+        message_type, stan, number = key_of(message)
+        return message_type, stan, number if self.place.by_reference_number else ""
+
+    def _found(self, message_type: str, stan: str, number: str) -> Key:
+        """Return what an answer answers. One that has a DE 37 where there was none, or none where there was one, is understood where the STAN says enough."""
+        key = message_type, stan, number.strip().upper()
+        if key in self._waiting or key in self._given_up:
             return key
-        found = [each for each in (*self._waiting, *self._given_up) if each[:2] == key[:2]]
+        found = [each for each in (*self._waiting, *self._given_up) if each[:2] == key[:2] and not (each[2] and key[2])]
         return found[0] if len(found) == 1 else key
 
     def _answer_network(self, message: Fields) -> None:
-        """The host tries the line, too."""
-        answer = {**{name: value for name, value in message.items() if name in ("7", "11", "70")}, "t": answer_type(NETWORK), "39": "00"}
+        """The host tries the line, too, or says that it comes or goes. There are no keys here to change."""
+        code = message.get("70", "")
+        if code == SIGN_OFF:
+            self.fault = _HOST_SIGNED_OFF
+            self._signed_on.clear()
+            self.log.event("acquirer_line_down", acquirer=self.name, fault=self.fault)
+        elif code == SIGN_ON and self.fault == _HOST_SIGNED_OFF:
+            self._up()
+        answer = {name: value for name, value in message.items() if name in _ECHOED} | {
+            "t": answer_type(message["t"]),
+            "39": NOT_SUPPORTED if code.startswith(_SECURITY) else "00",
+        }
         if self._writer is not None:
-            self._writer.write(self.framing.pack(self.codec.encode(answer)))
+            try:
+                self._writer.write(self.framing.pack(self.codec.encode(answer)))
+            except MalformedError as mistake:  # what is longer than the standard allows is read, and not written
+                self._refuse("malformed", str(mistake))
 
     def _refuse(self, what: str, detail: str) -> None:
         self.counts[what] += 1

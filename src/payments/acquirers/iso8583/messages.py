@@ -2,7 +2,8 @@
 the same message.
 
 What matches messages is STAN (DE 11), transmission time (DE 7) and reference number (DE 37). The first is counted (`traces.py`), a million a day at most. The
-reference number is made of our reference and has 36^12 values. So a host that goes by more than the STAN tells apart what comes after a million, too.
+reference number is made of our reference and has 36^12 values. So a host that goes by more than the STAN tells apart what comes after a million, too. Some hosts
+give reference numbers themselves: then ours has none, and what follows has the host's.
 """
 
 import datetime
@@ -10,16 +11,17 @@ import hashlib
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from payments.acquirers.acquirer import Order
 from payments.acquirers.iso8583.codec import Fields
 from payments.acquirers.iso8583.currencies import NUMBERS as CURRENCY_NUMBERS
+from payments.acquirers.iso8583.forms import AS_IT_IS, Form, Forms, formed
 from payments.acquirers.iso8583.traces import NUMBERS, made_of
 from payments.domain.attempt import AttemptKind
 
-AUTHORIZATION, PURCHASE, ADVICE, ADVICE_REPEAT = "0100", "0200", "0220", "0221"
-REVERSAL, REVERSAL_REPEAT, NETWORK = "0420", "0421", "0800"
+AUTHORIZATION, PURCHASE, ADVICE = "0100", "0200", "0220"
+REVERSAL, NETWORK = "0420", "0800"
 _ALPHABET = string.digits + string.ascii_uppercase
 _PURCHASE_CODE, _REFUND_CODE = "000000", "200000"
 _MANUAL_ENTRY = "010"
@@ -41,7 +43,9 @@ class Build(Protocol):
 
 
 Key = tuple[str, str, str]
-"""Type of the answer, STAN, reference number; the last is empty for network messages."""
+"""Type of the answer, STAN, reference number; the last is empty where the message has none of ours."""
+ReferenceNumbers = Literal["own", "host"]
+"""Who gives them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,23 @@ class Terminal:
     merchant_category_code: str
     institution: str
     """The acquiring institution's number."""
+    zone: datetime.tzinfo = datetime.UTC
+    """Of the time and date at the terminal, DE 12 and 13."""
+    reference_numbers: ReferenceNumbers = "own"
+    forms: Forms = AS_IT_IS
+
+    def opening_form(self, order: Order) -> tuple[str, Form]:
+        """Return the type of the message that begins an order, and what the host wants otherwise in it."""
+        match order:
+            case Order(kind=AttemptKind.REFUND):
+                message_type, form = PURCHASE, self.forms.refund
+            case Order(amount=0):
+                message_type, form = AUTHORIZATION, self.forms.verification
+            case Order(capture=True):
+                message_type, form = PURCHASE, self.forms.payment
+            case _:
+                message_type, form = AUTHORIZATION, self.forms.hold
+        return form.type or message_type, form
 
 
 def answer_type(message_type: str) -> str:
@@ -69,54 +90,65 @@ def key_of(message: Fields) -> Key:
 
 def request(order: Order, terminal: Terminal, numbers: Numbers) -> Fields:
     """Return the message that carries out an authorization or a refund."""
-    common = _common(order, terminal, numbers)
-    if order.kind is AttemptKind.REFUND:
-        return {**common, "t": PURCHASE, "3": _REFUND_CODE, "37": _reference_number(order.reference)}
-    message_type = PURCHASE if order.capture and order.amount else AUTHORIZATION
-    return {**common, "t": message_type, "37": _reference_number(order.reference)}
+    message_type, form = terminal.opening_form(order)
+    refunds = order.kind is AttemptKind.REFUND
+    message = {
+        **_common(order, terminal, numbers),
+        "t": message_type,
+        **({"3": _REFUND_CODE} if refunds else {}),
+        "37": _reference_number(order, terminal, order.reference),
+    }
+    return formed(message, form)
 
 
 def completion(order: Order, terminal: Terminal, numbers: Numbers, *, repeats: bool) -> Fields:
     """Return the advice that claims a hold, or a part of it."""
-    return {
+    message = {
         **_common(order, terminal, numbers),
-        "t": ADVICE_REPEAT if repeats else ADVICE,
-        "37": _reference_number(order.original_reference or ""),
+        "t": ADVICE,
+        "37": _reference_number(order, terminal, order.original_reference or ""),
         **_approval(order),
-        "90": _original_data(AUTHORIZATION, order.original_reference or "", order.original_created, terminal, numbers),
+        "90": _original_hold(order, terminal, numbers),
     }
+    return _repeated(formed(message, terminal.forms.capture), repeats=repeats)
 
 
 def release(order: Order, terminal: Terminal, numbers: Numbers, *, repeats: bool) -> Fields:
     """Return the reversal that gives up a hold, or what is left of it after a part was claimed."""
     kept = order.original_amount - order.amount
-    return {
+    message = {
         **_common(order, terminal, numbers),
-        "t": REVERSAL_REPEAT if repeats else REVERSAL,
+        "t": REVERSAL,
         "4": f"{order.original_amount:012d}",
-        "37": _reference_number(order.original_reference or ""),
+        "37": _reference_number(order, terminal, order.original_reference or ""),
         **_approval(order),
         "39": _CUSTOMER_CANCELLATION,
-        "90": _original_data(AUTHORIZATION, order.original_reference or "", order.original_created, terminal, numbers),
+        "90": _original_hold(order, terminal, numbers),
         **({"95": f"{kept:012d}".ljust(42, "0")} if kept > 0 else {}),
     }
+    return _repeated(formed(message, terminal.forms.release), repeats=repeats)
 
 
 def undo(order: Order, terminal: Terminal, numbers: Numbers, *, repeats: bool) -> Fields:
     """Return the reversal of an authorization or refund whose answer isn't known."""
     original = request(order, terminal, numbers)
-    return {
+    message = {
         **original,
-        "t": REVERSAL_REPEAT if repeats else REVERSAL,
+        "t": REVERSAL,
         "11": _stan(undoing(order.reference), numbers),
         "39": _TIMED_OUT,
         "90": _original_data(original["t"], order.reference, order.created, terminal, numbers),
     }
+    return _repeated(formed(message, terminal.forms.reversal), repeats=repeats)
 
 
-def network(code: str, stan: int, now: float) -> Fields:
+def network(code: str, stan: int, now: float, form: Form) -> Fields:
     """Return a sign-on, sign-off or echo."""
-    return {"t": NETWORK, "7": _time(now, "%m%d%H%M%S"), "11": f"{stan % NUMBERS + 1:06d}", "70": code}
+    return formed({"t": NETWORK, "7": _time(now, "%m%d%H%M%S"), "11": f"{stan % NUMBERS + 1:06d}", "70": code}, form)
+
+
+def _repeated(message: Fields, *, repeats: bool) -> Fields:
+    return {**message, "t": f"{message['t'][:3]}1"} if repeats else message
 
 
 def _common(order: Order, terminal: Terminal, numbers: Numbers) -> Fields:
@@ -128,8 +160,8 @@ def _common(order: Order, terminal: Terminal, numbers: Numbers) -> Fields:
         "4": f"{order.amount:012d}",
         "7": _time(order.created, "%m%d%H%M%S"),
         "11": _stan(order.reference, numbers),
-        "12": _time(order.created, "%H%M%S"),
-        "13": _time(order.created, "%m%d"),
+        "12": _time(order.created, "%H%M%S", terminal.zone),
+        "13": _time(order.created, "%m%d", terminal.zone),
         "14": f"{order.exp_year % 100:02d}{order.exp_month:02d}",
         "18": terminal.merchant_category_code,
         "22": _MANUAL_ENTRY,
@@ -146,6 +178,11 @@ def _approval(order: Order) -> Fields:
     return {"38": order.authorization_code.ljust(6)} if order.authorization_code else {}
 
 
+def _original_hold(order: Order, terminal: Terminal, numbers: Numbers) -> str:
+    message_type = terminal.forms.hold.type or AUTHORIZATION
+    return _original_data(message_type, order.original_reference or "", order.original_created, terminal, numbers)
+
+
 def _original_data(message_type: str, reference: str, created: int, terminal: Terminal, numbers: Numbers) -> str:
     """DE 90: type, STAN, transmission time, acquiring and forwarding institution of the original."""
     return f"{message_type}{_stan(reference, numbers)}{_time(created, '%m%d%H%M%S')}{terminal.institution:0>11}{'':0>11}"
@@ -160,7 +197,10 @@ def _stan(reference: str, numbers: Numbers) -> str:
     return f"{numbers.get(reference) or made_of(reference):06d}"
 
 
-def _reference_number(reference: str) -> str:
+def _reference_number(order: Order, terminal: Terminal, reference: str) -> str:
+    """DE 37; where the host gives them, that of what the order follows, empty for what follows nothing."""
+    if terminal.reference_numbers == "host":
+        return order.acquirer_reference.ljust(12) if order.acquirer_reference else ""
     number, digits = int.from_bytes(hashlib.blake2b(reference.encode(), digest_size=10, person=b"rrn").digest()), ""
     for _ in range(12):
         number, digit = divmod(number, 36)
@@ -168,5 +208,5 @@ def _reference_number(reference: str) -> str:
     return digits
 
 
-def _time(unix_seconds: float, form: str) -> str:
-    return datetime.datetime.fromtimestamp(unix_seconds, datetime.UTC).strftime(form)
+def _time(unix_seconds: float, form: str, zone: datetime.tzinfo = datetime.UTC) -> str:
+    return datetime.datetime.fromtimestamp(unix_seconds, zone).strftime(form)

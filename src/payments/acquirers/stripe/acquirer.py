@@ -18,6 +18,7 @@ import msgspec
 import stripe
 
 from payments.acquirers.acquirer import NotSent, Order, SaysNothing
+from payments.acquirers.approvals import approved
 from payments.acquirers.configuration import StripeSpec
 from payments.acquirers.declines import PROCESSING_ERROR, declined
 from payments.acquirers.stripe import messages
@@ -29,7 +30,6 @@ from payments.runtime.logging import Logger
 
 KEYS_SECONDS = 23 * 3600
 """How long an idempotency key is relied on: less than the 24 hours that Stripe keeps them."""
-_NO_CODE = "000000"
 _NOT_DONE = "transaction_not_allowed"
 _EXPANDED = {"expand": ["latest_charge"]}
 _REFUSED = (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError)
@@ -109,7 +109,7 @@ class StripeAcquirer(SaysNothing):
             return Unknown(reason=_named(failure))
         match intent.status:
             case "succeeded":
-                return Approved(authorization_code=_NO_CODE)
+                return approved(authorization_code=None)
             case "requires_action":
                 return AuthenticationRequired()
             case _:
@@ -131,7 +131,7 @@ class StripeAcquirer(SaysNothing):
         except _UNCLEAR as failure:
             self._refused(order, failure)
             raise NotSent(_named(failure)) from None
-        if intent.metadata.get(ATTEMPT) != order.reference:
+        if intent.attempt != order.reference:
             raise NotSent("answer about another payment")
         return intent.id
 
@@ -174,12 +174,12 @@ class StripeAcquirer(SaysNothing):
             return (await self._begun(order)).id
         found: Any = await self._api.payment_intents.search_async(self._params({"query": f"metadata['{ATTEMPT}']:'{order.reference}'"}))
         intents = messages.read_found(found.last_response.body).data
-        return next((each.id for each in intents if each.metadata.get(ATTEMPT) == order.reference), None)
+        return next((each.id for each in intents if each.attempt == order.reference), None)
 
     async def _found_out(self, order: Order, intent_id: str) -> Final | Unknown:
         """Tell what became of an authorization; one that waits for its card is cancelled first. Raises what is unclear."""
         intent = await self._retrieved(intent_id)
-        if intent.metadata.get(ATTEMPT) != order.reference:
+        if intent.attempt != order.reference:
             return Unknown(reason="answer about another payment")
         if intent.last_payment_error is not None and intent.status in ("requires_payment_method", "canceled"):
             return refusal(intent.last_payment_error)
@@ -200,7 +200,7 @@ class StripeAcquirer(SaysNothing):
         expected = "succeeded" if order.capture else "requires_capture"
         if intent.status != expected:
             return Unknown(reason=f"payment intent {intent.status}")
-        if (intent.metadata.get(ATTEMPT), intent.amount, held, intent.currency) != (
+        if (intent.attempt, intent.amount, held, intent.currency) != (
             order.reference,
             order.amount,
             order.amount,
@@ -208,8 +208,8 @@ class StripeAcquirer(SaysNothing):
         ):
             return Unknown(reason="answer about another payment, amount or currency")
         card = intent.card
-        return Approved(
-            authorization_code=card.authorization_code or _NO_CODE,
+        return approved(
+            authorization_code=card.authorization_code,
             network_transaction_id=card.network_transaction_id,
             cvc_check=None if card.checks is None else card.checks.cvc_check,
             acquirer_reference=intent.id,
@@ -299,14 +299,14 @@ class StripeAcquirer(SaysNothing):
             listed: Any = await self._api.refunds.list_async(self._params(params))
             page = messages.read_refunds(listed.last_response.body).data
             for each in page:
-                if each.metadata.get(ATTEMPT) == order.reference:
+                if each.attempt == order.reference:
                     return self._returned(order, each)
             if len(page) < 100:
                 return NotFound()
             params = {**params, "starting_after": page[-1].id}
 
     def _returned(self, order: Order, refund: StripeRefund) -> Final | Unknown:
-        if (refund.metadata.get(ATTEMPT), refund.amount, refund.currency) != (order.reference, order.amount, order.currency):
+        if (refund.attempt, refund.amount, refund.currency) != (order.reference, order.amount, order.currency):
             return Unknown(reason="answer about another refund, amount or currency")
         match refund.status:
             case "succeeded":
@@ -317,7 +317,7 @@ class StripeAcquirer(SaysNothing):
                 return Unknown(reason=PENDING)
 
     def _approved(self, order: Order) -> Approved:
-        return Approved(authorization_code=order.authorization_code or _NO_CODE)
+        return approved(authorization_code=order.authorization_code)
 
     def _has_key(self, order: Order) -> bool:
         return self._clock.now() - order.created < KEYS_SECONDS

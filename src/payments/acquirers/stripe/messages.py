@@ -56,9 +56,14 @@ class Intent(Struct, frozen=True, kw_only=True):
     amount_received: int = 0
     amount_capturable: int = 0
     currency: str = ""
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
     latest_charge: StripeCharge | str | None = None
     last_payment_error: StripeFault | None = None
+
+    @property
+    def attempt(self) -> str | None:
+        """Our reference, None of what isn't ours."""
+        return (self.metadata or {}).get(ATTEMPT)
 
     @property
     def card(self) -> ChargedCard:
@@ -72,10 +77,15 @@ class StripeRefund(Struct, frozen=True, kw_only=True):
     """A refund there."""
 
     id: str
-    status: str | None
+    status: str | None = None
     amount: int
     currency: str
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
+
+    @property
+    def attempt(self) -> str | None:
+        """Our reference, None of what isn't ours."""
+        return (self.metadata or {}).get(ATTEMPT)
 
 
 class Refunds(Struct, frozen=True, kw_only=True):
