@@ -32,4 +32,10 @@ async function show(): Promise<void> {
   });
 }
 
+/** In the viewer's own dark colours, where the browser's are dark. */
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const adapt = (): boolean => document.documentElement.classList.toggle('dark-mode', dark.matches);
+dark.addEventListener('change', adapt);
+adapt();
+
 void show();

@@ -37,6 +37,8 @@ export class Form implements Peer {
   private language: string;
   private choice: Choice = NEW;
   private save: HTMLInputElement | undefined;
+  /** The field that the buyer is in. */
+  private inside: FieldName | undefined;
   private told = '';
 
   constructor(type: ElementType, group: string, settings: Settings, tell: (message: ToPage) => void) {
@@ -172,16 +174,14 @@ export class Form implements Peer {
       if (isTyped && isFull(field)) this.next(field)?.focus();
     });
     input.addEventListener('focus', () => {
-      document.body.dataset['in'] = field.name;
+      this.go(field.name);
       this.tell({ says: 'focus' });
     });
     input.addEventListener('blur', () => {
       field.left = !field.empty;
-      delete document.body.dataset['in'];
+      this.go(undefined);
       this.tell({ says: 'blur' });
       this.changed();
-      const number = this.fields.get('number')?.input;
-      if (number) number.scrollLeft = this.isNarrow ? number.scrollWidth : 0;
     });
     input.addEventListener('keydown', (event) => {
       const { key } = event as KeyboardEvent;
@@ -189,6 +189,14 @@ export class Form implements Peer {
       if (key === 'Enter' && input instanceof HTMLInputElement) this.tell({ says: 'enter' });
       if (key === 'Backspace' && field.empty && this.type === 'card') { event.preventDefault(); this.previous(field)?.input.focus(); }
     });
+  }
+
+  /** The buyer is in a field now, or in none; of a number beside the others its end is seen. */
+  private go(inside: FieldName | undefined): void {
+    this.inside = inside;
+    this.render();
+    const number = this.fields.get('number')?.input;
+    if (number && inside !== 'number') number.scrollLeft = this.isNarrow && !this.isNumberAlone ? number.scrollWidth : 0;
   }
 
   private next(field: Field): { focus(): void } | undefined {
@@ -207,6 +215,11 @@ export class Form implements Peer {
 
   private get isNarrow(): boolean {
     return this.type === 'card' && innerWidth < WIDE;
+  }
+
+  /** Whether there is room for the number alone: while the buyer is in it, or until it is right. Whoever goes on to another field sees that. */
+  private get isNumberAlone(): boolean {
+    return this.isNarrow && (this.inside === undefined ? this.fields.get('number')?.flaw !== null : this.inside === 'number');
   }
 
   get brand(): Brand {
@@ -243,8 +256,8 @@ export class Form implements Peer {
     redraw(this.icon, this.brand.name);
     this.icon.classList.toggle('invalid', flawed);
     document.body.dataset['brand'] = this.brand.name;
-    document.body.classList.toggle('whole', this.fields.get('number')?.flaw === null);
     document.body.classList.toggle('narrow', this.isNarrow);
+    document.body.classList.toggle('number-alone', this.isNumberAlone);
   }
 
   private changed(): void {
