@@ -1,6 +1,7 @@
 /** Split fields, the payment element, Stripe's React library. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { authenticate, fill } from './typing.mjs';
 
 const splitPage = (tap) => `
@@ -15,7 +16,10 @@ const splitPage = (tap) => `
   var other = stripe.elements().create('cardCvc');
 </script>`;
 
-const reactPage = (shop, settings) => shop.page(`<div id="root"></div><script>var shop = ${JSON.stringify(settings)}</script><script src="/react.js"></script>`);
+const reactPage = (shop, settings, script = '/react.js') => shop.page(`<div id="root"></div><script>var shop = ${JSON.stringify(settings)}</script><script src="${script}"></script>`);
+
+/** What a page says of a payment whose outcome may take a while. */
+const PAID = /^(succeeded|processing)$/;
 
 export const elements = {
   async 'a card in three frames is one card'({ page, shop, tap }) {
@@ -29,7 +33,7 @@ export const elements = {
     const pay = () => page.evaluate((secret) => stripe.confirmCardPayment(secret, { payment_method: { card: elements.getElement('cardNumber') } }), secret);
     assert.equal((await pay()).error.code, 'incomplete_cvc');
     await type('#cvc', '23');
-    assert.equal((await pay()).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await pay()).paymentIntent), 'succeeded');
     // A browser fills a card in where its number is.
     for (const [name, text] of [['expiry', '11/33'], ['cvc', '987']]) await page.frameLocator('#number iframe').locator(`#filled-${name}`).fill(text, { force: true });
     for (const [where, text] of [['#expiry', '11 / 33'], ['#cvc', '987']]) assert.equal(await page.frameLocator(`${where} iframe`).locator('input').inputValue(), text);
@@ -39,7 +43,7 @@ export const elements = {
   },
 
   async 'Stripe’s React library takes a payment with its payment element'({ page, shop, tap }) {
-    const { client_secret: secret } = await tap.intent();
+    const { client_secret: secret, id } = await tap.intent();
     await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back`, redirect: 'if_required', appearance: { theme: 'night' } }));
     await page.getByText('ready').waitFor();
     await fill(page, '#payment', { number: '4000000000000002' });
@@ -49,7 +53,8 @@ export const elements = {
     await fill(page, '#payment', { number: '4000002760003184' });
     await page.getByRole('button', { name: 'Pay' }).click();
     await authenticate(page, 'Complete authentication');
-    await page.getByText('succeeded').waitFor();
+    await page.getByText(PAID).waitFor();
+    assert.equal(await tap.outcome({ id }), 'succeeded');
   },
 
   async 'a payment element leads back to the merchant when it paid'({ page, shop, tap }) {
@@ -68,14 +73,15 @@ export const elements = {
     assert.deepEqual([given.get('order'), given.get('payment_intent'), given.get('payment_intent_client_secret')], ['7', id, secret]);
   },
 
-  async 'the card that a payment has already is offered again'({ page, shop, tap }) {
+  async 'the card that a payment has already is offered again, in last year’s libraries'({ page, shop, tap }) {
     const customer = await tap.ask('POST', '/v1/customers');
     const method = await tap.ask('POST', '/v1/payment_methods/pm_card_visa/attach', { customer: customer.id });
-    const { client_secret: secret } = await tap.intent({ customer: customer.id, payment_method: method.id });
-    await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back`, redirect: 'if_required' }));
+    const { client_secret: secret, id } = await tap.intent({ customer: customer.id, payment_method: method.id });
+    await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back`, redirect: 'if_required' }, '/react-2025.js'));
     await page.frameLocator('#payment iframe').getByText('•••• 4242').waitFor();
     await page.getByRole('button', { name: 'Pay' }).click();
-    await page.getByText('succeeded').waitFor();
+    await page.getByText(PAID).waitFor();
+    assert.equal(await tap.outcome({ id }), 'succeeded');
   },
 
   async 'a customer is shown their cards, may take one away, and saves another'({ page, shop, tap }) {
@@ -104,7 +110,7 @@ export const elements = {
       assert.deepEqual(await frame.locator('.AccordionItem').allInnerTexts().then((all) => all.map((text) => /\d{4}/.exec(text)?.[0])), ['4444', '4242', undefined]);
       await frame.getByText('•••• 4242').click();
     });
-    assert.equal(paid.status, 'succeeded');
+    assert.equal(await tap.outcome(paid), 'succeeded');
     await pay(async (frame) => {
       await frame.getByRole('button', { name: 'Remove' }).first().click();
       await frame.getByRole('button', { name: 'Really remove?' }).click();
@@ -134,7 +140,7 @@ export const elements = {
       );
     assert.match(await confirm(), /IntegrationError: elements\.submit\(\) must be called/);
     assert.deepEqual(await page.evaluate(() => elements.submit()), { selectedPaymentMethod: 'card' });
-    assert.equal((await confirm()).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await confirm()).paymentIntent), 'succeeded');
 
     // or by the merchant's server, once
     const shipping = { name: 'Ada', address: { line1: '1 Main St', country: 'IE' } };
@@ -142,7 +148,7 @@ export const elements = {
     const { card } = token.payment_method_preview;
     assert.deepEqual([card.last4, card.fingerprint, token.payment_intent], ['4242', undefined, null]);
     const paid = await tap.intent({ confirm: 'true', confirmation_token: token.id });
-    assert.deepEqual([paid.status, paid.shipping.name], ['succeeded', 'Ada']);
+    assert.deepEqual([await tap.outcome(paid), paid.shipping.name], ['succeeded', 'Ada']);
     const used = await tap.ask('GET', `/v1/confirmation_tokens/${token.id}`);
     assert.deepEqual([used.payment_intent, used.expires_at], [paid.id, null]);
     await assert.rejects(tap.intent({ confirm: 'true', confirmation_token: token.id }), /already used/);
@@ -172,17 +178,30 @@ export const elements = {
     assert.equal((await pay()).error.code, 'incomplete_address');
     const address = page.frameLocator('#address iframe');
     for (const [name, text] of Object.entries({ line1: '1 Main St', city: 'Cork', zip: 'T12' })) await address.locator(`#${name}`).fill(text);
+    assert.deepEqual(await page.evaluate(() => [elements.getElement('address', { mode: 'shipping' }) === elements.getElement('address'), elements.getElement('address', { mode: 'billing' })]), [true, null]);
     const paid = pay();
     await authenticate(page, 'Complete authentication');
-    assert.equal((await paid).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await paid).paymentIntent), 'succeeded');
     assert.equal(await page.evaluate(() => crossOriginIsolated), true);
     const { shipping, latest_charge: charge } = await tap.ask('GET', `/v1/payment_intents/${id}`, { 'expand[]': 'latest_charge' });
     assert.deepEqual([shipping.name, shipping.address.country, shipping.address.city], ['Jenny', 'IE', 'Cork']);
     assert.deepEqual([charge.billing_details.name, charge.billing_details.address.country], ['Jenny Rosen', 'FR']);
   },
 
-  async 'what Tap has not is refused by its name'({ page, shop, tap }) {
+  async 'what Tap has not is refused by its name, and nothing that Stripe declares is missing'({ page, modules, shop, tap }) {
     await page.goto(shop.page('<div id="x"></div>'));
+    for (const version of ['@stripe/stripe-js', 'stripe-js-of-2025']) {
+      const declared = (file, pattern) => [...readFileSync(modules.resolve(`${version}/package.json`).replace('package.json', `dist/stripe-js/${file}.d.ts`), 'utf8').matchAll(pattern)].map(([, name]) => name);
+      const methods = new Set(declared('stripe', /^ {2}(\w+)\(/gm));
+      const elements = new Set(declared('elements-group', /create\(\s*elementType: '(\w+)'/g));
+      assert.ok(methods.size > 60 && elements.size > 10);
+      const [missing, taken] = await page.evaluate(([key, methods, elements]) => {
+        const stripe = Stripe(key);
+        const takes = (type) => { try { return Boolean(stripe.elements({ mode: 'setup' }).create(type, { mode: 'billing' })); } catch (error) { if (error.name !== 'IntegrationError' || !error.message.includes(type)) throw error; return false; } };
+        return [methods.filter((name) => typeof stripe[name] !== 'function'), elements.filter(takes).sort()];
+      }, [tap.publishable, [...methods], [...elements]]);
+      assert.deepEqual([missing, taken], [[], ['address', 'card', 'cardCvc', 'cardExpiry', 'cardNumber', 'payment']], version);
+    }
     const said = (code) => page.evaluate(([key, code]) => { try { return String(new Function('stripe', 'key', `return ${code}`)(Stripe(key), key)); } catch (error) { return `${error.name}: ${error.message}`; } }, [tap.publishable, code]);
     for (const [code, expected] of [
       ['stripe.paymentRequest({})', /IntegrationError: Apple Pay and Google Pay .*not supported/],

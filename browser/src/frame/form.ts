@@ -60,6 +60,7 @@ export class Form implements Peer {
     const never = (name: string): boolean => [asked, address, address?.[name]].includes('never');
     return FIELDS[this.type].filter((name) => {
       if (this.type === 'card') return name !== 'zip' || this.settings.options?.hidePostalCode !== true;
+      if (this.type === 'address') return name !== 'name' || this.settings.options?.fields?.name !== 'never';
       if (this.type !== 'payment') return true;
       if (name === 'name') return asked?.name === 'always';
       return name === 'country' ? !never('country') : name === 'zip' ? !never('postalCode') : true;
@@ -115,6 +116,7 @@ export class Form implements Peer {
     if (kept?.saves && this.save === undefined) {
       const { root: box, input } = saver(this.words);
       this.save = input;
+      input.addEventListener('change', () => this.changed());
       form.append(box);
     }
     const remove = kept?.removes ? (id: string): void => this.tell({ says: 'remove', id }) : undefined;
@@ -273,10 +275,11 @@ export class Form implements Peer {
     if (this.type === 'card') change.value = { postalCode: this.fields.get('zip')?.text ?? '' };
     if (this.type === 'payment') {
       change.collapsed = false;
-      change.value = { type: 'card', ...(this.choice === NEW ? {} : { payment_method: { id: this.choice } }) };
+      change.value = { type: 'card', ...this.chosen() };
       delete change.error; // it is shown here
     }
     if (this.type === 'address') {
+      change.elementMode = this.settings.options?.mode;
       change.isNewAddress = true;
       change.value = this.value();
       delete change.error;
@@ -286,6 +289,14 @@ export class Form implements Peer {
     this.told = text;
     this.tell({ says: 'change', change });
     for (const peer of peersOf(this)) peer.refresh();
+  }
+
+  /** What the page may know of what is paid with: a card on file, or where a new one's bill goes. */
+  private chosen(): Json {
+    const card = this.cards.find(({ id }) => id === this.choice);
+    if (card) return { payment_method: { id: card.id, type: 'card', billing_details: card.billing } };
+    const { country = null, postal_code: postalCode = null } = this.address();
+    return { billingDetails: { address: { country, postalCode } }, ...(this.save ? { savePaymentMethod: this.save.checked } : {}) };
   }
 
   take(name: FieldName, text: string): void {

@@ -31,6 +31,8 @@ export interface Saved {
   last4: string;
   month: number;
   year: number;
+  /** `billing_details`, for the page. */
+  billing: Json;
 }
 
 export interface Kept {
