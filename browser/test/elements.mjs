@@ -131,6 +131,12 @@ export const elements = {
         elements.create('payment', {fields: {billingDetails: {address: {country: 'never', postalCode: 'never'}}}}).mount('#payment');
       </script>`),
     );
+    const terms = page.frameLocator('#payment iframe').getByText('you allow localhost to charge your card');
+    assert.equal(await terms.isVisible(), false);
+    await page.evaluate(() => elements.update({ setupFutureUsage: 'off_session' }));
+    await terms.waitFor();
+    await page.evaluate(() => elements.update({ setupFutureUsage: null }));
+    await terms.waitFor({ state: 'hidden' });
     await fill(page, '#payment');
     const { client_secret: secret } = await tap.intent();
     const confirm = () =>
@@ -163,7 +169,7 @@ export const elements = {
         `<div dir="rtl"><div id="payment"></div><div id="address"></div></div><script nonce="own">
           var stripe = Tap('${tap.publishable}', {apiBase: '${tap.url}/', locale: 'fr'});
           var elements = stripe.elements({clientSecret: '${secret}', appearance: {variables: {colorText: 'rgb(9, 8, 7)'}, rules: {'.Label': {fontWeight: '700'}}}});
-          elements.create('payment', {fields: {billingDetails: {name: 'always'}}}).mount('#payment');
+          elements.create('payment', {fields: {billingDetails: {name: 'always'}}, terms: {card: 'always'}, business: {name: '$& Nordlicht <b>'}}).mount('#payment');
           elements.create('address', {mode: 'shipping', defaultValues: {name: 'Jenny', address: {country: 'IE'}}}).mount('#address');
         </script>`,
         { headers },
@@ -172,6 +178,7 @@ export const elements = {
     const frame = page.frameLocator('#payment iframe');
     await fill(page, '#payment', { number: '4000002760003184', name: 'Jenny Rosen' });
     await frame.locator('#country').selectOption('FR');
+    await frame.getByText('vous autorisez $& Nordlicht <b> à la débiter').waitFor();
     const label = frame.getByText('Numéro de carte');
     assert.deepEqual(await label.evaluate((each) => [getComputedStyle(each).color, getComputedStyle(each).fontWeight, getComputedStyle(each).direction]), ['rgb(9, 8, 7)', '700', 'rtl']);
     const pay = () => page.evaluate(() => stripe.confirmPayment({ elements, redirect: 'if_required' }));
@@ -202,7 +209,7 @@ export const elements = {
       }, [tap.publishable, [...methods], [...elements]]);
       assert.deepEqual([missing, taken], [[], ['address', 'card', 'cardCvc', 'cardExpiry', 'cardNumber', 'payment']], version);
     }
-    const said = (code) => page.evaluate(([key, code]) => { try { return String(new Function('stripe', 'key', `return ${code}`)(Stripe(key), key)); } catch (error) { return `${error.name}: ${error.message}`; } }, [tap.publishable, code]);
+    const said = (code) => page.evaluate(async ([key, code]) => { try { return String(await new Function('stripe', 'key', `return ${code}`)(Stripe(key), key)); } catch (error) { return `${error.name}: ${error.message}`; } }, [tap.publishable, code]);
     for (const [code, expected] of [
       ['stripe.paymentRequest({})', /IntegrationError: Apple Pay and Google Pay .*not supported/],
       ["stripe.elements().create('paymentRequestButton')", /IntegrationError: Apple Pay and Google Pay/],
@@ -213,6 +220,9 @@ export const elements = {
       ["stripe.elements({mode: 'payment', amount: 1, currency: 'usd'}).create('payment', {wallets: {applePay: 'always'}})", /IntegrationError: Apple Pay/],
       ["Stripe('sk_test_123')", /IntegrationError: You should not use your secret key/],
       ["stripe.elements().create('card').mount('#nowhere')", /IntegrationError: The selector/],
+      ["stripe.confirmPayment({confirmParams: {}})", /IntegrationError: You must provide confirmParams.return_url/],
+      ["stripe.confirmPayment({confirmParams: {return_url: 'javascript:alert(1)'}})", /IntegrationError: .*return_url should be the address/],
+      ["stripe.confirmSetup({redirect: 'if_required', confirmParams: {return_url: 'https://'}})", /IntegrationError: .*return_url should be the address/],
       ["stripe.confirmCardPayment('pi_1')", /IntegrationError: Invalid value for stripe.confirmCardPayment/],
     ]) {
       assert.match(await said(code), expected, code);

@@ -5,7 +5,7 @@ import { type Brand, brandOf, digitsOf, expiryOf } from '../shared/cards.ts';
 import type { ElementType, Saved, Settings, ToPage } from '../shared/protocol.ts';
 import { type Word, languageOf, wordsIn } from '../shared/words.ts';
 import { Field, type FieldName, type Words, countryField, fieldFor, filledInFor, hasPostalCodes, isFull, needsPostalCode } from './fields.ts';
-import { type Choice, NEW, blocks, choices, drawing, line, make, redraw, saver } from './layout.ts';
+import { type Choice, NEW, blocks, choices, drawing, line, make, redraw, saver, terms } from './layout.ts';
 import { type Peer, peersOf } from './peers.ts';
 import { applyStyle } from './style.ts';
 
@@ -37,6 +37,7 @@ export class Form implements Peer {
   private language: string;
   private choice: Choice = NEW;
   private save: HTMLInputElement | undefined;
+  private readonly terms = terms();
   /** The field that the buyer is in. */
   private inside: FieldName | undefined;
   private told = '';
@@ -119,6 +120,7 @@ export class Form implements Peer {
       input.addEventListener('change', () => this.changed());
       form.append(box);
     }
+    form.append(this.terms);
     const remove = kept?.removes ? (id: string): void => this.tell({ says: 'remove', id }) : undefined;
     const chosen = (choice: Choice): void => { this.choice = choice; this.changed(); };
     if (this.cards.length > 0) root.prepend(choices(this.cards, this.words, form, { chosen, remove }));
@@ -159,6 +161,8 @@ export class Form implements Peer {
     document.documentElement.dir = settings.direction;
     if (document.fonts.size === 0) for (const font of settings.fonts) document.fonts.add(new FontFace(font.family, font.source, font.descriptors));
     applyStyle(this.sheet, settings.options, settings.appearance);
+    this.terms.hidden = !settings.charges;
+    this.terms.textContent = this.words.terms.replace('{business}', () => settings.charges ?? '');
     const disabled = settings.options?.disabled === true || settings.options?.readOnly === true;
     for (const field of this.fields.values()) field.input.disabled = disabled;
     this.render();

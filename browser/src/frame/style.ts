@@ -33,7 +33,7 @@ export const FORMER_VARIABLES = {
 } as const satisfies Record<string, (typeof VARIABLES)[number]>;
 
 const SELECTOR =
-  /^\.(?:Input|Label|Error|Block|Tab|TabLabel|CheckboxInput|CheckboxLabel|PickerItem|RadioIcon|AccordionItem)(?:--(?:invalid|empty|selected|checked|resting|floating))?(?::(?:hover|focus|focus-visible|active|disabled|autofill)|::(?:placeholder|selection))?$/;
+  /^\.(?:Input|Label|Error|Block|Tab|TabLabel|CheckboxInput|CheckboxLabel|TermsText|PickerItem|RadioIcon|AccordionItem)(?:--(?:invalid|empty|selected|checked|resting|floating))?(?::(?:hover|focus|focus-visible|active|disabled|autofill)|::(?:placeholder|selection))?$/;
 
 const LENGTH_MAX = 300;
 

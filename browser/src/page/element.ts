@@ -21,6 +21,7 @@ export interface Group {
   fonts(): Promise<Settings['fonts']>;
   saved(): Promise<Settings['saved']>;
   readonly fault: Json;
+  readonly keeps: boolean;
   kept(): Promise<Settings['kept']>;
   remove(id: string): Promise<Json>;
   forget(element: TapElement): void;
@@ -111,8 +112,15 @@ export class TapElement {
     const isPayment = this.type === 'payment';
     const [fonts, saved, kept] = await Promise.all([this.group.fonts(), isPayment ? this.group.saved() : null, isPayment ? this.group.kept() : null]);
     const direction = this.container && getComputedStyle(this.container).direction === 'rtl' ? 'rtl' : 'ltr';
+    const charges = isPayment && this.tellsTerms ? String(this.options.business?.name ?? location.hostname) : null;
     const options = JSON.parse(JSON.stringify(this.options ?? {})) as Json;
-    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved, kept };
+    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved, kept, charges };
+  }
+
+  /** Whether the buyer is told that the card is kept: where it is, unless the merchant's page says that itself. */
+  private get tellsTerms(): boolean {
+    const said: unknown = this.options.terms?.card ?? 'auto';
+    return said === 'always' || (said === 'auto' && this.group.keeps);
   }
 
   private hear(message: ToPage): void {

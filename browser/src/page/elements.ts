@@ -5,7 +5,7 @@ import type { ElementType, Kept, Saved, Settings } from '../shared/protocol.ts';
 import { type Group, TapElement } from './element.ts';
 import { refuse, refuseUnsupported } from './errors.ts';
 import { readFonts } from './fonts.ts';
-import { checkSecret } from './intents.ts';
+import { checkSecret, isSetup } from './intents.ts';
 import { UNSUPPORTED_GROUP_OPTIONS, UNSUPPORTED_OPTIONS } from './unsupported.ts';
 
 const TYPES: readonly string[] = ['card', 'cardNumber', 'cardExpiry', 'cardCvc', 'payment', 'address'] satisfies ElementType[];
@@ -34,6 +34,8 @@ export class Elements implements Group {
   submitted = false;
   /** Why the intent could not be read: what is filled in would pay for nothing. */
   fault: Json;
+  /** `setup_future_usage` of the intent. */
+  private usage: Json;
   private readonly updated: (() => void)[] = [];
   private readonly asking: Asking;
   private readonly elements = new Map<string, TapElement>();
@@ -79,11 +81,18 @@ export class Elements implements Group {
     return this.found;
   }
 
+  /** Whether the card may be charged later, as far as the intent and the group say. */
+  get keeps(): boolean {
+    const { clientSecret, mode, setupFutureUsage, setup_future_usage: usage } = this.options;
+    return mode === 'setup' || mode === 'subscription' || (clientSecret !== undefined && isSetup(clientSecret)) || Boolean(setupFutureUsage ?? usage ?? this.usage);
+  }
+
   private async look(): Promise<Settings['saved']> {
     this.fault = undefined;
     if (this.options.clientSecret === undefined) return null;
     const intent = await this.asking.retrieve(this.options.clientSecret, ['payment_method']);
     this.fault = intent?.error;
+    this.usage = intent?.setup_future_usage;
     const method: Json = intent?.payment_method;
     if (intent?.status !== 'requires_confirmation' || typeof method?.card !== 'object') return null;
     return savedOf(method);

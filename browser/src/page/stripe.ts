@@ -7,8 +7,7 @@ import { type EmbeddedCheckout, embeddedCheckout } from './embedded_checkout.ts'
 import { Elements } from './elements.ts';
 import { IntegrationError, refuse, refuseUnsupported } from './errors.ts';
 import { UNSUPPORTED } from './unsupported.ts';
-import { Intents, checkSecret, isSetup, nameOf, resultOf, returnTo } from './intents.ts';
-
+import { Intents, checkReturn, checkSecret, isSetup, nameOf, resultOf, returnTo } from './intents.ts';
 
 interface Given {
   secret: string;
@@ -86,7 +85,8 @@ export class TapStripe {
     const token: Json = options?.confirmationToken ?? options?.confirmationTokenId ?? params.confirmation_token;
     if (token !== undefined) params.confirmation_token = checkToken(token, name);
     if (!['always', 'if_required'].includes(redirect)) refuse(`${name}() has no redirect ${String(redirect)}.`);
-    if (redirect === 'always' && typeof back !== 'string') refuse(`You must provide confirmParams.return_url to ${name}(), or redirect: 'if_required'.`);
+    if (back !== undefined) checkReturn(back, name);
+    else if (redirect === 'always') refuse(`You must provide confirmParams.return_url to ${name}(), or redirect: 'if_required'.`);
     const secret: unknown = options?.clientSecret ?? elements?.options?.clientSecret;
     checkSecret(secret, name, kind);
     const given: Given = { secret, params: { ...params } };
