@@ -78,6 +78,7 @@ export class TapElement {
       this.emit('loaderror', { error: this.unreachable });
     });
     container.replaceChildren(frame);
+    if (this.type === 'payment') void Promise.all([this.group.saved(), this.group.kept()]); // asked once, and while the frame loads
     this.classes();
     for (const label of container.id ? document.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`) : []) label.addEventListener('click', this.labelled);
     if (this.isForm) this.emit('loaderstart', {});
