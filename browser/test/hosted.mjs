@@ -51,6 +51,8 @@ export const hosted = {
     const price = await tap.ask('POST', '/v1/prices', { currency: 'usd', unit_amount: '1500', 'product_data[name]': 'Wool hat' });
     const link = await tap.ask('POST', '/v1/payment_links', { 'line_items[0][price]': price.id, 'line_items[0][quantity]': '1' });
     const paid = await tap.intent({ amount: 12700, confirm: 'true', payment_method: 'pm_card_visa', 'automatic_payment_methods[enabled]': 'true', 'automatic_payment_methods[allow_redirects]': 'never', 'expand[]': 'latest_charge' });
+    const ended = await session(tap, shop);
+    await tap.ask('POST', `/v1/checkout/sessions/${ended.id}/expire`);
     for (const { name, viewport, colorScheme } of LOOKS) {
       const context = await browser.newContext({ viewport, colorScheme, bypassCSP: true, reducedMotion: 'reduce', locale: 'en-US' });
       const page = await context.newPage();
@@ -70,6 +72,13 @@ export const hosted = {
       await look('link');
       await page.goto(paid.latest_charge.receipt_url);
       await look('receipt');
+      await page.goto(ended.url);
+      await look('expired');
+      await page.goto(tap.url);
+      await look('welcome');
+      await page.goto(`${tap.url}/docs#/Refunds/post_refunds`);
+      await page.locator('.try-out__btn').click();
+      await look('docs');
       const dark = colorScheme === 'dark';
       const back = `<style>body{margin:0;font:16px system-ui;background:${dark ? '#14161c' : '#fff'};color:${dark ? '#f1f3f7' : '#1a1f36'}}main{max-width:27rem;margin:2rem auto;padding:0 1.25rem}#card{padding:12px;border:1px solid #8a93a2;border-radius:8px;margin:.25rem 0 1rem}button{font:inherit;font-weight:600;width:100%;padding:.75rem;border:0;border-radius:8px;background:#1f4fd8;color:#fff}</style>`;
       await page.goto(shop.page(`<main><h1>Pay</h1>${cardPage(tap, dark ? "{style: {base: {color: '#f1f3f7', '::placeholder': {color: '#a9b1bf'}}}}" : '{}')}</main>`, { head: `<title>Shop</title>${back}` }));
