@@ -160,6 +160,31 @@ export const elements = {
     await assert.rejects(tap.intent({ confirm: 'true', confirmation_token: token.id }), /already used/);
   },
 
+  async 'a card is kept with both its addresses, of which a setup intent takes one'({ page, shop, tap }) {
+    const customer = await tap.ask('POST', '/v1/customers');
+    const { client_secret: secret } = await tap.ask('POST', '/v1/setup_intents', { customer: customer.id });
+    await page.goto(
+      shop.page(`<div id="payment"></div><div id="billing"></div><div id="shipping"></div><script>
+        var stripe = Stripe('${tap.publishable}'), elements = stripe.elements({mode: 'setup', currency: 'eur'}), said;
+        elements.create('payment', {defaultValues: {billingDetails: {address: {country: 'DE'}}}}).on('change', ({ value }) => { said = value; }).mount('#payment');
+        elements.create('address', {mode: 'billing', defaultValues: {name: 'Ada', address: {country: 'DE'}}}).mount('#billing');
+        elements.create('address', {mode: 'shipping', fields: {name: 'never'}, defaultValues: {address: {country: 'DE'}}}).mount('#shipping');
+      </script>`),
+    );
+    await page.frameLocator('#payment iframe').getByText('you allow localhost to charge your card').waitFor();
+    await fill(page, '#payment');
+    for (const [where, line1] of [['#billing', 'Hauptstraße 1'], ['#shipping', 'Nebenstraße 2']]) {
+      for (const [name, text] of Object.entries({ line1, city: 'Bonn', zip: '53111' })) await page.frameLocator(`${where} iframe`).locator(`#${name}`).fill(text);
+    }
+    assert.equal(await page.frameLocator('#shipping iframe').locator('#name').count(), 0);
+    assert.deepEqual(await page.evaluate(() => said), { type: 'card', billingDetails: { address: { country: 'DE', postalCode: null } } });
+    await page.evaluate(() => elements.submit());
+    const { setupIntent, error } = await page.evaluate((clientSecret) => stripe.confirmSetup({ elements, clientSecret, redirect: 'if_required' }), secret);
+    assert.equal(setupIntent?.status, 'succeeded', error?.message);
+    const { billing_details: billing } = await tap.ask('GET', `/v1/payment_methods/${setupIntent.payment_method}`);
+    assert.deepEqual([billing.name, billing.address.line1], ['Ada', 'Hauptstraße 1']);
+  },
+
   async 'a page with a strict policy, isolated, from right to left, takes a card and an address'({ page, shop, tap }) {
     const policy = `default-src 'none'; script-src ${tap.url} 'nonce-own'; frame-src ${tap.url}; connect-src ${tap.url}`;
     const headers = { 'Content-Security-Policy': policy, 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Opener-Policy': 'same-origin' };

@@ -111,7 +111,7 @@ export class TapStripe {
     const { error } = await group.submit();
     if (error) return error;
     const [billing, shipping] = await Promise.all([group.address('billing'), group.address('shipping')]);
-    if (shipping !== undefined && given.params.shipping === undefined) given.params.shipping = shipping;
+    if (shipping !== undefined && given.params.shipping === undefined && !isSetup(given.secret)) given.params.shipping = shipping;
     const usage: Json = group.options.setupFutureUsage ?? group.options.setup_future_usage;
     if (usage && !isSetup(given.secret)) given.params.setup_future_usage ??= usage;
     given.element = element;
