@@ -4,8 +4,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { declarationsOf } from '../src/frame/style.ts';
+import { VARIABLES, declarationsOf } from '../src/frame/style.ts';
 import { EVENTS } from '../src/page/element.ts';
+
+test('every variable that is taken has an effect', () => {
+  const style = readFileSync(path.join(import.meta.dirname, '../src/frame/frame.css'), 'utf8');
+  assert.deepEqual(VARIABLES.filter((name) => !style.includes(`var(--${name}`)), []);
+});
 
 const VERSIONS = ['@stripe/stripe-js', 'stripe-js-of-2025'];
 const declared = (version, file) => readFileSync(path.join(process.env.MODULES, version, 'dist/stripe-js/elements', `${file}.d.ts`), 'utf8');
