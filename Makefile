@@ -31,9 +31,9 @@ MADE_BY := PATH="$(PATH)" $(PYTHON)
 export PYTHONDONTWRITEBYTECODE :=
 
 # Node is in .venv: the CDK's library and its command line are to find that one.
-test rehearse rehearse-aws synth browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
+test rehearse rehearse-aws synth browser bench-browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check cli-check fuzz simulate bench bench-growth bench-deliveries bench-migration bench-read bench-books acknowledged lock synth cdk browser images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check cli-check fuzz simulate bench bench-growth bench-deliveries bench-migration bench-read bench-books bench-browser acknowledged lock synth cdk browser images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -130,6 +130,9 @@ bench-migration: $(INSTALLED) ## Migrate a database with many payments while the
 
 bench-read: $(INSTALLED) ## Measure each search and each list by each filter among a million payments, and show how they are read; takes ten minutes
 	@$(BIN)/python -m tests.benchmarks.reads $(ARGS)
+
+bench-browser: $(BROWSER) ## Measure what a buyer's browser loads, and how soon a card can be typed (needs chromium)
+	@$(BIN)/python -m tests.benchmarks.browser $(ARGS)
 
 acknowledged: $(INSTALLED) ## Kill services and database under load, and count whether what was acknowledged is stored (ARGS="other-system.toml")
 	@$(BIN)/python -m tests.benchmarks.acknowledged $(ARGS)

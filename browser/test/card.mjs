@@ -27,7 +27,7 @@ export const card = {
     await frame.locator('#zip').fill('94107');
     const intent = await tap.intent();
     const { paymentIntent } = await pay(page, intent.client_secret);
-    assert.equal(paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome(paymentIntent), 'succeeded');
     const did = await page.evaluate(() => did);
     assert.equal(did[0][0], 'ready');
     const last = did.findLast(([name]) => name === 'change')[1];
@@ -46,7 +46,7 @@ export const card = {
     assert.deepEqual([error.type, error.code, error.decline_code], ['card_error', 'card_declined', 'insufficient_funds']);
     assert.equal(error.payment_intent.status, 'requires_payment_method');
     await fill(page, '#card');
-    assert.equal((await pay(page, secret)).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await pay(page, secret)).paymentIntent), 'succeeded');
   },
 
   async 'what is missing or wrong is said before anything is sent'({ page, shop, tap }) {
@@ -71,7 +71,7 @@ export const card = {
     const { client_secret: secret } = await tap.intent();
     const paid = pay(page, secret, { return_url: `${shop.url}/back` }); // where we lead through it, the page stays
     await authenticate(page, 'Complete authentication');
-    assert.equal((await paid).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await paid).paymentIntent), 'succeeded');
     assert.equal(await page.locator('dialog').count(), 0);
   },
 
@@ -97,7 +97,7 @@ export const card = {
     assert.equal(paymentIntent.next_action.type, 'use_stripe_sdk');
     const passed = page.evaluate((secret) => stripe.handleNextAction({ clientSecret: secret }), secret);
     await authenticate(page, 'Complete authentication');
-    assert.equal((await passed).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await passed).paymentIntent), 'succeeded');
     const redirected = await tap.intent({ payment_method: 'pm_card_threeDSecure2Required', confirm: true, return_url: `${shop.url}/back?order=1` });
     await page.evaluate((secret) => void stripe.handleNextAction({ clientSecret: secret }), redirected.client_secret);
     await page.getByRole('button', { name: 'Complete authentication' }).click();
@@ -116,7 +116,7 @@ export const card = {
     const { client_secret: secret } = await tap.intent({ customer: customer.id });
     const again = page.evaluate(([secret, method]) => stripe.confirmCardPayment(secret, { payment_method: method }), [secret, setupIntent.payment_method]);
     await authenticate(page, 'Complete authentication');
-    assert.equal((await again).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await again).paymentIntent), 'succeeded');
   },
 
   async 'a payment method is made for the merchant’s server'({ page, shop, tap }) {
@@ -125,7 +125,7 @@ export const card = {
     const { paymentMethod } = await page.evaluate(() => stripe.createPaymentMethod({ type: 'card', card, billing_details: { email: 'jenny@example.com' } }));
     assert.deepEqual([paymentMethod.card.brand, paymentMethod.card.last4, paymentMethod.billing_details.email], ['mastercard', '4444', 'jenny@example.com']);
     assert.equal(paymentMethod.card.fingerprint, undefined);
-    assert.equal((await tap.intent({ payment_method: paymentMethod.id, confirm: true })).status, 'succeeded');
+    assert.equal(await tap.outcome(await tap.intent({ payment_method: paymentMethod.id, confirm: true })), 'succeeded');
   },
 
   async 'a token is made of a card, and of whose it is'({ page, context, shop, tap }) {
@@ -142,6 +142,35 @@ export const card = {
     assert.deepEqual(sent, Object.fromEntries(Object.entries(card).map(([name, value]) => [`card[${name}]`, value])));
   },
 
+  async 'a field that the buyer goes to is seen, however narrow the card is'({ page, shop, tap }) {
+    await page.goto(shop.page(`<div style="width: 280px">${cardPage(tap, '{}')}</div>`));
+    const frame = page.frameLocator('#card iframe');
+    const widths = () => frame.locator('.line').evaluate((line) => [...line.querySelectorAll('input')].map((each) => Math.round(each.getBoundingClientRect().width)));
+    await frame.locator('#number').fill('4242');
+    assert.deepEqual((await widths()).slice(1), [0, 0, 0]);
+    await page.keyboard.press('Tab');
+    assert.equal((await widths()).every((width) => width > 20), true, String(await widths()));
+    await fill(page, '#card', { zip: '94107' });
+    const cut = await frame.locator('.line').evaluate((line) => [...line.querySelectorAll('input:not(#number)')].filter((each) => each.scrollWidth > each.clientWidth + 1).map(({ id }) => id));
+    assert.deepEqual(cut, []);
+  },
+
+  async 'a payment goes on when the network is back, and is made once, however often a buyer presses'({ page, context, shop, tap }) {
+    await page.goto(shop.page(cardPage(tap)));
+    await fill(page, '#card');
+    const { client_secret: secret, id } = await tap.intent();
+    const lost = page.waitForEvent('requestfailed');
+    await context.setOffline(true);
+    const presses = [pay(page, secret), pay(page, secret)];
+    await lost;
+    await context.setOffline(false);
+    const answers = await Promise.all(presses);
+    const paid = answers.filter(({ paymentIntent }) => paymentIntent);
+    assert.ok(paid.length > 0, JSON.stringify(answers));
+    assert.equal(await tap.outcome(paid[0].paymentIntent), 'succeeded');
+    assert.deepEqual((await tap.ask('GET', '/v1/charges', { payment_intent: id })).data.map(({ status }) => status), ['succeeded']);
+  },
+
   async 'a payment whose answer is lost is paid once'({ page, context, shop, tap }) {
     await page.goto(shop.page(cardPage(tap)));
     await fill(page, '#card');
@@ -153,7 +182,7 @@ export const card = {
       return route.abort('connectionreset');
     });
     const { client_secret: secret, id } = await tap.intent();
-    assert.equal((await pay(page, secret)).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await pay(page, secret)).paymentIntent), 'succeeded');
     assert.deepEqual([keys.length, new Set(keys).size], [2, 1]);
     assert.equal((await tap.ask('GET', '/v1/charges', { payment_intent: id })).data.length, 1);
   },

@@ -1,6 +1,8 @@
 /** The page on the API: it is read and tried with nothing but what Tap serves, at a telephone's width too. */
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { check } from './hosted.mjs';
 
 async function authorized(page, tap) {
   const asked = [];
@@ -22,7 +24,7 @@ const shown = async (page, tag, id) => {
 };
 
 export const docs = {
-  async 'an operation is tried with a form, of which only what is filled in is sent'({ page, tap }) {
+  async 'an operation is tried with a form, of which only what is filled in is sent, by who can’t see it, too'({ page, modules, tap }) {
     const asked = await authorized(page, tap);
     const operation = await shown(page, 'Customers', 'post_customers');
     const field = (name) => operation.locator(`tr[data-property-name="${name}"] :is(input, textarea)`).first();
@@ -37,6 +39,13 @@ export const docs = {
     await operation.locator('.live-responses-table').waitFor();
     await page.setViewportSize({ width: 390, height: 844 });
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    const found = [];
+    const axe = await readFile(modules.resolve('axe-core/axe.min.js'), 'utf8');
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await check(page, axe, `docs-${colorScheme}`, found);
+    }
+    assert.deepEqual(found, []);
     assert.deepEqual(asked.filter((url) => !url.startsWith(`${tap.url}/`) && !url.startsWith('data:')), []);
   },
 };

@@ -1,6 +1,7 @@
 /** Split fields, the payment element, Stripe's React library. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { authenticate, fill } from './typing.mjs';
 
 const splitPage = (tap) => `
@@ -15,7 +16,10 @@ const splitPage = (tap) => `
   var other = stripe.elements().create('cardCvc');
 </script>`;
 
-const reactPage = (shop, settings) => shop.page(`<div id="root"></div><script>var shop = ${JSON.stringify(settings)}</script><script src="/react.js"></script>`);
+const reactPage = (shop, settings, script = '/react.js') => shop.page(`<div id="root"></div><script>var shop = ${JSON.stringify(settings)}</script><script src="${script}"></script>`);
+
+/** What a page says of a payment whose outcome may take a while. */
+const PAID = /^(succeeded|processing)$/;
 
 export const elements = {
   async 'a card in three frames is one card'({ page, shop, tap }) {
@@ -29,7 +33,7 @@ export const elements = {
     const pay = () => page.evaluate((secret) => stripe.confirmCardPayment(secret, { payment_method: { card: elements.getElement('cardNumber') } }), secret);
     assert.equal((await pay()).error.code, 'incomplete_cvc');
     await type('#cvc', '23');
-    assert.equal((await pay()).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await pay()).paymentIntent), 'succeeded');
     // A browser fills a card in where its number is.
     for (const [name, text] of [['expiry', '11/33'], ['cvc', '987']]) await page.frameLocator('#number iframe').locator(`#filled-${name}`).fill(text, { force: true });
     for (const [where, text] of [['#expiry', '11 / 33'], ['#cvc', '987']]) assert.equal(await page.frameLocator(`${where} iframe`).locator('input').inputValue(), text);
@@ -39,7 +43,7 @@ export const elements = {
   },
 
   async 'Stripe’s React library takes a payment with its payment element'({ page, shop, tap }) {
-    const { client_secret: secret } = await tap.intent();
+    const { client_secret: secret, id } = await tap.intent();
     await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back`, redirect: 'if_required', appearance: { theme: 'night' } }));
     await page.getByText('ready').waitFor();
     await fill(page, '#payment', { number: '4000000000000002' });
@@ -49,7 +53,8 @@ export const elements = {
     await fill(page, '#payment', { number: '4000002760003184' });
     await page.getByRole('button', { name: 'Pay' }).click();
     await authenticate(page, 'Complete authentication');
-    await page.getByText('succeeded').waitFor();
+    await page.getByText(PAID).waitFor();
+    assert.equal(await tap.outcome({ id }), 'succeeded');
   },
 
   async 'a payment element leads back to the merchant when it paid'({ page, shop, tap }) {
@@ -68,14 +73,15 @@ export const elements = {
     assert.deepEqual([given.get('order'), given.get('payment_intent'), given.get('payment_intent_client_secret')], ['7', id, secret]);
   },
 
-  async 'the card that a payment has already is offered again'({ page, shop, tap }) {
+  async 'the card that a payment has already is offered again, in last year’s libraries'({ page, shop, tap }) {
     const customer = await tap.ask('POST', '/v1/customers');
     const method = await tap.ask('POST', '/v1/payment_methods/pm_card_visa/attach', { customer: customer.id });
-    const { client_secret: secret } = await tap.intent({ customer: customer.id, payment_method: method.id });
-    await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back`, redirect: 'if_required' }));
+    const { client_secret: secret, id } = await tap.intent({ customer: customer.id, payment_method: method.id });
+    await page.goto(reactPage(shop, { key: tap.publishable, secret, back: `${shop.url}/back`, redirect: 'if_required' }, '/react-2025.js'));
     await page.frameLocator('#payment iframe').getByText('•••• 4242').waitFor();
     await page.getByRole('button', { name: 'Pay' }).click();
-    await page.getByText('succeeded').waitFor();
+    await page.getByText(PAID).waitFor();
+    assert.equal(await tap.outcome({ id }), 'succeeded');
   },
 
   async 'a customer is shown their cards, may take one away, and saves another'({ page, shop, tap }) {
@@ -104,7 +110,7 @@ export const elements = {
       assert.deepEqual(await frame.locator('.AccordionItem').allInnerTexts().then((all) => all.map((text) => /\d{4}/.exec(text)?.[0])), ['4444', '4242', undefined]);
       await frame.getByText('•••• 4242').click();
     });
-    assert.equal(paid.status, 'succeeded');
+    assert.equal(await tap.outcome(paid), 'succeeded');
     await pay(async (frame) => {
       await frame.getByRole('button', { name: 'Remove' }).first().click();
       await frame.getByRole('button', { name: 'Really remove?' }).click();
@@ -125,6 +131,12 @@ export const elements = {
         elements.create('payment', {fields: {billingDetails: {address: {country: 'never', postalCode: 'never'}}}}).mount('#payment');
       </script>`),
     );
+    const terms = page.frameLocator('#payment iframe').getByText('you allow localhost to charge your card');
+    assert.equal(await terms.isVisible(), false);
+    await page.evaluate(() => elements.update({ setupFutureUsage: 'off_session' }));
+    await terms.waitFor();
+    await page.evaluate(() => elements.update({ setupFutureUsage: null }));
+    await terms.waitFor({ state: 'hidden' });
     await fill(page, '#payment');
     const { client_secret: secret } = await tap.intent();
     const confirm = () =>
@@ -134,7 +146,7 @@ export const elements = {
       );
     assert.match(await confirm(), /IntegrationError: elements\.submit\(\) must be called/);
     assert.deepEqual(await page.evaluate(() => elements.submit()), { selectedPaymentMethod: 'card' });
-    assert.equal((await confirm()).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await confirm()).paymentIntent), 'succeeded');
 
     // or by the merchant's server, once
     const shipping = { name: 'Ada', address: { line1: '1 Main St', country: 'IE' } };
@@ -142,10 +154,35 @@ export const elements = {
     const { card } = token.payment_method_preview;
     assert.deepEqual([card.last4, card.fingerprint, token.payment_intent], ['4242', undefined, null]);
     const paid = await tap.intent({ confirm: 'true', confirmation_token: token.id });
-    assert.deepEqual([paid.status, paid.shipping.name], ['succeeded', 'Ada']);
+    assert.deepEqual([await tap.outcome(paid), paid.shipping.name], ['succeeded', 'Ada']);
     const used = await tap.ask('GET', `/v1/confirmation_tokens/${token.id}`);
     assert.deepEqual([used.payment_intent, used.expires_at], [paid.id, null]);
     await assert.rejects(tap.intent({ confirm: 'true', confirmation_token: token.id }), /already used/);
+  },
+
+  async 'a card is kept with both its addresses, of which a setup intent takes one'({ page, shop, tap }) {
+    const customer = await tap.ask('POST', '/v1/customers');
+    const { client_secret: secret } = await tap.ask('POST', '/v1/setup_intents', { customer: customer.id });
+    await page.goto(
+      shop.page(`<div id="payment"></div><div id="billing"></div><div id="shipping"></div><script>
+        var stripe = Stripe('${tap.publishable}'), elements = stripe.elements({mode: 'setup', currency: 'eur'}), said;
+        elements.create('payment', {defaultValues: {billingDetails: {address: {country: 'DE'}}}}).on('change', ({ value }) => { said = value; }).mount('#payment');
+        elements.create('address', {mode: 'billing', defaultValues: {name: 'Ada', address: {country: 'DE'}}}).mount('#billing');
+        elements.create('address', {mode: 'shipping', fields: {name: 'never'}, defaultValues: {address: {country: 'DE'}}}).mount('#shipping');
+      </script>`),
+    );
+    await page.frameLocator('#payment iframe').getByText('you allow localhost to charge your card').waitFor();
+    await fill(page, '#payment');
+    for (const [where, line1] of [['#billing', 'Hauptstraße 1'], ['#shipping', 'Nebenstraße 2']]) {
+      for (const [name, text] of Object.entries({ line1, city: 'Bonn', zip: '53111' })) await page.frameLocator(`${where} iframe`).locator(`#${name}`).fill(text);
+    }
+    assert.equal(await page.frameLocator('#shipping iframe').locator('#name').count(), 0);
+    assert.deepEqual(await page.evaluate(() => said), { type: 'card', billingDetails: { address: { country: 'DE', postalCode: null } } });
+    await page.evaluate(() => elements.submit());
+    const { setupIntent, error } = await page.evaluate((clientSecret) => stripe.confirmSetup({ elements, clientSecret, redirect: 'if_required' }), secret);
+    assert.equal(setupIntent?.status, 'succeeded', error?.message);
+    const { billing_details: billing } = await tap.ask('GET', `/v1/payment_methods/${setupIntent.payment_method}`);
+    assert.deepEqual([billing.name, billing.address.line1], ['Ada', 'Hauptstraße 1']);
   },
 
   async 'a page with a strict policy, isolated, from right to left, takes a card and an address'({ page, shop, tap }) {
@@ -157,7 +194,7 @@ export const elements = {
         `<div dir="rtl"><div id="payment"></div><div id="address"></div></div><script nonce="own">
           var stripe = Tap('${tap.publishable}', {apiBase: '${tap.url}/', locale: 'fr'});
           var elements = stripe.elements({clientSecret: '${secret}', appearance: {variables: {colorText: 'rgb(9, 8, 7)'}, rules: {'.Label': {fontWeight: '700'}}}});
-          elements.create('payment', {fields: {billingDetails: {name: 'always'}}}).mount('#payment');
+          elements.create('payment', {fields: {billingDetails: {name: 'always'}}, terms: {card: 'always'}, business: {name: '$& Nordlicht <b>'}}).mount('#payment');
           elements.create('address', {mode: 'shipping', defaultValues: {name: 'Jenny', address: {country: 'IE'}}}).mount('#address');
         </script>`,
         { headers },
@@ -166,24 +203,38 @@ export const elements = {
     const frame = page.frameLocator('#payment iframe');
     await fill(page, '#payment', { number: '4000002760003184', name: 'Jenny Rosen' });
     await frame.locator('#country').selectOption('FR');
+    await frame.getByText('vous autorisez $& Nordlicht <b> à la débiter').waitFor();
     const label = frame.getByText('Numéro de carte');
     assert.deepEqual(await label.evaluate((each) => [getComputedStyle(each).color, getComputedStyle(each).fontWeight, getComputedStyle(each).direction]), ['rgb(9, 8, 7)', '700', 'rtl']);
     const pay = () => page.evaluate(() => stripe.confirmPayment({ elements, redirect: 'if_required' }));
     assert.equal((await pay()).error.code, 'incomplete_address');
     const address = page.frameLocator('#address iframe');
     for (const [name, text] of Object.entries({ line1: '1 Main St', city: 'Cork', zip: 'T12' })) await address.locator(`#${name}`).fill(text);
+    assert.deepEqual(await page.evaluate(() => [elements.getElement('address', { mode: 'shipping' }) === elements.getElement('address'), elements.getElement('address', { mode: 'billing' })]), [true, null]);
     const paid = pay();
     await authenticate(page, 'Complete authentication');
-    assert.equal((await paid).paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome((await paid).paymentIntent), 'succeeded');
     assert.equal(await page.evaluate(() => crossOriginIsolated), true);
     const { shipping, latest_charge: charge } = await tap.ask('GET', `/v1/payment_intents/${id}`, { 'expand[]': 'latest_charge' });
     assert.deepEqual([shipping.name, shipping.address.country, shipping.address.city], ['Jenny', 'IE', 'Cork']);
     assert.deepEqual([charge.billing_details.name, charge.billing_details.address.country], ['Jenny Rosen', 'FR']);
   },
 
-  async 'what Tap has not is refused by its name'({ page, shop, tap }) {
+  async 'what Tap has not is refused by its name, and nothing that Stripe declares is missing'({ page, modules, shop, tap }) {
     await page.goto(shop.page('<div id="x"></div>'));
-    const said = (code) => page.evaluate(([key, code]) => { try { return String(new Function('stripe', 'key', `return ${code}`)(Stripe(key), key)); } catch (error) { return `${error.name}: ${error.message}`; } }, [tap.publishable, code]);
+    for (const version of ['@stripe/stripe-js', 'stripe-js-of-2025']) {
+      const declared = (file, pattern) => [...readFileSync(modules.resolve(`${version}/package.json`).replace('package.json', `dist/stripe-js/${file}.d.ts`), 'utf8').matchAll(pattern)].map(([, name]) => name);
+      const methods = new Set(declared('stripe', /^ {2}(\w+)\(/gm));
+      const elements = new Set(declared('elements-group', /create\(\s*elementType: '(\w+)'/g));
+      assert.ok(methods.size > 60 && elements.size > 10);
+      const [missing, taken] = await page.evaluate(([key, methods, elements]) => {
+        const stripe = Stripe(key);
+        const takes = (type) => { try { return Boolean(stripe.elements({ mode: 'setup' }).create(type, { mode: 'billing' })); } catch (error) { if (error.name !== 'IntegrationError' || !error.message.includes(type)) throw error; return false; } };
+        return [methods.filter((name) => typeof stripe[name] !== 'function'), elements.filter(takes).sort()];
+      }, [tap.publishable, [...methods], [...elements]]);
+      assert.deepEqual([missing, taken], [[], ['address', 'card', 'cardCvc', 'cardExpiry', 'cardNumber', 'payment']], version);
+    }
+    const said = (code) => page.evaluate(async ([key, code]) => { try { return String(await new Function('stripe', 'key', `return ${code}`)(Stripe(key), key)); } catch (error) { return `${error.name}: ${error.message}`; } }, [tap.publishable, code]);
     for (const [code, expected] of [
       ['stripe.paymentRequest({})', /IntegrationError: Apple Pay and Google Pay .*not supported/],
       ["stripe.elements().create('paymentRequestButton')", /IntegrationError: Apple Pay and Google Pay/],
@@ -194,6 +245,9 @@ export const elements = {
       ["stripe.elements({mode: 'payment', amount: 1, currency: 'usd'}).create('payment', {wallets: {applePay: 'always'}})", /IntegrationError: Apple Pay/],
       ["Stripe('sk_test_123')", /IntegrationError: You should not use your secret key/],
       ["stripe.elements().create('card').mount('#nowhere')", /IntegrationError: The selector/],
+      ["stripe.confirmPayment({confirmParams: {}})", /IntegrationError: You must provide confirmParams.return_url/],
+      ["stripe.confirmPayment({confirmParams: {return_url: 'javascript:alert(1)'}})", /IntegrationError: .*return_url should be the address/],
+      ["stripe.confirmSetup({redirect: 'if_required', confirmParams: {return_url: 'https://'}})", /IntegrationError: .*return_url should be the address/],
       ["stripe.confirmCardPayment('pi_1')", /IntegrationError: Invalid value for stripe.confirmCardPayment/],
     ]) {
       assert.match(await said(code), expected, code);

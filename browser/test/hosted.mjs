@@ -33,7 +33,7 @@ async function submit(page, { number = '4242 4242 4242 4242' } = {}) {
 }
 
 /** What axe finds in a page, and in each frame in it. */
-async function check(page, axe, name, found) {
+export async function check(page, axe, name, found) {
   for (const frame of page.frames().filter((each) => !each.isDetached() && each.url() !== 'about:blank')) {
     // What is behind a frame is the page's, which axe doesn't know in there.
     if (frame !== page.mainFrame()) await frame.evaluate((behind) => { document.documentElement.style.background = behind; }, await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
@@ -51,11 +51,13 @@ export const hosted = {
     const price = await tap.ask('POST', '/v1/prices', { currency: 'usd', unit_amount: '1500', 'product_data[name]': 'Wool hat' });
     const link = await tap.ask('POST', '/v1/payment_links', { 'line_items[0][price]': price.id, 'line_items[0][quantity]': '1' });
     const paid = await tap.intent({ amount: 12700, confirm: 'true', payment_method: 'pm_card_visa', 'automatic_payment_methods[enabled]': 'true', 'automatic_payment_methods[allow_redirects]': 'never', 'expand[]': 'latest_charge' });
+    const ended = await session(tap, shop);
+    await tap.ask('POST', `/v1/checkout/sessions/${ended.id}/expire`);
     for (const { name, viewport, colorScheme } of LOOKS) {
       const context = await browser.newContext({ viewport, colorScheme, bypassCSP: true, reducedMotion: 'reduce', locale: 'en-US' });
       const page = await context.newPage();
       // What is another page's twin is looked at in one theme.
-      const twins = SHOTS || colorScheme === 'light' ? [] : ['checkout', 'link', 'card'];
+      const twins = SHOTS || colorScheme === 'light' ? [] : ['checkout', 'link', 'card', 'expired'];
       const look = async (what) => { if (!twins.includes(what)) await check(page, axe, `${what}-${name}`, found); };
       const { url } = await session(tap, shop);
       await page.goto(url);
@@ -70,6 +72,10 @@ export const hosted = {
       await look('link');
       await page.goto(paid.latest_charge.receipt_url);
       await look('receipt');
+      if (!twins.includes('expired')) await page.goto(ended.url);
+      await look('expired');
+      await page.goto(tap.url);
+      await look('welcome');
       const dark = colorScheme === 'dark';
       const back = `<style>body{margin:0;font:16px system-ui;background:${dark ? '#14161c' : '#fff'};color:${dark ? '#f1f3f7' : '#1a1f36'}}main{max-width:27rem;margin:2rem auto;padding:0 1.25rem}#card{padding:12px;border:1px solid #8a93a2;border-radius:8px;margin:.25rem 0 1rem}button{font:inherit;font-weight:600;width:100%;padding:.75rem;border:0;border-radius:8px;background:#1f4fd8;color:#fff}</style>`;
       await page.goto(shop.page(`<main><h1>Pay</h1>${cardPage(tap, dark ? "{style: {base: {color: '#f1f3f7', '::placeholder': {color: '#a9b1bf'}}}}" : '{}')}</main>`, { head: `<title>Shop</title>${back}` }));

@@ -52,7 +52,7 @@ export const hostile = {
     await frame.locator('#cvc').fill('987');
     const { client_secret: secret } = await tap.intent();
     const { paymentIntent } = await page.evaluate((secret) => stripe.confirmCardPayment(secret, { payment_method: { card } }), secret);
-    assert.equal(paymentIntent.status, 'succeeded');
+    assert.equal(await tap.outcome(paymentIntent), 'succeeded');
     const made = await page.evaluate(() => stripe.createPaymentMethod({ type: 'card', card }));
     assert.equal(made.paymentMethod.card.last4, '4242');
     const { text, refusals } = await page.evaluate(() => look());
@@ -92,12 +92,18 @@ export const hostile = {
     assert.match(led.error.message, /No client secret/);
   },
 
-  async 'a wrong client secret pays nothing'({ page, shop, tap }) {
+  async 'a wrong client secret, or a key that was revoked, pays nothing and says so'({ page, shop, tap }) {
     await page.goto(shop.page(cardPage(tap)));
     await fill(page, '#card');
     const { id } = await tap.intent();
     const { error } = await page.evaluate((secret) => stripe.confirmCardPayment(secret, { payment_method: { card } }), `${id}_secret_wrong`);
     assert.equal(error.type, 'invalid_request_error');
+    const fault = await page.evaluate((secret) => new Promise((resolve) => {
+      stripe.elements({ clientSecret: secret }).create('payment').on('loaderror', resolve).mount('#form');
+    }), `${id}_secret_wrong`);
+    assert.deepEqual([fault.elementType, fault.error.type], ['payment', 'invalid_request_error']);
+    const revoked = await page.evaluate((secret) => Stripe(`pk_test_${'0'.repeat(48)}`).confirmCardPayment(secret, { payment_method: 'pm_card_visa' }), `${id}_secret_wrong`);
+    assert.match(revoked.error.message, /^Invalid API Key provided/);
     assert.equal((await tap.ask('GET', `/v1/payment_intents/${id}`)).status, 'requires_payment_method');
   },
 

@@ -16,12 +16,20 @@ const { TAP_URL, TAP_PUBLISHABLE_KEY, TAP_SECRET_KEY, CHROMIUM, MODULES } = proc
 const modules = createRequire(path.join(MODULES, 'x.js'));
 const { chromium } = modules('playwright-core');
 
-const react = await modules('esbuild').build({
-  absWorkingDir: import.meta.dirname, entryPoints: ['react_shop.jsx'], bundle: true, write: false, format: 'iife', nodePaths: [MODULES],
-  define: { 'process.env.NODE_ENV': '"production"' }, jsx: 'automatic',
-});
+/** A shop in React, with Stripe's libraries or with those that others name instead. */
+async function reactShop(alias = {}) {
+  const built = await modules('esbuild').build({
+    absWorkingDir: import.meta.dirname, entryPoints: ['react_shop.jsx'], bundle: true, write: false, format: 'iife', nodePaths: [MODULES], alias,
+    define: { 'process.env.NODE_ENV': '"production"' }, jsx: 'automatic',
+  });
+  return built.outputFiles[0].text;
+}
+
 const tap = new Tap(TAP_URL, TAP_PUBLISHABLE_KEY, TAP_SECRET_KEY);
-const shop = await openShop(tap, { '/react.js': react.outputFiles[0].text });
+const shop = await openShop(tap, {
+  '/react.js': await reactShop(),
+  '/react-2025.js': await reactShop({ '@stripe/stripe-js': 'stripe-js-of-2025', '@stripe/react-stripe-js': 'react-stripe-js-of-2025' }),
+});
 // No cookies in frames, as browsers will have it, and some have.
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage', '--test-third-party-cookie-phaseout'] });
 const wanted = process.argv.slice(2);

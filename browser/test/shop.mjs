@@ -23,6 +23,15 @@ export class Tap {
   intent(params = {}) {
     return this.ask('POST', '/v1/payment_intents', { amount: 2000, currency: 'usd', ...params });
   }
+
+  /** What a payment came to: where the machine is busy, it is answered as `processing` before that is known. */
+  async outcome({ id }) {
+    for (let left = 600; ; left--) {
+      const { status } = await this.ask('GET', `/v1/payment_intents/${id}`);
+      if (status !== 'processing' || left === 0) return status;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }
 
 export async function openShop(tap, scripts = {}) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 import re
 import subprocess
 import sys
@@ -31,7 +32,8 @@ needs_modules = pytest.mark.skipif(not MODULES.exists(), reason="npm's packages 
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, cwd=ROOT / "browser", capture_output=True, text=True, timeout=300, check=False)
+    env = {**os.environ, "MODULES": str(MODULES)}
+    done = subprocess.run(command, cwd=ROOT / "browser", env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -65,8 +67,9 @@ def test_a_merchants_program_for_stripe_is_typed_for_tap() -> None:
     run(NODE, str(MODULES / "typescript/bin/tsc"), "-p", ".")
 
 
-def test_formats_brands_and_encodings_are_right() -> None:
-    told = run(NODE, "--test", "test/unit.test.mjs")
+@pytest.mark.parametrize("tests", ["unit", pytest.param("declared", marks=needs_modules)])
+def test_formats_brands_and_encodings_are_right_and_what_stripe_declares_is_known(tests: str) -> None:
+    told = run(NODE, "--test", f"test/{tests}.test.mjs")
     assert re.search(r"fail 0\b", told)
     assert re.search(r"pass [1-9]", told)
 

@@ -2,6 +2,7 @@
 
 import { cut, type Described } from './cut.ts';
 import { meant } from './form.ts';
+import { mended } from './mended.ts';
 
 interface Sent { url: string; body?: unknown; headers: Record<string, string> }
 declare const SwaggerUIBundle: (options: Record<string, unknown>) => unknown;
@@ -15,8 +16,12 @@ function sent(request: Sent): Sent {
 
 async function show(): Promise<void> {
   const described = await fetch('/docs/openapi.json');
+  const root = document.getElementById('docs');
+  if (root) mended(root);
+  // The server is the one that this comes from: there is nothing to choose.
+  const { servers: _, ...spec } = cut((await described.json()) as Described) as Described & { servers?: unknown };
   SwaggerUIBundle({
-    spec: cut((await described.json()) as Described),
+    spec,
     dom_id: '#docs',
     deepLinking: true,
     defaultModelsExpandDepth: -1,
@@ -31,5 +36,11 @@ async function show(): Promise<void> {
     validatorUrl: null,
   });
 }
+
+/** In the viewer's own dark colours, where the browser's are dark. */
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const adapt = (): boolean => document.documentElement.classList.toggle('dark-mode', dark.matches);
+dark.addEventListener('change', adapt);
+adapt();
 
 void show();

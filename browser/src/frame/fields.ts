@@ -126,8 +126,9 @@ export function countryField(words: Words, language: string, chosen: string, all
   select.setAttribute('autocomplete', 'country');
   select.setAttribute('aria-label', words.country);
   const names = new Intl.DisplayNames([language], { type: 'region' });
+  const { compare } = new Intl.Collator(language);
   const offered = allowed.length > 0 ? COUNTRIES.filter((code) => allowed.includes(code)) : COUNTRIES;
-  const options = offered.map((code) => ({ code, name: names.of(code) ?? code })).sort((a, b) => a.name.localeCompare(b.name, language));
+  const options = offered.map((code) => ({ code, name: names.of(code) ?? code })).sort((a, b) => compare(a.name, b.name));
   for (const { code, name } of options) select.add(new Option(name, code, false, code === chosen));
   return new Field('country', select, () => null);
 }

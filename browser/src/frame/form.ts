@@ -5,7 +5,7 @@ import { type Brand, brandOf, digitsOf, expiryOf } from '../shared/cards.ts';
 import type { ElementType, Saved, Settings, ToPage } from '../shared/protocol.ts';
 import { type Word, languageOf, wordsIn } from '../shared/words.ts';
 import { Field, type FieldName, type Words, countryField, fieldFor, filledInFor, hasPostalCodes, isFull, needsPostalCode } from './fields.ts';
-import { type Choice, NEW, blocks, choices, drawing, line, make, redraw, saver } from './layout.ts';
+import { type Choice, NEW, blocks, choices, drawing, line, make, redraw, saver, terms } from './layout.ts';
 import { type Peer, peersOf } from './peers.ts';
 import { applyStyle } from './style.ts';
 
@@ -37,6 +37,9 @@ export class Form implements Peer {
   private language: string;
   private choice: Choice = NEW;
   private save: HTMLInputElement | undefined;
+  private readonly terms = terms();
+  /** The field that the buyer is in. */
+  private inside: FieldName | undefined;
   private told = '';
 
   constructor(type: ElementType, group: string, settings: Settings, tell: (message: ToPage) => void) {
@@ -58,6 +61,7 @@ export class Form implements Peer {
     const never = (name: string): boolean => [asked, address, address?.[name]].includes('never');
     return FIELDS[this.type].filter((name) => {
       if (this.type === 'card') return name !== 'zip' || this.settings.options?.hidePostalCode !== true;
+      if (this.type === 'address') return name !== 'name' || this.settings.options?.fields?.name !== 'never';
       if (this.type !== 'payment') return true;
       if (name === 'name') return asked?.name === 'always';
       return name === 'country' ? !never('country') : name === 'zip' ? !never('postalCode') : true;
@@ -113,8 +117,10 @@ export class Form implements Peer {
     if (kept?.saves && this.save === undefined) {
       const { root: box, input } = saver(this.words);
       this.save = input;
+      input.addEventListener('change', () => this.changed());
       form.append(box);
     }
+    form.append(this.terms);
     const remove = kept?.removes ? (id: string): void => this.tell({ says: 'remove', id }) : undefined;
     const chosen = (choice: Choice): void => { this.choice = choice; this.changed(); };
     if (this.cards.length > 0) root.prepend(choices(this.cards, this.words, form, { chosen, remove }));
@@ -155,6 +161,8 @@ export class Form implements Peer {
     document.documentElement.dir = settings.direction;
     if (document.fonts.size === 0) for (const font of settings.fonts) document.fonts.add(new FontFace(font.family, font.source, font.descriptors));
     applyStyle(this.sheet, settings.options, settings.appearance);
+    this.terms.hidden = !settings.charges;
+    this.terms.textContent = this.words.terms.replace('{business}', () => settings.charges ?? '');
     const disabled = settings.options?.disabled === true || settings.options?.readOnly === true;
     for (const field of this.fields.values()) field.input.disabled = disabled;
     this.render();
@@ -172,16 +180,14 @@ export class Form implements Peer {
       if (isTyped && isFull(field)) this.next(field)?.focus();
     });
     input.addEventListener('focus', () => {
-      document.body.dataset['in'] = field.name;
+      this.go(field.name);
       this.tell({ says: 'focus' });
     });
     input.addEventListener('blur', () => {
       field.left = !field.empty;
-      delete document.body.dataset['in'];
+      this.go(undefined);
       this.tell({ says: 'blur' });
       this.changed();
-      const number = this.fields.get('number')?.input;
-      if (number) number.scrollLeft = this.isNarrow ? number.scrollWidth : 0;
     });
     input.addEventListener('keydown', (event) => {
       const { key } = event as KeyboardEvent;
@@ -189,6 +195,14 @@ export class Form implements Peer {
       if (key === 'Enter' && input instanceof HTMLInputElement) this.tell({ says: 'enter' });
       if (key === 'Backspace' && field.empty && this.type === 'card') { event.preventDefault(); this.previous(field)?.input.focus(); }
     });
+  }
+
+  /** The buyer is in a field now, or in none; of a number beside the others its end is seen. */
+  private go(inside: FieldName | undefined): void {
+    this.inside = inside;
+    this.render();
+    const number = this.fields.get('number')?.input;
+    if (number && inside !== 'number') number.scrollLeft = this.isNarrow && !this.isNumberAlone ? number.scrollWidth : 0;
   }
 
   private next(field: Field): { focus(): void } | undefined {
@@ -207,6 +221,11 @@ export class Form implements Peer {
 
   private get isNarrow(): boolean {
     return this.type === 'card' && innerWidth < WIDE;
+  }
+
+  /** Whether there is room for the number alone: while the buyer is in it, or until it is right. Whoever goes on to another field sees that. */
+  private get isNumberAlone(): boolean {
+    return this.isNarrow && (this.inside === undefined ? this.fields.get('number')?.flaw !== null : this.inside === 'number');
   }
 
   get brand(): Brand {
@@ -243,8 +262,8 @@ export class Form implements Peer {
     redraw(this.icon, this.brand.name);
     this.icon.classList.toggle('invalid', flawed);
     document.body.dataset['brand'] = this.brand.name;
-    document.body.classList.toggle('whole', this.fields.get('number')?.flaw === null);
     document.body.classList.toggle('narrow', this.isNarrow);
+    document.body.classList.toggle('number-alone', this.isNumberAlone);
   }
 
   private changed(): void {
@@ -260,10 +279,11 @@ export class Form implements Peer {
     if (this.type === 'card') change.value = { postalCode: this.fields.get('zip')?.text ?? '' };
     if (this.type === 'payment') {
       change.collapsed = false;
-      change.value = { type: 'card', ...(this.choice === NEW ? {} : { payment_method: { id: this.choice } }) };
+      change.value = { type: 'card', ...this.chosen() };
       delete change.error; // it is shown here
     }
     if (this.type === 'address') {
+      change.elementMode = this.settings.options?.mode;
       change.isNewAddress = true;
       change.value = this.value();
       delete change.error;
@@ -273,6 +293,14 @@ export class Form implements Peer {
     this.told = text;
     this.tell({ says: 'change', change });
     for (const peer of peersOf(this)) peer.refresh();
+  }
+
+  /** What the page may know of what is paid with: a card on file, or where a new one's bill goes. */
+  private chosen(): Json {
+    const card = this.cards.find(({ id }) => id === this.choice);
+    if (card) return { payment_method: { id: card.id, type: 'card', billing_details: card.billing } };
+    const { country = null, postal_code: postalCode = null } = this.address();
+    return { billingDetails: { address: { country, postalCode } }, ...(this.save ? { savePaymentMethod: this.save.checked } : {}) };
   }
 
   take(name: FieldName, text: string): void {

@@ -119,6 +119,9 @@ export function choices(cards: readonly Saved[], words: Words, form: HTMLElement
   return root;
 }
 
+/** What the buyer agrees to where the card is kept. */
+export const terms = (): HTMLElement => make('p', 'TermsText');
+
 /** Whether a new card is saved. */
 export function saver(words: Words): { root: HTMLElement; input: HTMLInputElement } {
   const input = document.createElement('input');

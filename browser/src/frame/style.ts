@@ -15,16 +15,25 @@ const PROPERTIES = new Set(
 /** What `style` may say of states. */
 export const STATES = [':hover', ':focus', '::placeholder', '::selection', ':-webkit-autofill', ':disabled'] as const;
 
-const VARIABLES = new Set(
-  (
-    'colorPrimary colorBackground colorText colorDanger colorSuccess colorWarning colorTextSecondary colorTextPlaceholder colorIcon ' +
-    'accessibleColorOnColorPrimary borderRadius fontFamily fontSizeBase fontSizeSm fontSizeXs fontLineHeight fontSmooth fontWeightNormal ' +
-    'fontWeightMedium fontWeightBold gridColumnSpacing gridRowSpacing spacingUnit focusBoxShadow focusOutline iconColor'
-  ).split(' '),
-);
+/** Variables of an appearance, as `frame.css` has them. */
+export const VARIABLES = [
+  'accordionItemLabelColorText', 'accordionItemLabelFontSize', 'accordionItemLabelFontWeight', 'accordionItemLabelSelectedColorText',
+  'accordionItemLabelSelectedFontWeight', 'accordionItemSpacing', 'borderRadius', 'colorBackground', 'colorDanger', 'colorPrimary', 'colorText', 'colorTextPlaceholder',
+  'colorTextSecondary', 'focusBoxShadow', 'focusOutline', 'fontFamily', 'fontLineHeight', 'fontSizeBase', 'fontSizeSm', 'fontSmooth', 'fontVariantLigatures',
+  'fontVariationSettings', 'fontWeightNormal', 'gridColumnSpacing', 'gridRowSpacing', 'iconCardCvcColor', 'iconCardCvcErrorColor', 'iconCardErrorColor',
+  'iconChevronDownColor', 'iconColor', 'inputBoxShadow', 'inputColorBorder', 'inputFocusBoxShadow', 'inputFocusColorBorder', 'labelColorText', 'labelFontSize',
+  'labelFontWeight', 'labelSpacing', 'spacingUnit',
+] as const;
+
+/** As they were called before. */
+export const FORMER_VARIABLES = {
+  colorIcon: 'iconColor', colorIconCardCvc: 'iconCardCvcColor', colorIconCardCvcError: 'iconCardCvcErrorColor', colorIconCardError: 'iconCardErrorColor',
+  colorIconChevronDown: 'iconChevronDownColor', spacingAccordionItem: 'accordionItemSpacing',
+  spacingGridColumn: 'gridColumnSpacing', spacingGridRow: 'gridRowSpacing',
+} as const satisfies Record<string, (typeof VARIABLES)[number]>;
 
 const SELECTOR =
-  /^\.(?:Input|Label|Error|Block|Tab|TabLabel|CheckboxInput|CheckboxLabel|PickerItem|RadioIcon|AccordionItem)(?:--(?:invalid|empty|selected|checked|resting|floating))?(?::(?:hover|focus|focus-visible|active|disabled|autofill)|::(?:placeholder|selection))?$/;
+  /^\.(?:Input|Label|Error|Block|Tab|TabLabel|CheckboxInput|CheckboxLabel|TermsText|PickerItem|RadioIcon|AccordionItem)(?:--(?:invalid|empty|selected|checked|resting|floating))?(?::(?:hover|focus|focus-visible|active|disabled|autofill)|::(?:placeholder|selection))?$/;
 
 const LENGTH_MAX = 300;
 
@@ -43,9 +52,10 @@ export function declarationsOf(style: Json): [string, string][] {
 }
 
 export function variablesOf(appearance: Json): [string, string][] {
-  return Object.entries(appearance?.variables ?? {}).flatMap(([name, value]): [string, string][] =>
-    VARIABLES.has(name) && isPlain(value) ? [[`--${name}`, String(value)]] : [],
-  );
+  return Object.entries(appearance?.variables ?? {}).flatMap(([given, value]): [string, string][] => {
+    const name = (FORMER_VARIABLES as Record<string, string>)[given] ?? given;
+    return (VARIABLES as readonly string[]).includes(name) && isPlain(value) ? [[`--${name}`, String(value)]] : [];
+  });
 }
 
 /** Selectors of `appearance.rules` and `style`, as the frame's own document has them. */
@@ -73,6 +83,7 @@ export function applyStyle(sheet: CSSStyleSheet, options: Json, appearance: Json
   while (sheet.cssRules.length > 0) sheet.deleteRule(0);
   const root = document.documentElement;
   root.dataset['theme'] = ['stripe', 'night', 'flat', 'none'].includes(appearance?.theme) ? String(appearance.theme) : 'stripe';
+  root.classList.toggle('still', appearance?.disableAnimations === true);
   root.removeAttribute('style');
   for (const [name, value] of variablesOf(appearance)) root.style.setProperty(name, value);
   for (const [selector, declarations] of rulesOf(options, appearance)) {

@@ -9,7 +9,7 @@ type Handler = (event: Json) => void;
 
 const LOAD_PATIENCE = 20_000;
 /** Those that there is no occasion for, as with one network to a card, are heard and never told. */
-const EVENTS = ['ready', 'change', 'focus', 'blur', 'escape', 'loaderror', 'loaderstart', 'networkschange', 'click', 'availablepaymentmethodschange', 'carddetailschange', 'savedpaymentmethodremove', 'savedpaymentmethodupdate'];
+export const EVENTS = ['ready', 'change', 'focus', 'blur', 'escape', 'loaderror', 'loaderstart', 'networkschange', 'click', 'availablepaymentmethodschange', 'carddetailschange', 'savedpaymentmethodremove', 'savedpaymentmethodupdate'];
 const CLASSES = { base: 'StripeElement', complete: 'StripeElement--complete', empty: 'StripeElement--empty', focus: 'StripeElement--focus', invalid: 'StripeElement--invalid' };
 
 /** What elements of one group have in common. */
@@ -20,6 +20,8 @@ export interface Group {
   readonly appearance: Json;
   fonts(): Promise<Settings['fonts']>;
   saved(): Promise<Settings['saved']>;
+  readonly fault: Json;
+  readonly keeps: boolean;
   kept(): Promise<Settings['kept']>;
   remove(id: string): Promise<Json>;
   forget(element: TapElement): void;
@@ -76,6 +78,7 @@ export class TapElement {
       this.emit('loaderror', { error: this.unreachable });
     });
     container.replaceChildren(frame);
+    if (this.type === 'payment') void Promise.all([this.group.saved(), this.group.kept()]); // asked once, and while the frame loads
     this.classes();
     for (const label of container.id ? document.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`) : []) label.addEventListener('click', this.labelled);
     if (this.isForm) this.emit('loaderstart', {});
@@ -100,6 +103,7 @@ export class TapElement {
     port1.onmessage = ({ data }: MessageEvent<ToPage>) => {
       if (data.says === 'ready') opened();
       this.hear(data);
+      if (data.says === 'ready' && this.type === 'payment' && this.group.fault) this.emit('loaderror', { error: this.group.fault });
     };
     const opening: Opening = { tap: 'open', type: this.type, group: this.group.id, settings };
     frame.contentWindow.postMessage(opening, new URL(frame.src).origin, [port2]);
@@ -109,8 +113,15 @@ export class TapElement {
     const isPayment = this.type === 'payment';
     const [fonts, saved, kept] = await Promise.all([this.group.fonts(), isPayment ? this.group.saved() : null, isPayment ? this.group.kept() : null]);
     const direction = this.container && getComputedStyle(this.container).direction === 'rtl' ? 'rtl' : 'ltr';
+    const charges = isPayment && this.tellsTerms ? String(this.options.business?.name ?? location.hostname) : null;
     const options = JSON.parse(JSON.stringify(this.options ?? {})) as Json;
-    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved, kept };
+    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved, kept, charges };
+  }
+
+  /** Whether the buyer is told that the card is kept: where it is, unless the merchant's page says that itself. */
+  private get tellsTerms(): boolean {
+    const said: unknown = this.options.terms?.card ?? 'auto';
+    return said === 'always' || (said === 'auto' && this.group.keeps);
   }
 
   private hear(message: ToPage): void {
@@ -141,8 +152,10 @@ export class TapElement {
   }
 
   private async removed(id: string): Promise<void> {
+    const card = (await this.group.kept())?.cards.find((each) => each.id === id);
+    const removed = { id, type: 'card', billing_details: card?.billing };
     const error = await this.group.remove(id);
-    this.emit('savedpaymentmethodremove', { success: error === undefined, ...(error ? { error: error.message } : {}), payment_method: { id } });
+    this.emit('savedpaymentmethodremove', { success: error === undefined, ...(error ? { error: error.message } : {}), payment_method: removed });
     await this.resend();
   }
 
@@ -156,7 +169,9 @@ export class TapElement {
   }
 
   private emit(name: string, event: Json): void {
-    for (const handler of [...(this.handlers.get(name) ?? [])]) handler({ elementType: this.type, ...event });
+    const handlers = [...(this.handlers.get(name) ?? [])];
+    if (name === 'loaderror' && handlers.length === 0) console.error(`Unhandled loaderror of a ${this.type} Element:`, event['error']?.message);
+    for (const handler of handlers) handler({ elementType: this.type, ...event });
   }
 
   on(name: string, handler: Handler): this {

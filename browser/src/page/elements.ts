@@ -5,7 +5,7 @@ import type { ElementType, Kept, Saved, Settings } from '../shared/protocol.ts';
 import { type Group, TapElement } from './element.ts';
 import { refuse, refuseUnsupported } from './errors.ts';
 import { readFonts } from './fonts.ts';
-import { checkSecret } from './intents.ts';
+import { checkSecret, isSetup } from './intents.ts';
 import { UNSUPPORTED_GROUP_OPTIONS, UNSUPPORTED_OPTIONS } from './unsupported.ts';
 
 const TYPES: readonly string[] = ['card', 'cardNumber', 'cardExpiry', 'cardCvc', 'payment', 'address'] satisfies ElementType[];
@@ -21,7 +21,10 @@ export interface Asking {
 
 const OF_CUSTOMER = /^cuss_[A-Za-z0-9]+_secret_[A-Za-z0-9]+$/;
 
-const savedOf = ({ id, card }: Json): Saved => ({ id, brand: card.brand, last4: card.last4, month: card.exp_month, year: card.exp_year });
+const savedOf = ({ id, card, billing_details: billing }: Json): Saved => ({ id, brand: card.brand, last4: card.last4, month: card.exp_month, year: card.exp_year, billing });
+
+/** There is one element of a type, and one of each mode where it has modes. */
+const placeOf = (type: string, options: Json): string => (type === 'address' ? `address (${String(options?.mode)})` : type);
 
 export class Elements implements Group {
   readonly id = randomId();
@@ -29,9 +32,13 @@ export class Elements implements Group {
   locale: string;
   options: Json;
   submitted = false;
+  /** Why the intent could not be read: what is filled in would pay for nothing. */
+  fault: Json;
+  /** `setup_future_usage` of the intent. */
+  private usage: Json;
   private readonly updated: (() => void)[] = [];
   private readonly asking: Asking;
-  private readonly elements = new Map<ElementType, TapElement>();
+  private readonly elements = new Map<string, TapElement>();
   private readonly read: Promise<Settings['fonts']>;
   private found: Promise<Settings['saved']> | undefined;
   private keeping: Promise<Kept | null> | undefined;
@@ -51,6 +58,7 @@ export class Elements implements Group {
     const types: Json = options?.paymentMethodTypes;
     if (Array.isArray(types) && !types.includes('card')) refuseUnsupported(`elements({paymentMethodTypes: ${JSON.stringify(types)}})`);
     if (options?.appearance?.labels === 'floating') console.warn('appearance.labels: labels are above their fields; floating ones are not supported.');
+    if (options?.appearance?.inputs === 'condensed') console.warn('appearance.inputs: fields are apart; condensed ones are not supported.');
     this.read = readFonts(options?.fonts);
   }
 
@@ -73,9 +81,18 @@ export class Elements implements Group {
     return this.found;
   }
 
+  /** Whether the card may be charged later, as far as the intent and the group say. */
+  get keeps(): boolean {
+    const { clientSecret, mode, setupFutureUsage, setup_future_usage: usage } = this.options;
+    return mode === 'setup' || mode === 'subscription' || (clientSecret !== undefined && isSetup(clientSecret)) || Boolean(setupFutureUsage ?? usage ?? this.usage);
+  }
+
   private async look(): Promise<Settings['saved']> {
+    this.fault = undefined;
     if (this.options.clientSecret === undefined) return null;
     const intent = await this.asking.retrieve(this.options.clientSecret, ['payment_method']);
+    this.fault = intent?.error;
+    this.usage = intent?.setup_future_usage;
     const method: Json = intent?.payment_method;
     if (intent?.status !== 'requires_confirmation' || typeof method?.card !== 'object') return null;
     return savedOf(method);
@@ -110,12 +127,13 @@ export class Elements implements Group {
   create(type: string, options: Json = {}): TapElement {
     if (!TYPES.includes(type)) return refuseUnsupported(type);
     const kind = type as ElementType;
-    if (this.elements.has(kind)) refuse(`Can only create one Element of type ${type} through elements().`);
     for (const name of UNSUPPORTED_OPTIONS) if (options?.[name] !== undefined) refuseUnsupported(`${type}: {${name}}`);
     if (kind === 'payment') this.checkPayment(options);
     if (kind === 'address') this.checkAddress(options);
+    const place = placeOf(kind, options);
+    if (this.elements.has(place)) refuse(`Can only create one Element of type ${place} through elements().`);
     const element = new TapElement(kind, this, options);
-    this.elements.set(kind, element);
+    this.elements.set(place, element);
     return element;
   }
 
@@ -141,14 +159,19 @@ export class Elements implements Group {
     return this;
   }
 
-  getElement(type: Json): TapElement | null {
+  getElement(type: Json, options?: Json): TapElement | null {
     // React's components are asked for by what they render.
     const name: unknown = typeof type === 'string' ? type : type?.__elementType;
-    return this.elements.get(name as ElementType) ?? null;
+    if (name !== 'address' || options?.mode !== undefined) return this.elements.get(placeOf(String(name), options)) ?? null;
+    return this.addressOf('shipping') ?? this.addressOf('billing') ?? null;
+  }
+
+  private addressOf(mode: 'billing' | 'shipping'): TapElement | undefined {
+    return this.elements.get(placeOf('address', { mode }));
   }
 
   forget(element: TapElement): void {
-    if (this.elements.get(element.type) === element) this.elements.delete(element.type);
+    for (const [place, each] of this.elements) if (each === element) this.elements.delete(place);
   }
 
   async update(options: Json): Promise<void> {
@@ -191,16 +214,11 @@ export class Elements implements Group {
     return (['payment', 'card', 'cardNumber'] as const).map((type) => this.elements.get(type)).find((each) => each !== undefined);
   }
 
-  /** What a billing address element adds. */
-  async billing(): Promise<Json> {
-    const element = this.elements.get('address');
-    if (element?.options.mode !== 'billing' || !element.isMounted) return undefined;
-    return (await element.getValue()).value;
-  }
-
-  async shipping(): Promise<Json> {
-    const element = this.elements.get('address');
-    if (element?.options.mode !== 'shipping' || !element.isMounted) return undefined;
-    return (await element.getValue()).value;
+  /** What an address element adds. */
+  async address(mode: 'billing' | 'shipping'): Promise<Json> {
+    const element = this.addressOf(mode);
+    if (!element?.isMounted) return undefined;
+    const { name, ...others } = (await element.getValue()).value;
+    return name === '' ? others : { name, ...others }; // none is asked for where the merchant says so
   }
 }

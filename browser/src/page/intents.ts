@@ -91,10 +91,19 @@ const RUN = ['javascript:', 'data:', 'vbscript:', 'blob:', 'file:'];
 
 export const isRun = (url: string): boolean => RUN.includes(new URL(url, location.href).protocol);
 
+/** Throw `IntegrationError` for a return_url that leads nowhere, before anything is paid that could not lead there. */
+export function checkReturn(url: unknown, where: string): void {
+  try {
+    if (typeof url === 'string' && !isRun(url)) return;
+  } catch {
+    // no address at all
+  }
+  refuse(`Invalid value for ${where}: return_url should be the address of a page of yours.`);
+}
+
 /** Where a payment ends that leads back to the merchant by `return_url`. */
 export function returnTo(url: string, secret: string, status: string): Promise<never> {
   const target = new URL(url, location.href);
-  if (isRun(url)) refuse(`A return_url leads somewhere: ${target.protocol} does not.`);
   const kind = isSetup(secret) ? 'setup_intent' : 'payment_intent';
   target.searchParams.set(kind, idOfSecret(secret));
   target.searchParams.set(`${kind}_client_secret`, secret);

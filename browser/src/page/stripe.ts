@@ -7,8 +7,7 @@ import { type EmbeddedCheckout, embeddedCheckout } from './embedded_checkout.ts'
 import { Elements } from './elements.ts';
 import { IntegrationError, refuse, refuseUnsupported } from './errors.ts';
 import { UNSUPPORTED } from './unsupported.ts';
-import { Intents, checkSecret, isSetup, nameOf, resultOf, returnTo } from './intents.ts';
-
+import { Intents, checkReturn, checkSecret, isSetup, nameOf, resultOf, returnTo } from './intents.ts';
 
 interface Given {
   secret: string;
@@ -86,7 +85,8 @@ export class TapStripe {
     const token: Json = options?.confirmationToken ?? options?.confirmationTokenId ?? params.confirmation_token;
     if (token !== undefined) params.confirmation_token = checkToken(token, name);
     if (!['always', 'if_required'].includes(redirect)) refuse(`${name}() has no redirect ${String(redirect)}.`);
-    if (redirect === 'always' && typeof back !== 'string') refuse(`You must provide confirmParams.return_url to ${name}(), or redirect: 'if_required'.`);
+    if (back !== undefined) checkReturn(back, name);
+    else if (redirect === 'always') refuse(`You must provide confirmParams.return_url to ${name}(), or redirect: 'if_required'.`);
     const secret: unknown = options?.clientSecret ?? elements?.options?.clientSecret;
     checkSecret(secret, name, kind);
     const given: Given = { secret, params: { ...params } };
@@ -110,8 +110,8 @@ export class TapStripe {
     }
     const { error } = await group.submit();
     if (error) return error;
-    const [billing, shipping] = await Promise.all([group.billing(), group.shipping()]);
-    if (shipping !== undefined && given.params.shipping === undefined) given.params.shipping = shipping;
+    const [billing, shipping] = await Promise.all([group.address('billing'), group.address('shipping')]);
+    if (shipping !== undefined && given.params.shipping === undefined && !isSetup(given.secret)) given.params.shipping = shipping;
     const usage: Json = group.options.setupFutureUsage ?? group.options.setup_future_usage;
     if (usage && !isSetup(given.secret)) given.params.setup_future_usage ??= usage;
     given.element = element;

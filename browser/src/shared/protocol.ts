@@ -23,6 +23,8 @@ export interface Settings {
   saved: Saved | null;
   /** What a customer session lets its customer see and do. */
   kept?: Kept | null;
+  /** Who may charge the card later, which its owner is told; none: nobody may. */
+  charges?: string | null;
 }
 
 export interface Saved {
@@ -31,6 +33,8 @@ export interface Saved {
   last4: string;
   month: number;
   year: number;
+  /** `billing_details`, for the page. */
+  billing: Json;
 }
 
 export interface Kept {

@@ -16,6 +16,7 @@ export type Word =
   | 'remove'
   | 'really_remove'
   | 'save_card'
+  | 'terms'
   | 'offline'
   | 'authenticate'
   | 'not_authenticated'
@@ -42,6 +43,7 @@ const en: Catalogue = {
   remove: 'Remove',
   really_remove: 'Really remove?',
   save_card: 'Save this card for future purchases',
+  terms: 'By providing your card information, you allow {business} to charge your card for future payments in accordance with their terms.',
   offline: 'The payment could not be reached. Check your connection and try again.',
   authenticate: 'Your bank wants to know that it is you',
   not_authenticated: 'We are unable to authenticate your payment method. Please choose a different payment method and try again.',
@@ -75,6 +77,7 @@ const de: Catalogue = {
   remove: 'Entfernen',
   really_remove: 'Wirklich entfernen?',
   save_card: 'Diese Karte für künftige Einkäufe speichern',
+  terms: 'Mit der Angabe Ihrer Kartendaten erlauben Sie {business}, Ihre Karte gemäß deren Bedingungen für künftige Zahlungen zu belasten.',
   offline: 'Die Zahlung ist nicht erreichbar. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.',
   authenticate: 'Ihre Bank möchte wissen, dass Sie es sind',
   not_authenticated: 'Ihre Zahlungsart konnte nicht authentifiziert werden. Bitte wählen Sie eine andere und versuchen Sie es noch einmal.',
@@ -108,6 +111,7 @@ const fr: Catalogue = {
   remove: 'Supprimer',
   really_remove: 'Vraiment supprimer ?',
   save_card: 'Enregistrer cette carte pour de futurs achats',
+  terms: 'En fournissant les informations de votre carte, vous autorisez {business} à la débiter pour de futurs paiements conformément à ses conditions.',
   offline: 'Le paiement est injoignable. Vérifiez votre connexion et réessayez.',
   authenticate: "Votre banque souhaite s'assurer que c'est bien vous",
   not_authenticated: "Votre moyen de paiement n'a pas pu être authentifié. Choisissez-en un autre et réessayez.",
@@ -141,6 +145,7 @@ const es: Catalogue = {
   remove: 'Eliminar',
   really_remove: '¿Eliminar de verdad?',
   save_card: 'Guardar esta tarjeta para compras futuras',
+  terms: 'Al proporcionar los datos de su tarjeta, permite a {business} efectuar cargos en ella para futuros pagos conforme a sus condiciones.',
   offline: 'No se puede acceder al pago. Compruebe la conexión e inténtelo de nuevo.',
   authenticate: 'Su banco quiere saber que es usted',
   not_authenticated: 'No se ha podido autenticar su método de pago. Elija otro e inténtelo de nuevo.',
@@ -174,6 +179,7 @@ const ja: Catalogue = {
   remove: '削除',
   really_remove: '本当に削除しますか？',
   save_card: '今後の購入のためにこのカードを保存する',
+  terms: 'カード情報を入力すると、{business} が規約に従って今後の支払いをこのカードに請求することに同意したことになります。',
   offline: '決済に接続できません。接続を確認して、もう一度お試しください。',
   authenticate: 'カード会社による本人確認',
   not_authenticated: 'お支払い方法を認証できませんでした。別のお支払い方法でもう一度お試しください。',
@@ -207,6 +213,7 @@ const it: Catalogue = {
   remove: 'Rimuovi',
   really_remove: 'Rimuovere davvero?',
   save_card: 'Salva questa carta per acquisti futuri',
+  terms: 'Fornendo i dati della sua carta, consente a {business} di addebitarla per pagamenti futuri secondo le sue condizioni.',
   offline: 'Il pagamento non è raggiungibile. Controlli la connessione e riprovi.',
   authenticate: 'La sua banca vuole sapere che è lei',
   not_authenticated: 'Non è possibile autenticare il metodo di pagamento. Ne scelga un altro e riprovi.',
@@ -240,6 +247,7 @@ const nl: Catalogue = {
   remove: 'Verwijderen',
   really_remove: 'Echt verwijderen?',
   save_card: 'Deze kaart bewaren voor toekomstige aankopen',
+  terms: 'Door uw kaartgegevens op te geven, staat u {business} toe uw kaart te belasten voor toekomstige betalingen volgens hun voorwaarden.',
   offline: 'De betaling is niet bereikbaar. Controleer uw verbinding en probeer het opnieuw.',
   authenticate: 'Uw bank wil weten dat u het bent',
   not_authenticated: 'Uw betaalmethode kon niet worden geauthenticeerd. Kies een andere en probeer het opnieuw.',
@@ -273,6 +281,7 @@ const pt: Catalogue = {
   remove: 'Remover',
   really_remove: 'Remover mesmo?',
   save_card: 'Salvar este cartão para compras futuras',
+  terms: 'Ao fornecer os dados do seu cartão, você permite que {business} o cobre por pagamentos futuros de acordo com os respectivos termos.',
   offline: 'Não foi possível acessar o pagamento. Verifique a conexão e tente novamente.',
   authenticate: 'Seu banco quer saber se é você',
   not_authenticated: 'Não foi possível autenticar sua forma de pagamento. Escolha outra e tente novamente.',

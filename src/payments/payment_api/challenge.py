@@ -20,6 +20,7 @@ from payments.pages.amounts import shown_amount
 from payments.pages.elements import framed
 from payments.pages.page import HEADERS, say, show
 from payments.pages.words import words_of
+from payments.payment_api.checkout.page import said
 from payments.payment_api.checkout.view import locale_of
 from payments.payment_api.confirmation import Cards, confirmed
 from payments.payment_api.keeping import Keeping
@@ -60,9 +61,9 @@ class Challenge:
     async def _shown(self, request: Request) -> Response:
         intent = await self._find(request)
         if intent is None:
-            return say("Unknown payment", "This link is not valid.", 404)
+            return said(request, "unknown", 404)
         if not self._waits_for(intent, request):
-            return _done(intent)
+            return _done(request, intent)
         language = locale_of(request)
         words = words_of(language)
         asked = shown_amount(intent.amount, intent.currency, language) if isinstance(intent, PaymentIntent) else words["challenge_keep"]
@@ -72,29 +73,29 @@ class Challenge:
     async def _decided(self, request: Request) -> Response:
         intent = await self._find(request)
         if intent is None:
-            return say("Unknown payment", "This link is not valid.", 404)
+            return said(request, "unknown", 404)
         if not self._waits_for(intent, request):
-            return _done(intent)
+            return _done(request, intent)
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > _FORM_BYTES_MAX:
-                return say("Too much", "That was more than this form has.", 413)
+                return said(request, "too_much", 413)
         action = parse_qs(body.decode("ascii", "replace")).get("action", [""])[0]
         try:
             match action:
                 case "complete":
-                    return _done(await self._complete(intent))
+                    return _done(request, await self._complete(intent))
                 case "fail":
-                    return _done(await self._fail(intent))
+                    return _done(request, await self._fail(intent))
                 case _:
                     return say("Unknown action", "Choose one of the two buttons.", 400)
         except ObjectLocked:
-            return say("Already under way", "This is being processed. Reload the page in a moment.", 409)
+            return said(request, "again", 409)
         except InvalidRequest as refusal:
             return say("Not possible any more", refusal.message, 400)
-        except TapError as failure:
-            return say("Please try again", failure.message, 503)
+        except TapError:
+            return said(request, "again", 503)
 
     async def _find(self, request: Request) -> Challenged | None:
         merchant, mode = request.path_params["merchant"], request.path_params["mode"]
@@ -168,7 +169,7 @@ class Challenge:
         return failed
 
 
-def _done(intent: Challenged) -> Response:
+def _done(request: Request, intent: Challenged) -> Response:
     """Lead back to the merchant, or say how it went."""
     succeeded = intent.status in (IntentStatus.SUCCEEDED, IntentStatus.REQUIRES_CAPTURE, IntentStatus.PROCESSING, SetupStatus.SUCCEEDED)
     if intent.return_url:
@@ -182,4 +183,4 @@ def _done(intent: Challenged) -> Response:
         )
         query = f"{parts.query}&{added}" if parts.query else added
         return RedirectResponse(urlunsplit(parts._replace(query=query)), 303, HEADERS)
-    return say("Done" if succeeded else "Not authenticated", f"Its status: {intent.status}.")
+    return said(request, "authenticated" if succeeded else "unauthenticated", 200)

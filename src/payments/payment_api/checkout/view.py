@@ -213,7 +213,7 @@ def _failure(intent: Intent | None, words: Words) -> str:
     if error is None:
         return ""
     if error.code.endswith("_authentication_failure"):
-        return words["unauthenticated"]
+        return words["unauthenticated_text"]
     if words.language == ENGLISH:
         return error.message
     return next((words[code] for code in (error.decline_code, error.code) if code and code in words), words["card_declined"])
