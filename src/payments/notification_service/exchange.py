@@ -76,7 +76,7 @@ def exchange_of(url: str, headers: Mapping[str, str] | None, body: bytes, api_ve
     if headers is not None:
         request = SentRequest(
             url=_shown_url(url),
-            headers={name: _SIGNATURES.sub(rf"\1{_MASK}", value) for name, value in headers.items()},
+            headers={name: _SIGNATURES.sub(rf"\1{_MASK}", value) if "v1" in value else value for name, value in headers.items()},
             api_version=api_version,
             body_bytes=len(body),
             body_sha256=hashlib.sha256(body).hexdigest(),
