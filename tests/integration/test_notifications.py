@@ -493,3 +493,26 @@ async def test_what_the_code_of_the_last_release_leased_or_put_off_waits_until_t
         await notifier.make_due()
         await notifier.deliver()
         assert await notifier.statuses() == [("delivered", 1)]
+
+
+async def test_attempts_that_the_last_release_recorded_are_shown_with_those_of_this_one(notifier: Notifier, connection: Connection) -> None:
+    """It wrote each twice: into the log, and into a table beside it, which has what is older than the log."""
+    async with receiver() as received:
+        await notifier.endpoint(received.url)
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        await connection.execute(
+            "INSERT INTO notifications.delivery_attempts (merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, error)"
+            " SELECT merchant_id, livemode, event_id, endpoint_id, 1, now(), 20000, 'timeout' FROM notifications.deliveries"
+        )
+        await connection.execute("UPDATE notifications.deliveries SET attempts = 1")
+        await notifier.deliver()
+        row = await connection.fetchrow("SELECT merchant_id, livemode, event_id, endpoint_id FROM notifications.deliveries")
+        assert row is not None
+        key = (row["merchant_id"], row["livemode"], row["event_id"], row["endpoint_id"])
+        await connection.execute(
+            "INSERT INTO notifications.delivery_attempts (merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code)"
+            " SELECT merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code FROM notifications.delivery_log"
+        )
+        attempts = await Deliveries(notifier.pool, lease_seconds=30).attempts_of(*key)
+        assert [(each["attempt"], each["status_code"], each["error"]) for each in attempts] == [(1, None, "timeout"), (2, 200, None)]
