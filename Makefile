@@ -33,7 +33,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth browser bench-browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install up down test check format sdk-check cli-check fuzz simulate bench bench-growth bench-deliveries bench-migration bench-read bench-books bench-browser acknowledged lock synth cdk browser images rehearse rehearse-aws
+.PHONY: help install up down test check format sdk-check cli-check fuzz recording simulate bench bench-growth bench-deliveries bench-migration bench-read bench-books bench-browser acknowledged lock synth cdk browser images rehearse rehearse-aws
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -103,6 +103,9 @@ sdk-check: $(DJSTRIPE) ## Pay with stripe-go, stripe-java and dj-stripe, all unc
 
 cli-check: $(SAMPLES) ## Try the webhook handlers that `tap samples` prints, and the Stripe CLI that is installed (ARGS="--stripe PATH")
 	@$(BIN)/python -m tests.cli $(ARGS)
+
+recording: $(SAMPLES) ## Record tap listen beside a webhook handler anew, as docs/images/listen.svg
+	@$(BIN)/python -m tests.cli.recording
 
 fuzz: $(FUZZ) ## Fuzz a Tap of its own by its OpenAPI description, five minutes (ARGS="--seconds 60")
 	@$(BIN)/python -m tests.fuzz $(ARGS)

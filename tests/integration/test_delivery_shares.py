@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
+from payments.domain.event import Event
 from payments.notification_service.connections import Answer
 from payments.notification_service.shares import PER_ENDPOINT_MAX, UNDER_WAY_MAX
 from payments.storage.database import Connection
 from payments.storage.deliveries import Deliveries, DueDelivery, Room
 from payments.storage.outbox import dispatch
 from payments.storage.sql import queries
+from payments.wire.render_people import Rendered
+from payments.wire.rendering import render_event
 from tests.integration.notifier import Notifier, notifier_on, tell
+
+_MANY = 100
 
 
 @dataclass
@@ -223,23 +228,50 @@ async def test_a_claim_reads_nothing_of_what_is_not_due(notifier: Notifier, conn
         FROM generate_series(1, 3000) event""")
     await connection.execute("DELETE FROM notifications.turns WHERE line <> 'we_ordered/pi_1'")
 
-    async def rows_read() -> int:
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-        return int(
-            await connection.fetchval(
-                "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables WHERE relname ~ '^deliveries_' AND schemaname = 'notifications'"
-            )
-        )
-
     async with notifier.pool.acquire() as claiming:
         await claiming.execute("SELECT pg_stat_force_next_flush()")
-        before = await rows_read()
+        before = await rows_read(connection)
         store = Deliveries(_Pool(claiming), lease_seconds=30)  # pyright: ignore[reportArgumentType]
         assert await store.enqueue()
         await claiming.fetchrow(queries("deliveries.sql")["give_turns"], 1_000)
         assert len(await store.claim(Room(free=256, per_endpoint=32, failing=0))) == 8
         await claiming.execute("SELECT pg_stat_force_next_flush()")
-        assert await rows_read() - before < 200
+        assert await rows_read(connection) - before < 200
+
+
+async def test_an_event_that_goes_to_many_endpoints_is_read_counted_and_rendered_once(
+    notifier: Notifier, connection: Connection, receivers: Receivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what one event costs would grow with the square of how many endpoints get it."""
+    rendered: list[str] = []
+
+    def counted(event: Event, pending: int, version: str) -> Rendered:
+        rendered.append(event.id)
+        return render_event(event, pending, version)
+
+    monkeypatch.setattr("payments.notification_service.deliverer.render_event", counted)
+    await crowd(notifier, connection, range(1, 2), endpoints=_MANY, events=1, name="good")
+    async with notifier.pool.acquire() as claiming:
+        await claiming.execute("SELECT pg_stat_force_next_flush()")
+        before = await rows_read(connection)
+        store = Deliveries(_Pool(claiming), lease_seconds=0)  # pyright: ignore[reportArgumentType]
+        due = await store.claim(Room(free=256, per_endpoint=2, failing=0))
+        assert len(due) == _MANY
+        assert {each.pending for each in due} == {_MANY}
+        await claiming.execute("SELECT pg_stat_force_next_flush()")
+        assert await rows_read(connection) - before < 10 * _MANY
+    await notifier.deliver()
+    assert len(receivers.events) == _MANY
+    assert len(rendered) == 1
+
+
+async def rows_read(connection: Connection) -> int:
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    return int(
+        await connection.fetchval(
+            "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_user_tables WHERE relname ~ '^deliveries_' AND schemaname = 'notifications'"
+        )
+    )
 
 
 class _Pool:

@@ -111,7 +111,7 @@ async def test_a_delivery_is_signed_and_recorded(notifier: Notifier, connection:
         assert (event.type, event["pending_webhooks"]) == ("payment_intent.created", 1)
         assert received.headers[0]["Tap-Object-Sequence"] == "1"
         assert await notifier.statuses() == [("delivered", 1)]
-        row = await connection.fetchrow("SELECT attempt, status_code, error FROM notifications.delivery_attempts")
+        row = await connection.fetchrow("SELECT attempt, status_code, error FROM notifications.delivery_log")
         assert row is not None
         assert tuple(dict(row).values()) == (1, 200, None)
 
@@ -369,7 +369,7 @@ async def test_our_own_network_is_never_reached(database_url: str, connection: C
         await dispatch(careful.pool, 100)
         await careful.deliver()
         assert received.bodies == []
-        assert await connection.fetchval("SELECT error FROM notifications.delivery_attempts") == "TargetRefusedError"
+        assert await connection.fetchval("SELECT error FROM notifications.delivery_log") == "TargetRefusedError"
 
 
 async def says(answer: Answer) -> Answer:
@@ -407,7 +407,7 @@ async def test_every_attempt_is_recorded(
         await dispatch(notifier.pool, 100)
         await notifier.deliver()
         assert await notifier.statuses() == [("pending", 1)]
-        row = await connection.fetchrow("SELECT status_code, error FROM notifications.delivery_attempts")
+        row = await connection.fetchrow("SELECT status_code, error FROM notifications.delivery_log")
         assert row is not None
         assert tuple(dict(row).values()) == recorded
         pause = await connection.fetchval("SELECT extract(epoch FROM next_attempt_at - now()) FROM notifications.deliveries")
@@ -435,7 +435,7 @@ async def test_a_secret_that_can_not_be_opened_is_a_failed_attempt(notifier: Not
         await dispatch(notifier.pool, 100)
         await notifier.deliver()
         assert await notifier.statuses() == [("pending", 1)]
-        assert await connection.fetchval("SELECT error FROM notifications.delivery_attempts") == "SealError"
+        assert await connection.fetchval("SELECT error FROM notifications.delivery_log") == "SealError"
         assert received.bodies == []
 
 
@@ -461,7 +461,7 @@ async def test_an_attempt_that_was_under_way_when_its_endpoint_was_disabled_is_r
         release.set()
         await notifier.deliverer.drain()
         assert await notifier.statuses() == [(status, 1)]
-        assert await connection.fetchval("SELECT status_code FROM notifications.delivery_attempts") == status_code
+        assert await connection.fetchval("SELECT status_code FROM notifications.delivery_log") == status_code
 
 
 async def test_what_was_claimed_is_begun_though_the_service_is_told_to_stop(database_url: str, connection: Connection) -> None:
@@ -493,3 +493,26 @@ async def test_what_the_code_of_the_last_release_leased_or_put_off_waits_until_t
         await notifier.make_due()
         await notifier.deliver()
         assert await notifier.statuses() == [("delivered", 1)]
+
+
+async def test_attempts_that_the_last_release_recorded_are_shown_with_those_of_this_one(notifier: Notifier, connection: Connection) -> None:
+    """It wrote each twice: into the log, and into a table beside it, which has what is older than the log."""
+    async with receiver() as received:
+        await notifier.endpoint(received.url)
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        await connection.execute(
+            "INSERT INTO notifications.delivery_attempts (merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, error)"
+            " SELECT merchant_id, livemode, event_id, endpoint_id, 1, now(), 20000, 'timeout' FROM notifications.deliveries"
+        )
+        await connection.execute("UPDATE notifications.deliveries SET attempts = 1")
+        await notifier.deliver()
+        row = await connection.fetchrow("SELECT merchant_id, livemode, event_id, endpoint_id FROM notifications.deliveries")
+        assert row is not None
+        key = (row["merchant_id"], row["livemode"], row["event_id"], row["endpoint_id"])
+        await connection.execute(
+            "INSERT INTO notifications.delivery_attempts (merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code)"
+            " SELECT merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code FROM notifications.delivery_log"
+        )
+        attempts = await Deliveries(notifier.pool, lease_seconds=30).attempts_of(*key)
+        assert [(each["attempt"], each["status_code"], each["error"]) for each in attempts] == [(1, None, "timeout"), (2, 200, None)]

@@ -5,6 +5,7 @@ wrong in between, in the receiver or in us, is recorded as a failed attempt, so 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
@@ -40,11 +41,15 @@ _POLL_SECONDS = 5.0
 """For what other copies left: those that ended, and those whose pauses are long."""
 _SOON_SECONDS_MAX = 60.0
 """Pauses that are waited for to the moment; of the others a few seconds more are nothing."""
+_PAUSE_SECONDS = 0.01
+"""Between two claims, at most, while there is much to deliver: what a claim costs is shared by what it takes."""
 _TURN_SECONDS = 0.05
 """For another dispatcher to commit what may belong before a delivery."""
 _MARGIN_SECONDS = 0.02
 """A timer may be that much early."""
 T = TypeVar("T")
+_Bodies = dict[tuple[str, str], bytes]
+"""What was claimed together, by event and version: an event that goes to a hundred endpoints is rendered once."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -86,6 +91,9 @@ class Deliverer:
         self._shares = Shares()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._work = asyncio.Event()
+        self._awaited = 0
+        """How many attempts are to end before the next claim is worth it."""
+        self._enough = asyncio.Event()
 
     def wake(self) -> None:
         """Look for due deliveries soon."""
@@ -97,12 +105,10 @@ class Deliverer:
             self._work.clear()
             claimed = await self.deliver_due()
             beat()
-            if not claimed:
-                try:
-                    async with asyncio.timeout(_POLL_SECONDS):
-                        await self._work.wait()
-                except TimeoutError:
-                    pass
+            if claimed:
+                await _for_a_while(self._enough, _PAUSE_SECONDS)
+            else:
+                await _for_a_while(self._work, _POLL_SECONDS)
 
     async def deliver_due(self) -> int:
         """Start on what is due; returns how many deliveries that were."""
@@ -116,9 +122,12 @@ class Deliverer:
         if not room.free:
             return 0
         due = await self._deliveries.claim(room)
+        bodies: _Bodies = {}
         for delivery in due:
             self._shares.begin(delivery.endpoint.merchant_id, delivery.endpoint.id)
-            self._keep(self._deliver(delivery))
+            self._keep(self._deliver(delivery, bodies))
+        self._awaited = len(due) // 2
+        self._enough.clear()
         return len(due)
 
     def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -138,10 +147,10 @@ class Deliverer:
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    async def _deliver(self, due: DueDelivery) -> None:
+    async def _deliver(self, due: DueDelivery, bodies: _Bodies) -> None:
         answered = failed("")
         try:
-            sent = await self._attempt(due)
+            sent = await self._attempt(due, bodies)
             answered = sent.answered
             await self._record(sent)
         except Exception as failure:  # noqa: BLE001 - a database that is away: the lease runs out, and it is delivered again
@@ -151,12 +160,15 @@ class Deliverer:
             if pause:
                 asyncio.get_running_loop().call_later(pause + _MARGIN_SECONDS, self._work.set)
             self._work.set()
+            self._awaited -= 1
+            if self._awaited <= 0:
+                self._enough.set()
 
-    async def _attempt(self, due: DueDelivery) -> Sent:
+    async def _attempt(self, due: DueDelivery, bodies: _Bodies) -> Sent:
         """Prepare and send; a failure of our own, as of a secret that can't be opened, is an attempt that failed."""
         started, at, body = time.monotonic(), self._clock.now(), b""
         try:
-            body = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
+            body = _body(due, bodies)
             channel = self._channels[channel_of(due.endpoint.url)]
             answered = await channel.deliver(Message(due, body, due.attempts + 1, at))
         except Exception as failure:  # noqa: BLE001 - whatever it was
@@ -201,6 +213,19 @@ class Deliverer:
         """Look for due deliveries when this one's pause is over, if that is soon."""
         if result.status == DeliveryStatus.PENDING and result.retry_seconds <= _SOON_SECONDS_MAX:
             asyncio.get_running_loop().call_later(result.retry_seconds + _MARGIN_SECONDS, self._work.set)
+
+
+async def _for_a_while(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _body(due: DueDelivery, bodies: _Bodies) -> bytes:
+    key = due.event.id, due.api_version
+    if key not in bodies:
+        bodies[key] = _encode(in_version(render_event(due.event, due.pending, due.api_version), due.api_version))
+    return bodies[key]
 
 
 def _result(sent: Sent, log_id: str) -> AttemptResult:

@@ -7,6 +7,7 @@ such; of our own signatures there is enough to tell which was sent, and not enou
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,8 +36,11 @@ _SECRET_FIELDS = frozenset(
     }
 )
 _SIGNATURES = re.compile(r"(v1[=,][0-9A-Za-z+/]{8})[0-9A-Za-z+/=]*")
+_SHORT = rf"\1{_MASK}"
 _SECRETS = re.compile(r"\b((?:sk|rk|ek)_(?:live|test)_|whsec_|[a-z]{2,6}_[0-9A-Za-z]+_secret_|Bearer |Basic )[0-9A-Za-z+/=._~-]{6,}")
 _DIGITS = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){11,18}(?![0-9])")
+_SECRET_CHARACTERS_MIN = 12
+"""What is shorter is none of these."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _encode = msgspec.json.Encoder().encode
 
@@ -76,7 +80,7 @@ def exchange_of(url: str, headers: Mapping[str, str] | None, body: bytes, api_ve
     if headers is not None:
         request = SentRequest(
             url=_shown_url(url),
-            headers={name: _SIGNATURES.sub(rf"\1{_MASK}", value) for name, value in headers.items()},
+            headers={name: _SIGNATURES.sub(_SHORT, value) if "v1" in value else value for name, value in headers.items()},
             api_version=api_version,
             body_bytes=len(body),
             body_sha256=hashlib.sha256(body).hexdigest(),
@@ -90,7 +94,9 @@ def exchange_of(url: str, headers: Mapping[str, str] | None, body: bytes, api_ve
 
 def masked(text: str) -> str:
     """Return a text without what looks like a secret, and without characters that a database or a terminal stumbles over."""
-    return _DIGITS.sub(_without_number, _SECRETS.sub(rf"\1{_MASK}", _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)))
+    if len(text) < _SECRET_CHARACTERS_MIN and text.isprintable():
+        return text
+    return _DIGITS.sub(_without_number, _SECRETS.sub(_SHORT, _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)))
 
 
 def _without_number(found: re.Match[str]) -> str:
@@ -105,7 +111,7 @@ def _without_number(found: re.Match[str]) -> str:
 def _shown_fields(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     shown: dict[str, str] = {}
     for name, value in fields:
-        named = masked(name.decode("latin-1"))[:_NAME_CHARACTERS_MAX].lower()
+        named = _shown_name(name)
         if named not in shown and len(shown) == _FIELDS_MAX:
             break
         text = _MASK if named in _SECRET_FIELDS else masked(value.decode("latin-1"))[:_VALUE_CHARACTERS_MAX]
@@ -113,6 +119,12 @@ def _shown_fields(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return shown
 
 
+@lru_cache(256)
+def _shown_name(name: bytes) -> str:
+    return masked(name.decode("latin-1"))[:_NAME_CHARACTERS_MAX].lower()
+
+
+@lru_cache(1_024)
 def _shown_url(url: str) -> str:
     try:
         parts = urlsplit(url)

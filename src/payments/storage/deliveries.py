@@ -147,19 +147,29 @@ class Deliveries:
             room.merchant_under_way,
             room.failing,
         )
-        return [
-            DueDelivery(
-                event=event_from_row(row["merchant_id"], row["livemode"], row),
-                endpoint=msgspec.json.decode(row["endpoint"], type=WebhookEndpoint),
-                sealed_secret=row["sealed_secret"],
-                sealed_previous_secrets=row["sealed_previous_secrets"],
-                attempts=row["attempts"],
-                pending=row["pending"],
-                failing_seconds=row["failing_seconds"],
-                account_api_version=row["account_api_version"] or NEWEST,
+        events: dict[tuple[int, bool, str], tuple[Event, int]] = {}
+        endpoints: dict[str, WebhookEndpoint] = {}
+        due: list[DueDelivery] = []
+        for row in rows:
+            key, endpoint_id = (row["merchant_id"], row["livemode"], row["event_id"]), row["endpoint_id"]
+            if row["id"] is not None:  # with the first delivery of each event
+                events[key] = event_from_row(row["merchant_id"], row["livemode"], row), row["pending"]
+            if endpoint_id not in endpoints:
+                endpoints[endpoint_id] = msgspec.json.decode(row["endpoint"], type=WebhookEndpoint)
+            event, pending = events[key]
+            due.append(
+                DueDelivery(
+                    event=event,
+                    endpoint=endpoints[endpoint_id],
+                    sealed_secret=row["sealed_secret"],
+                    sealed_previous_secrets=row["sealed_previous_secrets"],
+                    attempts=row["attempts"],
+                    pending=pending,
+                    failing_seconds=row["failing_seconds"],
+                    account_api_version=row["account_api_version"] or NEWEST,
+                )
             )
-            for row in rows
-        ]
+        return due
 
     async def record(self, batch: Sequence[AttemptResult]) -> list[None]:
         """Record results; made to be the `write` of a `GroupCommit`."""

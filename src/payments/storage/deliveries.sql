@@ -82,9 +82,11 @@ WITH RECURSIVE queues AS (
     LEFT JOIN notifications.webhook_endpoints w ON w.merchant_id = t.merchant_id AND w.livemode = t.livemode AND w.id = t.endpoint_id
     WHERE t.turn <= $1 AND t.merchant_share + t.turn <= $1 + 1
         AND d.merchant_id = t.merchant_id AND d.livemode = t.livemode AND d.event_id = t.event_id AND d.endpoint_id = t.endpoint_id
-    RETURNING d.merchant_id, d.livemode, d.event_id, d.endpoint_id, d.attempts, t.turn
+    RETURNING d.merchant_id, d.livemode, d.event_id, d.endpoint_id, d.attempts, d.status, t.turn
+), begun AS (
+    SELECT leased.*, row_number() OVER (PARTITION BY merchant_id, livemode, event_id ORDER BY turn) = 1 AS is_first FROM leased WHERE status = 'pending'
 )
-SELECT l.merchant_id, l.livemode, l.endpoint_id, l.attempts, w.document AS endpoint, w.sealed_secret,
+SELECT l.merchant_id, l.livemode, l.event_id, l.endpoint_id, l.attempts, w.document AS endpoint, w.sealed_secret,
     ARRAY(
         SELECT w.sealed_previous_secret WHERE w.previous_secret_until > now()
         UNION ALL
@@ -92,14 +94,18 @@ SELECT l.merchant_id, l.livemode, l.endpoint_id, l.attempts, w.document AS endpo
         WHERE s.merchant_id = w.merchant_id AND s.livemode = w.livemode AND s.endpoint_id = w.id AND s.expires_at > now()
     ) AS sealed_previous_secrets,
     extract(epoch FROM now() - w.failing_since)::double precision AS failing_seconds,
+    -- Of each event once, with the first of its deliveries: of one that goes to a hundred endpoints nothing is read, counted and sent here a hundred times.
     e.id, e.created, e.type, e.object_type, e.object_id, e.object_version, e.snapshot, e.previous_attributes, e.request_id, e.idempotency_key,
     -- Not in WHERE: an index on what is pending must not look cheaper than the key while its statistics are missing.
-    (SELECT count(*) FILTER (WHERE p.status = 'pending') FROM notifications.deliveries p
-     WHERE p.merchant_id = l.merchant_id AND p.livemode = l.livemode AND p.event_id = l.event_id) AS pending,
+    CASE WHEN l.is_first THEN (
+        SELECT count(*) FILTER (WHERE p.status = 'pending') FROM notifications.deliveries p
+        WHERE p.merchant_id = l.merchant_id AND p.livemode = l.livemode AND p.event_id = l.event_id) END AS pending,
     (SELECT m.api_version FROM payments.merchants m WHERE m.id = l.merchant_id) AS account_api_version
-FROM leased l
+FROM begun l
 JOIN notifications.webhook_endpoints w ON w.merchant_id = l.merchant_id AND w.livemode = l.livemode AND w.id = l.endpoint_id AND w.enabled
-JOIN payments.events e ON e.merchant_id = l.merchant_id AND e.livemode = l.livemode AND e.id = l.event_id
+LEFT JOIN LATERAL (
+    SELECT * FROM payments.events v WHERE l.is_first AND v.merchant_id = l.merchant_id AND v.livemode = l.livemode AND v.id = l.event_id LIMIT 1
+) e ON true
 ORDER BY l.turn;
 
 -- record: what attempts came to, and which endpoints begin or cease to fail by it. What another copy recorded in the meantime stays; of a delivery that was buried meanwhile the attempt is noted, and success is success
@@ -128,16 +134,11 @@ WITH results AS (
 ), marked AS (
     UPDATE notifications.webhook_endpoints w SET failing_since = CASE WHEN NOT t.works THEN now() END
     FROM turned t WHERE w.merchant_id = t.merchant_id AND w.livemode = t.livemode AND w.id = t.id
-), logged AS (
-    INSERT INTO notifications.delivery_log
-        (merchant_id, livemode, id, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code, error, status, exchange)
-    SELECT r.merchant_id, r.livemode, r.log_id, r.event_id, r.endpoint_id, r.attempt, to_timestamp(r.attempted_at), r.duration_ms, r.status_code, r.error,
-        r.status, r.exchange
-    FROM results r JOIN updated USING (merchant_id, livemode, event_id, endpoint_id)
-    ON CONFLICT DO NOTHING
 )
-INSERT INTO notifications.delivery_attempts (merchant_id, livemode, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code, error)
-SELECT r.merchant_id, r.livemode, r.event_id, r.endpoint_id, r.attempt, to_timestamp(r.attempted_at), r.duration_ms, r.status_code, r.error
+INSERT INTO notifications.delivery_log
+    (merchant_id, livemode, id, event_id, endpoint_id, attempt, attempted_at, duration_ms, status_code, error, status, exchange)
+SELECT r.merchant_id, r.livemode, r.log_id, r.event_id, r.endpoint_id, r.attempt, to_timestamp(r.attempted_at), r.duration_ms, r.status_code, r.error,
+    r.status, r.exchange
 FROM results r JOIN updated USING (merchant_id, livemode, event_id, endpoint_id)
 ON CONFLICT DO NOTHING;
 
@@ -212,6 +213,10 @@ SELECT count(*) FROM notifications.deliveries d
 WHERE d.status = 'dead' AND d.next_attempt_at > now() - interval '1 day' AND EXISTS (
     SELECT FROM notifications.webhook_endpoints w WHERE w.merchant_id = d.merchant_id AND w.livemode = d.livemode AND w.id = d.endpoint_id AND NOT w.receipts);
 
--- attempts_of: the attempts of one delivery, oldest first
+-- attempts_of: the attempts of one delivery, oldest first: those in the log, and those that were recorded before there was one, or by the release before this one
+SELECT attempt, attempted_at, duration_ms, status_code, error FROM notifications.delivery_log
+WHERE merchant_id = $1 AND livemode = $2 AND event_id = $3 AND endpoint_id = $4
+UNION
 SELECT attempt, attempted_at, duration_ms, status_code, error FROM notifications.delivery_attempts
-WHERE merchant_id = $1 AND livemode = $2 AND event_id = $3 AND endpoint_id = $4 ORDER BY attempt;
+WHERE merchant_id = $1 AND livemode = $2 AND event_id = $3 AND endpoint_id = $4
+ORDER BY attempt;

@@ -1,8 +1,8 @@
 -- dispatch: turn events into deliveries to every endpoint that wants them; rows that another dispatcher holds are skipped, late commits are found when they are there.
 -- What is listened to gets its place in its stream, under a lock that is held until this is committed: who takes the next place is committed after it.
 WITH taken AS (
-    DELETE FROM notifications.outbox WHERE position IN (
-        SELECT position FROM notifications.outbox ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED)
+    DELETE FROM notifications.outbox WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM notifications.outbox ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED))
     RETURNING position, merchant_id, livemode, event_id, type
 ), fanned_out AS (
     -- To an endpoint that wants them in order they join the line of their object, and wait for their turn.
