@@ -98,9 +98,10 @@ def copy_data_directory(ended: Path, data_dir: Path) -> None:
 
 
 def make_data_directory(data_dir: Path) -> None:
-    """Have a run make it, and end."""
-    run_tap("up", "--detach", "--port", str(free_port()), "--data-dir", str(data_dir))
-    run_tap("down", "--data-dir", str(data_dir))
+    """Have a run of its own make it, and end: the directories around a test's own are pytest's, and as root `tap up` opens those to its server's user."""
+    with running_tap() as tap:
+        tap.tap("down")
+        copy_data_directory(tap.data_dir, data_dir)
 
 
 def _ports_of_this_worker() -> list[int]:
