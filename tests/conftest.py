@@ -1,5 +1,6 @@
 """Fixtures: one PostgreSQL for the session, a fresh database for each test that wants one."""
 
+import gc
 import signal
 from collections.abc import AsyncGenerator, Generator
 
@@ -25,6 +26,17 @@ keep_in_memory()
 # Examples stay random: a new one that fails is a bug found, and is shown with how to repeat it.
 settings.register_profile("tap", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("tap")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays: to look through it again and again for garbage costs as much as a fifth of collecting it, and then each test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

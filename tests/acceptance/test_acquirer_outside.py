@@ -58,7 +58,9 @@ async def go_wrong(bank: BankProcess, tap: RunningTap) -> None:
     await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def test_nothing_is_lost_or_doubled_whatever_the_bank_does(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+async def test_nothing_is_lost_or_doubled_whatever_the_bank_does(
+    session: aiohttp.ClientSession, tmp_path: Path, new_directory: Path
+) -> None:
     """What the bank isn't there to take goes to the second one, and to one of them only."""
     with bank_process(tmp_path) as bank, bank_process(tmp_path / "second", name="second") as second:
         rules = tmp_path / "both.toml"
@@ -68,7 +70,7 @@ async def test_nothing_is_lost_or_doubled_whatever_the_bank_does(session: aiohtt
             + second.entry("second/bank.key")
             + '[[route]]\nname = "both"\nacquirers = ["bank", "second"]\n'
         )
-        with running_tap({**SHORT, "TAP_ACQUIRERS": str(rules)}) as tap:
+        with running_tap({**SHORT, "TAP_ACQUIRERS": str(rules)}, copied_from=new_directory) as tap:
             await shopping([bank, second], tap, session)
 
 

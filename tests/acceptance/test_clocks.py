@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -60,9 +61,9 @@ async def test_a_transaction_processor_whose_clock_is_ahead_expires_and_releases
         assert released is None
 
 
-async def test_a_process_that_stood_still_for_longer_than_its_leases_doubles_nothing() -> None:
+async def test_a_process_that_stood_still_for_longer_than_its_leases_doubles_nothing(new_directory: Path) -> None:
     seen = Seen()
-    with running_tap({"TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}) as tap:
+    with running_tap({"TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}, copied_from=new_directory) as tap:
         status = tap.status()
         with copy_of(tap, Service.TRANSACTION_PROCESSOR, clock_ahead_seconds=-7):
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

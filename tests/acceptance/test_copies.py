@@ -23,8 +23,10 @@ CLIENTS = 16
 
 
 @pytest.fixture(scope="module")
-def two() -> Generator[RunningTap]:
-    with running_tap({"TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}, "--copies", "2") as tap:
+def two(new_directory: Path) -> Generator[RunningTap]:
+    with running_tap(
+        {"TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}, "--copies", "2", copied_from=new_directory
+    ) as tap:
         yield tap
 
 
@@ -41,7 +43,7 @@ async def session() -> AsyncGenerator[aiohttp.ClientSession]:
 
 
 def test_status_has_each_copy(two: RunningTap) -> None:
-    services = two.status()["services"]
+    services = two.shown_status()["services"]
     for name, service in services.items():
         copies = service["copies"]
         assert len(copies) == (1 if name == Service.NOTIFICATION_SERVICE else 2)
@@ -151,7 +153,7 @@ async def test_a_copy_that_is_killed_under_load_loses_nothing(
         return len(seen.succeeded) >= before + count
 
     async def is_replaced() -> bool:
-        copies: list[dict[str, Any]] = (await asyncio.to_thread(two.status))["services"][victim]["copies"]
+        copies: list[dict[str, Any]] = (await asyncio.to_thread(two.shown_status))["services"][victim]["copies"]
         return all(copy["healthy"] for copy in copies) and copies[1]["pid"] != killed
 
     killed = status["services"][victim]["copies"][1]["pid"]

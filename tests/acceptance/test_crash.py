@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -105,9 +106,10 @@ class Shop:
             self._seen.refunded.add(intent["id"])
 
 
-async def test_nothing_is_lost_or_doubled_by_any_crash(session: aiohttp.ClientSession) -> None:
+async def test_nothing_is_lost_or_doubled_by_any_crash(session: aiohttp.ClientSession, new_directory: Path) -> None:
     seen = Seen()
-    with running_tap({"TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}) as tap, receiver() as received:
+    short = {"TAP_ATTEMPT_LEASE_SECONDS": "3", "TAP_ACQUIRER_TIMEOUT_SECONDS": "2"}
+    with running_tap(short, copied_from=new_directory) as tap, receiver() as received:
         status = tap.status()
         shop = Shop(session, status["base_url"], status["secret_key"], seen)
         _, endpoint = await shop.post("/v1/webhook_endpoints", "endpoint", url=received.url, **{"enabled_events[]": "*"})

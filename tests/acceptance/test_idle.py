@@ -30,8 +30,8 @@ def wake_ups(pids: Mapping[str, int]) -> dict[str, int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what is counted is the kernel's own count")
-def test_an_idle_service_wakes_up_for_little_but_its_watch_over_the_database() -> None:
-    with running_tap() as tap:
+def test_an_idle_service_wakes_up_for_little_but_its_watch_over_the_database(new_directory: Path) -> None:
+    with running_tap(copied_from=new_directory) as tap:
         status = tap.status()
         pids = {name: service["pid"] for name, service in status["services"].items()}
         with psycopg.connect(status["database_url"], autocommit=True) as connection:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import stripe
@@ -11,8 +12,8 @@ from tests.support.running_tap import RunningTap, run_tap, running_tap
 
 
 @pytest.fixture
-def own() -> Generator[RunningTap]:
-    with running_tap() as running:
+def own(new_directory: Path) -> Generator[RunningTap]:
+    with running_tap(copied_from=new_directory) as running:
         yield running
 
 

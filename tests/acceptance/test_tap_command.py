@@ -23,7 +23,7 @@ import stripe
 from payments.runtime.topology import SERVICES, Service
 from payments.storage.books import CHECKS
 from tests.support.pages import examples, output_of
-from tests.support.running_tap import RunningTap, free_port, run_tap, running_tap
+from tests.support.running_tap import RunningTap, copy_data_directory, free_port, run_tap, running_tap
 from tests.support.waiting import wait_until
 
 
@@ -57,8 +57,8 @@ def original() -> Generator[EndedRun]:
 
 @pytest.fixture
 def ended(original: EndedRun, data_dir: Path) -> EndedRun:
-    """One of a test's own, copied: to make the database takes longer."""
-    subprocess.run(["cp", "-a", f"{original.data_dir}/.", data_dir], check=True)
+    """One of a test's own, copied."""
+    copy_data_directory(original.data_dir, data_dir)
     return replace(original, data_dir=data_dir)
 
 
@@ -75,7 +75,7 @@ def processes_of(data_dir: Path) -> list[psutil.Process]:
 
 
 def test_status_tells_programs_everything(tap: RunningTap) -> None:
-    status = tap.status()
+    status = tap.shown_status()
     assert status.keys() == {
         "base_url",
         "root_certificate",
@@ -100,7 +100,7 @@ def test_status_tells_programs_everything(tap: RunningTap) -> None:
 
 def test_all_jobs_are_done_by_the_service_that_they_are_of(tap: RunningTap) -> None:
     def done() -> bool:
-        jobs = {(job["service"], job["name"]): job for job in tap.status()["jobs"]}
+        jobs = {(job["service"], job["name"]): job for job in tap.shown_status()["jobs"]}
         expected = {("payment-api", "index"), ("transaction-processor", "sweep attempts"), ("transaction-processor", "verify books")}
         states = {job["state"] for job in jobs.values()}
         return expected <= jobs.keys() and states <= {"ok", "running"} and all(job["last_success"] for job in jobs.values())
@@ -331,7 +331,7 @@ def test_a_server_of_ones_own_is_used(tap: RunningTap, data_dir: Path) -> None:
     port = free_port()
     run_tap("up", "--detach", "--port", str(port), "--data-dir", str(data_dir), environment={"TAP_DATABASE_URL": own})
     mine = RunningTap(data_dir, port)
-    assert mine.status()["postgres"] == {"pid": None}
+    assert mine.shown_status()["postgres"] == {"pid": None}
     paid = mine.client().v1.payment_intents.create({"amount": 2000, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True})
     assert paid.status == "succeeded"
 

@@ -3,10 +3,10 @@
 import json
 import sys
 
-import boto3
-
 
 def push(remote: str) -> None:
+    import boto3  # noqa: PLC0415 - most of what an engine is asked needs none of it
+
     repository, _, tag = remote.partition("/")[2].partition(":")
     manifest = {"schemaVersion": 2, "config": {"digest": f"sha256:{repository}-{tag}"}, "layers": []}
     boto3.client("ecr").put_image(repositoryName=repository, imageManifest=json.dumps(manifest), imageTag=tag)

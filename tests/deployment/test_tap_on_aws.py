@@ -21,7 +21,7 @@ from payments.cli.aws.plan import deployed_colours, deployed_templates, make_pla
 from payments.cli.aws.zones import kept_zones
 from payments.runtime.topology import RELEASED_IMAGE_PREFIX, SERVICES, Colour, Service
 from rehearsal.emulator.database import SERVERLESS_ZONES
-from tests.support.emulated_aws import REGION, ROOT, clients, running_emulator
+from tests.support.emulated_aws import REGION, clients, running_emulator
 from tests.support.front_door import front_door
 from tests.support.operator import API, ENVIRONMENT, NAMES, Operator
 from tests.support.waiting import wait_until
@@ -256,7 +256,9 @@ def synthesised(operator: Operator, first: str, tmp_path_factory: pytest.TempPat
         "serving": json.dumps(deployed_colours(NAMES, before)),
         "availabilityZones": kept_zones(before, None),
     }
-    return synthesise(tmp_path_factory.mktemp("plan"), context, region=REGION).directory
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(operator.checkout)
+        return synthesise(tmp_path_factory.mktemp("plan"), context, region=REGION).directory
 
 
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
@@ -314,12 +316,9 @@ def test_a_change_that_would_fail_or_cause_an_outage_is_refused(
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(operator: Operator, tmp_path: Path) -> Path:
     """A checkout whose infrastructure may be changed."""
-    for name in ("app.py", "cdk.json"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "lib", tmp_path / "lib")
-    return tmp_path
+    return Path(shutil.copytree(operator.checkout, tmp_path / "checkout"))
 
 
 def change(file: Path, before: str, after: str) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 
 import stripe
 
+from payments.cli.data_directory import DataDirectory
+
 
 @dataclass(frozen=True)
 class RunningTap:
@@ -24,6 +26,25 @@ class RunningTap:
     port: int
 
     def status(self) -> dict[str, Any]:
+        """What `tap status --json` says and keeps being so while all runs: it is read where the command reads it, which costs no process."""
+        directory = DataDirectory(self.data_dir)
+        run, secrets = directory.run(), directory.secrets()
+        services = {
+            name: {"pid": service.pid, "url": service.url, "copies": [{"pid": copy.pid, "url": copy.url} for copy in service.copies]}
+            for name, service in run.services.items()
+        }
+        return {
+            "base_url": run.base_url,
+            "root_certificate": run.root_certificate,
+            "secret_key": secrets.secret_key,
+            "publishable_key": secrets.publishable_key,
+            "database_url": run.database_url,
+            "postgres": {"pid": run.postgres.pid},
+            "services": services,
+        }
+
+    def shown_status(self) -> dict[str, Any]:
+        """What the command says, which asks each service and the database how they are."""
         return json.loads(self.tap("status", "--json").stdout)
 
     def client(self, key: str | None = None, **options: Any) -> stripe.StripeClient:
@@ -57,16 +78,30 @@ def run_tap(
 
 
 @contextmanager
-def running_tap(environment: Mapping[str, str] | None = None, *options: str) -> Generator[RunningTap]:
-    """Start it with `options` of `tap up`."""
+def running_tap(environment: Mapping[str, str] | None = None, *options: str, copied_from: Path | None = None) -> Generator[RunningTap]:
+    """Start it with `options` of `tap up`, from nothing or from a copy of another one's data directory."""
     data_dir = Path(tempfile.mkdtemp(prefix="tap-test-"))
     tap = RunningTap(data_dir, free_port())
     try:
+        if copied_from is not None:
+            copy_data_directory(copied_from, data_dir)
         run_tap("up", "--detach", "--port", str(tap.port), "--data-dir", str(data_dir), *options, environment=environment)
         yield tap
     finally:
         run_tap("down", "--data-dir", str(data_dir), check=False)
         shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def copy_data_directory(ended: Path, data_dir: Path) -> None:
+    """Copy that of a run that has ended, with the owners of its files: to make the database takes longer."""
+    subprocess.run(["cp", "-a", f"{ended}/.", data_dir], check=True)
+
+
+def make_data_directory(data_dir: Path) -> None:
+    """Have a run of its own make it, and end: the directories around a test's own are pytest's, and as root `tap up` opens those to its server's user."""
+    with running_tap() as tap:
+        tap.tap("down")
+        copy_data_directory(tap.data_dir, data_dir)
 
 
 def _ports_of_this_worker() -> list[int]:

@@ -1,7 +1,8 @@
 """The CDK app in a process that goes on: each synthesis but the first takes it a tenth of what a process of its own takes.
 
 What takes that long is the same each time: the CDK's library is imported, Node starts, and its compiler learns what is often called.
-What is synthesised is the same: app.py is run anew, and is told what CDK_OUTDIR and CDK_CONTEXT_JSON tell a process of its own.
+What is synthesised is the same: app.py is run anew with the `lib` of the checkout that asks, and is told what CDK_OUTDIR and CDK_CONTEXT_JSON tell a process
+of its own.
 """
 
 import io
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 _APP = """import os, sys
 from multiprocessing.connection import Client
 with Client({socket!r}) as app:
-    app.send((os.environ["CDK_OUTDIR"], os.environ["CDK_CONTEXT_JSON"]))
+    app.send((os.path.dirname(os.path.abspath(__file__)), os.environ["CDK_OUTDIR"], os.environ["CDK_CONTEXT_JSON"]))
     code, errors = app.recv()
 sys.stderr.write(errors)
 sys.exit(code)
@@ -43,12 +44,12 @@ class WarmApp:
     def __call__(self, directory: Path, **context: str) -> subprocess.CompletedProcess[str]:
         """Synthesise into a directory; returns what a process of its own would have said."""
         with Client(str(self.socket)) as app:
-            app.send((str(directory), json.dumps(context)))
+            app.send((str(ROOT), str(directory), json.dumps(context)))
             code, errors = app.recv()
         return subprocess.CompletedProcess("app.py", code, "", errors)
 
     def checkout(self, directory: Path) -> Path:
-        """Make a checkout whose app.py has this one synthesise; returns it."""
+        """Make a checkout whose app.py has this one synthesise what its own `lib` says; returns it."""
         shutil.copytree(ROOT / "lib", directory / "lib", ignore=shutil.ignore_patterns("__pycache__"))
         (directory / "app.py").write_text(_APP.format(socket=str(self.socket)))
         return directory
@@ -73,10 +74,13 @@ def warm_app() -> Generator[WarmApp]:
             process.wait()
 
 
-def _run(app: partial[object]) -> tuple[int, str]:
+def _run(checkout: str, app: partial[object]) -> tuple[int, str]:
     """Run app.py with an `App` that is told where and what; returns its exit code, and what it said of its mistakes."""
     import aws_cdk  # noqa: PLC0415 - whoever asks such a process has no use for it
 
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lib"]:
+        del sys.modules[name]  # another checkout's, or what it was before it was changed
+    sys.path[0] = checkout
     said = io.StringIO()
     real, aws_cdk.App = aws_cdk.App, app
     try:
@@ -94,13 +98,13 @@ def _run(app: partial[object]) -> tuple[int, str]:
 def _serve(socket: str) -> None:
     import aws_cdk  # noqa: PLC0415 - as above
 
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, "")
     with Listener(socket) as listener:
         while True:
             with listener.accept() as client:
-                directory, context = client.recv()
+                checkout, directory, context = client.recv()
                 told: Mapping[str, str] = json.loads(context)
-                client.send(_run(partial(aws_cdk.App, outdir=directory, post_cli_context=told)))
+                client.send(_run(checkout, partial(aws_cdk.App, outdir=directory, post_cli_context=told)))
 
 
 if __name__ == "__main__":
