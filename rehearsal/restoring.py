@@ -132,7 +132,9 @@ class Restoring:
             ServiceNamespace="ecs",
             ResourceId=f"service/{self.operator.names.cluster}/{self._ecs_service(service)}",
             ScalableDimension="ecs:service:DesiredCount",
-            SuspendedState=dict.fromkeys(
-                ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended"), suspended
-            ),
+            SuspendedState={
+                "DynamicScalingInSuspended": suspended,
+                "DynamicScalingOutSuspended": suspended,
+                "ScheduledScalingSuspended": suspended,
+            },
         )

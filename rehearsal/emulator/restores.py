@@ -5,9 +5,10 @@ restored cluster begins with that copy, follows the log up to the point that was
 their own, unlike Aurora's. Without an engine restored clusters are records, as all are.
 """
 
+import contextlib
 from typing import Any
 
-from rehearsal.emulator import upstream
+from rehearsal.emulator import images, upstream
 from rehearsal.emulator.upstream import Answer, Record
 
 ENDPOINT_LABEL = "cluster-rehearsal"
@@ -91,10 +92,10 @@ def _install_running() -> None:
 
 
 def _deleted(delete: Any, cluster_id: str, cluster: Record, *others: Any, **more: Any) -> None:
-    """Automated backups go with their cluster."""
+    """Automated backups go with their cluster, or with the last that was restored from them: its container has their volume."""
     delete(cluster_id, cluster, *others, **more)
-    if "_restored_from" not in cluster:
-        _rds()._get_docker().volumes.get(_volume(cluster)).remove()
+    with contextlib.suppress(images.docker_errors().APIError):
+        _rds()._get_docker().volumes.get(_volume(cluster.get("_restored_from", cluster))).remove()
 
 
 def back_up(cluster_id: str) -> None:
@@ -152,7 +153,8 @@ def _restore(params: Record) -> Answer:
     if answer[0] >= 400:
         return answer
     record = rds._clusters[name]
-    record.update(Endpoint=endpoint_of(name), _restored_from=source, _restored_to=time)
+    # A server that starts knows no zone's name yet, `Z` neither.
+    record.update(Endpoint=endpoint_of(name), _restored_from=source, _restored_to=time.removesuffix("Z") + "+00")
     if upstream.has_engine():
         _psql(source["_shared_container_id"], _COMMIT)
     return _told("RestoreDBClusterToPointInTime", record)
