@@ -230,16 +230,16 @@ class EcsStack(cdk.NestedStack):
             if field in KNOWS_ACQUIRERS[service]
         }
 
-    def _channels(self, service: Service) -> tuple[dict[str, str], dict[str, ecs.Secret]]:
-        """Return what notification-service is told of queues and mail, and the secret that the operator keeps the mail server's password in."""
+    def _channels(self, service: Service) -> tuple[dict[str, str], dict[str, ecs.Secret], list[iam.PolicyStatement]]:
+        """Return what notification-service is told of queues and mail, the secret that the operator keeps the mail server's password in, and its rights."""
         if service is not Service.NOTIFICATION_SERVICE:
-            return {}, {}
-        options = self.options
+            return {}, {}, []
+        options, rights = self.options, self._send_to_queues()
         queues = {QUEUES_VARIABLE: " ".join(options.queues)} if options.queues else {}
         if options.smtp_secret_arn is None or options.mail_from is None:
-            return queues, {}
+            return queues, {}, rights
         secret = secretsmanager.Secret.from_secret_complete_arn(self, "MailServer", options.smtp_secret_arn)
-        return queues | {MAIL_FROM_VARIABLE: options.mail_from}, {SMTP_URL_VARIABLE: ecs.Secret.from_secrets_manager(secret)}
+        return queues | {MAIL_FROM_VARIABLE: options.mail_from}, {SMTP_URL_VARIABLE: ecs.Secret.from_secrets_manager(secret)}, rights
 
     def _send_to_queues(self) -> list[iam.PolicyStatement]:
         """Let events go where the operator says that they may; keys that queues are encrypted with let the role in by their own policy."""
@@ -321,7 +321,7 @@ class EcsStack(cdk.NestedStack):
 
     def _service_props(self, number: int, service: Service) -> FargateServiceProps:
         props, spec = self.props, SERVICES[service]
-        channel_variables, channel_secrets = self._channels(service)
+        channel_variables, channel_secrets, channel_rights = self._channels(service)
         repository = {
             Service.PAYMENT_API: props.payment_api_repo,
             Service.TRANSACTION_PROCESSOR: props.transaction_processor_repo,
@@ -345,9 +345,7 @@ class EcsStack(cdk.NestedStack):
             image_tag=self.options.image_tag,
             log_group=log_group(self, f"{service}Logs", name=self._names.log_group(service), key=self._key, size=self._size, outlives=True),
             execution_role=self._execution_role(service),
-            task_role=self._task_role(
-                service, self._logins[service], self._send_to_queues() if service is Service.NOTIFICATION_SERVICE else ()
-            ),
+            task_role=self._task_role(service, self._logins[service], channel_rights),
             architecture=self.options.architecture or self._size.architecture,
             variables=self._variables(self._logins[service]) | channel_variables,
             secrets=self._injected(self._logins[service]) | self._acquirers(service) | channel_secrets,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from rehearsal.emulator.database import ENDPOINT_LABEL
+from rehearsal.emulator.restores import ENDPOINT_LABEL
 
 _BEFORE, _AFTER = datetime.timedelta(days=1), datetime.timedelta(days=7)
 

@@ -66,8 +66,13 @@ class Trusted:
 def base_images(engine: Engine, directory: Path, *, may_install: bool = False) -> BaseImages:
     """Have them on the engine; `directory` is for what is made on the way. Raises `EngineError`."""
     base = _base(engine, directory, may_install=may_install)
-    with ThreadPoolExecutor() as pool:  # both mostly wait for packages
-        database, emulator = pool.submit(_database, engine, base), pool.submit(_emulator, engine, base)
+    with ThreadPoolExecutor() as pool:  # all of them mostly wait for packages
+        runtime, database, emulator = (
+            pool.submit(_runtime, engine, base),
+            pool.submit(_database, engine, base),
+            pool.submit(_emulator, engine, base),
+        )
+        runtime.result()
         return BaseImages(base=base, database=database.result(), emulator=emulator.result())
 
 
@@ -84,10 +89,8 @@ def service_images(engine: Engine, images: BaseImages, trusted: Trusted, tag: st
         engine.run("image", "rm", "--no-prune", released)
         return named
 
-    first, *others = Service
-    named = {first: made(first)}  # what it is made of is there for the others, then
     with ThreadPoolExecutor() as pool:
-        return named | dict(zip(others, pool.map(made, others), strict=True))
+        return dict(zip(Service, pool.map(made, Service), strict=True))
 
 
 def _trusting(engine: Engine, image: str, name: str, trusted: Trusted) -> None:
@@ -195,6 +198,11 @@ def _emulator(engine: Engine, base: str) -> str:
             engine.build(name, Path(made), file=recipe, BASE=base)
         _forget_others(engine, name)
     return name
+
+
+def _runtime(engine: Engine, base: str) -> None:
+    """Build what the services' images have in common; the engine remembers its layers."""
+    engine.build(f"{PREFIX}/runtime", ROOT, target="runtime", BASE=base)
 
 
 def _forget_others(engine: Engine, name: str) -> None:

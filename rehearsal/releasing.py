@@ -66,7 +66,7 @@ class Releasing:
             if back.task_definition == released.task_definition:
                 raise RehearsalFailed("the rollback left the release in service")
             self.traffic.wait_for(20)
-            self.operator.tap("release", service, "--image", self._good[1], "--end-wait")
+            self.operator.tap("release", service, "--image", self._good[1], "--skip-migration", "--end-wait")
             self.traffic.wait_for(20)
             step.shown = "there and back"
 
@@ -104,7 +104,7 @@ class Releasing:
             thread = threading.Thread(target=raise_alarm, daemon=True)
             thread.start()
             try:
-                self._must_be_undone(service, "--image", self._good[2], "--build", "--end-wait")
+                self._must_be_undone(service, "--image", self._good[2], "--build", "--skip-migration", "--end-wait")
             finally:
                 thread.join(_WAIT_SECONDS_MAX)
                 cloudwatch.set_alarm_state(AlarmName=live.alarms[0], StateValue="OK", StateReason="Rehearsal")

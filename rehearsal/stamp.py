@@ -37,6 +37,7 @@ REHEARSED = (
     "src/payments/payment_api/__main__.py",
     "src/payments/transaction_processor/__main__.py",
     "src/payments/runtime/alive.py",
+    "src/payments/runtime/aws_role.py",
     "src/payments/runtime/aws_signature.py",
     "src/payments/runtime/health.py",
     "src/payments/runtime/keyring.py",

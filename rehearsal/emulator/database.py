@@ -7,13 +7,11 @@ is `postgres:<major>-alpine` by name. Without an engine clusters and instances a
 import time
 from typing import Any
 
-from rehearsal.emulator import cloudformation, upstream
+from rehearsal.emulator import cloudformation, restores, upstream
 from rehearsal.emulator.cloudformation import Created, ResourceFailed
 from rehearsal.emulator.settings import SETTINGS
 from rehearsal.emulator.upstream import Record
 
-ENDPOINT_LABEL = "cluster-rehearsal"
-"""`<cluster>.cluster-rehearsal.<region>.rds.amazonaws.com`: one wildcard certificate covers it."""
 SERVERLESS_ZONES = "bcd"
 """Letters of the zones that have Aurora Serverless."""
 _START_SECONDS_MAX = 120
@@ -130,7 +128,7 @@ def _create_cluster(logical_id: str, properties: Record, stack_name: str) -> Cre
     told = upstream.client("rds").create_db_cluster(DBClusterIdentifier=name, **given)["DBCluster"]
     # Its container doesn't run before the first instance is made, and takes its name from here.
     record = _rds()._clusters[name]
-    record["Endpoint"] = f"{name}.{ENDPOINT_LABEL}.{upstream.region()}.rds.amazonaws.com"
+    record["Endpoint"] = restores.endpoint_of(name)
     return name, {
         "Arn": told["DBClusterArn"],
         "DBClusterArn": told["DBClusterArn"],
@@ -166,6 +164,9 @@ def _create_instance(logical_id: str, properties: Record, stack_name: str) -> Cr
             client.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
             raise ResourceFailed(f"DB instance {name} is {told['DBInstanceStatus']}")
         time.sleep(0.3)
+    members = _rds()._clusters[told["DBClusterIdentifier"]]["DBClusterMembers"]
+    if any(each["IsClusterWriter"] and each["DBInstanceIdentifier"] == name for each in members):
+        restores.back_up(told["DBClusterIdentifier"])
     return name, {
         "Endpoint.Address": told["Endpoint"]["Address"],
         "Endpoint.Port": str(told["Endpoint"]["Port"]),

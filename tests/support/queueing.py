@@ -1,6 +1,6 @@
 """AWS's queues, topics and buses on the test's event loop, and the keys of a task's role: a call that isn't signed as botocore signs it is refused."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -61,12 +61,12 @@ def _signed(request: web.Request, body: bytes) -> str:
 
 
 @asynccontextmanager
-async def queueing() -> AsyncGenerator[Aws]:
-    """Listen on a free port of the loopback interface."""
+async def queueing(take: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None) -> AsyncGenerator[Aws]:
+    """Listen on a free port of the loopback interface; `take` answers in place of what `answers` says."""
     aws = Aws()
     app = web.Application()
     app.router.add_get("/role", aws.give_keys)
-    app.router.add_post("/", aws.take)
+    app.router.add_post("/", take or aws.take)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -11,11 +11,17 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
+from payments.runtime.aws_role import AwsAccess
 from payments.runtime.secrets_manager import SecretLocation
 from tests.support.serving import Handler, serving
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:DatabaseSecret-AbCdEf"
-KEYS = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "secret/of+the=role", "Token": "token//of+the=role=="}
+KEYS = {
+    "AccessKeyId": "ASIAEXAMPLE",
+    "SecretAccessKey": "secret/of+the=role",
+    "Token": "token//of+the=role==",
+    "Expiration": "2040-01-01T00:00:00Z",
+}
 _KEYS_PATH = "/v2/credentials/5d8f"
 
 
@@ -34,7 +40,7 @@ class FakeSecretsManager:
     delay_seconds: float = 0
 
     def location(self) -> SecretLocation:
-        return SecretLocation(ARN, "eu-west-1", self.url, credentials_url=self.url + _KEYS_PATH, keys=None)
+        return SecretLocation(ARN, AwsAccess(credentials_url=self.url + _KEYS_PATH, keys=None, endpoints={"": self.url}))
 
     def variables(self) -> dict[str, str]:
         """How a process finds it."""

@@ -61,7 +61,7 @@ def test_a_signature_is_that_of_awss_own_library(body: bytes, secret: str, now: 
 def test_keys_are_not_shown() -> None:
     keys = AwsKeys("AKID", "hunter2", "hunter3")
     location = SecretLocation.from_environment(ARN, {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "hunter2"})
-    assert location.keys is not None
+    assert location.access.keys is not None
     assert "hunter" not in repr(keys) + repr(location)
 
 
@@ -77,8 +77,8 @@ def test_keys_are_not_shown() -> None:
 def test_a_secret_is_found_where_its_arn_says(arn: str, environment: dict[str, str], endpoint: str) -> None:
     fargate = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/5d8f"}
     location = SecretLocation.from_environment(arn, {**environment, **fargate})
-    assert (location.endpoint, location.keys) == (endpoint, None)
-    assert location.credentials_url == "http://169.254.170.2/v2/credentials/5d8f"
+    assert (location.access.endpoint(arn), location.access.keys) == (endpoint, None)
+    assert location.access.credentials_url == "http://169.254.170.2/v2/credentials/5d8f"
 
 
 @pytest.mark.parametrize("arn", ["", "DatabaseSecret", "arn:aws:secretsmanager:eu-west-1:1:secret:", "arn:aws:rds:eu-west-1:1:secret:x"])

@@ -1,5 +1,6 @@
 """Queues, topics and buses of AWS: one signed call an event, and what the answer makes of the delivery."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncGenerator
@@ -7,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 from msgspec import structs
 
 from payments.domain.destination import ChannelType, Destination, channel_of, check_arn
@@ -60,6 +62,28 @@ async def test_each_service_gets_the_event_signed_and_as_it_wants_it() -> None:
         assert (sns["Action"], sns["TopicArn"], sns["MessageAttributes.entry.1.Value.StringValue"]) == ("Publish", TOPIC, "evt_1")
         assert (bus["Entries"][0]["DetailType"], bus["Entries"][0]["EventBusName"]) == ("charge.succeeded", BUS)
         assert aws.keys_given == 1, "the role's keys are kept"
+
+
+async def test_an_answer_that_comes_in_parts_is_read_to_its_end() -> None:
+    sent, more = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "4"})
+        await response.prepare(request)
+        await response.write(b"ab")
+        sent.set()
+        await more.wait()
+        await response.write(b"cd")
+        return response
+
+    async with queueing(answer) as aws:
+        caller = AwsCaller(aws.access, FakeClock())
+        asked = asyncio.create_task(caller.post(QUEUE, {"content-type": "application/x-amz-json-1.0"}, b"{}", 10.0))
+        await sent.wait()
+        await asyncio.wait([asked], timeout=0.1)  # whoever takes the first part for the whole is done by then
+        more.set()
+        assert (await asked).body == b"abcd"
+        await caller.close()
 
 
 async def test_keys_that_run_out_or_are_refused_are_fetched_anew() -> None:

@@ -18,9 +18,10 @@ from payments.runtime.aws_signature import AwsKeys, Scope, signed_headers
 from payments.runtime.clock import Clock
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
+    from aiohttp import ClientResponse, ClientSession
 
 _TASK_CREDENTIALS = "http://169.254.170.2"
+"""Where Fargate hands out the task role's keys."""
 _RENEWED_SECONDS = 300.0
 """Before they run out. AWS has new ones by then."""
 _ANSWER_BYTES_MAX = 64 * 1024
@@ -56,6 +57,7 @@ class AwsAccess:
             "sqs": "AWS_ENDPOINT_URL_SQS",
             "sns": "AWS_ENDPOINT_URL_SNS",
             "events": "AWS_ENDPOINT_URL_EVENTBRIDGE",
+            "secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER",
         }
         return AwsAccess(
             credentials_url=None if relative is None else _TASK_CREDENTIALS + relative,
@@ -106,7 +108,7 @@ class AwsCaller:
         """POST `body` to the service that an ARN names; raises `AwsUnavailableError`, and `TimeoutError` after `seconds_max`."""
         _, _, service, region, *_ = arn.split(":")
         url = URL(self.access.endpoint(arn)).with_path("/")
-        # It takes a fifth of a second to load, and a service without such destinations never needs it.
+        # It takes a fifth of a second to load, and a process that calls nobody never needs it.
         aiohttp = await asyncio.to_thread(importlib.import_module, "aiohttp")
         session: ClientSession = self._session or aiohttp.ClientSession()
         self._session = session
@@ -116,7 +118,7 @@ class AwsCaller:
                 host = url.authority if url.explicit_port else url.raw_host or ""
                 signed = signed_headers({"host": host, **headers}, body, keys=keys, scope=Scope(region, service), now=self._clock.now())
                 async with session.post(url, data=body, headers=signed, allow_redirects=False) as response:
-                    answer = await response.content.read(_ANSWER_BYTES_MAX)
+                    answer = await _read(response)
                     code = "" if response.status < 300 else code_of(answer)
                     if code in _KEYS_REFUSED:
                         self._keys_until = 0.0
@@ -148,6 +150,14 @@ class AwsCaller:
             except msgspec.MsgspecError:  # its message may quote them
                 raise AwsUnavailableError("the task role's keys aren't what they should be") from None
         return AwsKeys(role.access_key_id, role.secret_access_key, role.token), role.expiration.timestamp() - _RENEWED_SECONDS
+
+
+async def _read(response: "ClientResponse") -> bytes:
+    """Return the body, as much of it as is taken."""
+    taken = b""
+    while len(taken) < _ANSWER_BYTES_MAX and (part := await response.content.read(_ANSWER_BYTES_MAX - len(taken))):
+        taken += part
+    return taken
 
 
 def code_of(body: bytes) -> str:

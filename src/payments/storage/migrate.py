@@ -17,6 +17,7 @@ import psycopg
 import yoyo
 
 from payments.storage.sessions import LIBPQ_SETTINGS
+from payments.storage.sql import queries
 
 _yoyo: Any = yoyo  # it isn't typed
 _LOCK = 0x7461705F6D6967  # "tap_mig": any number that nobody else locks
@@ -25,6 +26,9 @@ _STATEMENT_LOCK_SECONDS_MAX = 1
 """A statement that waits for a table holds up everybody who comes after it, payments above all: rather let them pass, and try again."""
 _TRY_AGAIN_SECONDS = 1.0
 _PATIENCE_SECONDS = 300.0
+_SEALS = {name: query.encode() for name, query in queries("seals.sql").items()}
+_NUMBERED = "0036_seals"
+"""Since then a transfer has the number of its transaction."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -50,6 +54,8 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
         applied = _applied(guard)
         if unknown := sorted(applied - {migration.id for migration in known}):
             raise DatabaseNewerError(unknown)
+        if _NUMBERED in applied:
+            _continue_numbers(guard)
         if all(migration.id in applied for migration in known):
             return 0  # without what yoyo would read and parse to find that out
         # A migration without a transaction is one that works beside others: it waits for long statements, and nobody waits for it.
@@ -60,6 +66,19 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> int:
                 migration.load()
                 _apply(impatient if migration.use_transactions else patient, migration)
         return len(missing)
+
+
+def _continue_numbers(connection: psycopg.Connection) -> None:
+    """Count the database's transactions on from the highest number of a transfer, where they begin below it, as after a restore from a dump.
+
+    Before anything is booked: what has a number below those of sealed transfers breaks the chain.
+    """
+    if connection.execute(_SEALS["number_behind"]).fetchone() is None:
+        return
+    with connection.transaction():
+        connection.execute(_SEALS["hold_still"])
+        if behind := connection.execute(_SEALS["number_behind"]).fetchone():
+            connection.execute(_SEALS["count_on"].replace(b"{last}", b"%d" % behind[0]))
 
 
 @contextmanager

@@ -6,6 +6,17 @@ SELECT s.*, ledger.finished_below() AS finished_below FROM (SELECT) AS always LE
     SELECT number, transfers, total, recorded_in, posting, kind, head, fingerprints, signature FROM ledger.seals ORDER BY number DESC LIMIT 1
 ) s ON true;
 
+-- number_behind: the highest number of a transfer, where the next transaction wouldn't get a higher one
+SELECT max(recorded_in) FROM ledger.transfers WHERE recorded_in > 0
+HAVING max(recorded_in) >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + ledger.transaction_number() - pg_current_xact_id()::text::bigint;
+
+-- hold_still: until the transaction ends no transfer is added
+LOCK TABLE ledger.transfers IN SHARE MODE;
+
+-- count_on: a transaction's number, and below which number all are over, from a number on
+CREATE OR REPLACE FUNCTION ledger.transaction_number() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT pg_current_xact_id()::text::bigint + {last}';
+CREATE OR REPLACE FUNCTION ledger.finished_below() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + {last}';
+
 -- rest_of_history: transfers from before there were seals that come after one in the order of their keys
 SELECT 0::bigint AS recorded_in, t.posting, t.kind, {digest} AS digest FROM (
     SELECT * FROM ledger.transfers WHERE recorded_in <= 0 AND (posting, kind) > ($1, $2) ORDER BY posting, kind LIMIT $3
