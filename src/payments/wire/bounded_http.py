@@ -141,8 +141,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._enter(self._BODY, BODY_SECONDS_MAX)
+        before = self.cycle
         super().on_headers_complete()
-        if self.scope["method"] != "HEAD":  # to which no body follows
+        # None for a web socket, of which the other protocol takes care; and no body follows to HEAD.
+        if self.cycle is not before and self.scope["method"] != "HEAD":
             self.cycle.transport = cast("asyncio.Transport", _WholeAnswer(self.cycle, self.transport))
 
     def on_body(self, body: bytes) -> None:
