@@ -18,6 +18,7 @@ from typing import Any
 import stripe
 
 from payments.cli.data_directory import DataDirectory
+from payments.cli.status import what_runs
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,11 @@ class RunningTap:
     def status(self) -> dict[str, Any]:
         """What `tap status --json` says and keeps being so while all runs: it is read where the command reads it, which costs no process."""
         directory = DataDirectory(self.data_dir)
-        run, secrets = directory.run(), directory.secrets()
         services = {
             name: {"pid": service.pid, "url": service.url, "copies": [{"pid": copy.pid, "url": copy.url} for copy in service.copies]}
-            for name, service in run.services.items()
+            for name, service in directory.run().services.items()
         }
-        return {
-            "base_url": run.base_url,
-            "root_certificate": run.root_certificate,
-            "secret_key": secrets.secret_key,
-            "publishable_key": secrets.publishable_key,
-            "database_url": run.database_url,
-            "postgres": {"pid": run.postgres.pid},
-            "services": services,
-        }
+        return {**what_runs(directory), "services": services}
 
     def shown_status(self) -> dict[str, Any]:
         """What the command says, which asks each service and the database how they are."""

@@ -10,7 +10,7 @@ import pytest
 from payments.acquirers.acquirer import NotSent, Order
 from payments.acquirers.configuration import ConfigurationError, Iso8583Spec, parse
 from payments.acquirers.declines import DECLINE_CODES, GENERIC_DECLINE
-from payments.acquirers.iso8583.acquirer import Iso8583Acquirer
+from payments.acquirers.iso8583.acquirer import Iso8583Acquirer, terminal_of
 from payments.acquirers.iso8583.codec import Fields
 from payments.acquirers.iso8583.forms import Form, Forms
 from payments.acquirers.iso8583.framing import Framing
@@ -199,16 +199,7 @@ async def test_a_host_that_gives_reference_numbers_is_sent_none_and_gets_its_own
 def terminal(**settings: Any) -> Terminal:
     """Return the terminal of an acquirer with these settings."""
     spec = msgspec.convert({"kind": "iso8583", **ISO8583_SETTINGS, **settings}, Iso8583Spec)
-    return Terminal(
-        terminal_id=spec.terminal_id,
-        merchant_id=spec.merchant_id,
-        location=spec.merchant_location,
-        merchant_category_code=spec.merchant_category_code,
-        institution=spec.institution,
-        zone=spec.zone,
-        reference_numbers=spec.reference_numbers,
-        forms=spec.messages,
-    )
+    return terminal_of(spec)
 
 
 def sent(order: Order, given: Terminal) -> Fields:

@@ -21,8 +21,14 @@ _JOBS_SECONDS_MAX = 5.0
 
 async def read_status(directory: DataDirectory) -> dict[str, Any]:
     """Return the status as `tap status --json` prints it; raises `UsageError` when nothing runs."""
-    run, secrets = directory.run(), directory.secrets()
+    run = directory.run()
     services = dict(zip(run.services, await asyncio.gather(*(_service(each.copies) for each in run.services.values())), strict=True))
+    return {**what_runs(directory), "services": services, "jobs": await _jobs(run.database_url)}
+
+
+def what_runs(directory: DataDirectory) -> dict[str, Any]:
+    """Return what the directory itself says of it, without asking anything that runs; raises `UsageError` when nothing does."""
+    run, secrets = directory.run(), directory.secrets()
     return {
         "base_url": run.base_url,
         "root_certificate": run.root_certificate,
@@ -30,8 +36,6 @@ async def read_status(directory: DataDirectory) -> dict[str, Any]:
         "publishable_key": secrets.publishable_key,
         "database_url": run.database_url,
         "postgres": {"pid": run.postgres.pid},
-        "services": services,
-        "jobs": await _jobs(run.database_url),
     }
 
 

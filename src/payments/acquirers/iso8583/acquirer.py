@@ -40,22 +40,27 @@ class _Late:
     order: Order
 
 
+def terminal_of(spec: Iso8583Spec) -> Terminal:
+    """Return the terminal that an acquirer's settings describe."""
+    return Terminal(
+        terminal_id=spec.terminal_id,
+        merchant_id=spec.merchant_id,
+        location=spec.merchant_location,
+        merchant_category_code=spec.merchant_category_code,
+        institution=spec.institution,
+        zone=spec.zone,
+        reference_numbers=spec.reference_numbers,
+        forms=spec.messages,
+    )
+
+
 class Iso8583Acquirer(SaysNothing):
     """An `Acquirer`."""
 
     def __init__(self, spec: Iso8583Spec, tls: ssl.SSLContext | None, clock: Clock, log: Logger, traces: Traces) -> None:
         self._spec = spec
         self._traces = traces
-        self._terminal = Terminal(
-            terminal_id=spec.terminal_id,
-            merchant_id=spec.merchant_id,
-            location=spec.merchant_location,
-            merchant_category_code=spec.merchant_category_code,
-            institution=spec.institution,
-            zone=spec.zone,
-            reference_numbers=spec.reference_numbers,
-            forms=spec.messages,
-        )
+        self._terminal = terminal_of(spec)
         self.line: Line[_Late] = Line(
             name=spec.name,
             place=Place(
