@@ -29,11 +29,12 @@ class RunningTap:
     def status(self) -> dict[str, Any]:
         """What `tap status --json` says and keeps being so while all runs: it is read where the command reads it, which costs no process."""
         directory = DataDirectory(self.data_dir)
+        run, secrets = directory.run(), directory.secrets()
         services = {
             name: {"pid": service.pid, "url": service.url, "copies": [{"pid": copy.pid, "url": copy.url} for copy in service.copies]}
-            for name, service in directory.run().services.items()
+            for name, service in run.services.items()
         }
-        return {**what_runs(directory), "services": services}
+        return {**what_runs(run, secrets), "services": services}
 
     def shown_status(self) -> dict[str, Any]:
         """What the command says, which asks each service and the database how they are."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from payments.cli.data_directory import DataDirectory, RunningProcess
+from payments.cli.data_directory import DataDirectory, Run, RunningProcess, Secrets
 from payments.cli.health import is_healthy
 from payments.storage.database import CONNECTION_FAILURES, connect
 from payments.storage.jobs import job_states
@@ -21,14 +21,13 @@ _JOBS_SECONDS_MAX = 5.0
 
 async def read_status(directory: DataDirectory) -> dict[str, Any]:
     """Return the status as `tap status --json` prints it; raises `UsageError` when nothing runs."""
-    run = directory.run()
-    services = dict(zip(run.services, await asyncio.gather(*(_service(each.copies) for each in run.services.values())), strict=True))
-    return {**what_runs(directory), "services": services, "jobs": await _jobs(run.database_url)}
-
-
-def what_runs(directory: DataDirectory) -> dict[str, Any]:
-    """Return what the directory itself says of it, without asking anything that runs; raises `UsageError` when nothing does."""
     run, secrets = directory.run(), directory.secrets()
+    services = dict(zip(run.services, await asyncio.gather(*(_service(each.copies) for each in run.services.values())), strict=True))
+    return {**what_runs(run, secrets), "services": services, "jobs": await _jobs(run.database_url)}
+
+
+def what_runs(run: Run, secrets: Secrets) -> dict[str, Any]:
+    """Return what a directory itself says of what runs, without asking any of it."""
     return {
         "base_url": run.base_url,
         "root_certificate": run.root_certificate,
