@@ -304,7 +304,9 @@ def _may_refuse(endpoint: Endpoint[Any], status: int) -> bool:
 
 
 def _refusal_name(status: int) -> str:
-    return HTTPStatus(status).name.title().replace("_", "")
+    # By the names of RFC 9110, which Python took over with 3.13.
+    name = "CONTENT_TOO_LARGE" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else HTTPStatus(status).name
+    return name.title().replace("_", "")
 
 
 def _refusal(status: int) -> Schema:
