@@ -210,8 +210,9 @@ def test_a_payment_goes_through_the_listener_and_the_books_are_right(system: Sys
     client = system.client()
     assert client.v1.balance.retrieve().pending[0].amount > 0, "transaction-processor"
     assert intent.id in {event.data.object["id"] for event in client.v1.events.list().data}, "notification-service"
-    with pytest.raises(urllib.error.HTTPError, match="404"):
+    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
         urllib.request.urlopen(f"{system.base_url}/internal/attempts", timeout=10)
+    refused.value.close()
     assert system.migration.run("verify") == 0, system.migration.log.read_text()
     books = system.lines(system.migration)[-1]
     assert (books["event"], books["ok"]) == ("books", True)
