@@ -147,7 +147,7 @@ class Charges:
         return await self.steps.take(call, unit, work, answers=CHARGE.name)
 
     async def _card(self, call: Call, params: _CreateParams, customer: Customer | None) -> Vaulted | PaymentMethod:
-        """Return what is charged: what is given, or the customer's default; raises `InvalidRequest`, `NotFound`, `CardError`."""
+        """Return what is charged: what is given, or the customer's default; raises `InvalidRequest`, `ResourceMissing`, `CardError`."""
         source, param = given_source(params.source, params.card)
         if customer is not None:
             return await self._of_customer(call, customer, source, param)

@@ -173,7 +173,9 @@ class Refunds:
                     f"This PaymentIntent ({intent.id}) does not have a successful charge to refund.", param="payment_intent"
                 )
             return intent, await self.reader.get(call, CHARGE, intent.latest_charge)
-        charge = await self.reader.get(call, CHARGE, params.charge or "")
+        charge = await self.reader.get(
+            call, CHARGE, params.charge or ""
+        )  # as at Stripe, which answers 404 here, as if the path had named it
         return await self.reader.intent_of(call, charge), charge
 
 

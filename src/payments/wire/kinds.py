@@ -98,7 +98,6 @@ CHARGE = Kind(
     ),
     path="/v1/charges",
     render=shapes.render_charge,
-    param="charge",
     expandable={
         "balance_transaction": _BALANCE_TRANSACTION,
         "customer": _CUSTOMER,
