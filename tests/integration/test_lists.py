@@ -302,8 +302,7 @@ async def test_the_connections_of_lists_write_nothing_and_give_up_in_time(databa
                 await connection.execute("UPDATE payments.customers SET version = 2")
         with pytest.raises(TooSlow):
             async with lists.connection(1) as connection:
-                await connection.execute("SET statement_timeout = '10ms'")
-                await connection.execute("SELECT pg_sleep(3600)")
+                await connection.execute("SET statement_timeout = '10ms'; SELECT pg_sleep(3600)")
         async with lists.connection(1) as connection:
             assert await connection.fetchval("SELECT 1") == 1
 

@@ -182,8 +182,10 @@ class Charges:
         check_statement_descriptors(params)
         charge = await self.reader.get(call, CHARGE, call.path["id"])
         if not charge.alone:
+            if charge.captured:
+                raise _not_capturable(charge)
             raise InvalidRequest(
-                f"Charge {charge.id} was made by a PaymentIntent ({charge.payment_intent}), and is captured with it.", param="charge"
+                f"This uncaptured Charge was created by a PaymentIntent ({charge.payment_intent}). You must capture the PaymentIntent instead."
             )
         intent = await self.reader.intent_of(call, charge)
         if intent.status not in CAPTURABLE:

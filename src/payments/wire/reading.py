@@ -83,7 +83,7 @@ class PageParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def page(self) -> PageRequest:
         """Return the page asked for; raises `InvalidRequest` for two cursors."""
         if self.starting_after is not None and self.ending_before is not None:
-            raise InvalidRequest("You cannot specify both starting_after and ending_before.", param="starting_after")
+            raise InvalidRequest("Received both starting_after and ending_before parameters. Please pass in only one.")
         created_from, created_to = self.created_range()
         return PageRequest(
             limit=self.limit,
