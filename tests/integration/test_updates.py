@@ -126,3 +126,20 @@ async def test_a_payment_intents_charge_is_captured_and_released_with_it(tap: In
     for named in ({"charge": declined["charge"]}, {"payment_intent": (await tap.post("payment_intents", **PAYMENT)).id}):
         refused = (await tap.post("refunds", **named)).body["error"]["message"]
         assert refused.endswith("does not have a successful charge to refund.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "hash_name"),
+    [
+        ("charges", "shipping[address]"),
+        ("customers", "address"),
+        ("customers", "shipping[address]"),
+        ("payment_intents", "shipping[address]"),
+        ("payment_methods", "billing_details[address]"),
+    ],
+)
+async def test_what_is_not_given_of_an_address_stays(tap: InProcess, kind: str, hash_name: str) -> None:
+    path, name = f"{kind}/{await new(tap, kind)}", {"shipping[name]": "Ada"} if "shipping" in hash_name else {}
+    await tap.post(path, **form(hash_name, ADDRESS), **name)
+    await tap.post(path, **{f"{hash_name}[city]": "Basel", f"{hash_name}[line2]": ""}, **name)
+    assert shown(await tap.get(path), hash_name) == ADDRESS | {"city": "Basel", "line2": None}

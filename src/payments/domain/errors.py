@@ -21,14 +21,14 @@ class InvalidRequest(TapError):
 
 
 class ResourceMissing(InvalidRequest):
-    """A parameter names an object that doesn't exist, or belongs to another merchant or mode, which must look the same."""
+    """A parameter names what doesn't exist, or belongs to another merchant or mode, which must look the same."""
 
     def __init__(self, noun: str, object_id: str, *, param: str) -> None:
         super().__init__(f"No such {noun}: '{object_id}'", code="resource_missing", param=param)
 
 
 class NotFound(ResourceMissing):
-    """The path names one."""
+    """The path names what doesn't exist, or belongs to another merchant or mode, which must look the same."""
 
     def __init__(self, noun: str, object_id: str, *, param: str = "id") -> None:
         super().__init__(noun, object_id, param=param)
