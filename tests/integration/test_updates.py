@@ -143,3 +143,20 @@ async def test_what_is_not_given_of_an_address_stays(tap: InProcess, kind: str, 
     await tap.post(path, **form(hash_name, ADDRESS), **name)
     await tap.post(path, **{f"{hash_name}[city]": "Basel", f"{hash_name}[line2]": ""}, **name)
     assert shown(await tap.get(path), hash_name) == ADDRESS | {"city": "Basel", "line2": None}
+
+
+async def test_what_a_capture_says_stands_on_the_statement(tap: InProcess) -> None:
+    incremental = {"payment_method_options[card][request_incremental_authorization]": "if_available"}
+    held = await tap.post("payment_intents", **PAID, **incremental, capture_method="manual", statement_descriptor_suffix="HELD")
+    charge = f"charges/{held.body['latest_charge']}"
+    assert (await tap.get(charge))["calculated_statement_descriptor"].endswith("* HELD")
+    assert (
+        await tap.post(f"payment_intents/{held.id}/increment_authorization", amount="600", statement_descriptor="MORE HELD")
+    ).status == 200
+    assert (await tap.get(charge))["calculated_statement_descriptor"] == "MORE HELD"
+    said = {"statement_descriptor": "", "statement_descriptor_suffix": "TAKEN"}
+    captured = await tap.post(f"payment_intents/{held.id}/capture", **said)
+    assert (captured.body["statement_descriptor_suffix"], captured.body["amount_received"]) == ("TAKEN", 600)
+    shown = await tap.get(charge)
+    assert (shown["statement_descriptor_suffix"], shown["amount_captured"], shown["metadata"]) == ("TAKEN", 600, {})
+    assert shown["calculated_statement_descriptor"].endswith("* TAKEN")
