@@ -133,9 +133,7 @@ class PaymentMethods:
         if call.principal.customer not in (None, method.customer):
             raise NotFound(PAYMENT_METHOD.named, method.id, param=PAYMENT_METHOD.param)
         if method.customer is None:
-            raise InvalidRequest(
-                "The payment method you provided is not attached to a customer so detachment is impossible.", param="payment_method"
-            )
+            raise InvalidRequest("The payment method you provided is not attached to a customer so detachment is impossible.")
         customer = await self.reader.get(call, CUSTOMER, method.customer)
 
         async def mutate(connection: Connection) -> Reply:

@@ -217,12 +217,12 @@ class Reader:
 
 
 async def _check_named(connection: Connection, principal: Principal, filters: Mapping[str, Filter]) -> None:
-    """Raise `ResourceMissing` for a filter that names an object which there is not: only then does an empty list say that the object has nothing."""
+    """Raise `ResourceMissing` for a filter that names an object which there is not, or no more: only then does an empty list say that the object has nothing."""
     for param, value in filters.items():
         kind = KINDS.get(param)
         if kind is not None and isinstance(value, str):
             found = await kind.noun.get(connection, principal.merchant_id, principal.livemode, value) if kind.may_name(value) else None
-            if found is None:
+            if found is None or getattr(found, "deleted", False):
                 raise ResourceMissing(kind.named, value[:100], param=param)
 
 
