@@ -171,9 +171,8 @@ class Refunds:
             if intent.latest_charge is None:
                 raise _nothing_to_refund(intent.id)
             return intent, await self.reader.get(call, CHARGE, intent.latest_charge)
-        charge = await self.reader.get(
-            call, CHARGE, params.charge or ""
-        )  # as at Stripe, which answers 404 here, as if the path had named it
+        # As if the path had named it, which is what Stripe answers here.
+        charge = await self.reader.get(call, CHARGE, params.charge or "")
         return await self.reader.intent_of(call, charge), charge
 
 

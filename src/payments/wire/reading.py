@@ -141,11 +141,8 @@ class Reader:
         """Return one object of the caller's, to act on; raises `ResourceMissing` for `param`, which named it, and `NotFound` where the path did."""
         found = await self.find(call, kind, object_id)
         if found is None or getattr(found, "deleted", False):
-            raise (
-                ResourceMissing(kind.named, object_id[:100], param=param)
-                if param
-                else NotFound(kind.named, object_id[:100], param=kind.param)
-            )
+            shown = object_id[:100]
+            raise ResourceMissing(kind.named, shown, param=param) if param else NotFound(kind.named, shown, param=kind.param)
         return found
 
     async def intent_of(self, call: Call, charge: Charge) -> PaymentIntent:
