@@ -295,14 +295,14 @@ async def test_a_page_that_ends_where_the_looking_ended_says_that_there_may_be_m
 
 async def test_the_connections_of_lists_write_nothing_and_give_up_in_time(database_url: str) -> None:
     role = SERVICES[Service.PAYMENT_API].database_role
-    async with open_pool(database_url, role=role, name="test", server_settings=SETTINGS) as pool:
+    async with open_pool(database_url, role=role, name="test", server_settings=SETTINGS | {"statement_timeout": "10ms"}) as pool:
         lists = Lists(pool)
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
             async with lists.connection(1) as connection:
                 await connection.execute("UPDATE payments.customers SET version = 2")
         with pytest.raises(TooSlow):
             async with lists.connection(1) as connection:
-                await connection.execute("SET statement_timeout = '10ms'; SELECT pg_sleep(3600)")
+                await connection.execute("SELECT pg_sleep(3600)")
         async with lists.connection(1) as connection:
             assert await connection.fetchval("SELECT 1") == 1
 
