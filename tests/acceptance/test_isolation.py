@@ -17,6 +17,8 @@ from tests.support.running_tap import RunningTap
 
 IN_PATHS = [(each, name) for each in endpoints() for name in placeholders(each)]
 IN_PARAMETERS = [(each, name) for each in endpoints() for name in parameters(each)]
+AS_IF_IN_THE_PATH = {("POST /v1/refunds", "charge")}
+"""Of what parameters name and there is not, Stripe answers 400; but of this."""
 STRANGERS = ("another merchant", "the other mode")
 
 
@@ -97,8 +99,10 @@ def test_an_id_in_a_parameter_is_nobodys(
     status, body = answers(stranger, endpoint, path, name, owner.has(tried), **needed(endpoint, stranger, name))
     if status == 200:
         assert (endpoint.method, body["data"]) == ("GET", [])
+        assert name not in KINDS, "that there is none is an error"
     else:
-        assert body["error"]["code"] == "resource_missing", body
+        as_in_path = (endpoint.operation, name) in AS_IF_IN_THE_PATH
+        assert (status, body["error"]["code"]) == (404 if as_in_path else 400, "resource_missing"), body
 
 
 @pytest.mark.parametrize("endpoint", endpoints(), ids=named)

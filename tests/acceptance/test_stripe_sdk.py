@@ -273,17 +273,17 @@ def test_merchants_never_see_each_other(tap: RunningTap, client: stripe.StripeCl
     intent = pay(client)
     customer = client.v1.customers.create({})
     other = tap.client(tap.create_key("--new-merchant", "Other"))
-    for look in (
-        lambda: other.v1.payment_intents.retrieve(intent.id),
-        lambda: other.v1.payment_intents.cancel(intent.id),
-        lambda: other.v1.refunds.create({"payment_intent": intent.id}),
-        lambda: other.v1.charges.retrieve(str(intent.latest_charge)),
-        lambda: other.v1.customers.retrieve(customer.id),
-        lambda: pay(other, customer=customer.id),
+    for look, status in (
+        (lambda: other.v1.payment_intents.retrieve(intent.id), 404),
+        (lambda: other.v1.payment_intents.cancel(intent.id), 404),
+        (lambda: other.v1.refunds.create({"payment_intent": intent.id}), 400),
+        (lambda: other.v1.charges.retrieve(str(intent.latest_charge)), 404),
+        (lambda: other.v1.customers.retrieve(customer.id), 404),
+        (lambda: pay(other, customer=customer.id), 400),
     ):
         with pytest.raises(stripe.InvalidRequestError) as absent:
             look()
-        assert (absent.value.http_status, absent.value.code) == (404, "resource_missing")
+        assert (absent.value.http_status, absent.value.code) == (status, "resource_missing")
     assert other.v1.payment_intents.list().data == []
 
 

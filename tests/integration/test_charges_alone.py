@@ -215,7 +215,7 @@ async def test_the_intent_behind_a_charge_cannot_be_reached(tap: InProcess, conn
         answer = await tap.call(method, f"/v1/payment_intents/{hidden}{path}")
         assert (answer.status, answer.body["error"]["code"]) == (404, "resource_missing"), path
     assert (await tap.get("payment_intents"))["data"] == []
-    assert (await tap.post("refunds", payment_intent=hidden)).status == 404
+    assert (await tap.post("refunds", payment_intent=hidden)).status == 400
 
 
 async def test_the_intent_behind_a_charge_is_not_searched(tap: InProcess, connection: Connection) -> None:

@@ -376,7 +376,7 @@ async def test_an_automatic_payout_is_of_what_it_pays_out(tap: InProcess, connec
     assert {each["source"] for each in charges} >= {each["latest_charge"] for each in payments}
     refused = await tap.call("GET", "/v1/balance_transactions", payout=by_hand["id"])
     assert (refused.status, refused.body["error"]["param"]) == (400, "payout")
-    assert (await tap.call("GET", "/v1/balance_transactions", payout="po_none")).status == 404
+    assert (await tap.call("GET", "/v1/balance_transactions", payout="po_none")).status == 400
     await paid(tap, payment_method=AT_ONCE)
     tap.clock.time += 24 * 3600
     assert await on_schedule(tap) == 1

@@ -227,6 +227,8 @@ class Bounded(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Literal["lost", "stolen", ""] | None = None
     many: list[Literal["a", "b", "c"]] = []
     inner: Outer | None = None
+    note: Annotated[str, Meta(min_length=2, max_length=10)] = "none"
+    few: Annotated[list[str], Meta(min_length=1, max_length=2)] | None = None
 
 
 @pytest.mark.parametrize(
@@ -240,6 +242,10 @@ class Bounded(Struct, frozen=True, forbid_unknown_fields=True):
         ({"reason": "found"}, "Invalid reason: must be one of lost or stolen"),
         ({"many": ["a", "d"]}, "Invalid many[1]: must be one of a, b, or c"),
         ({"inner": {"name": "a", "size": "huge"}}, "Invalid inner[size]: must be one of large or small"),
+        ({"note": "0123456789a"}, "Invalid string: 0123...789a; must be at most 10 characters"),
+        ({"note": "a"}, "Invalid string: a; must be at least 2 characters"),
+        ({"few": []}, "Invalid array: its length must be at least 1"),
+        ({"few": ["a", "b", "c"]}, "Invalid array: its length must be at most 2"),
     ],
 )
 def test_what_would_be_accepted_is_told_in_stripes_words(params: dict[str, object], message: str) -> None:

@@ -20,15 +20,22 @@ class InvalidRequest(TapError):
     """The request can never succeed as it stands."""
 
 
-class NotFound(InvalidRequest):
-    """The object doesn't exist, or belongs to another merchant or mode, which must look the same."""
+class ResourceMissing(InvalidRequest):
+    """A parameter names what doesn't exist, or belongs to another merchant or mode, which must look the same."""
 
-    def __init__(self, noun: str, object_id: str, *, param: str = "id") -> None:
+    def __init__(self, noun: str, object_id: str, *, param: str) -> None:
         super().__init__(f"No such {noun}: '{object_id}'", code="resource_missing", param=param)
 
 
+class NotFound(ResourceMissing):
+    """The path names what doesn't exist, or belongs to another merchant or mode, which must look the same."""
+
+    def __init__(self, noun: str, object_id: str, *, param: str = "id") -> None:
+        super().__init__(noun, object_id, param=param)
+
+
 class NotLinked(NotFound):
-    """The customer has no such card."""
+    """The customer has no such card. Stripe answers as if the path had named it."""
 
     def __init__(self, customer_id: str, what: str, *, param: str) -> None:
         InvalidRequest.__init__(self, f"Customer {customer_id} does not have a linked source with {what}.", code="missing", param=param)

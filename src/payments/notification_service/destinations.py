@@ -144,7 +144,7 @@ def _events(channel: ChannelType, given: list[str] | UnsetType) -> list[str]:
 
 
 async def find_receiver(reader: Reader, call: Call, receiver_id: str, param: str) -> WebhookEndpoint:
-    """Return the webhook endpoint or the destination that has an id; raises `NotFound`."""
+    """Return the webhook endpoint or the destination that has an id; raises `ResourceMissing`."""
     if DESTINATION.may_name(receiver_id):
         return await reader.get(call, DESTINATION, receiver_id, param=param)
     return await reader.get(call, WEBHOOK_ENDPOINT, receiver_id, param=param)

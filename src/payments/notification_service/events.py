@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.errors import InvalidRequest, NotFound, ResourceMissing
 from payments.domain.event import Event
 from payments.notification_service.webhook_endpoints import EVENT_TYPES
 from payments.runtime.ids import ID_CHARACTERS_MAX
@@ -99,7 +99,7 @@ class Events:
             raise InvalidRequest("Missing required param: webhook_endpoint.", code="parameter_missing", param="webhook_endpoint")
         event = await self._find(call)
         if not await self.deliveries.resend(event.merchant_id, event.livemode, event.id, params.webhook_endpoint):
-            raise NotFound("enabled webhook endpoint", params.webhook_endpoint[:100], param="webhook_endpoint")
+            raise ResourceMissing("enabled webhook endpoint", params.webhook_endpoint[:100], param="webhook_endpoint")
         self.on_redelivery()
         return await self._shown(call, event)
 

@@ -11,7 +11,7 @@ from payments.acquirers.sealed_card import CardSealer
 from payments.acquirers.test_cards import BY_ALIAS, BY_NUMBER, EXP_MONTH, EXP_YEARS_AHEAD
 from payments.domain.card import Card, Pan, check_cvc, check_expiry
 from payments.domain.confirmation_token import ConfirmationToken
-from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.errors import InvalidRequest, ResourceMissing
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.people import Address, BillingDetails
 from payments.domain.token import TOKEN_SECONDS_MAX, Token
@@ -109,10 +109,10 @@ class CardVault:
             )
 
     def from_alias(self, owner: Owner, alias: str, details: BillingDetails | None = None, *, param: str = "payment_method") -> Vaulted:
-        """Make a payment method of a test card's name, such as `pm_card_visa`; raises `NotFound`, in live mode always."""
+        """Make a payment method of a test card's name, such as `pm_card_visa`; raises `ResourceMissing`, in live mode always."""
         card = BY_ALIAS.get(alias)
         if card is None or owner.livemode:
-            raise NotFound("token" if alias.startswith("tok_") else "PaymentMethod", alias[:100], param=param)
+            raise ResourceMissing("token" if alias.startswith("tok_") else "PaymentMethod", alias[:100], param=param)
         year = _year_and_month(self._clock.now())[0] + EXP_YEARS_AHEAD
         known = self._test_cards.get((owner.merchant_id, card.number, year))
         if known is None:

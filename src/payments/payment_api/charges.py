@@ -147,7 +147,7 @@ class Charges:
         return await self.steps.take(call, unit, work, answers=CHARGE.name)
 
     async def _card(self, call: Call, params: _CreateParams, customer: Customer | None) -> Vaulted | PaymentMethod:
-        """Return what is charged: what is given, or the customer's default; raises `InvalidRequest`, `NotFound`, `CardError`."""
+        """Return what is charged: what is given, or the customer's default; raises `InvalidRequest`, `ResourceMissing`, `CardError`."""
         source, param = given_source(params.source, params.card)
         if customer is not None:
             return await self._of_customer(call, customer, source, param)
@@ -182,8 +182,10 @@ class Charges:
         check_statement_descriptors(params)
         charge = await self.reader.get(call, CHARGE, call.path["id"])
         if not charge.alone:
+            if charge.captured:
+                raise _not_capturable(charge)
             raise InvalidRequest(
-                f"Charge {charge.id} was made by a PaymentIntent ({charge.payment_intent}), and is captured with it.", param="charge"
+                f"This uncaptured Charge was created by a PaymentIntent ({charge.payment_intent}). You must capture the PaymentIntent instead."
             )
         intent = await self.reader.intent_of(call, charge)
         if intent.status not in CAPTURABLE:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from payments.domain.attempt import AttemptKind, attempt_on
 from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.customer import Customer
-from payments.domain.errors import InvalidRequest, NotFound, UnexpectedState
+from payments.domain.errors import InvalidRequest, ResourceMissing, UnexpectedState
 from payments.domain.event import Event, Origin
 from payments.domain.payment_intent import IntentStatus, PaymentIntent
 from payments.domain.payment_method import PaymentMethod
@@ -46,7 +46,7 @@ class Cards:
         intent: PaymentIntent | None = None,
         token: ConfirmationToken | None = None,
     ) -> Vaulted | PaymentMethod | None:
-        """Return what the parameters name: a card just made, or one on file; else what a confirmation token stands for. Raises `CardError`, `NotFound`,
+        """Return what the parameters name: a card just made, or one on file; else what a confirmation token stands for. Raises `CardError`, `ResourceMissing`,
         `InvalidRequest`.
         """
         if (data := params.payment_method_data) is not None:
@@ -61,7 +61,7 @@ class Cards:
         return await self.on_file(principal, params.payment_method, customer=customer, intent=intent)
 
     async def new(self, principal: Principal, card: CardParam, details: BillingDetails | None, *, param: str) -> Vaulted:
-        """Return what a number or a token stands for; `param` is what it was given as. Raises `CardError`, `NotFound`, `InvalidRequest`."""
+        """Return what a number or a token stands for; `param` is what it was given as. Raises `CardError`, `ResourceMissing`, `InvalidRequest`."""
         if not card.token:
             return self._vault.vault(principal, card, details)
         if card != CardParam(token=card.token):
@@ -69,12 +69,12 @@ class Cards:
         return await self.of_token(principal, card.token, details, param=f"{param}[token]")
 
     async def of_token(self, principal: Principal, name: str, details: BillingDetails | None = None, *, param: str) -> Vaulted:
-        """Return the card that a token stands for, as using it leaves the card; who stores that has used it. Raises `NotFound`, `InvalidRequest`."""
+        """Return the card that a token stands for, as using it leaves the card; who stores that has used it. Raises `ResourceMissing`, `InvalidRequest`."""
         if is_test_card(name):
             return self._vault.from_alias(principal, name, details, param=param)
         token = await TOKEN.noun.get(self._gathered, principal.merchant_id, principal.livemode, name)
         if token is None:
-            raise NotFound(TOKEN.named, name[:100], param=param)
+            raise ResourceMissing(TOKEN.named, name[:100], param=param)
         method = await PAYMENT_METHOD.noun.get(self._gathered, principal.merchant_id, principal.livemode, token.card.id)
         if method is None or not method.waits_for_token:
             raise InvalidRequest(f"You cannot use a Stripe token more than once: {token.id}.", code="token_already_used", param=param)
@@ -82,12 +82,12 @@ class Cards:
         return Vaulted(next_version(method, token=None, billing_details=details or method.billing_details))
 
     async def confirmation_token(self, principal: Principal, name: str | None) -> ConfirmationToken | None:
-        """Return the confirmation token that is named; raises `NotFound`, `InvalidRequest`."""
+        """Return the confirmation token that is named; raises `ResourceMissing`, `InvalidRequest`."""
         if not name:
             return None
         token = await CONFIRMATION_TOKEN.noun.get(self._gathered, principal.merchant_id, principal.livemode, name)
         if token is None:
-            raise NotFound(CONFIRMATION_TOKEN.named, name[:100], param="confirmation_token")
+            raise ResourceMissing(CONFIRMATION_TOKEN.named, name[:100], param="confirmation_token")
         self._vault.check_confirmation_token(token)
         return token
 
@@ -123,20 +123,20 @@ class Cards:
         return method
 
     async def on_file(self, principal: Principal, method_id: str, *, customer: str | None, intent: PaymentIntent | None) -> PaymentMethod:
-        """Return a payment method that may pay for `intent`, or for a new one, of `customer`; raises `NotFound`, `InvalidRequest`."""
+        """Return a payment method that may pay for `intent`, or for a new one, of `customer`; raises `ResourceMissing`, `InvalidRequest`."""
         method = await PAYMENT_METHOD.noun.get(self._gathered, principal.merchant_id, principal.livemode, method_id)
         if method is None:
-            raise NotFound(PAYMENT_METHOD.named, method_id[:100], param="payment_method")
+            raise ResourceMissing(PAYMENT_METHOD.named, method_id[:100], param="payment_method")
         check_usable(method, customer, intent)
         return method
 
     async def customer(self, merchant_id: int, livemode: bool, customer_id: str | None) -> Customer | None:
-        """Return the customer of a payment, who must not have been deleted; raises `NotFound`."""
+        """Return the customer of a payment, who must not have been deleted; raises `ResourceMissing`."""
         if not customer_id:
             return None
         customer = await CUSTOMER.noun.get(self._gathered, merchant_id, livemode, customer_id)
         if customer is None or customer.deleted:
-            raise NotFound(CUSTOMER.named, customer_id[:100], param="customer")
+            raise ResourceMissing(CUSTOMER.named, customer_id[:100], param="customer")
         return customer
 
 

@@ -82,7 +82,7 @@ class ConfirmationTokens:
         return await self.objects.once(call, mutate, CONFIRMATION_TOKEN.name)
 
     async def _card(self, call: Call, params: _CreateParams) -> Vaulted:
-        """Return a card that is new; one on file can be paid with by its own name. Raises `InvalidRequest`, `CardError`, `NotFound`."""
+        """Return a card that is new; one on file can be paid with by its own name. Raises `InvalidRequest`, `CardError`, `ResourceMissing`."""
         if (params.payment_method is None) == (params.payment_method_data is None):
             raise InvalidRequest(
                 "You must provide exactly one of these parameters: payment_method, payment_method_data.", param="payment_method_data"

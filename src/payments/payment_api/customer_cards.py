@@ -12,7 +12,7 @@ from payments.domain.outcome import Declined, Unknown
 from payments.domain.payment_method import CardSource, PaymentMethod
 from payments.domain.resource import next_version
 from payments.payment_api.card_hash import Source, SourceHash
-from payments.payment_api.card_vault import Vaulted, is_alias
+from payments.payment_api.card_vault import Vaulted, is_alias, is_test_card
 from payments.payment_api.confirmation import Cards
 from payments.payment_api.handover import HandoverClient
 from payments.runtime.ids import new_id
@@ -42,7 +42,7 @@ class CustomerCards:
     async def of_source(
         self, call: Call, source: Source, customer_id: str, *, metadata: MetadataParam | UnsetType = UNSET, param: str
     ) -> Vaulted:
-        """Return the card of a token, or a new one, as the customer's; raises `CardError`, `NotFound`, `InvalidRequest`, `Overloaded`."""
+        """Return the card of a token, or a new one, as the customer's; raises `CardError`, `ResourceMissing`, `InvalidRequest`, `Overloaded`."""
         if isinstance(source, SourceHash):
             card = await self.cards.new(call.principal, source.card(), source.details(), param=param)
             metadata = source.metadata if metadata is UNSET else metadata
@@ -51,9 +51,11 @@ class CustomerCards:
         described = {} if metadata is UNSET else merge_metadata(card.method.metadata, metadata)
         return await self._verified(replace(card, method=replace(card.method, customer=customer_id, metadata=described)))
 
-    async def of_payment_method(self, call: Call, method_id: str, customer_id: str, *, param: str) -> Vaulted:
-        """Return a card on file, or a test card by its name, as the customer's; raises `CardError`, `NotFound`, `InvalidRequest`, `Overloaded`."""
-        if is_alias(method_id):
+    async def of_payment_method(self, call: Call, method_id: str, customer_id: str, *, param: str = "") -> Vaulted:
+        """Return a card on file, or a test card by its name, as the customer's; raises `CardError`, `ResourceMissing`, `InvalidRequest`, `Overloaded`.
+        `param` is what named it, unless that was the path.
+        """
+        if is_alias(method_id) and is_test_card(method_id) and not call.principal.livemode:
             card = await self.cards.of_token(call.principal, method_id, param=param)
             return await self._verified(replace(card, method=replace(card.method, customer=customer_id)))
         method = await self.reader.get(call, PAYMENT_METHOD, method_id, param=param)

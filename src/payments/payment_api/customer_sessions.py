@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 from payments.domain.customer_session import CARDS_SHOWN_MAX, CustomerSession, PaymentElementFeatures, Redisplay, Switch
-from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.errors import InvalidRequest, ResourceMissing
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.payment_options import FutureUsage
 from payments.payment_api.customer_cards import CustomerCards, detached_from
@@ -86,8 +86,6 @@ class CustomerSessions:
 
     async def _create(self, call: Call, params: _CreateParams) -> Reply:
         customer = await self.reader.get(call, CUSTOMER, params.customer, param="customer")
-        if customer.deleted:
-            raise NotFound(CUSTOMER.named, customer.id, param="customer")
         asked = params.components.payment_element
         session = CustomerSession(
             **self.objects.identity(call, CUSTOMER_SESSION),
@@ -136,7 +134,7 @@ class CustomerSessions:
             return found
         method = next((card for card in await self._shown(session) if card.id == params.payment_method), None)
         if method is None:
-            raise NotFound(PAYMENT_METHOD.named, params.payment_method, param="payment_method")
+            raise ResourceMissing(PAYMENT_METHOD.named, params.payment_method, param="payment_method")
         if session.features is None or session.features.payment_method_remove != "enabled":
             raise InvalidRequest("This customer session doesn't let cards be removed.", param="client_secret")
         customer = await self.reader.get(call, CUSTOMER, session.customer)

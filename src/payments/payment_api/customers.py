@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from payments.domain.customer import Customer
-from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.errors import InvalidRequest, NotFound, ResourceMissing
 from payments.domain.payment_method import PaymentMethod
 from payments.domain.resource import next_version
 from payments.payment_api.card_hash import Source, SourceParam, given_source
@@ -185,7 +185,7 @@ class Customers:
         if params.default_source and params.default_source != customer.default_source:
             card = await self.reader.find(call, PAYMENT_METHOD, params.default_source)
             if card is None or card.customer != customer.id:
-                raise NotFound(CARD.named, params.default_source[:100], param="default_source")
+                raise ResourceMissing(CARD.named, params.default_source[:100], param="default_source")
             relies_on += [card] if card not in relies_on else []
         return changed(customer, params, default_payment_method=default), relies_on
 
@@ -222,7 +222,7 @@ class Customers:
         return await self.objects.once(call, mutate, CUSTOMER.name)
 
     async def _attached(self, call: Call, customer: Customer, method_id: str) -> PaymentMethod:
-        """Return a card of the customer's; raises `NotFound`, `InvalidRequest`."""
+        """Return a card of the customer's; raises `ResourceMissing`, `InvalidRequest`."""
         method = await self.reader.get(call, PAYMENT_METHOD, method_id, param=_DEFAULT_CARD)
         if method.customer != customer.id:
             raise InvalidRequest(

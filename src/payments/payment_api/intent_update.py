@@ -67,21 +67,24 @@ def _updated(intent: PaymentIntent, params: UpdateParams, customer: str | None, 
     currency = intent.currency if params.currency is UNSET else params.currency
     if params.amount is not UNSET or params.currency is not UNSET:
         currency = check_amount(amount, currency)
+    method = None if params.payment_method == "" else method_id or intent.payment_method
     others: dict[str, Any] = {
         "amount": amount,
         "currency": currency,
         "customer": customer,
-        "payment_method": method_id or intent.payment_method,
+        "payment_method": method,
         **params.changes(intent),
     }
     if method_id is not None and intent.status is IntentStatus.REQUIRES_PAYMENT_METHOD:
         others["status"] = IntentStatus.REQUIRES_CONFIRMATION
-    if intent.status is IntentStatus.REQUIRES_ACTION and (amount, currency, others["payment_method"]) != (
+    if intent.status is IntentStatus.REQUIRES_ACTION and (amount, currency, method) != (
         intent.amount,
         intent.currency,
         intent.payment_method,
     ):
         # The cardholder was asked to approve something else: what is charged is what was approved, so this wants a confirmation, and a challenge, of its own.
         others |= {"status": IntentStatus.REQUIRES_CONFIRMATION, "next_action": None}
+    if params.payment_method == "":
+        others |= {"status": IntentStatus.REQUIRES_PAYMENT_METHOD, "next_action": None}
     updated = changed(intent, params, **others)
     return updated if params.amount is UNSET and params.amount_details is UNSET else with_details(updated, params.amount_details)

@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from payments.domain.attempt import AttemptKind, attempt_on
+from payments.domain.charge import Charge
 from payments.domain.confirmation_token import ConfirmationToken
 from payments.domain.errors import InvalidRequest
 from payments.domain.event import event_of
@@ -232,7 +233,7 @@ class PaymentIntents:
         details = of_capture(intent, params.amount_details, amount)
         intent = made(intent, params, amount_details=intent.amount_details)
         final = params.final_capture or amount == intent.amount_capturable
-        return await self._follow_up(call, intent, AttemptKind.CAPTURE, amount, final_capture=final, amount_details=details)
+        return await self._follow_up(call, intent, AttemptKind.CAPTURE, amount, params, final_capture=final, amount_details=details)
 
     async def _increment(self, call: Call, params: IncrementParams) -> Reply:
         check_statement_descriptors(params)
@@ -256,14 +257,14 @@ class PaymentIntents:
             raise InvalidRequest(f"An authorization can be incremented {INCREMENTS_MAX} times at most.", code="increments_exhausted")
         details = of_increment(intent, params.amount_details, params.amount)
         intent = made(intent, params, amount=intent.amount, amount_details=intent.amount_details, increments=intent.increments + 1)
-        return await self._follow_up(call, intent, AttemptKind.INCREMENT, params.amount, amount_details=details)
+        return await self._follow_up(call, intent, AttemptKind.INCREMENT, params.amount, params, amount_details=details)
 
     async def _cancel(self, call: Call, params: CancelParams) -> Reply:
         intent = await self.reader.get(call, PAYMENT_INTENT, call.path["id"])
         intent.expect(CANCELABLE, "You cannot cancel this PaymentIntent", "canceled", named=CANCELABLE_AT_STRIPE)
         if intent.status is IntentStatus.REQUIRES_CAPTURE:
             return await self._follow_up(
-                call, intent, AttemptKind.VOID, intent.amount_capturable, cancellation_reason=params.cancellation_reason
+                call, intent, AttemptKind.VOID, intent.amount_capturable, params, cancellation_reason=params.cancellation_reason
             )
         now = int(self.steps.clock.now())
         intent = next_version(
@@ -291,6 +292,7 @@ class PaymentIntents:
         intent: PaymentIntent,
         kind: AttemptKind,
         amount: int,
+        params: Struct,
         *,
         final_capture: bool = True,
         cancellation_reason: str | None = None,
@@ -298,6 +300,7 @@ class PaymentIntents:
     ) -> Reply:
         """Have a hold captured, made larger, or released."""
         charge = await self.reader.get(call, CHARGE, intent.latest_charge or "")
+        printed = _printed(charge, params)
         method = await self.reader.get(call, PAYMENT_METHOD, charge.payment_method)
         claim = claim_of(call, response_event=new_id("evt"))
         attempt = attempt_on(
@@ -320,11 +323,18 @@ class PaymentIntents:
             merchant_id=intent.merchant_id,
             livemode=intent.livemode,
             claim=claim,
-            changes=[intent],
-            relies_on=[charge],
+            changes=[intent] if printed is charge else [intent, printed],
+            relies_on=[charge] if printed is charge else [],
             attempt=attempt,
         )
-        return await self.steps.take(call, unit, OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=charge))
+        return await self.steps.take(call, unit, OpenAttempt(attempt=attempt, intent=intent, payment_method=method, charge=printed))
+
+
+def _printed(charge: Charge, params: Struct) -> Charge:
+    """Return the charge with what shall stand on the cardholder's statement from now on, if a call says so."""
+    given = {name: getattr(params, name, UNSET) for name in ("statement_descriptor", "statement_descriptor_suffix")}
+    said = {name: text or None for name, text in given.items() if text is not UNSET}
+    return next_version(charge, **said) if said else charge
 
 
 def _shipped(intent: PaymentIntent, params: Payer, token: ConfirmationToken | None) -> PaymentIntent:

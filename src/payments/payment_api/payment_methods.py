@@ -118,7 +118,7 @@ class PaymentMethods:
         there = await self.reader.find(call, PAYMENT_METHOD, call.path["id"])
         if there is not None and there.customer == customer.id:
             return await self.reader.answer(call, render(there))
-        card = await self.customer_cards.of_payment_method(call, call.path["id"], customer.id, param=PAYMENT_METHOD.param)
+        card = await self.customer_cards.of_payment_method(call, call.path["id"], customer.id)
 
         async def mutate(connection: Connection) -> Reply:
             await require_unmoved(connection, customer)
@@ -133,9 +133,7 @@ class PaymentMethods:
         if call.principal.customer not in (None, method.customer):
             raise NotFound(PAYMENT_METHOD.named, method.id, param=PAYMENT_METHOD.param)
         if method.customer is None:
-            raise InvalidRequest(
-                "The payment method you provided is not attached to a customer so detachment is impossible.", param="payment_method"
-            )
+            raise InvalidRequest("The payment method you provided is not attached to a customer so detachment is impossible.")
         customer = await self.reader.get(call, CUSTOMER, method.customer)
 
         async def mutate(connection: Connection) -> Reply:

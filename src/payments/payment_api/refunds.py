@@ -169,12 +169,15 @@ class Refunds:
         if params.payment_intent is not None:
             intent = await self.reader.get(call, PAYMENT_INTENT, params.payment_intent, param="payment_intent")
             if intent.latest_charge is None:
-                raise InvalidRequest(
-                    f"This PaymentIntent ({intent.id}) does not have a successful charge to refund.", param="payment_intent"
-                )
+                raise _nothing_to_refund(intent.id)
             return intent, await self.reader.get(call, CHARGE, intent.latest_charge)
+        # As if the path had named it, which is what Stripe answers here.
         charge = await self.reader.get(call, CHARGE, params.charge or "")
         return await self.reader.intent_of(call, charge), charge
+
+
+def _nothing_to_refund(intent_id: str) -> InvalidRequest:
+    return InvalidRequest(f"This PaymentIntent ({intent_id}) does not have a successful charge to refund.")
 
 
 def _refunded_already(charge: Charge) -> InvalidRequest:
@@ -186,10 +189,13 @@ def _refundable(charge: Charge, amount: int | None) -> int:
     if charge.status == "pending":
         raise InvalidRequest(f"Charge {charge.id} is pending: what there is to refund isn't known yet.", param="charge")
     if not charge.paid:
-        raise InvalidRequest(f"Charge {charge.id} was declined: there is nothing to refund.", param="charge")
+        if charge.alone:
+            raise InvalidRequest(f"Charge {charge.id} was declined: there is nothing to refund.", param="charge")
+        raise _nothing_to_refund(charge.payment_intent)
     if not charge.captured:
         raise InvalidRequest(
-            f"Charge {charge.id} has not been captured yet. Cancel its PaymentIntent instead to release the funds.", param="charge"
+            f"This uncaptured Charge was created by a PaymentIntent ({charge.payment_intent}). You must cancel the PaymentIntent to reverse the "
+            "authorization instead of refunding the Charge directly."
         )
     if charge.charged_back:
         raise InvalidRequest(f"Charge {charge.id} has been charged back; cannot issue a refund.", code="charge_disputed")

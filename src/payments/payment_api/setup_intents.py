@@ -184,16 +184,16 @@ class SetupIntents:
         customer = await self.cards.customer(intent.merchant_id, intent.livemode, params.customer or None)
         customer_id = (params.customer or None) if params.customer is not UNSET else intent.customer
         card = await self.cards.given(call.principal, params, customer=customer_id)
-        others: dict[str, Any] = {
-            "card_options": params.card_options(intent.card_options),
-            "payment_method": _id_of(card) or intent.payment_method,
-        }
-        asked_again = intent.status is SetupStatus.REQUIRES_ACTION and (customer_id, others["payment_method"]) != (
+        method = None if params.payment_method == "" else _id_of(card) or intent.payment_method
+        others: dict[str, Any] = {"card_options": params.card_options(intent.card_options), "payment_method": method}
+        asked_again = intent.status is SetupStatus.REQUIRES_ACTION and (customer_id, method) != (
             intent.customer,
             intent.payment_method,
         )
         if asked_again or (card is not None and intent.status is SetupStatus.REQUIRES_PAYMENT_METHOD):
             others |= {"status": SetupStatus.REQUIRES_CONFIRMATION, "next_action": None}
+        if params.payment_method == "":
+            others |= {"status": SetupStatus.REQUIRES_PAYMENT_METHOD, "next_action": None}
         updated = changed(intent, params, **others)
 
         async def store(connection: Connection) -> Reply:

@@ -119,6 +119,9 @@ _AT = re.compile(r" - at `([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")
 _EXPECTED = re.compile(r"Expected `([^`]*)`")
+_LENGTH = re.compile(r"Expected `[^`]*` of length (<=|>=) ([0-9]+)")
+_END_CHARACTERS = 4
+"""What is shown of each end of a string that is too long, as at Stripe."""
 _SIGNED = {"Expected `int` >= 1": "positive", "Expected `int` >= 0": "non-negative"}
 """A bound → the integers within it. Source: Stripe's words for a negative one."""
 _ENUM = re.compile(r"Invalid enum value (.*)")
@@ -150,6 +153,8 @@ def _translate(refusal: str, params: dict[str, object], cls: type[object], opera
     if _ENUM.match(reason):
         accepted = _one_of(_accepted(type_info(cls), path))
         return InvalidRequest(f"Invalid {name}: must be {accepted}", param=name)
+    if match := _LENGTH.match(reason):
+        return _of_wrong_length(given, name, "most" if match[1] == "<=" else "least", match[2])
     if match := _EXPECTED.match(reason):
         return _mistyped(match[1], name, shown, reason)
     if reason.startswith(("Number out of range", "Integer value out of range")):
@@ -157,9 +162,14 @@ def _translate(refusal: str, params: dict[str, object], cls: type[object], opera
     return InvalidRequest(f"Invalid {name}: {reason[0].lower()}{reason[1:]}.", param=name)
 
 
+def _of_wrong_length(given: object, name: str, bound: str, length: str) -> InvalidRequest:
+    if not isinstance(given, str):
+        return InvalidRequest(f"Invalid array: its length must be at {bound} {length}", param=name)
+    shown = given if len(given) <= 2 * _END_CHARACTERS else f"{given[:_END_CHARACTERS]}...{given[-_END_CHARACTERS:]}"
+    return InvalidRequest(f"Invalid string: {shown}; must be at {bound} {length} characters", param=name)
+
+
 def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidRequest:
-    if "of length" in reason:
-        return InvalidRequest(f"Invalid string: {shown}…; {reason[0].lower()}{reason[1:]}", param=name)
     kind = expected.split(" ", maxsplit=1)[0].split("|", maxsplit=1)[0]
     if kind == "int":
         if shown.startswith("-") and (sign := _SIGNED.get(reason)) is not None:

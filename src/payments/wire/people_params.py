@@ -21,6 +21,7 @@ class AddressParam(HashParam, frozen=True, kw_only=True):
     """A postal address."""
 
     OF = Address
+    MERGES = True
 
     city: ShortText | UnsetType = UNSET
     country: ShortText | UnsetType = UNSET
@@ -34,6 +35,7 @@ class ShippingParam(HashParam, frozen=True, kw_only=True):
     """Where the goods go."""
 
     OF = Shipping
+    MERGES = True
 
     address: AddressParam
     name: Text

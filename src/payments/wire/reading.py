@@ -3,7 +3,7 @@
 Source: Stripe, "Pagination" and "Expanding responses".
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar, cast
 
@@ -12,8 +12,9 @@ from msgspec import Meta, Struct
 
 from payments.domain.api_version import LISTS_UNASKED_BEFORE
 from payments.domain.charge import Charge
-from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.errors import InvalidRequest, NotFound, ResourceMissing
 from payments.domain.payment_intent import PaymentIntent
+from payments.domain.principal import Principal
 from payments.domain.resource import R
 from payments.runtime.clock import Clock
 from payments.runtime.ids import ID_CHARACTERS_MAX
@@ -23,7 +24,7 @@ from payments.storage.paging import CREATED_MAX, PageRequest
 from payments.wire.api import Call, Reply, reply
 from payments.wire.expansion import Expansion, Tree, tree_of
 from payments.wire.kind import Kind
-from payments.wire.kinds import PAYMENT_INTENT
+from payments.wire.kinds import KINDS, PAYMENT_INTENT
 from payments.wire.lists import Lists
 from payments.wire.render_lists import render_found, render_list
 from payments.wire.render_people import Rendered
@@ -82,7 +83,7 @@ class PageParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def page(self) -> PageRequest:
         """Return the page asked for; raises `InvalidRequest` for two cursors."""
         if self.starting_after is not None and self.ending_before is not None:
-            raise InvalidRequest("You cannot specify both starting_after and ending_before.", param="starting_after")
+            raise InvalidRequest("Received both starting_after and ending_before parameters. Please pass in only one.")
         created_from, created_to = self.created_range()
         return PageRequest(
             limit=self.limit,
@@ -137,10 +138,11 @@ class Reader:
         return await kind.noun.get(self._gathered, call.principal.merchant_id, call.principal.livemode, object_id)
 
     async def get(self, call: Call, kind: Kind[R], object_id: str, *, param: str = "") -> R:
-        """Return one object of the caller's, to act on; raises `NotFound`. `param` is what named it, unless that was the path."""
+        """Return one object of the caller's, to act on; raises `ResourceMissing` for `param`, which named it, and `NotFound` where the path did."""
         found = await self.find(call, kind, object_id)
         if found is None or getattr(found, "deleted", False):
-            raise NotFound(kind.named, object_id[:100], param=param or kind.param)
+            shown = object_id[:100]
+            raise ResourceMissing(kind.named, shown, param=param) if param else NotFound(kind.named, shown, param=kind.param)
         return found
 
     async def intent_of(self, call: Call, charge: Charge) -> PaymentIntent:
@@ -173,7 +175,7 @@ class Reader:
 
     async def page(self, call: Call, kind: Kind[R], params: PageParams, url: str = "", **fixed: str) -> Reply:
         """Answer with a page, newest first, of what the parameters let through and whose columns are `fixed`; `url` is the list's own, unless it is the
-        kind's. Raises `InvalidRequest` for a cursor that is none of the caller's, and what `Lists.connection` does.
+        kind's. Raises `ResourceMissing` for a cursor or a filter that names nothing of the caller's, and what `Lists.connection` does.
         """
         page, tree = params.page(), tree_of(kind.name, call.expand, call.api_version, in_list=True)
         merchant_id, livemode = call.principal.merchant_id, call.principal.livemode
@@ -182,6 +184,8 @@ class Reader:
             if cursor is not None:
                 page = page.beginning_at(getattr(cursor, kind.noun.place))
             objects, has_more = await kind.noun.page(connection, merchant_id, livemode, page, {**params.filters(), **fixed})
+            if not objects and cursor is None:
+                await _check_named(connection, call.principal, params.filters())
             data = [rendered(subject, self._due_at(call)) for subject in objects]
             await self._expand(connection, call, data, tree)
         return reply(render_list(url or kind.path, data, has_more=has_more))
@@ -209,13 +213,23 @@ class Reader:
             await Expansion(connection, call.principal, self._due_at(call)).expand(bodies, tree)
 
 
+async def _check_named(connection: Connection, principal: Principal, filters: Mapping[str, Filter]) -> None:
+    """Raise `ResourceMissing` for a filter that names an object which there is not, or no more: only then does an empty list say that the object has nothing."""
+    for param, value in filters.items():
+        kind = KINDS.get(param)
+        if kind is not None and isinstance(value, str):
+            found = await kind.noun.get(connection, principal.merchant_id, principal.livemode, value) if kind.may_name(value) else None
+            if found is None or getattr(found, "deleted", False):
+                raise ResourceMissing(kind.named, value[:100], param=param)
+
+
 async def found_cursor(name: str, page: PageRequest, find: Callable[[str], Awaitable[F | None]]) -> F | None:
-    """Return what the cursor of a page names, None without one; raises `InvalidRequest` when it names nothing. `name`: of what the list holds."""
+    """Return what the cursor of a page names, None without one; raises `ResourceMissing` when it names nothing. `name`: of what the list holds."""
     for param, cursor in (("starting_after", page.starting_after), ("ending_before", page.ending_before)):
         if cursor is not None:
             found = await find(cursor)
             if found is None:
-                raise InvalidRequest(f"No such {name}: '{cursor[:100]}'", code="resource_missing", param=param)
+                raise ResourceMissing(name, cursor[:100], param=param)
             return found
     return None
 

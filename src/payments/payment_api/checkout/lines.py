@@ -113,7 +113,7 @@ class LineReader:
     reader: Reader
 
     async def read(self, call: Call, given: Sequence[GivenLine], owner: str, *, currency: str | None = None) -> Lines:
-        """Return the lines that are asked for; raises `InvalidRequest`, `NotFound`. `currency`: the one that they must be in."""
+        """Return the lines that are asked for; raises `InvalidRequest`, `ResourceMissing`. `currency`: the one that they must be in."""
         found = await asyncio.gather(*(self._priced(call, number, line) for number, line in enumerate(given)))
         lines = Lines(currency_of(currency or found[0][0].currency).code)
         for number, (line, item_id, (price, product)) in enumerate(zip(given, _ids(len(given)), found, strict=True)):

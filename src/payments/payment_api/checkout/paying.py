@@ -183,7 +183,7 @@ class Paying:
         )
 
     async def _customer(self, session: CheckoutSession, of_intent: str | None) -> tuple[Customer | None, bool]:
-        """Return whose payment it is, if it is anybody's, and whether they are new. Raises `NotFound` for one who was deleted."""
+        """Return whose payment it is, if it is anybody's, and whether they are new. Raises `ResourceMissing` for one who was deleted."""
         known = of_intent or session.customer
         if known is not None:
             return await self.cards.customer(session.merchant_id, session.livemode, known), False

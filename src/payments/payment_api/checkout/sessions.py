@@ -222,7 +222,7 @@ class CheckoutSessions:
         return await self.objects.once(call, mutate, CHECKOUT_SESSION.name)
 
     async def _customer(self, call: Call, params: _CreateParams) -> Customer | None:
-        """Return the customer who pays, if the merchant says who; raises `InvalidRequest`, `NotFound`."""
+        """Return the customer who pays, if the merchant says who; raises `InvalidRequest`, `ResourceMissing`."""
         if params.customer_email and not is_email(params.customer_email):
             raise InvalidRequest(f"Invalid email address: {params.customer_email[:100]}", code="email_invalid", param="customer_email")
         for other in ("customer_email", "customer_creation"):

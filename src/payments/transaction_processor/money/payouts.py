@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from payments.domain.bank_account import BankAccount
-from payments.domain.errors import InvalidRequest, NotFound
+from payments.domain.errors import InvalidRequest, ResourceMissing
 from payments.domain.money import CURRENCIES
 from payments.domain.payout import Payout, PayoutStatus
 from payments.storage.database import Connection
@@ -106,7 +106,7 @@ class Payouts:
             return found
         found = await self.objects.reader.find(call, BANK_ACCOUNT, given)
         if found is None or found.deleted:
-            raise NotFound("external account", given[:100], param="destination")
+            raise ResourceMissing("external account", given[:100], param="destination")
         if found.currency != currency:
             raise InvalidRequest(
                 f"The external account {found.id} takes {found.currency}: it can't be paid {currency}.", param="destination"

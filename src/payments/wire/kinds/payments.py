@@ -51,7 +51,6 @@ CHARGE = Kind(
     ),
     path="/v1/charges",
     render=shapes.render_charge,
-    param="charge",
     expandable={
         "balance_transaction": id_of("balance_transaction"),
         "customer": id_of("customer"),
