@@ -205,7 +205,7 @@ class World:
         for day in range(0, _DAYS, _DAYS_AT_ONCE):
             self.loop.pass_time(self.loop.time() + _DAYS_AT_ONCE * _DAY_SECONDS)
             await self._in_bad_weather(f"weather after {day} days", self._look_on)
-        await self._come_to_rest()
+            await self._come_to_rest()  # or a receiver would be given up that failed before and after those days
         self.loop.pass_time(self.loop.time() + BELATED_SECONDS)
         await self._come_to_rest()
         at_the_end(self.store.ask, self.ledger, self.records)
