@@ -20,7 +20,9 @@ from payments.runtime.background import Background
 from payments.runtime.jobs import Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
+from payments.storage.accounts import Accounts
 from payments.storage.attempts import OpenAttempt
+from payments.storage.availability import release_available_funds
 from payments.storage.books import find_faults
 from payments.storage.commit import EncodedUnit
 from payments.storage.database import Connection, Pool, open_pool
@@ -157,6 +159,16 @@ async def test_funds_become_available_when_their_time_has_come(copy: Copy, conne
     assert await copy.sweeper.release_funds() == 0
     balances = await copy.processor.accounts.merchant_balances(1, False)
     assert {kind: amounts.get("usd", 0) for kind, amounts in balances.items()} == {"pending": 0, "available": 1912}
+    assert await find_faults(connection) == []
+
+
+async def test_a_release_of_funds_waits_for_no_second_connection(copy: Copy, connection: Connection, database_url: str) -> None:
+    """Accounts that are new are opened outside of its transaction."""
+    await copy.abandoned()
+    await copy.sweeper.resolve_abandoned()
+    later = int(copy.clock.now()) + 2 * 24 * 3600 + 1
+    async with open_pool(database_url, role="tap_transaction_processor", name="one", size_max=1) as one:
+        assert await release_available_funds(one, later, Accounts(one)) == 1
     assert await find_faults(connection) == []
 
 
