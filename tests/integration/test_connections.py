@@ -83,7 +83,8 @@ async def test_no_service_opens_more_connections_than_is_reckoned_with(
 async def test_who_stands_still_in_a_transaction_loses_it_before_others_give_up(database_url: str) -> None:
     """Its machine may be frozen: then its system answers for it, and the connection looks well. What it has locked may be everybody's balances."""
     async with open_pool(database_url, role=None, name="test") as pool:
-        idle, lock = (await pool.fetch("SELECT " + ", ".join(f"current_setting('{name}')::interval" for name in LIMITS)))[0]
+        for_how_long: list[timedelta] = [await pool.fetchval("SELECT current_setting($1)::interval", name) for name in LIMITS]
+    idle, lock = for_how_long
     assert timedelta() < idle < lock
 
     async def stand_still(pool: Pool) -> None:

@@ -70,9 +70,7 @@ async def test_two_batches_with_the_same_keys_wait_for_each_other_in_one_directi
 ) -> None:
     """As copies do to which a client sends two requests at once, and again: in a ring, both would stand still for a second, and one of them would fail."""
     first, second = (payment(key=key)[0].encoded(lease_seconds=15) for key in "ab")
-    async with pool.acquire() as other:
-        transaction = other.transaction()
-        await transaction.start()
+    async with pool.acquire() as other, other.transaction():
         await claim(other, "a")
         writing = asyncio.create_task(store.begin([second, first]))
 
@@ -81,7 +79,6 @@ async def test_two_batches_with_the_same_keys_wait_for_each_other_in_one_directi
 
         await eventually(waits, "the batch waits for the key that another one has")
         await claim(other, "b")
-        await transaction.commit()
     assert await writing == [Begun.KEY_TAKEN, Begun.KEY_TAKEN]
 
 

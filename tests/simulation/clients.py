@@ -50,6 +50,8 @@ class Plan:
     """What the banks do wrong all the time, instead of one thing after the other."""
     long_times: float = 0.04
     """How often, of the times that the banks change what they do wrong, nobody answers for longer than an order may be old."""
+    days: int = 12
+    """That pass when clients are done: beyond what a hold lasts, and what a dispute may be answered in."""
 
 
 @dataclass(frozen=True, slots=True)

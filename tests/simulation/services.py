@@ -190,6 +190,13 @@ async def payment_api(machine: Machine) -> ASGIApp:
         clock=clock,
         lease_seconds=LEASE_SECONDS,
     )
+    passing_on = PassingOn(
+        session=session,
+        service=Service.TRANSACTION_PROCESSOR,
+        url="http://transaction-processor:80",
+        trial_url="http://transaction-processor:80",
+        log=log,
+    )
     keeping = Keeping(handover=handover, trial=handover, pool=pool, waker=waker, clock=clock, public_url="http://tap")
     background = Background(log, now=machine.loop.time)
     return build_api(
@@ -214,13 +221,7 @@ async def payment_api(machine: Machine) -> ASGIApp:
         log=log,
         health=Health(background, is_database_well=_is_well, log=log),
         replay=steps.seen,
-        raw_routes=PassingOn(
-            session=session,
-            service=Service.TRANSACTION_PROCESSOR,
-            url="http://transaction-processor:80",
-            trial_url="http://transaction-processor:80",
-            log=log,
-        ).routes(),
+        raw_routes=[*passing_on.routes()],
     )
 
 

@@ -59,8 +59,7 @@ _FAULTS_OF_BANKS = [fault for fault in Fault if fault is not Fault.DIE]
 _SETTLED_SECONDS = 30.0
 _NIGHTS_MAX = 60
 _DAY_SECONDS = 24 * 3600.0
-_DAYS, _DAYS_AT_ONCE = 12, 4
-"""Beyond what a hold lasts, and what a dispute may be answered in."""
+_DAYS_AT_ONCE = 4
 _LOOKED_ON_SECONDS = 25.0
 _BANK_ACCOUNTS = ("000123456789", "000123456789", "000111111116")
 """The last one takes nothing."""
@@ -202,7 +201,7 @@ class World:
         share = -(-self.plan.operations // count)
         await self._in_bad_weather("weather", lambda client: client.work(share))
         await self._come_to_rest()
-        for day in range(0, _DAYS, _DAYS_AT_ONCE):
+        for day in range(0, self.plan.days, _DAYS_AT_ONCE):
             self.loop.pass_time(self.loop.time() + _DAYS_AT_ONCE * _DAY_SECONDS)
             await self._in_bad_weather(f"weather after {day} days", self._look_on)
             await self._come_to_rest()  # or a receiver would be given up that failed before and after those days
