@@ -9,6 +9,7 @@ from payments.acquirers.notices import DisputeDecided
 from payments.domain.sandbox_clock import KEPT_SECONDS
 from payments.payment_api import indexing
 from payments.payment_api.indexing import Indexing
+from payments.runtime.jobs import PartFailed
 from payments.storage import availability
 from payments.storage.database import Connection
 from payments.storage.keys import create_merchant
@@ -148,10 +149,14 @@ async def test_a_report_that_cannot_be_booked_holds_up_no_other_and_is_booked_wh
     assert (await tap.get(f"refunds/{made[0]}"))["status"] == "failed"
 
 
-async def test_an_acquirer_that_does_not_say_holds_up_no_other(tap: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_acquirer_that_does_not_say_holds_up_no_other_and_fails_the_job_for_as_long(
+    tap: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or nobody would know that disputes aren't heard of any more: whoever isn't asked for an hour hasn't failed meanwhile."""
     made = (await tap.post("refunds", payment_intent=(await paid(tap, payment_method="pm_card_refundFail"))["id"])).id
+    disputed = (await paid(tap, payment_method="pm_card_createDispute"))["id"]
     tap.clock.time += 60
-    sweeping = tap.copies[0].sweeper
+    sweeping, money = tap.copies[0].sweeper, tap.copies[0].money
     (acquirer,) = sweeping.processor.acquirers
 
     class Silent:
@@ -160,9 +165,21 @@ async def test_an_acquirer_that_does_not_say_holds_up_no_other(tap: InProcess, m
         async def failed_refunds(self) -> Any:
             raise ConnectionError
 
-    monkeypatch.setattr(type(sweeping.processor.acquirers), "__iter__", lambda _: iter([Silent(), acquirer]))
+        async def notices(self) -> Any:
+            raise ConnectionError
+
+    silent: list[Any] = [Silent()]
+    monkeypatch.setattr(type(sweeping.processor.acquirers), "__iter__", lambda _: iter([*silent, acquirer]))
     assert await sweeping.book_failed_refunds() == 1
+    assert await money.take_notices() == 1
     assert (await tap.get(f"refunds/{made}"))["status"] == "failed"
+    assert len((await tap.get("disputes", payment_intent=disputed))["data"]) == 1
+    for _ in range(2):
+        for work in (sweeping.book_failed_refunds, money.take_notices):
+            with pytest.raises(PartFailed):
+                await work()
+    silent.clear()
+    assert [await work() for work in (sweeping.book_failed_refunds, money.take_notices)] == [0, 0]
 
 
 async def test_a_notice_that_cannot_be_stored_or_booked_holds_up_no_other(tap: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from payments.payment_api import main as payment_api
 from payments.runtime.logging import Logger
 from payments.runtime.settings import Settings
 from payments.runtime.topology import SERVICES, Service
+from payments.storage.database import CONNECTION_FAILURES, Pool, open_pool
 from payments.storage.watched_database import WatchedDatabase
 from payments.transaction_processor import main as transaction_processor
 from tests.support.waiting import eventually
@@ -36,6 +38,7 @@ SINGLE = {
     },
 }
 """Connections beside the pools."""
+LIMITS = ("idle_in_transaction_session_timeout", "lock_timeout")
 
 
 @pytest.mark.parametrize("service", APPLICATIONS)
@@ -75,3 +78,22 @@ async def test_no_service_opens_more_connections_than_is_reckoned_with(
     async with APPLICATIONS[service](settings, Logger(service)):
         await eventually(all_are_there, "it watches and listens")
     assert sum(pools) + len(single) == SERVICES[service].connections_max
+
+
+async def test_who_stands_still_in_a_transaction_loses_it_before_others_give_up(database_url: str) -> None:
+    """Its machine may be frozen: then its system answers for it, and the connection looks well. What it has locked may be everybody's balances."""
+    async with open_pool(database_url, role=None, name="test") as pool:
+        for_how_long: list[timedelta] = [await pool.fetchval("SELECT current_setting($1)::interval", name) for name in LIMITS]
+    idle, lock = for_how_long
+    assert timedelta() < idle < lock
+
+    async def stand_still(pool: Pool) -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE ledger.balances")
+            await pool.fetchval("SELECT count(*) FROM ledger.balances")  # another one waits for the lock, and gets it
+            await connection.execute("SELECT")
+
+    async with open_pool(database_url, role=None, name="test", server_settings={LIMITS[0]: "20ms"}) as pool:
+        with pytest.raises(CONNECTION_FAILURES):
+            await stand_still(pool)
+        assert await pool.fetchval("SELECT 1") == 1

@@ -204,6 +204,29 @@ async def test_two_copies_share_what_is_due(notifier: Notifier, connection: Conn
     assert len(receivers.events) == 600
 
 
+async def test_who_stood_still_for_longer_than_its_lease_changes_nothing_of_what_was_delivered_meanwhile(
+    notifier: Notifier, connection: Connection, receivers: Receivers, database_url: str
+) -> None:
+    await crowd(notifier, connection, range(1, 2), endpoints=1, events=1, name="good")
+    awake = asyncio.Event()
+
+    async def late(url: str, headers: object, body: bytes) -> Answer:
+        del url, headers, body
+        await awake.wait()
+        return Answer(status_code=500)
+
+    notifier.send_by(late)
+    assert await notifier.deliverer.deliver_due()
+    await notifier.make_due()
+    async with notifier_on(database_url, send=receivers.send) as other:
+        await other.deliver()
+    assert await notifier.statuses() == [("delivered", 1)]
+    awake.set()
+    await notifier.deliverer.drain()
+    assert await notifier.statuses() == [("delivered", 1)]
+    assert await connection.fetchval("SELECT count(*) FROM notifications.delivery_log") == 1
+
+
 async def test_an_event_for_an_endpoint_that_is_gone_is_buried(notifier: Notifier, connection: Connection, receivers: Receivers) -> None:
     """It was fanned out while the endpoint was being disabled or deleted."""
     await crowd(notifier, connection, range(1, 3), endpoints=1, events=2)

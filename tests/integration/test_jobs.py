@@ -104,6 +104,17 @@ async def test_what_is_due_is_one_copys_until_it_ended_or_is_gone(copies: list[C
     assert await second.taken("alone") == {"alone"}, "who ends leaves it to the others at once"
 
 
+async def test_a_clock_that_is_set_back_holds_up_no_job(copies: list[Copy], connection: Connection) -> None:
+    """Nobody would miss what isn't done: it was done in the future."""
+    first, second = copies
+    names = {"alone", "together"}
+    assert await first.taken(*names) == names
+    await first.turn(ended("together"))
+    assert await second.taken(*names) == set()
+    await pass_by(connection, -24 * 3600)
+    assert await second.taken(*names) == names, "of which one is leased for longer than anything is, and one due later"
+
+
 async def test_copies_that_turn_at_once_neither_wait_for_each_other_in_a_ring_nor_take_twice(copies: list[Copy]) -> None:
     names, held = tuple(each.name for each in JOBS), set[str]()
     taken: Counter[str] = Counter()

@@ -8,12 +8,14 @@ from msgspec.structs import replace
 
 from payments.domain.outcome import Approved, Declined
 from payments.domain.payment_intent import PaymentIntent
+from payments.storage import claims
 from payments.storage.accounts import Accounts
 from payments.storage.books import find_faults
 from payments.storage.database import Connection, Pool, open_pool
 from payments.storage.group_commit import GroupCommit
 from payments.storage.payments import Begun, PaymentStore, encode_settlement
 from tests.integration.builders import payment, settlement
+from tests.support.waiting import eventually
 
 APPROVED = Approved(authorization_code="123456")
 TABLES = ("payment_intents", "payment_methods", "attempts", "events", "charges", "balance_transactions")
@@ -61,6 +63,30 @@ async def test_one_of_two_with_the_same_key_in_one_batch_wins(store: PaymentStor
     results = await store.begin([payment(key="k")[0].encoded(lease_seconds=15), payment(key="k")[0].encoded(lease_seconds=15)])
     assert sorted(results) == [Begun.KEY_TAKEN, Begun.WON]
     assert (await counts(connection))["payment_intents"] == 1
+
+
+async def test_two_batches_with_the_same_keys_wait_for_each_other_in_one_direction(
+    store: PaymentStore, pool: Pool, connection: Connection
+) -> None:
+    """As copies do to which a client sends two requests at once, and again: in a ring, both would stand still for a second, and one of them would fail."""
+    first, second = (payment(key=key)[0].encoded(lease_seconds=15) for key in "ab")
+    async with pool.acquire() as other, other.transaction():
+        await claim(other, "a")
+        writing = asyncio.create_task(store.begin([second, first]))
+
+        async def waits() -> bool:
+            return bool(await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await eventually(waits, "the batch waits for the key that another one has")
+        await claim(other, "b")
+    assert await writing == [Begun.KEY_TAKEN, Begun.KEY_TAKEN]
+
+
+async def claim(connection: Connection, key: str) -> None:
+    """Have a key, as another batch does."""
+    made = payment(key=key)[0].claim
+    assert made is not None
+    assert await claims.insert(connection, made)
 
 
 async def test_a_key_belongs_to_one_merchant(store: PaymentStore) -> None:

@@ -189,6 +189,42 @@ async def test_who_stood_still_while_another_took_over_sends_it_to_nobody(
     assert await owed(connection) == {"acquirer:a": 2000}
 
 
+async def left_open(tap: InProcess, connection: Connection) -> None:
+    """Another process took it over, and nobody was there who knows of it."""
+    await taken_over(tap, connection)
+
+
+async def run_out(tap: InProcess, connection: Connection) -> None:  # noqa: ARG001 - all have the same
+    """The lease has, and somebody may be about to take it over."""
+    await connection.execute("UPDATE payments.attempts SET lease_until = now() - interval '1 second'")
+
+
+async def gone_on(tap: InProcess, connection: Connection) -> None:  # noqa: ARG001 - all have the same
+    """The same call arrived twice, and the other one goes on already."""
+    await connection.execute('UPDATE payments.attempts SET document = (document::jsonb || \'{"acquirer": "b"}\')::json')
+
+
+@pytest.mark.parametrize("meanwhile", [left_open, run_out, gone_on])
+@pytest.mark.parametrize("says", [AWAY, LATER], ids=["away", "declined"])
+async def test_what_isnt_ones_own_any_more_goes_to_no_other(
+    tap: InProcess,
+    a: Scripted,
+    b: Scripted,
+    connection: Connection,
+    meanwhile: Callable[[InProcess, Connection], Awaitable[None]],
+    says: Says,
+) -> None:
+    async def stand_still() -> None:
+        a.first, a.says = None, AWAY
+        await meanwhile(tap, connection)
+        a.says = says
+
+    a.first = stand_still
+    await refused(tap)
+    assert b.arrived == {}
+    assert await find_faults(connection) == []
+
+
 async def test_what_was_taken_over_goes_to_no_other(tap: InProcess, a: Scripted, b: Scripted, connection: Connection) -> None:
     """Whoever had it may have sent it, or may be about to."""
 

@@ -20,7 +20,9 @@ from payments.runtime.background import Background
 from payments.runtime.jobs import Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
+from payments.storage.accounts import Accounts
 from payments.storage.attempts import OpenAttempt
+from payments.storage.availability import release_available_funds
 from payments.storage.books import find_faults
 from payments.storage.commit import EncodedUnit
 from payments.storage.database import Connection, Pool, open_pool
@@ -28,6 +30,7 @@ from payments.storage.group_commit import GroupCommit
 from payments.storage.keys import create_merchant
 from payments.storage.payments import PaymentStore
 from payments.transaction_processor import processor
+from payments.transaction_processor import sweeper as sweeper_module
 from payments.transaction_processor.processor import ATTEMPT_AGE_SECONDS_MAX, NeverStill, Processor
 from payments.transaction_processor.sending import LeaseOver
 from payments.transaction_processor.settlement import CAPTURE_WINDOW_SECONDS
@@ -159,6 +162,16 @@ async def test_funds_become_available_when_their_time_has_come(copy: Copy, conne
     assert await find_faults(connection) == []
 
 
+async def test_a_release_of_funds_waits_for_no_second_connection(copy: Copy, connection: Connection, database_url: str) -> None:
+    """Accounts that are new are opened outside of its transaction."""
+    await copy.abandoned()
+    await copy.sweeper.resolve_abandoned()
+    later = int(copy.clock.now()) + 2 * 24 * 3600 + 1
+    async with open_pool(database_url, role="tap_transaction_processor", name="one", size_max=1) as one:
+        assert await release_available_funds(one, later, Accounts(one)) == 1
+    assert await find_faults(connection) == []
+
+
 async def test_a_hold_that_cannot_be_released_keeps_no_other_from_it_and_is_no_hot_loop(copy: Copy, connection: Connection) -> None:
     works = [await copy.abandoned(manual=True) for _ in range(3)]
     await copy.sweeper.resolve_abandoned()
@@ -258,6 +271,33 @@ async def test_an_acquirer_that_hangs_holds_up_no_other(copy: Copy, connection: 
     assert await sweeper.resolve_abandoned() == 1, "nothing more of who is still being asked"
     assert (await copy.intent(later)).status == "succeeded"
     assert await connection.fetchval("SELECT count(*) FROM payments.attempts WHERE inquiries = 0") == 20
+    await sweeper.close()
+
+
+class Breaks:
+    """An acquirer of which something that a question waits for is ended."""
+
+    name = "bank"
+    needs_card = False
+
+    async def inquire(self, _: Order) -> Unknown:
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(("bank", "failure"), [(Breaks(), asyncio.CancelledError), (Hangs(), TimeoutError)], ids=["broken", "hanging"])
+async def test_what_ends_a_part_that_nobody_waits_for_is_the_jobs_failure_and_it_is_done_again(
+    copy: Copy, connection: Connection, monkeypatch: pytest.MonkeyPatch, bank: object, failure: type[BaseException]
+) -> None:
+    await with_the_bank(copy, connection, 1)
+    monkeypatch.setattr(sweeper_module, "_SHARE_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(sweeper_module, "_ABANDONED_SECONDS", 0.0)
+    sweeper = replace_in(copy, bank, copy.processor.acquirers.sandbox)
+    assert await sweeper.resolve_abandoned() == 1
+    await asyncio.wait(sweeper._asking.values())
+    with pytest.raises(failure):
+        await sweeper.resolve_abandoned()
+    await connection.execute("UPDATE payments.attempts SET lease_until = now() - interval '1 second'")
+    assert await sweeper.resolve_abandoned() == 1, "it isn't held for busy any more"
     await sweeper.close()
 
 

@@ -1,4 +1,4 @@
-"""Merchants' servers: they create, confirm, capture, increment, cancel and refund, at once and in whatever state a payment is, and ask again under the same key."""
+"""Merchants' servers: they create, confirm, capture, increment, cancel, refund and pay out, at once and in whatever state a payment is, and ask again under the same key."""
 
 import asyncio
 import random
@@ -18,7 +18,14 @@ from tests.simulation.loop import Process, SimulatedLoop
 
 _TRIES_MAX = 30
 _ANSWER_SECONDS_MAX = 60.0
-_CARDS = ("pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_mastercard", "pm_card_chargeDeclined")
+_CARDS = (
+    *("pm_card_visa",) * 6,
+    "pm_card_mastercard",
+    "pm_card_chargeDeclined",
+    "pm_card_createDispute",
+    "pm_card_createDisputeInquiry",
+    "pm_card_refundFail",
+)
 _AMOUNTS = (5002, 5003, 5004)
 """That banks decline."""
 
@@ -43,6 +50,8 @@ class Plan:
     """What the banks do wrong all the time, instead of one thing after the other."""
     long_times: float = 0.04
     """How often, of the times that the banks change what they do wrong, nobody answers for longer than an order may be old."""
+    days: int = 12
+    """That pass when clients are done: beyond what a hold lasts, and what a dispute may be answered in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,13 @@ class Client:
         """Make payments until so many operations were asked for."""
         while self.operations < operations:
             await self._pay()
+
+    async def pay_out(self) -> None:
+        """Ask for some of what may be available."""
+        for _ in range(self.chance.choice((0, 1, 1))):
+            await self._do(
+                "/v1/payouts", {"amount": self.chance.randrange(100, 30_000), "currency": self.chance.choice(self.plan.currencies)}
+            )
 
     async def _pay(self) -> None:
         manual = self.chance.random() < self.plan.manual

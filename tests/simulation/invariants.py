@@ -53,6 +53,11 @@ _OPEN = """
 SELECT id, document ->> 'kind' AS kind, document ->> 'acquirer' AS acquirer FROM payments.attempts WHERE closed_at IS NULL
 UNION ALL SELECT id, status, open_attempt FROM payments.payment_intents WHERE status = 'processing' OR open_attempt IS NOT NULL
 UNION ALL SELECT id, status, NULL FROM payments.refunds WHERE status = 'pending'
+UNION ALL SELECT id, 'expired hold', NULL FROM payments.payment_intents WHERE capture_before < extract(epoch FROM now())
+UNION ALL SELECT id, 'funds that are due', NULL FROM payments.balance_transactions WHERE released_at IS NULL AND available_on < extract(epoch FROM now())
+UNION ALL SELECT reference, 'notice', source FROM payments.notices WHERE look_at IS NOT NULL
+UNION ALL SELECT id, 'dispute that nobody answered', NULL FROM payments.disputes WHERE answer_by < extract(epoch FROM now())
+UNION ALL SELECT id, 'payout', status FROM payments.payouts WHERE status IN ('pending', 'in_transit')
 """
 _UNTOLD = """
 SELECT e.id, e.type FROM payments.events e LEFT JOIN notifications.deliveries d ON d.merchant_id = e.merchant_id AND d.livemode = e.livemode AND d.event_id = e.id

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import msgspec
 from aiohttp import ClientSession, DummyCookieJar, web
-from starlette.routing import Router
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
@@ -26,6 +25,7 @@ from payments.acquirers.registry import Acquirers, Bounds
 from payments.acquirers.routing import Routes, Rule
 from payments.acquirers.sealed_account import AccountSealer
 from payments.acquirers.sealed_card import CardSealer
+from payments.acquirers.simulated_bank import SimulatedBank
 from payments.acquirers.simulator import Simulator
 from payments.domain.destination import ChannelType
 from payments.notification_service.channels.webhook import Webhook
@@ -41,6 +41,7 @@ from payments.payment_api.confirmation import Cards
 from payments.payment_api.directing import Director
 from payments.payment_api.handover import HandoverClient
 from payments.payment_api.keeping import Keeping
+from payments.payment_api.passing_on import PassingOn
 from payments.payment_api.public_api import public_api
 from payments.payment_api.steps import Steps
 from payments.payment_api.stripe_cli import StripeCli
@@ -64,10 +65,14 @@ from payments.storage.sandbox_clocks import SandboxTimes
 from payments.storage.traces import PostgresTraces
 from payments.storage.wakeup import Waker, Wakeup
 from payments.transaction_processor.handover import HandoverRoutes
+from payments.transaction_processor.money.booking import Bookkeeper
+from payments.transaction_processor.money.money_sweeper import MoneySweeper
+from payments.transaction_processor.money.paydays import Paydays
 from payments.transaction_processor.processor import Processor, Tally
+from payments.transaction_processor.public_api import public_api as money_api
 from payments.transaction_processor.sending import Sender
 from payments.transaction_processor.sweeper import Sweeper
-from payments.wire.api import build_api
+from payments.wire.api import Call, Reply, build_api
 from payments.wire.auth import Authenticator
 from payments.wire.idempotency import Idempotency
 from payments.wire.lists import Lists
@@ -185,6 +190,13 @@ async def payment_api(machine: Machine) -> ASGIApp:
         clock=clock,
         lease_seconds=LEASE_SECONDS,
     )
+    passing_on = PassingOn(
+        session=session,
+        service=Service.TRANSACTION_PROCESSOR,
+        url="http://transaction-processor:80",
+        trial_url="http://transaction-processor:80",
+        log=log,
+    )
     keeping = Keeping(handover=handover, trial=handover, pool=pool, waker=waker, clock=clock, public_url="http://tap")
     background = Background(log, now=machine.loop.time)
     return build_api(
@@ -209,6 +221,7 @@ async def payment_api(machine: Machine) -> ASGIApp:
         log=log,
         health=Health(background, is_database_well=_is_well, log=log),
         replay=steps.seen,
+        raw_routes=[*passing_on.routes()],
     )
 
 
@@ -217,12 +230,15 @@ async def _is_well() -> bool:
 
 
 async def transaction_processor(machine: Machine) -> None:
-    """Run transaction-processor: what it is asked for, and its sweeps."""
+    """Run transaction-processor: what it is asked for, and its jobs."""
     pool, clock, log = machine.store.pool(), machine.clock, machine.logger()
     sealer, attempts, traces = Sealer(Key()), Attempts(pool, lease_seconds=LEASE_SECONDS), PostgresTraces(pool)
+    accounts, fees, times, journal = Accounts(pool), FeeSchedules(pool, clock), SandboxTimes(pool, clock), PostgresJournal(pool)
+    reader, idempotency, waker = Reader(pool, Lists(pool), clock), Idempotency(pool, sealer, clock), Waker(pool)
+    bookkeeper, rows = Bookkeeper(pool=pool, accounts=accounts, waker=waker, clock=clock), RowByRow(clock, log)
     host = Iso8583Acquirer(_ISO8583, None, clock, log, traces)
     acquirers = Acquirers(
-        [Simulator(PostgresJournal(pool), clock), HttpAcquirer(_HTTP, SECRET, machine.session(), clock), host],
+        [Simulator(journal, clock), HttpAcquirer(_HTTP, SECRET, machine.session(), clock), host],
         {each.name: Bounds(failures_max=each.breaker_failures, pause_seconds=each.breaker_seconds) for each in (_HTTP, _ISO8583)},
         machine.loop.time,
     )
@@ -230,12 +246,12 @@ async def transaction_processor(machine: Machine) -> None:
         sender=Sender(acquirers=acquirers, attempts=attempts, clock=clock, log=log, timeout_seconds=ACQUIRER_TIMEOUT_SECONDS),
         sealer=CardSealer(sealer),
         attempts=attempts,
-        accounts=Accounts(pool),
-        fees=FeeSchedules(pool, clock),
-        times=SandboxTimes(pool, clock),
+        accounts=accounts,
+        fees=fees,
+        times=times,
         settlements=GroupCommit(PaymentStore(pool).settle, name="settle", now=machine.loop.time),
         pool=pool,
-        waker=Waker(pool),
+        waker=waker,
         clock=clock,
         log=log,
         public_url="http://tap",
@@ -243,12 +259,40 @@ async def transaction_processor(machine: Machine) -> None:
     )
     background = Background(log, now=machine.loop.time)
     background.keep("line", lambda _: host.line.keep())
-    sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=RowByRow(clock, log))
-    jobs = sweeper.jobs()
+    sweeper = Sweeper(processor=processor, attempts=attempts, pool=pool, clock=clock, rows=rows)
+    money = MoneySweeper(
+        acquirers=acquirers,
+        bank=SimulatedBank(journal, clock),
+        account_sealer=AccountSealer(sealer),
+        bookkeeper=bookkeeper,
+        fees=fees,
+        times=times,
+        pool=pool,
+        clock=clock,
+        log=log,
+        rows=rows,
+    )
+    jobs = [*sweeper.jobs(), *money.jobs(), *Paydays(bookkeeper=bookkeeper, pool=pool, clock=clock, log=log).jobs()]
     scheduler = Scheduler(jobs, PostgresJobs(pool, Service.TRANSACTION_PROCESSOR, jobs), log, now=machine.loop.time)
     background.repeat("probe acquirers", partial(sweeper.probe, scheduler.wake), every_seconds=0.5)
     scheduler.keep(background)
-    await _serve(machine, Router(HandoverRoutes(processor, INTERNAL_KEY).routes()), *PROCESSOR)
+
+    async def replay(call: Call) -> Reply | None:
+        found = await idempotency.seen(call)
+        return None if found is None else await reader.expanded(call, found)
+
+    objects = Objects(idempotency=idempotency, reader=reader, waker=waker, clock=clock)
+    application = build_api(
+        money_api(objects=objects, accounts=accounts, bookkeeper=bookkeeper),
+        authenticator=Authenticator(pool, PEPPER, clock),
+        write_limit=WriteLimit(_NoTelling(), None, now=machine.loop.time),
+        digest=sealer.digest,
+        log=log,
+        health=Health(background, is_database_well=_is_well, log=log),
+        replay=replay,
+        raw_routes=HandoverRoutes(processor, INTERNAL_KEY).routes(),
+    )
+    await _serve(machine, application, *PROCESSOR)
 
 
 async def notification_service(machine: Machine) -> None:

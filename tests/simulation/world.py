@@ -9,7 +9,7 @@ import os
 import random
 import secrets
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,9 @@ from unittest.mock import patch
 from payments.acquirers.far_end.faults import BELATED_SECONDS, Fault, Order
 from payments.acquirers.far_end.faults import Faults as BankFaults
 from payments.acquirers.far_end.record import Record
+from payments.acquirers.sealed_account import AccountSealer
+from payments.domain.bank_account import AccountNumber, BankAccount
+from payments.domain.payout_schedule import PayoutSchedule
 from payments.domain.principal import KeyKind
 from payments.domain.webhook_endpoint import WebhookEndpoint
 from payments.notification_service.channels.webhook import secret_context
@@ -26,9 +29,9 @@ from payments.notification_service.connections import Answer
 from payments.runtime.ids import IdGenerator, new_id
 from payments.runtime.seal import Sealer
 from payments.storage import events
-from payments.storage.keys import create_key, create_merchant
+from payments.storage.keys import create_key, create_merchant, set_payout_schedule
 from payments.storage.wakeup import CHANNEL
-from payments.wire.kinds import WEBHOOK_ENDPOINT
+from payments.wire.kinds import BANK_ACCOUNT, WEBHOOK_ENDPOINT
 from tests.integration.builders import Key
 from tests.simulation import services
 from tests.simulation.clients import Client, Copy, Front, Plan
@@ -55,6 +58,20 @@ _FAULTS_OF_BANKS = [fault for fault in Fault if fault is not Fault.DIE]
 """All but the one that ends the operating system's process: here the simulation kills it."""
 _SETTLED_SECONDS = 30.0
 _NIGHTS_MAX = 60
+_DAY_SECONDS = 24 * 3600.0
+_DAYS_AT_ONCE = 4
+_LOOKED_ON_SECONDS = 25.0
+_BANK_ACCOUNTS = ("000123456789", "000123456789", "000111111116")
+"""The last one takes nothing."""
+_SOONEST = """
+SELECT extract(epoch FROM min(due))::double precision AS soonest FROM (
+    SELECT min(lease_until) AS due FROM payments.attempts WHERE closed_at IS NULL
+    UNION ALL SELECT min(next_attempt_at) FROM notifications.deliveries WHERE status = 'pending'
+    UNION ALL SELECT to_timestamp(min(look_at)) FROM payments.notices
+    UNION ALL SELECT to_timestamp(min(send_at)) FROM payments.payouts
+) u
+"""
+"""When the next of what is open is looked at."""
 _POLL_SECONDS = 0.5
 """Between two looks for an outcome that got lost on its way, of which there are ten times as many otherwise."""
 
@@ -176,26 +193,39 @@ class World:
             for number in range(copies):
                 self._start(f"{kind}-{number}" if len(choices) > 1 else kind)
         await asyncio.sleep(1)
-        self.faults.calm = False
         count = min(max(2, self.plan.operations // 12), 12)
-        weather = asyncio.ensure_future(self._weather())
         for number in range(count):
             name = f"client{number}"
             client = Client(name, self.front, self.ledger, self._stream(name), self._fail, self.plan)
             self.clients.append(client)
         share = -(-self.plan.operations // count)
-        await asyncio.gather(*(self.loop.spawn(Process(each.name), each.work(share)) for each in self.clients))
-        weather.cancel()
+        await self._in_bad_weather("weather", lambda client: client.work(share))
+        await self._come_to_rest()
+        for day in range(0, self.plan.days, _DAYS_AT_ONCE):
+            self.loop.pass_time(self.loop.time() + _DAYS_AT_ONCE * _DAY_SECONDS)
+            await self._in_bad_weather(f"weather after {day} days", self._look_on)
+            await self._come_to_rest()  # or a receiver would be given up that failed before and after those days
+        self.loop.pass_time(self.loop.time() + BELATED_SECONDS)
+        await self._come_to_rest()
+        at_the_end(self.store.ask, self.ledger, self.records)
+
+    async def _in_bad_weather(self, weather: str, work: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
+        """Have all clients do something while things go wrong."""
+        self.faults.calm = False
+        changing = asyncio.ensure_future(self._weather(self._stream(weather)))
+        await asyncio.gather(*(self.loop.spawn(Process(each.name), work(each)) for each in self.clients))
+        changing.cancel()
         self.faults.calm = True
         self.bank_faults.tell(Order(fault=Fault.NONE))
         self.trace.tell("faults stop")
         for name in sorted(self._down):
             self._down.discard(name)
             self._start(name)
-        await self._come_to_rest()
-        self.loop.pass_time(self.loop.time() + BELATED_SECONDS)
-        await self._come_to_rest()
-        at_the_end(self.store.ask, self.ledger, self.records)
+
+    async def _look_on(self, client: Client) -> None:
+        """What is to be done after days is done by the clock: holds expire, funds become available and are paid out, disputes end."""
+        await client.pay_out()
+        await asyncio.sleep(_LOOKED_ON_SECONDS)
 
     async def _prepare(self) -> str:
         owner = self.store.pool()
@@ -211,6 +241,24 @@ class World:
             enabled=True,
         )
         await WEBHOOK_ENDPOINT.noun.insert(owner, made, sealed_secret=Sealer(Key()).seal(b"whsec_c2ltdWxhdGVk", secret_context(made)))
+        await set_payout_schedule(owner, merchant, PayoutSchedule(interval="daily"))
+        for currency in self.plan.currencies:
+            number = AccountNumber(self.chance.choice(_BANK_ACCOUNTS))
+            account = BankAccount(
+                id=new_id("ba"),
+                merchant_id=merchant,
+                livemode=False,
+                created=int(EPOCH),
+                account="acct_1",
+                country="US",
+                currency=currency,
+                last4=number.last4,
+                fingerprint=f"of {currency}",
+                default_for_currency=True,
+            )
+            await BANK_ACCOUNT.noun.insert(
+                owner, account, sealed_number=AccountSealer(Sealer(Key())).seal(merchant, False, account.id, number)
+            )
         return key.plaintext
 
     def _start(self, name: str) -> None:
@@ -262,9 +310,8 @@ class World:
         if name not in self._down:
             self._start(name)
 
-    async def _weather(self) -> None:
+    async def _weather(self, chance: random.Random) -> None:
         """Change what the banks do wrong, take them away, and kill what stands around."""
-        chance = self._stream("weather")
         while True:
             fault = self.plan.bank or chance.choice(_FAULTS_OF_BANKS)
             self.bank_faults.tell(Order(fault=fault, share=chance.choice((0.3, 0.6, 1.0)), seconds=chance.choice((0.5, 3.0, 6.0))))
@@ -294,10 +341,7 @@ class World:
                 return
             if night == 1:  # what is broken may well never come to rest
                 books_in_order(self.store.ask)
-            soonest = self.store.ask(
-                "SELECT extract(epoch FROM min(m))::double precision AS soonest FROM (SELECT min(lease_until) AS m FROM payments.attempts"
-                " WHERE closed_at IS NULL UNION ALL SELECT min(next_attempt_at) FROM notifications.deliveries WHERE status = 'pending') u"
-            )[0]["soonest"]
+            soonest = self.store.ask(_SOONEST)[0]["soonest"]
             if soonest is None:
                 return  # nobody will do anything more
             self.loop.pass_time(soonest - EPOCH)

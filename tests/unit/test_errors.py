@@ -13,6 +13,7 @@ from payments.wire.errors import failure_error
         (asyncpg.QueryCanceledError("canceling statement due to statement timeout"), 503, "api_error"),
         (TimeoutError(), 503, "api_error"),
         (asyncpg.LockNotAvailableError("canceling statement due to lock timeout"), 429, "invalid_request_error"),
+        (asyncpg.DeadlockDetectedError("deadlock detected"), 429, "invalid_request_error"),
         (asyncpg.InternalClientError("got result for unknown protocol state 3"), 503, "api_error"),
         (asyncpg.UndefinedTableError("relation does not exist"), 500, "api_error"),
         (KeyError("foo"), 500, "api_error"),

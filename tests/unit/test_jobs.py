@@ -10,7 +10,7 @@ import pytest
 
 from payments.runtime import background as background_module
 from payments.runtime.background import QUIET_SECONDS_MAX, Background
-from payments.runtime.jobs import BACK_OFF_SECONDS, LEASE_SECONDS, Job, Scheduler
+from payments.runtime.jobs import BACK_OFF_SECONDS, LEASE_SECONDS, Job, PartFailed, Scheduler
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
 from tests.integration.builders import FakeClock
@@ -174,11 +174,14 @@ async def test_what_failed_here_and_was_done_elsewhere_is_no_fault(copies: Copie
     await copies.until(lambda: first.faults() == [], "and the first sees it")
 
 
-async def test_housekeeping_that_fails_sends_no_request_elsewhere(copies: Copies) -> None:
+@pytest.mark.parametrize(("failure", "housekeeping"), [(ConnectionError, True), (PartFailed, False)])
+async def test_what_another_process_would_do_no_better_sends_no_request_elsewhere(
+    copies: Copies, failure: type[Exception], housekeeping: bool
+) -> None:
     async def fails() -> int:
-        raise ConnectionError
+        raise failure
 
-    kept = copies.start(Job(name="sweep", work=fails, every_seconds=60, housekeeping=True))
+    kept = copies.start(Job(name="sweep", work=fails, every_seconds=60, housekeeping=housekeeping))
     await copies.until(lambda: copies.rows.failures("sweep") == 1, "it failed")
     assert kept.faults() == []
 

@@ -30,6 +30,10 @@ BACK_OFF_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0)
 _BACK_OFF_SECONDS_MIN = 5.0
 
 
+class PartFailed(Exception):
+    """Something outside failed a part of a job, and all else was done: that is told as any failure is, and no reason to send requests elsewhere, where it fails, too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What a service does by the clock."""
@@ -212,7 +216,7 @@ class Scheduler:
             self._down.discard(job.name)
             self._ended.append(Ended(name=job.name, seconds=seconds, rows_done=done, rows_put_off=put_off.count))
         else:
-            if not job.housekeeping:
+            if not job.housekeeping and not isinstance(failure, PartFailed):
                 self._down.add(job.name)
             self._ended.append(self._failed(job, failure, seconds, put_off.count))
         self._noticed.set()

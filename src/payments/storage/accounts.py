@@ -1,10 +1,20 @@
 """Ledger accounts and their balances."""
 
+from collections.abc import Iterable
+
 from payments.ledger.chart import Account, AccountKind
 from payments.storage.database import Queries
 from payments.storage.sql import queries
 
 _SQL = queries("accounts.sql")
+
+
+class NotOpenedError(Exception):
+    """Accounts are posted to that aren't known yet. They are to be opened outside of the transaction that found out, since that takes a connection of its own."""
+
+    def __init__(self, accounts: set[Account]) -> None:
+        super().__init__()
+        self.accounts = accounts
 
 
 class Accounts:
@@ -22,6 +32,16 @@ class Accounts:
             known = await self._open(account)
             self._ids[account] = known
         return known
+
+    async def ids_of(self, accounts: Iterable[Account]) -> dict[Account, int]:
+        """Return the ids of several."""
+        return {account: await self.id_of(account) for account in accounts}
+
+    def known(self, accounts: set[Account]) -> dict[Account, int]:
+        """Return the accounts' ids where no connection may be waited for; raises `NotOpenedError`."""
+        if new := accounts - self._ids.keys():
+            raise NotOpenedError(new)
+        return {account: self._ids[account] for account in accounts}
 
     async def _open(self, account: Account) -> int:
         arguments = (account.holder, account.livemode, account.kind, account.currency, account.normal_side)

@@ -1,13 +1,15 @@
 """Captured funds become available when their time has come."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from payments.domain.acquirers import SANDBOX
 from payments.domain.balance_transaction import BalanceTransaction
 from payments.ledger import postings
-from payments.storage.accounts import Accounts
+from payments.ledger.chart import Account
+from payments.ledger.transfer import Transfer
+from payments.storage.accounts import Accounts, NotOpenedError
 from payments.storage.commit import write_alone
 from payments.storage.database import Connection, Found, Pool, found, is_of_rows
 from payments.storage.rows import TRANSFERS
@@ -46,16 +48,22 @@ async def release_available_funds(pool: Pool, now: int, accounts: Accounts, with
 
 
 async def _release(pool: Pool, now: int, accounts: Accounts, without: Sequence[str], limit: int, taken: list[Found]) -> int:
-    async with pool.acquire() as connection, connection.transaction():
-        taken += found(await connection.fetch(_SQL["take_due"], now, limit, list(without)))
-        await post_availability(connection, taken, now, accounts)
-    return len(taken)
+    while True:
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                taken[:] = found(await connection.fetch(_SQL["take_due"], now, limit, list(without)))
+                transfers = availability_of(taken, now)
+                await post(connection, transfers, accounts.known(touched_by(transfers)))
+        except NotOpenedError as failure:
+            await accounts.ids_of(failure.accounts)
+        else:
+            return len(taken)
 
 
-async def post_availability(connection: Connection, taken: Sequence[Found], now: int, accounts: Accounts) -> None:
-    """Move the net amounts of captures from pending to available, in the transaction that took them."""
+def availability_of(taken: Sequence[Found], now: int) -> list[Transfer]:
+    """Return what moves the net amounts of captures from pending to available."""
     changes = [msgspec.json.decode(each.document, type=BalanceTransaction) for each in taken]
-    transfers = [
+    return [
         transfer
         for change in changes
         for transfer in postings.availability(
@@ -66,9 +74,14 @@ async def post_availability(connection: Connection, taken: Sequence[Found], now:
             now,
         )
     ]
+
+
+def touched_by(transfers: Iterable[Transfer]) -> set[Account]:
+    """Return the accounts that transfers touch."""
+    return {account for each in transfers for account in (each.debit, each.credit)}
+
+
+async def post(connection: Connection, transfers: Sequence[Transfer], ids: Mapping[Account, int]) -> None:
+    """Write transfers between accounts, of which the ids are given, in the transaction that took what they are about."""
     if transfers:
-        await write_alone(
-            connection,
-            "transfers",
-            [TRANSFERS.row(each, await accounts.id_of(each.debit), await accounts.id_of(each.credit), "") for each in transfers],
-        )
+        await write_alone(connection, "transfers", [TRANSFERS.row(each, ids[each.debit], ids[each.credit], "") for each in transfers])

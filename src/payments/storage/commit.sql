@@ -50,10 +50,11 @@ SELECT;
 -- nothing: in place of rows that a batch has none of
 SELECT NULL::text AS unit WHERE false;
 
--- claims: the keys that are free, or will be when who is writing one doesn't
+-- claims: the keys that are free, or will be when who is writing one doesn't; in one order, so that two batches with the same keys wait for each other in one direction
 INSERT INTO payments.idempotency_claims AS c (merchant_id, livemode, key, request_id, path, fingerprint, created, api_version, response_event)
 SELECT merchant_id, livemode, key, unit, path, fingerprint, created, api_version, response_event FROM {rows}
 WHERE unit <> ALL ((SELECT units FROM moved)::text[])
+ORDER BY merchant_id, livemode, key
 ON CONFLICT DO NOTHING
 RETURNING c.request_id::text AS unit;
 

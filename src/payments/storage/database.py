@@ -92,6 +92,9 @@ BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin":
 """Session settings: each table is entered by an index, whatever the statistics said when a plan was made, which is kept for as long as the connection lives.
 A plan for a table of 300 rows reads all of them; kept, it reads all of a million."""
 
+_TIME_LIMITS = {"lock_timeout": "5s", "idle_in_transaction_session_timeout": "4s", "statement_timeout": "30s"}
+"""A process that stands still within a transaction loses it before those give up who wait for what it has locked: it may be everybody's balances."""
+
 HEALTH_SECONDS_MAX = 2.0
 _CLOSE_SECONDS = 5
 _REPLANNED_GROWTH = 4
@@ -109,7 +112,7 @@ async def open_pool(
     sessions: Sessions | None = None,
 ) -> AsyncGenerator[Pool]:
     """Open a pool whose connections work as `role`, and are called `name` in pg_stat_activity; they are some of `sessions`."""
-    settings = {"application_name": str(name), "timezone": "UTC", "lock_timeout": "5s", "statement_timeout": "30s"}
+    settings = {"application_name": str(name), "timezone": "UTC", **_TIME_LIMITS}
     if role is not None:
         settings["role"] = role
     settings |= server_settings

@@ -11,6 +11,7 @@ DELETE FROM payments.jobs WHERE service = $1 AND name <> ALL ($2::text[]) AND gr
 -- turn: record what ended, keep what goes on, take what is due, and say when there is more; one statement, for whoever has nothing to do as well.
 -- What is taken has nothing to do where its condition says so: it is recorded as done. What another copy is just taking is left to it. Rows that are waited for are locked
 -- first, in one order, and all others only if nobody has them
+-- What is due later, or leased for longer, than anything ever is was written before the database's clock was set back: it is due now
 WITH own AS MATERIALIZED (
     SELECT j.name FROM payments.jobs j
     WHERE j.service = $1 AND j.name IN (
@@ -42,8 +43,9 @@ WITH own AS MATERIALIZED (
     RETURNING j.name
 ), due AS MATERIALIZED (
     SELECT j.name, j.name = ANY ($8::text[]) OR CASE j.name {conditions} ELSE true END AS waits FROM payments.jobs j
-    WHERE j.service = $1 AND j.name = ANY ($6::text[]) AND (j.due_at <= now() OR j.name = ANY ($8::text[]))
-        AND coalesce(j.lease_until <= now(), true) AND (SELECT count(*) FROM own) >= 0
+    WHERE j.service = $1 AND j.name = ANY ($6::text[])
+        AND (j.due_at <= now() OR j.due_at > now() + 2 * greatest(j.every_seconds, $3) * interval '1 second' OR j.name = ANY ($8::text[]))
+        AND coalesce(j.lease_until <= now() OR j.lease_until > now() + 2 * $3::float8 * interval '1 second', true) AND (SELECT count(*) FROM own) >= 0
     ORDER BY j.name FOR UPDATE OF j SKIP LOCKED
 ), taken AS (
     UPDATE payments.jobs j SET

@@ -24,7 +24,7 @@ from payments.domain.settlement import (
 from payments.ledger.chart import Account, AccountKind, acquirer_account, platform_account
 from payments.runtime.ids import first_id_from, made_at
 from payments.storage.accounts import Accounts
-from payments.storage.availability import post_availability
+from payments.storage.availability import availability_of, post, touched_by
 from payments.storage.commit import write_selected
 from payments.storage.database import Connection, Row, found
 from payments.storage.sql import queries
@@ -287,7 +287,8 @@ async def release_settled(
     """Make available what waited to be settled by some lines, from the first to the last, and by differences that were resolved."""
     async with connection.transaction():
         taken = found(await connection.fetch(_SQL["take_settled"], acquirer, livemode, UNTIL_SETTLED, now, *lines, list(resolved)))
-        await post_availability(connection, taken, now, accounts)
+        transfers = availability_of(taken, now)
+        await post(connection, transfers, await accounts.ids_of(touched_by(transfers)))
 
 
 def _day_begins(day: datetime.date) -> int:

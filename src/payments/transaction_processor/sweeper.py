@@ -1,7 +1,7 @@
 """What must happen although nobody asks for it: abandoned attempts, expired holds, funds that become available, forgotten keys."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,9 +12,10 @@ from payments.acquirers.acquirer import Acquirer, FailedRefund
 from payments.domain.attempt import Attempt, AttemptKind, attempt_on
 from payments.domain.payment_intent import PaymentIntent
 from payments.domain.refund import Refund
+from payments.runtime.background import QUIET_SECONDS_MAX
 from payments.runtime.clock import Clock
 from payments.runtime.ids import new_id
-from payments.runtime.jobs import Job
+from payments.runtime.jobs import Job, PartFailed
 from payments.runtime.rows import RowByRow
 from payments.storage import claims
 from payments.storage.attempts import Attempts
@@ -26,6 +27,8 @@ from payments.transaction_processor.settlement import EXPIRED
 _BATCH = 100
 _ABANDONED_SECONDS = 2.0
 """Between two looks for attempts whose lease ran out: little beside a lease. For so long one acquirer is waited for before others are looked at again."""
+_SHARE_SECONDS_MAX = QUIET_SECONDS_MAX
+"""For what one acquirer is asked at once: the job doesn't wait for it, so nobody else would notice that it hangs."""
 _FAILURE_PREFIX = "rff"
 _ATTEMPTS = "sweep attempts"
 _PURGE_RESTS = 4.0
@@ -45,8 +48,8 @@ class Sweeper:
     pool: Pool
     clock: Clock
     rows: RowByRow
-    _asking: "dict[str, asyncio.Task[int]]" = field(init=False, default_factory=dict[str, "asyncio.Task[int]"])
-    """What is under way with each acquirer."""
+    _asking: "dict[str, asyncio.Task[None]]" = field(init=False, default_factory=dict[str, "asyncio.Task[None]"])
+    """What is under way with each acquirer, or has ended and wasn't looked at."""
 
     def jobs(self) -> list[Job]:
         """Return what is to be done by the clock."""
@@ -64,7 +67,9 @@ class Sweeper:
         """Finish attempts whose lease ran out; returns how many were begun. Leases are what puts them off.
 
         Acquirers are asked beside each other: it ends when one of them has told of its own, or none for a while, and those still at it aren't given more.
+        Raises what an earlier or later part with one of them was ended by.
         """
+        self._collect()
         lease_end = self._lease_end()
         taken = await self.attempts.take_over(busy=self._asking, silent=self.processor.acquirers.silent())
 
@@ -72,13 +77,23 @@ class Sweeper:
             await self.processor.resolve(msgspec.json.decode(row.document, type=Attempt), lease_end)
             return True
 
+        async def resolve_all(rows: Sequence[Found]) -> None:
+            async with asyncio.timeout(_SHARE_SECONDS_MAX):
+                await self.rows.each("resolve", rows, _id, resolve, batch=len(rows), at_once=True, leased=True)
+
         for acquirer, rows in taken.items():
-            asking = asyncio.create_task(self.rows.each("resolve", rows, _id, resolve, batch=len(rows), at_once=True, leased=True))
-            self._asking[acquirer] = asking
-            asking.add_done_callback(lambda _, acquirer=acquirer: self._asking.pop(acquirer, None))
+            self._asking[acquirer] = asyncio.create_task(resolve_all(rows))
         if taken:
             await asyncio.wait(self._asking.values(), timeout=_ABANDONED_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        self._collect()
         return sum(map(len, taken.values()))
+
+    def _collect(self) -> None:
+        """Forget those who have told of their own; raises what one was ended by: that is the job's failure, though it may have been begun by another run."""
+        for acquirer, asking in [*self._asking.items()]:
+            if asking.done():
+                del self._asking[acquirer]
+                asking.result()
 
     async def close(self) -> None:
         """Ask nobody any more: the leases run out."""
@@ -114,7 +129,10 @@ class Sweeper:
         return True
 
     async def book_failed_refunds(self) -> int:
-        """Book the refunds that failed after they had been approved; returns how many were booked. One acquirer's silence is no other's."""
+        """Book the refunds that failed after they had been approved; returns how many were booked. One acquirer's silence is no other's.
+
+        Raises `PartFailed` when there was one.
+        """
 
         async def of(acquirer: Acquirer) -> bool:
             nonlocal booked
@@ -127,7 +145,11 @@ class Sweeper:
 
         booked = 0
         acquirers = [*self.processor.acquirers]
-        await self.rows.each("ask for failed refunds", acquirers, lambda each: each.name, of, batch=len(acquirers), at_once=True)
+        asked = await self.rows.each(
+            "ask for failed refunds", acquirers, lambda each: each.name, of, batch=len(acquirers), at_once=True, leased=True
+        )
+        if asked < len(acquirers) and not booked:
+            raise PartFailed
         return booked
 
     async def _book(self, acquirer: Acquirer, report: FailedRefund) -> bool:

@@ -15,7 +15,7 @@ from payments.acquirers.sealed_account import AccountSealer
 from payments.domain.dispute import DisputeStatus
 from payments.domain.payout import PayoutStatus
 from payments.runtime.clock import Clock
-from payments.runtime.jobs import Job
+from payments.runtime.jobs import Job, PartFailed
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
 from payments.storage import notices
@@ -71,9 +71,18 @@ class MoneySweeper:
         ]
 
     async def take_notices(self) -> int:
-        """Store what was told, book what follows from it, and send what is to be sent; returns how much was done."""
-        sources = [*self.acquirers, self.bank]
-        await self.rows.each("hear", sources, lambda each: each.name, self._hear, batch=len(sources))
+        """Store what was told, book what follows from it, and send what is to be sent; returns how much was done.
+
+        Raises `PartFailed` when somebody couldn't be heard.
+        """
+        sources: list[NoticeSource] = [*self.acquirers, self.bank]
+        heard = await self.rows.each("hear", sources, lambda each: each.name, self._hear, batch=len(sources), at_once=True, leased=True)
+        done = await self._book_and_send()
+        if heard < len(sources) and not done:
+            raise PartFailed
+        return done
+
+    async def _book_and_send(self) -> int:
         now, booking = self._now(), "book notice"
         if not await notices.anything_due(self.pool, now):
             return 0
