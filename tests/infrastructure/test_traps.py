@@ -356,7 +356,12 @@ def complains(done: subprocess.CompletedProcess[str], directory: Path, message: 
 
 
 def test_a_mistake_is_all_that_is_said_in_a_process_of_its_own(tmp_path: Path) -> None:
-    complains(run_app(tmp_path, environmentSuffix="Dev"), tmp_path, "must be 1 to 12 lower-case letters")
+    """Also where jsii would refuse to unpack the CDK: in a cache where others may write."""
+    cache = tmp_path / "home" / ".cache"
+    cache.mkdir(parents=True)
+    cache.chmod(0o775)
+    complains(run_app(tmp_path, tmp_path / "home", environmentSuffix="Dev"), tmp_path, "must be 1 to 12 lower-case letters")
+    assert not list(cache.iterdir())
 
 
 def test_every_environment_has_its_sizes() -> None:

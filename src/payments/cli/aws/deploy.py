@@ -45,8 +45,9 @@ class Options:
     allow_http: bool = False
     private_webhooks: bool = False
     writes_per_second: int | None = None
-    acquirer_ports: str | None = None
     """Of an API key for which nothing else is set; else 100."""
+    acquirer_ports: str | None = None
+    """TCP ports of acquirers' hosts other than those that are open anyway, with commas between them."""
     zones: str | None = None
     """Three availability zones, with commas between them; else they are chosen when the environment is made."""
     architecture: Architecture | None = None
