@@ -23,7 +23,7 @@ from payments.cli.aws.clients import Aws
 from payments.cli.aws.environment import DeployedEnvironment, DeployedService
 from payments.cli.aws.images import Images, current_tag
 from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
-from payments.cli.aws.preflight import check_account, check_quotas, make_service_roles
+from payments.cli.aws.preflight import check_account, check_names, check_quotas, make_service_roles
 from payments.cli.aws.release import Releases
 from payments.cli.aws.smoke import pay, sandbox_key
 from payments.cli.aws.zones import choose_zones, kept_zones
@@ -108,6 +108,8 @@ class Deploy:
         images = Images(self.aws, self.names, self.console)
         with tempfile.TemporaryDirectory(prefix="tap-deploy-") as directory:
             assembly = self._assembly(Path(directory), tag, environment, first=first)
+            if first:
+                check_names(self.aws, assembly)
             check_quotas(self.aws, assembly, self.console, first=first)
             missing = list(SERVICES) if first else images.missing(list(SERVICES), tag)  # at first there are no repositories yet
             platform = architecture(assembly.templates())
