@@ -6,10 +6,7 @@ from math import ceil
 
 from cryptography import x509
 
-from payments.runtime.topology import DATABASE_CA_SOURCE, SERVICES, Architecture, Colour, Names, Service
-
-SUFFIX_CHARACTERS_MAX = 32 - max(len(Names("").target_group(service, colour)) for service in Service for colour in Colour)
-"""Load balancers and target groups have names of at most 32 characters, and the suffix ends them."""
+from payments.runtime.topology import DATABASE_CA_SOURCE, SERVICES, Architecture, Service, environment_mistake
 
 
 class ConfigurationError(Exception):
@@ -130,10 +127,8 @@ TWO_ZONE_REGIONS = frozenset({"us-west-1"})
 
 def size_of(environment: str) -> EnvironmentSize:
     """Return an environment's sizes; a suffix of its own (`test`, `pr123`) gets those of dev. Raises `ConfigurationError`."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*", environment) or len(environment) > SUFFIX_CHARACTERS_MAX:
-        raise ConfigurationError(
-            f"The environment suffix '{environment}' must be 1 to {SUFFIX_CHARACTERS_MAX} lower-case letters and digits, beginning with a letter."
-        )
+    if mistake := environment_mistake(environment):
+        raise ConfigurationError(mistake)
     return ENVIRONMENTS.get(environment, ENVIRONMENTS["dev"])
 
 

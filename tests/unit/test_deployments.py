@@ -161,6 +161,15 @@ def test_a_first_deployment_builds_before_the_stack_and_pushes_after_it(stubbed:
     assert world.done == ["names", "quotas", "check images", "build", "roles", "cdk deploy", "push", "migrate"]
 
 
+@pytest.mark.parametrize("name", ["", "PR123", "pr.1", "a-b", "1st", "pr1\n", "x" * 40])
+def test_a_name_that_no_environment_can_have_is_refused_before_anybody_is_asked(stubbed: StubbedAws, world: World, name: str) -> None:
+    world.status = None
+    with pytest.raises(UsageError, match=r"must be 1 to 12 lower-case letters and digits") as refused:
+        replace(deployment(stubbed, world, new=True), names=Names(name)).run()
+    assert "\n" not in str(refused.value)
+    assert world.done == []
+
+
 def test_an_environment_of_a_mistyped_name_is_not_made_where_nobody_can_be_asked(stubbed: StubbedAws, world: World) -> None:
     world.status = None
     with pytest.raises(

@@ -28,7 +28,7 @@ from payments.cli.aws.release import Releases
 from payments.cli.aws.smoke import pay, sandbox_key
 from payments.cli.aws.zones import choose_zones, kept_zones
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import SERVICES, Architecture, Colour, Names, Service
+from payments.runtime.topology import SERVICES, Architecture, Colour, Names, Service, environment_mistake
 
 _CDK = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"
 _STEADY_SECONDS_MAX = 900.0
@@ -90,10 +90,7 @@ class Deploy:
 
     def run(self) -> None:
         """Deploy; raises `UsageError` at the first thing that isn't right, before anything is changed wherever that is possible."""
-        if self.options.dry_run and self.options.bootstrap:
-            raise UsageError("--dry-run changes nothing, and --bootstrap makes a stack: give one of them.")
-        if not _CDK.exists():
-            raise UsageError("The CDK command line isn't set up: run `make cdk`.")
+        self._check_command()
         tag = self.options.image or current_tag()
         if self.options.bootstrap:
             account = self.aws.sts.get_caller_identity()["Account"]
@@ -132,6 +129,15 @@ class Deploy:
             images.push(missing, tag)
         self._start(environment, images, tag, sizes)
         self._show(environment, images, tag)
+
+    def _check_command(self) -> None:
+        """Raise `UsageError` for what is wrong before AWS is asked anything."""
+        if self.options.dry_run and self.options.bootstrap:
+            raise UsageError("--dry-run changes nothing, and --bootstrap makes a stack: give one of them.")
+        if mistake := environment_mistake(self.names.environment):
+            raise UsageError(mistake)
+        if not _CDK.exists():
+            raise UsageError("The CDK command line isn't set up: run `make cdk`.")
 
     def _check_meant(self, account: str) -> None:
         """A name that is mistyped would make an environment of its own, beside the one that was meant; raises `UsageError`."""
