@@ -89,7 +89,7 @@ def test_restored_cluster_takes_the_place_and_the_address_of_the_one_that_it_com
         rds.restore_db_cluster_to_point_in_time(SourceDBClusterIdentifier="none", DBClusterIdentifier=restored, RestoreToTime=well)
     before = described(name)
     rds.restore_db_cluster_to_point_in_time(SourceDBClusterIdentifier=name, DBClusterIdentifier=restored, RestoreToTime=well)
-    assert described(restored)["Endpoint"] not in ("", before["Endpoint"])
+    assert described(restored)["Endpoint"].startswith(f"{restored}.")
     assert described(restored)["EngineVersion"] == before["EngineVersion"]
     assert described(restored)["DBClusterMembers"] == [], "it has no instance until one is made"
     rds.create_db_instance(
@@ -99,7 +99,9 @@ def test_restored_cluster_takes_the_place_and_the_address_of_the_one_that_it_com
         rename(restored, name)
     rename(name, damaged)
     rename(restored, name)
-    assert described(name)["Endpoint"] == before["Endpoint"]
+    taken_over = described(name)["Endpoint"]
+    assert taken_over.startswith(f"{name}."), "an address is made of the name"
+    assert described(damaged)["Endpoint"].startswith(f"{damaged}.")
     assert described(damaged)["DBClusterMembers"] == before["DBClusterMembers"]
     rds.modify_db_instance(DBInstanceIdentifier=f"{restored}-1", NewDBInstanceIdentifier=f"{name}-1", ApplyImmediately=True)
     assert [each["DBInstanceIdentifier"] for each in described(name)["DBClusterMembers"]] == [f"{name}-1"]
@@ -110,7 +112,7 @@ def test_restored_cluster_takes_the_place_and_the_address_of_the_one_that_it_com
     rename(damaged, name)
     rds.delete_db_instance(DBInstanceIdentifier=f"{name}-1", SkipFinalSnapshot=True)
     rds.delete_db_cluster(DBClusterIdentifier=restored, SkipFinalSnapshot=True)
-    assert described(name)["Endpoint"] == before["Endpoint"]
+    assert described(name)["Endpoint"] == taken_over
 
 
 def test_task_that_is_killed_is_replaced_and_nobody_else_is_reached_meanwhile(aws: Aws) -> None:
