@@ -144,8 +144,8 @@ def _explain(failure: ClientError) -> str:
     code, message = error_code(failure), error_message(failure)
     if code in _CREDENTIALS_REFUSED:
         return (
-            "AWS doesn't accept the credentials: they are expired or wrong, or their account hasn't enabled this region. "
-            "Log in again, for instance with `aws sso login`, or choose another region."
+            "AWS doesn't accept the credentials (expired, or wrong, or of an account that hasn't enabled this region): log in again, for instance with "
+            "`aws sso login`."
         )
     if code in _FORBIDDEN:
         return f"These credentials may not {failure.operation_name}: {message}"
