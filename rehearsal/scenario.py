@@ -76,8 +76,7 @@ class Scenario:
                 _side_by_side(
                     lambda: _in_turn(lambda: self._scale(traffic), releasing.release_what_is_broken),
                     releasing.release_what_pays_badly,
-                    lambda: releasing.release(notification),
-                    self._verify,
+                    lambda: _in_turn(self._verify, lambda: releasing.release(notification)),
                 )
             self._lose_a_task(traffic)
             self._lose_the_database(traffic)
