@@ -30,9 +30,6 @@ MADE_BY := PATH="$(PATH)" $(PYTHON)
 # What `tap up` starts is compiled when it is installed, since nobody need start it by make.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Where jsii, under the CDK, unpacks its libraries. In ~/.cache it refuses to where a group may write, as Debian's users' own groups may.
-export JSII_RUNTIME_PACKAGE_CACHE_ROOT ?= $(CURDIR)/.venv/jsii
-
 # Node is in .venv: the CDK's library and its command line are to find that one.
 test rehearse rehearse-aws synth browser bench-browser $(CDK) $(BROWSER): export PATH := $(CURDIR)/$(BIN):$(PATH)
 

@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+# Where jsii, under the CDK, unpacks its libraries, once it is imported. In ~/.cache it refuses to where a group may write, as Debian's users' own groups may.
+os.environ.setdefault("JSII_RUNTIME_PACKAGE_CACHE_ROOT", str(Path(sys.prefix) / "jsii"))
+
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, PCIDSS321Checks
 

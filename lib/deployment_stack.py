@@ -18,7 +18,7 @@ from lib.monitoring_stack import MonitoringStack
 from lib.network_function import Place
 from lib.release_check import ReleaseCheck, ReleaseCheckProps
 from lib.scaling_resumption import ScalingResumption
-from lib.security_stack import TEST_LISTENER_PORT
+from lib.security_stack import TEST_LISTENER_PORT, SecurityStack
 from lib.spot_notices import SpotNotices
 from lib.wiring import ServicesProps, by_service, made_by
 from payments.runtime.topology import ApiSecretField, Colour, Names, Service
@@ -52,6 +52,11 @@ class DeploymentStack(cdk.NestedStack):
         super().__init__(scope, construct_id, **kwargs)
         self._props, self._services = props, made_by(EcsStack, props.alb_listener)
         options = self._services.options
+        if not made_by(SecurityStack, self._services.props.alb_security_group).test_addresses:
+            cdk.Annotations.of(self).add_error(
+                "No release could be tried out: of an imported network say where its own calls come from, by `-c testAddresses=…`, its NAT gateways' addresses."
+            )
+        balancer = f"{options.scheme}://{self._services.alb.load_balancer_dns_name}"
         place = Place(
             environment_suffix=props.environment_suffix,
             vpc=self._services.props.vpc,
@@ -63,7 +68,8 @@ class DeploymentStack(cdk.NestedStack):
             props=ReleaseCheckProps(
                 place=place,
                 sandbox_secret_arn=self._services.api_secrets[ApiSecretField.SANDBOX_KEY].secret_arn,
-                test_url=f"{options.scheme}://{self._services.alb.load_balancer_dns_name}:{TEST_LISTENER_PORT}",
+                live_url=balancer,
+                test_url=f"{balancer}:{TEST_LISTENER_PORT}",
                 public_url=options.public_url,
             ),
         )

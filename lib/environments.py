@@ -2,13 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from math import ceil
 
 from cryptography import x509
 
-from payments.runtime.topology import DATABASE_CA_SOURCE, Architecture, Colour, Names, Service
-
-SUFFIX_CHARACTERS_MAX = 32 - max(len(Names("").target_group(service, colour)) for service in Service for colour in Colour)
-"""Load balancers and target groups have names of at most 32 characters, and the suffix ends them."""
+from payments.runtime.topology import DATABASE_CA_SOURCE, SERVICES, Architecture, Service, environment_mistake
 
 
 class ConfigurationError(Exception):
@@ -61,6 +59,12 @@ class EnvironmentSize:
             Service.TRANSACTION_PROCESSOR: self.transaction_processor,
             Service.PAYMENT_API: self.payment_api,
         }
+
+    @property
+    def database_connections_many(self) -> int:
+        """A tenth more than the services' own pools hold when all are scaled out as far as they may, in hundreds: above it somebody is told."""
+        held = sum(SERVICES[service].connections_max * size.tasks_max for service, size in self.services.items())
+        return 100 * ceil(1.1 * held / 100)
 
 
 ENVIRONMENTS: dict[str, EnvironmentSize] = {
@@ -117,16 +121,14 @@ ENVIRONMENTS: dict[str, EnvironmentSize] = {
 
 ZONES = 3
 """Of every network: the database's copies and the tasks outlive the loss of one."""
-TWO_ZONE_REGIONS = frozenset({"us-west-1", "cn-north-1"})
+TWO_ZONE_REGIONS = frozenset({"us-west-1"})
 """Regions that offer an ordinary account two availability zones only."""
 
 
 def size_of(environment: str) -> EnvironmentSize:
     """Return an environment's sizes; a suffix of its own (`test`, `pr123`) gets those of dev. Raises `ConfigurationError`."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*", environment) or len(environment) > SUFFIX_CHARACTERS_MAX:
-        raise ConfigurationError(
-            f"The environment suffix '{environment}' must be 1 to {SUFFIX_CHARACTERS_MAX} lower-case letters and digits, beginning with a letter."
-        )
+    if mistake := environment_mistake(environment):
+        raise ConfigurationError(mistake)
     return ENVIRONMENTS.get(environment, ENVIRONMENTS["dev"])
 
 
@@ -136,7 +138,8 @@ def check_region(region: str | None) -> None:
         raise ConfigurationError(f"{region} has two availability zones, and Tap needs three. Choose another region.")
     if region is not None and region not in _verified_regions():
         raise ConfigurationError(
-            f"{region} has no certificate authority in {DATABASE_CA_SOURCE.name}, so that no service could verify its database. Renew the bundle: docs/images.md."
+            f"{region} has no certificate authority in {DATABASE_CA_SOURCE.name}, so that no service could verify its database: it is mistyped, of another partition "
+            "of AWS (GovCloud, China), or newer than the bundle, which docs/images.md tells how to renew."
         )
 
 

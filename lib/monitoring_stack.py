@@ -29,8 +29,8 @@ _GOOD_REQUESTS_ADDED = 20
 """To those of each minute: one failure among few requests is no share of them."""
 _LATENCY_SECONDS = 2.0
 _OUTBOX_SECONDS = 120
-CONNECTIONS_MAX = 1_500
-"""Above what the services' own pools hold when prod is scaled out as far as it may: ten a task, six for its lists, and a few for the sandbox and for listening."""
+_WRITER: Mapping[str, str] = {"Role": "WRITER"}
+"""The instance that all services ask. Of the whole cluster AWS has the average with readers, which do nothing, and may stay small when it is at its largest."""
 _UNANSWERED_MAX = 10
 _REPLICA_LAG_MS = 1_000
 _UNSEALED_SECONDS = 1_800
@@ -249,22 +249,26 @@ class MonitoringStack(cdk.NestedStack):
             self._alarm("between services", unanswered(between), _UNANSWERED_MAX, "Services find nobody to answer their calls", periods=2),
         )
 
-    def _database(self, name: str, statistic: str = "Average") -> cloudwatch.Metric:
+    def _database(self, name: str, statistic: str = "Average", *, of: Mapping[str, str] = _WRITER) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace="AWS/RDS",
             metric_name=name,
-            dimensions_map={"DBClusterIdentifier": Names(self._props.environment_suffix).database_cluster},
+            dimensions_map={"DBClusterIdentifier": Names(self._props.environment_suffix).database_cluster, **of},
             statistic=statistic,
             period=_MINUTE,
         )
 
     def _database_alarms(self) -> None:
-        capacity = size_of(self._props.environment_suffix).database_acu_max * 0.9
+        size = size_of(self._props.environment_suffix)
+        capacity, many = size.database_acu_max * 0.9, size.database_connections_many
         self._alarm(
             "database capacity", self._database("ServerlessDatabaseCapacity"), capacity, "Database near its largest size", periods=5
         )
-        self._alarm("database connections", self._database("DatabaseConnections", "Maximum"), CONNECTIONS_MAX, "Many database connections")
-        self._alarm("replica lag", self._database("AuroraReplicaLagMaximum", "Maximum"), _REPLICA_LAG_MS, "Readers lag behind", periods=5)
+        self._alarm("database connections", self._database("DatabaseConnections", "Maximum"), many, "Many database connections")
+        self._alarm("replica lag", self._replica_lag(), _REPLICA_LAG_MS, "Readers lag behind", periods=5)
+
+    def _replica_lag(self) -> cloudwatch.Metric:
+        return self._database("AuroraReplicaLagMaximum", "Maximum", of={})
 
     def _own(self, service: Service, metric: Metric, statistic: str) -> cloudwatch.Metric:
         return own_metric(self._props.environment_suffix, service, metric, statistic=statistic)
@@ -301,6 +305,16 @@ class MonitoringStack(cdk.NestedStack):
             _UNSEALED_SECONDS,
             "Transfers have been waiting for their seal for half an hour",
             periods=5,
+        )
+        # What is silent is never red, and all that business is watched by is these reports.
+        self._alarm(
+            "no metrics",
+            self._own(processor, Metric.LEDGER_IMBALANCE, "SampleCount"),
+            1,
+            "transaction-processor reports nothing, so that no alarm about payments and books can turn red",
+            periods=15,
+            below=True,
+            missing=cloudwatch.TreatMissingData.BREACHING,
         )
         overdue = {
             name: self._own(service, Metric.OVERDUE_AGE, "Maximum")
@@ -382,7 +396,7 @@ class MonitoringStack(cdk.NestedStack):
             graph(
                 "Database connections",
                 self._database("DatabaseConnections", "Maximum"),
-                self._database("AuroraReplicaLagMaximum", "Maximum"),
+                self._replica_lag(),
             ),
         )
         dashboard.add_widgets(graph("Blocked by the firewall", self._blocked()))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -49,6 +50,8 @@ class Options:
     """A secret whose text is the mail server's URL, with its password; None: no mail is sent."""
     mail_from: str | None
     """Whom mail is from; what has an SMTP server needs one."""
+    test_addresses: tuple[str, ...]
+    """Public IPv4 addresses from which the test listener is reached, beside those of the network's NAT gateways: of an imported network those aren't known."""
 
     @classmethod
     def of(cls, construct: IConstruct) -> "Options":
@@ -71,6 +74,7 @@ class Options:
             queues=_queues(said("queues")),
             smtp_secret_arn=said("smtpSecretArn"),
             mail_from=said("mailFrom"),
+            test_addresses=_addresses(said("testAddresses")),
         )
 
     @property
@@ -126,6 +130,16 @@ def _ports(said: object) -> tuple[int, ...]:
     if not all(each.isascii() and each.isdigit() and 1 <= int(each) <= _PORT_MAX for each in named):
         raise ConfigurationError(f"The context's `acquirerPorts` must be ports, like 5001,5002, and not {said}.")
     return tuple(sorted({int(each) for each in named}))
+
+
+def _addresses(said: object) -> tuple[str, ...]:
+    found = _listed(said)
+    try:
+        return tuple(str(IPv4Address(each)) for each in found)
+    except AddressValueError:
+        raise ConfigurationError(
+            f"The context's `testAddresses` must be IPv4 addresses, like 203.0.113.7,203.0.113.8, and not {said}."
+        ) from None
 
 
 def _queues(said: object) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ class SecurityStack(cdk.NestedStack):
 
     For the stacks that come after it also `database_secrets`, the login of each service, `api_secrets`, of which `api_secret` is the one that the
     services sign their calls to each other with, `acquirers_secrets`, which `tap acquirers set` fills, `internal_security_group`, of the load balancer
-    between the services, and `web_acl_arn`.
+    between the services, `test_addresses`, from which the test listener is reached, and `web_acl_arn`.
     """
 
     def __init__(
@@ -192,7 +192,8 @@ class SecurityStack(cdk.NestedStack):
         for peer in (ec2.Peer.any_ipv4(), ec2.Peer.any_ipv6()) if Options.of(self).dual_stack else (ec2.Peer.any_ipv4(),):
             for port in (443, 80):
                 alb.add_ingress_rule(peer, ec2.Port.tcp(port), "From the internet")
-        for number, address in enumerate(nat_addresses(self._props.vpc)):
+        self.test_addresses = [*nat_addresses(self._props.vpc), *Options.of(self).test_addresses]
+        for number, address in enumerate(self.test_addresses):
             # A load balancer that faces the internet has public addresses inside of the network too: our own calls reach it from these.
             rule = ec2.CfnSecurityGroupIngress(
                 self,
@@ -202,9 +203,9 @@ class SecurityStack(cdk.NestedStack):
                 from_port=TEST_LISTENER_PORT,
                 to_port=TEST_LISTENER_PORT,
                 cidr_ip=f"{address}/32",
-                description="Test listener, from our own NAT gateways only",
+                description="Test listener, from our own NAT gateways and whom the operator names",
             )
-            reason = "The source is the one address of a NAT gateway, which is known when it is made; the rule can't look into a reference."
+            reason = "The source is one address; that of a NAT gateway is known when it is made, and the rule can't look into a reference."
             unseeing = (
                 "AwsSolutions::AwsSolutions-EC23",
                 "PCI.DSS.321::PCI.DSS.321-EC2RestrictedCommonPorts",
@@ -307,6 +308,8 @@ class SecurityStack(cdk.NestedStack):
                     service="logs", resource="log-group", resource_name=group.log_group_name, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
                 )
             ],
+            # What was let through is in the load balancer's own log; here it would cost as much as the firewall itself.
+            logging_filter=_kept("BLOCK", "COUNT", "EXCLUDED_AS_COUNT"),
             redacted_fields=[
                 wafv2.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": "authorization"}),
                 wafv2.CfnLoggingConfiguration.FieldToMatchProperty(query_string={}),
@@ -320,6 +323,12 @@ def closed_group(scope: Construct, vpc: ec2.IVpc, name: str, description: str) -
     group = ec2.SecurityGroup(scope, name, vpc=vpc, description=description, allow_all_outbound=False, disable_inline_rules=True)
     cast("ec2.CfnSecurityGroup", group.node.default_child).security_group_egress = [_NO_TRAFFIC]
     return group
+
+
+def _kept(*actions: str) -> dict[str, Any]:
+    """Have only requests logged that a rule did this with."""
+    conditions = [{"ActionCondition": {"Action": each}} for each in actions]
+    return {"DefaultBehavior": "DROP", "Filters": [{"Behavior": "KEEP", "Requirement": "MEETS_ANY", "Conditions": conditions}]}
 
 
 def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:

@@ -34,6 +34,11 @@ class TapStackProps(cdk.StackProps):
         availability_zones: Sequence[str] | None = None,
         architecture: str | None = None,
         dual_stack: bool | None = None,
+        acquirer_ports: Sequence[int] | None = None,
+        queues: Sequence[str] | None = None,
+        smtp_secret_arn: str | None = None,
+        mail_from: str | None = None,
+        test_addresses: Sequence[str] | None = None,
         **stack: Any,
     ) -> None:
         """`environment_suffix`: else the context's `environmentSuffix`, else `dev`."""
@@ -52,6 +57,11 @@ class TapStackProps(cdk.StackProps):
             "architecture": architecture,
             "dualStack": dual_stack,
             "availabilityZones": None if availability_zones is None else ",".join(availability_zones),
+            "acquirerPorts": None if acquirer_ports is None else ",".join(map(str, acquirer_ports)),
+            "queues": None if queues is None else " ".join(queues),
+            "smtpSecretArn": smtp_secret_arn,
+            "mailFrom": mail_from,
+            "testAddresses": None if test_addresses is None else ",".join(test_addresses),
         }
         self.options = {name: value for name, value in said.items() if value is not None}
 

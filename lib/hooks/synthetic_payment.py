@@ -1,7 +1,8 @@
 """Tries a release out before customers' traffic moves: a payment in test mode on the test listener, held, captured and refunded, and a webhook.
 
-Whichever service is released, its new tasks do their part: the test listener leads to them, and a call with the header of a trial is carried out by the
-new tasks of the service behind it.
+Only the release's own new tasks are tried out: what the front door leads to them is asked for at its test listener, and everything else at the listener that
+customers use; where another service calls them, the header of a trial has it call the new ones. So a release fails by itself alone, whatever others are being
+tried out beside it.
 
 A Lambda function that CodeDeploy calls after it allowed test traffic; CodeDeploy goes on when it reports "Succeeded", and rolls back when it reports
 "Failed". It has nothing but Python's standard library and boto3, which Lambda brings. Source: CodeDeploy, "AppSpec 'hooks' section for an Amazon ECS
@@ -15,6 +16,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -36,7 +38,8 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
     if event.get("awake"):  # the daily call, for which being called is all
         return
     try:
-        _try_out(event["LifecycleEventHookExecutionId"])
+        deployment = _boto3.client("codedeploy").get_deployment(deploymentId=event["DeploymentId"])["deploymentInfo"]
+        _try_out(event["LifecycleEventHookExecutionId"], deployment["applicationName"])
         status, reason = "Succeeded", ""
     except Exception as failure:  # noqa: BLE001 - whatever it was, CodeDeploy must hear of it, or it waits for an hour
         status, reason = "Failed", f"{type(failure).__name__}: {failure}"
@@ -46,9 +49,9 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
     )
 
 
-def _try_out(execution_id: str) -> None:
-    """Ask each service for all that it is for; raises `CheckFailed`."""
-    api = _Api(os.environ["TEST_URL"], os.environ.get("SERVER_NAME"), _sandbox_key(os.environ["SANDBOX_SECRET_ARN"]))
+def _try_out(execution_id: str, released: str) -> None:
+    """Ask each service for all that it is for, of CodeDeploy's application `released` its new tasks; raises `CheckFailed`."""
+    api = _Api(released, os.environ.get("SERVER_NAME"), _sandbox_key(os.environ["SANDBOX_SECRET_ARN"]))
 
     def step(path: str, form: Mapping[str, str], status: str) -> dict[str, Any]:
         name = path.rpartition("/")[2]
@@ -79,17 +82,21 @@ def _sandbox_key(secret_arn: str) -> str:
 class _Api:
     """Calls the API by its load balancer's name; with TLS the certificate must be for `server_name`, the name that customers use."""
 
-    def __init__(self, url: str, server_name: str | None, key: str) -> None:
-        address = urlsplit(url)
-        self._host, self._port, self._tls = address.hostname or "", address.port or 443, address.scheme == "https"
-        self._server_name = server_name or self._host
+    def __init__(self, released: str, server_name: str | None, key: str) -> None:
+        self._released, self._server_name = released, server_name
+        self._front_door: dict[str, list[str]] = json.loads(os.environ["FRONT_DOOR"])
         self._headers = {
             "Authorization": f"Bearer {key}",
             "Content-Type": "application/x-www-form-urlencoded",
-            "Host": self._server_name,
-            os.environ["TRIAL_HEADER"]: "true",
             "User-Agent": "tap-release-check",  # the firewall blocks whoever has none
         }
+        if released not in self._front_door:
+            self._headers[os.environ["TRIAL_HEADER"]] = "true"
+
+    def _url(self, path: str) -> str:
+        """Which listener leads to what is to answer: the first application that has the path, as in the load balancer's rules."""
+        answers = next((name for name, patterns in self._front_door.items() if any(fnmatchcase(path, each) for each in patterns)), "")
+        return os.environ["TEST_URL" if answers == self._released else "LIVE_URL"]
 
     def call(
         self, method: str, path: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
@@ -112,11 +119,14 @@ class _Api:
         raise CheckFailed(f"{method} {path.partition('?')[0]}: {problem}")
 
     def _once(self, method: str, path: str, form: Mapping[str, str] | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
+        address = urlsplit(self._url(path.partition("?")[0]))
+        tls, host = address.scheme == "https", address.hostname or ""
+        port, name = address.port or (443 if tls else 80), self._server_name or host
+        connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
         try:
-            raw = socket.create_connection((self._host, self._port), _TIMEOUT_SECONDS)
-            connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=self._server_name) if self._tls else raw
-            connection.request(method, path, urlencode(form) if form is not None else None, {**self._headers, **headers})
+            raw = socket.create_connection((host, port), _TIMEOUT_SECONDS)
+            connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=name) if tls else raw
+            connection.request(method, path, urlencode(form) if form is not None else None, {**self._headers, "Host": name, **headers})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

@@ -57,7 +57,7 @@ def first(operator: Operator) -> str:
     """What the first deployment printed; its release check pays at the front door of these tests."""
     output = operator.deploy("one", "--bootstrap", "--new")
     configuration = operator.aws.functions.get_function_configuration(FunctionName=NAMES.hook_function)
-    variables = {**configuration.get("Environment", {}).get("Variables", {}), "TEST_URL": operator.door.url}
+    variables = {**configuration.get("Environment", {}).get("Variables", {}), "TEST_URL": operator.door.url, "LIVE_URL": operator.door.url}
     operator.aws.functions.update_function_configuration(FunctionName=NAMES.hook_function, Environment={"Variables": variables})
     return output
 

@@ -1,6 +1,7 @@
 """The life of a stack on the emulator: what an update changes, what it may not change, and what is left in the end."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,47 @@ def test_database_has_the_secrets_password_and_the_secret_its_address(aws: Aws) 
     assert {each["host"] for each in logins.values()} == {cluster.get("Endpoint")}
     assert len({each["password"] for each in logins.values()}) == len(logins)
     assert "resolve:" not in json.dumps(values)
+
+
+def test_restored_cluster_takes_the_place_and_the_address_of_the_one_that_it_comes_from(aws: Aws) -> None:
+    rds, name = aws.rds, DEV.database_cluster
+    restored, damaged, well = f"{name}-restored", f"{name}-damaged", datetime.now(UTC)
+
+    def described(cluster: str) -> dict[str, Any]:
+        (found,) = rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"]
+        return dict(found)
+
+    def rename(cluster: str, new: str) -> None:
+        rds.modify_db_cluster(DBClusterIdentifier=cluster, NewDBClusterIdentifier=new, ApplyImmediately=True)
+
+    with pytest.raises(ClientError, match="DBClusterNotFoundFault"):
+        rds.restore_db_cluster_to_point_in_time(SourceDBClusterIdentifier="none", DBClusterIdentifier=restored, RestoreToTime=well)
+    before = described(name)
+    rds.restore_db_cluster_to_point_in_time(SourceDBClusterIdentifier=name, DBClusterIdentifier=restored, RestoreToTime=well)
+    assert described(restored)["Endpoint"].startswith(f"{restored}.")
+    assert described(restored)["EngineVersion"] == before["EngineVersion"]
+    assert described(restored)["DBClusterMembers"] == [], "it has no instance until one is made"
+    rds.create_db_instance(
+        DBClusterIdentifier=restored, DBInstanceIdentifier=f"{restored}-1", DBInstanceClass="db.serverless", Engine="aurora-postgresql"
+    )
+    with pytest.raises(ClientError, match="DBClusterAlreadyExistsFault"):
+        rename(restored, name)
+    rename(name, damaged)
+    rename(restored, name)
+    taken_over = described(name)["Endpoint"]
+    assert taken_over.startswith(f"{name}."), "an address is made of the name"
+    assert described(damaged)["Endpoint"].startswith(f"{damaged}.")
+    assert described(damaged)["DBClusterMembers"] == before["DBClusterMembers"]
+    rds.modify_db_instance(DBInstanceIdentifier=f"{restored}-1", NewDBInstanceIdentifier=f"{name}-1", ApplyImmediately=True)
+    assert [each["DBInstanceIdentifier"] for each in described(name)["DBClusterMembers"]] == [f"{name}-1"]
+    (instance,) = rds.describe_db_instances(DBInstanceIdentifier=f"{name}-1")["DBInstances"]
+    assert instance.get("DBClusterIdentifier") == name
+    # And back, for the tests behind this one.
+    rename(name, restored)
+    rename(damaged, name)
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name}-1", SkipFinalSnapshot=True)
+    rds.delete_db_cluster(DBClusterIdentifier=restored, SkipFinalSnapshot=True)
+    assert described(name)["Endpoint"] == taken_over
 
 
 def test_task_that_is_killed_is_replaced_and_nobody_else_is_reached_meanwhile(aws: Aws) -> None:

@@ -1,7 +1,6 @@
 """Each environment, synthesised once for all tests."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pytest
 from lib.environments import ENVIRONMENTS
 from tests.support.assemblies import assembly
 from tests.support.shared import made_once
+from tests.support.warm_app import JSII_CACHE, cdk_variables
 
 ROOT = Path(__file__).parents[2]
 OWN = "own"
@@ -39,13 +39,9 @@ class Synthesised:
         return found["Properties"]
 
 
-def _variables() -> dict[str, str]:
-    """With the node that is in the environment."""
-    return {**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-
-
-def run_app(directory: Path, **context: str) -> subprocess.CompletedProcess[str]:
-    environment = {**_variables(), "CDK_OUTDIR": str(directory), "CDK_CONTEXT_JSON": json.dumps(context)}
+def run_app(directory: Path, home: Path, **context: str) -> subprocess.CompletedProcess[str]:
+    environment = {**cdk_variables(), "HOME": str(home), "CDK_OUTDIR": str(directory), "CDK_CONTEXT_JSON": json.dumps(context)}
+    del environment[JSII_CACHE]  # which app.py says by itself
     return subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -74,7 +70,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def _synthesise_own(directory: Path) -> None:
     flags = json.loads((ROOT / "cdk.json").read_text())["context"]
-    variables = {**_variables(), "OWN_OUTDIR": str(directory), "OWN_CONTEXT": json.dumps(flags)}
+    variables = {**cdk_variables(), "OWN_OUTDIR": str(directory), "OWN_CONTEXT": json.dumps(flags)}
     done = subprocess.run(
         [sys.executable, "-m", "tests.infrastructure.own_app"], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
     )

@@ -5,9 +5,12 @@ It is run by itself, as theirs would be: `OWN_OUTDIR` says where the assembly go
 
 import json
 import os
+from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks, PCIDSS321Checks
 from constructs import Construct
@@ -18,23 +21,27 @@ from lib.deployment_stack import DeploymentStack, DeploymentStackProps
 from lib.ecs_stack import EcsStack, EcsStackProps
 from lib.monitoring_stack import MonitoringStack, MonitoringStackProps
 from lib.networking_stack import NetworkingStack, NetworkingStackProps
+from lib.options import Options
 from lib.security_stack import SecurityStack, SecurityStackProps
 from lib.tap_stack import TapStack, TapStackProps
 
 
 class OwnTapStack(cdk.Stack):
-    """As short as it can be."""
+    """As short as it can be; `vpc_id`: in a network that there is already."""
 
-    def __init__(self, scope: Construct, construct_id: str, suffix: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, suffix: str, vpc_id: str | None = None) -> None:
         super().__init__(scope, construct_id)
-        networking = NetworkingStack(self, f"NetworkingStack{suffix}", props=NetworkingStackProps(environment_suffix=suffix))
-        security = SecurityStack(self, f"SecurityStack{suffix}", props=SecurityStackProps(environment_suffix=suffix, vpc=networking.vpc))
+        if vpc_id is None:
+            vpc: ec2.IVpc = NetworkingStack(self, f"NetworkingStack{suffix}", props=NetworkingStackProps(environment_suffix=suffix)).vpc
+        else:
+            vpc = _imported(self, vpc_id)
+        security = SecurityStack(self, f"SecurityStack{suffix}", props=SecurityStackProps(environment_suffix=suffix, vpc=vpc))
         DatabaseStack(
             self,
             f"DatabaseStack{suffix}",
             props=DatabaseStackProps(
                 environment_suffix=suffix,
-                vpc=networking.vpc,
+                vpc=vpc,
                 database_security_group=security.database_security_group,
                 kms_key=security.kms_key,
                 db_secret=security.db_secret,
@@ -46,7 +53,7 @@ class OwnTapStack(cdk.Stack):
             f"EcsStack{suffix}",
             props=EcsStackProps(
                 environment_suffix=suffix,
-                vpc=networking.vpc,
+                vpc=vpc,
                 alb_security_group=security.alb_security_group,
                 ecs_security_group=security.ecs_security_group,
                 kms_key=security.kms_key,
@@ -74,7 +81,7 @@ class OwnTapStack(cdk.Stack):
                 },
             ),
         )
-        DeploymentStack(
+        self.deployment = DeploymentStack(
             self,
             f"DeploymentStack{suffix}",
             props=DeploymentStackProps(
@@ -105,6 +112,24 @@ class OwnTapStack(cdk.Stack):
         cdk.CfnOutput(self, f"ClusterName{suffix}", value=services.cluster.cluster_name)
 
 
+def _imported(scope: Construct, vpc_id: str) -> ec2.IVpc:
+    ids = {kind: [f"subnet-{kind}{zone}" for zone in "abc"] for kind in ("public", "private", "isolated")}
+    return ec2.Vpc.from_vpc_attributes(
+        scope,
+        "Vpc",
+        vpc_id=vpc_id,
+        availability_zones=["eu-west-1a", "eu-west-1b", "eu-west-1c"],
+        vpc_cidr_block="10.9.0.0/16",
+        public_subnet_ids=ids["public"],
+        private_subnet_ids=ids["private"],
+        isolated_subnet_ids=ids["isolated"],
+    )
+
+
+def _errors(construct: Construct) -> list[str]:
+    return [str(each.data) for each in construct.node.metadata if each.type == "aws:cdk:error"]
+
+
 def _asked() -> dict[str, Any]:
     """What a unit test asks of `TapStack` itself, called in each way that there is."""
     app = cdk.App()
@@ -128,7 +153,11 @@ def _asked() -> dict[str, Any]:
         "description": Template.from_stack(default).to_json()["Description"],
         "tags": named.tags.tag_values(),
         "protected": named.termination_protection,
-        "refused": [each.data for each in named.ecs_stack.node.metadata if each.type == "aws:cdk:error"],
+        "refused": _errors(named.ecs_stack),
+        "refused in a network whose addresses aren't known": _errors(OwnTapStack(app, "Elsewhere", "test", "vpc-0123abcd").deployment),
+        "options without a property": sorted(
+            {each.name for each in fields(Options)} - signature(TapStackProps.__init__).parameters.keys() - {"serving", "zones"}
+        ),
     }
 
 

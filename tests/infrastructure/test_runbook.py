@@ -2,7 +2,8 @@
 
 import re
 
-from lib.monitoring_stack import CONNECTIONS_MAX
+from lib.environments import ENVIRONMENTS
+from payments.runtime.topology import SERVICES, Service
 from tests.infrastructure.conftest import ROOT, Synthesised
 
 _REFERENCE = re.compile(r"docs/runbook\.md#([a-z0-9-]+)$")
@@ -22,7 +23,7 @@ def described(synthesised: Synthesised) -> dict[str, str | None]:
 
 
 def test_every_alarm_names_a_section_of_the_runbook(synthesised: Synthesised) -> None:
-    assert len(described(synthesised)) == 29
+    assert len(described(synthesised)) == 30
     assert {name: section for name, section in described(synthesised).items() if section not in sections()} == {}
 
 
@@ -34,8 +35,14 @@ def test_no_two_alarms_share_a_section(prod: Synthesised) -> None:
     assert len(set(described(prod).values())) == len(described(prod))
 
 
-def test_the_runbook_names_the_threshold_of_connections() -> None:
-    assert f"More than {CONNECTIONS_MAX:,} connections" in (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+def test_the_runbook_names_the_thresholds_of_connections() -> None:
+    text = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    prod, staging, dev = (ENVIRONMENTS[name].database_connections_many for name in ("prod", "staging", "dev"))
+    assert f"More than {prod:,} connections ({staging} in staging, {dev} in dev)" in text
+    api, processor, notification = (
+        SERVICES[each].connections_max for each in (Service.PAYMENT_API, Service.TRANSACTION_PROCESSOR, Service.NOTIFICATION_SERVICE)
+    )
+    assert f"(a copy of payment-api {api}, of transaction-processor {processor}, of notification-service {notification})" in text
 
 
 def test_links_within_the_documentation_lead_somewhere() -> None:

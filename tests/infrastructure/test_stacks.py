@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.environments import size_of
+from payments.cli.assembly import fargate_tasks
 from payments.runtime.topology import SERVICES, WEBHOOK_PORTS, Service
 from payments.wire.request import BODY_BYTES_MAX
 from payments.wire.serve import CONNECTIONS_WAITING_MAX, DRAIN_SECONDS
@@ -46,6 +47,7 @@ def test_security(synthesised: Synthesised) -> None:
         ("Database", "0.0.0.0/0", 443),
         ("ReleaseCheck", "0.0.0.0/0", 8443),
         ("ReleaseCheck", "0.0.0.0/0", 443),
+        *([] if synthesised.environment == "prod" else [("ReleaseCheck", "0.0.0.0/0", 80)]),  # without a certificate customers come there
     }
     open_to_all = [
         each["Properties"]["FromPort"]
@@ -61,6 +63,9 @@ def test_security(synthesised: Synthesised) -> None:
     (body,) = synthesised.only("Security", "AWS::WAFv2::WebACL")["CustomResponseBodies"].values()
     assert refusal["ResponseCode"] == 429
     assert json.loads(body["Content"])["error"]["code"] == "rate_limit"
+    (kept,) = synthesised.only("Security", "AWS::WAFv2::LoggingConfiguration")["LoggingFilter"]["Filters"]
+    logged = {each["ActionCondition"]["Action"] for each in kept["Conditions"]}
+    assert logged == {"BLOCK", "COUNT", "EXCLUDED_AS_COUNT"}, "what is let through is in the load balancer's log, and costs nothing there"
     overrides = rules["AWSManagedRulesCommonRuleSet"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
     counted = {each["Name"] for each in overrides if each["ActionToUse"] == {"Count": {}}}
     assert "SizeRestrictions_BODY" in counted, "the API takes more than 8 KiB"
@@ -229,7 +234,9 @@ def test_each_policy_can_fire(synthesised: Synthesised) -> None:
 
 def test_monitoring(synthesised: Synthesised) -> None:
     alarms = synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
-    assert len(alarms) == 3 * 5 + 2 + 3 + 9
+    assert len(alarms) == 3 * 5 + 2 + 3 + 10
+    (silent,) = [each["Properties"] for each in alarms if each["Properties"]["TreatMissingData"] != "notBreaching"]
+    assert (silent["Statistic"], silent["Dimensions"][1]["Value"]) == ("SampleCount", Service.TRANSACTION_PROCESSOR)
     assert all(each["Properties"]["AlarmActions"] and each["Properties"]["AlarmDescription"] for each in alarms)
     topics = synthesised.resources("Monitoring", "AWS::SNS::Topic")
     encrypted = {name for name, each in topics.items() if "KmsMasterKeyId" in each["Properties"]}
@@ -243,6 +250,26 @@ def test_monitoring(synthesised: Synthesised) -> None:
         publishers[topic["Ref"]] = allowed["Principal"]["Service"]
     assert publishers == {name: "cloudwatch.amazonaws.com" if name in encrypted else "events.amazonaws.com" for name in topics}
     assert synthesised.only("Monitoring", "AWS::CloudWatch::Dashboard")["DashboardName"] == f"tap-{synthesised.environment}"
+
+
+def test_the_databases_alarms_can_fire_and_are_silent_at_what_the_services_may_take(synthesised: Synthesised) -> None:
+    """Of the writer: the average with readers that stay small never comes near the largest size."""
+    alarms = {
+        each["Properties"]["MetricName"]: each["Properties"]
+        for each in synthesised.resources("Monitoring", "AWS::CloudWatch::Alarm").values()
+        if each["Properties"].get("Namespace") == "AWS/RDS"
+    }
+    capacity, connections = alarms["ServerlessDatabaseCapacity"], alarms["DatabaseConnections"]
+    assert {"Name": "Role", "Value": "WRITER"} in capacity["Dimensions"]
+    assert {"Name": "Role", "Value": "WRITER"} in connections["Dimensions"]
+    scaling = synthesised.only("Database", "AWS::RDS::DBCluster")["ServerlessV2ScalingConfiguration"]
+    assert capacity["Threshold"] < scaling["MaxCapacity"]
+    # Aurora, "Maximum connections for Aurora Serverless v2": its table is this line, LEAST({DBInstanceClassMemory/9531392}, 5000).
+    takes = min(5_000 if scaling["MinCapacity"] > 0.5 else 2_000, 211 * scaling["MaxCapacity"] - 23)
+    held = sum(
+        each.tasks_max * SERVICES[Service(each.service)].connections_max for each in fargate_tasks(list(synthesised.templates.values()))
+    )
+    assert held < connections["Threshold"] < takes * 0.9
 
 
 def test_the_end_of_the_key_is_told_by_what_does_not_depend_on_it(synthesised: Synthesised) -> None:
@@ -390,6 +417,16 @@ def test_an_environment_that_outlives_its_stack_is_not_deployed_without_a_certif
     """It synthesises, for unit tests; the CDK's command line refuses to deploy what has an error."""
     (error,) = asked["refused"]
     assert "prod needs a certificate" in error
+
+
+def test_a_network_of_ones_own_says_from_where_releases_are_tried_out(asked: dict[str, Any]) -> None:
+    """Of an imported one nobody knows by which addresses its calls go out, and the test listener is open to these alone."""
+    (error,) = asked["refused in a network whose addresses aren't known"]
+    assert "testAddresses" in error
+
+
+def test_what_the_context_may_say_a_program_may_say_too(asked: dict[str, Any]) -> None:
+    assert asked["options without a property"] == []
 
 
 def test_cfn_lint_finds_nothing(environments: dict[str, Synthesised]) -> None:

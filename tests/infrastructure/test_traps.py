@@ -297,6 +297,17 @@ def test_only_who_talks_to_acquirers_is_given_their_secrets(synthesised: Synthes
     assert configured({"TAP_ACQUIRERS_TOML": initial[0]["configuration"]}).acquirers == []
 
 
+def test_the_test_listener_is_open_to_our_own_network_and_whom_the_operator_names(
+    environments: dict[str, Synthesised], with_options: Synthesised
+) -> None:
+    def sources(synthesised: Synthesised) -> list[Any]:
+        rules = (each["Properties"] for each in synthesised.all("AWS::EC2::SecurityGroupIngress").values())
+        return [rule["CidrIp"] for rule in rules if rule["FromPort"] == 8443]
+
+    assert sources(with_options)[1:] == ["203.0.113.7/32"]
+    assert all(isinstance(each, dict) for each in sources(environments["prod"])), "references to NAT gateways"
+
+
 def test_tasks_reach_the_ports_of_acquirers(with_options: Synthesised) -> None:
     assert ("Ecs", "0.0.0.0/0", 5001) in goes_out(with_options)
 
@@ -338,6 +349,7 @@ def app() -> Generator[WarmApp]:
         ({"environmentSuffix": "dev", "frameAncestors": "shop.example; script-src *"}, "The context's `frameAncestors` must be origins"),
         ({"environmentSuffix": "dev", "acquirerPorts": "5001,none"}, "The context's `acquirerPorts` must be ports"),
         ({"environmentSuffix": "dev", "acquirerPorts": "0"}, "The context's `acquirerPorts` must be ports"),
+        ({"environmentSuffix": "dev", "testAddresses": "203.0.113.0/24"}, "The context's `testAddresses` must be IPv4 addresses"),
         ({"environmentSuffix": "dev", "queues": "arn:aws:s3:::bucket"}, "The context's `queues` must be ARNs"),
         ({"environmentSuffix": "dev", "mailFrom": "receipts@shop.example"}, "Mail needs both"),
         ({"environmentSuffix": "dev", "availabilityZones": "eu-west-1a,eu-west-1b"}, "must be three different zones"),
@@ -356,7 +368,12 @@ def complains(done: subprocess.CompletedProcess[str], directory: Path, message: 
 
 
 def test_a_mistake_is_all_that_is_said_in_a_process_of_its_own(tmp_path: Path) -> None:
-    complains(run_app(tmp_path, environmentSuffix="Dev"), tmp_path, "must be 1 to 12 lower-case letters")
+    """Also where jsii would refuse to unpack the CDK: in a cache where others may write."""
+    cache = tmp_path / "home" / ".cache"
+    cache.mkdir(parents=True)
+    cache.chmod(0o775)
+    complains(run_app(tmp_path, tmp_path / "home", environmentSuffix="Dev"), tmp_path, "must be 1 to 12 lower-case letters")
+    assert not list(cache.iterdir())
 
 
 def test_every_environment_has_its_sizes() -> None:
@@ -372,14 +389,22 @@ def test_code_deploy_may_call_the_release_check_and_it_may_answer(synthesised: S
     )
     properties = function["Properties"]
     assert properties["FunctionName"] == f"CodeDeployHook_tap-{synthesised.environment}"
-    assert ":8443" in json.dumps(properties["Environment"]["Variables"]["TEST_URL"])
+    variables = properties["Environment"]["Variables"]
+    assert ":8443" in json.dumps(variables["TEST_URL"])
+    listeners = synthesised.resources("Ecs", "AWS::ElasticLoadBalancingV2::Listener")
+    (live,) = {
+        name: rule
+        for name, rule in listeners.items()
+        if "FrontDoor" in name and rule["Properties"]["Port"] in (80, 443) and "Plain" not in name
+    }
+    assert ("https" in json.dumps(variables["LIVE_URL"])) == (listeners[live]["Properties"]["Port"] == 443)
     assert properties["VpcConfig"], name
     (policy,) = (
         each["Properties"]["PolicyDocument"]["Statement"]
         for each in synthesised.resources("Deployment", "AWS::IAM::Policy").values()
         if "codedeploy:PutLifecycleEventHookExecutionStatus" in json.dumps(each)
     )
-    answer = next(each for each in policy if each["Action"] == "codedeploy:PutLifecycleEventHookExecutionStatus")
+    answer = next(each for each in policy if "codedeploy:PutLifecycleEventHookExecutionStatus" in each["Action"])
     assert all(f"tap-{synthesised.environment}-{service}/" in json.dumps(answer["Resource"]) for service in SERVICES)
 
 

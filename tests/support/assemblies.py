@@ -25,6 +25,7 @@ ASSEMBLIES: dict[str, dict[str, str]] = {
         "alarmEmail": "oncall@example.com",
         "privateWebhooks": "true",
         "acquirerPorts": "5001,443",
+        "testAddresses": "203.0.113.7",
         "queues": QUEUE,
         "smtpSecretArn": "arn:aws:secretsmanager:eu-west-1:000000000000:secret:mail-aBcDeF",
         "mailFrom": "receipts@shop.example",

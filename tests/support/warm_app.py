@@ -24,6 +24,7 @@ from tests.support.children import ends_with_us
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+JSII_CACHE = "JSII_RUNTIME_PACKAGE_CACHE_ROOT"
 
 _APP = """import os, sys
 from multiprocessing.connection import Client
@@ -55,13 +56,17 @@ class WarmApp:
         return directory
 
 
+def cdk_variables() -> dict[str, str]:
+    """What a process that imports the CDK is told: the node that is in .venv, and where the CDK's libraries are unpacked, as app.py has it."""
+    return {**os.environ, "PATH": f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}", JSII_CACHE: f"{sys.prefix}/jsii"}
+
+
 @contextmanager
 def warm_app() -> Generator[WarmApp]:
     # A socket's path has an end: that of a test's own directory may be too long.
     with tempfile.TemporaryDirectory(prefix="tap-app-") as directory, (Path(directory) / "log").open("w+") as log:
         app = WarmApp(Path(directory) / "socket")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CDK_")}
-        environment["PATH"] = f"{sys.prefix}/bin{os.pathsep}{environment['PATH']}"
+        environment = {name: value for name, value in cdk_variables().items() if not name.startswith("CDK_")}
         command = ends_with_us(sys.executable, "-m", "tests.support.warm_app", app.socket)
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:

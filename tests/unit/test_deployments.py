@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import subprocess
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -17,7 +18,7 @@ from payments.cli.assembly import Assembly
 from payments.cli.aws import deploy
 from payments.cli.aws.deploy import Deploy, Options
 from payments.cli.aws.plan import Plan
-from payments.cli.aws.preflight import check_quotas, make_service_roles
+from payments.cli.aws.preflight import check_names, check_quotas, make_service_roles
 from payments.cli.data_directory import UsageError
 from payments.runtime.topology import SERVICES, Architecture, Colour, Names, Service
 from tests.support.stubbed_aws import StubbedAws, stubbed_aws
@@ -130,6 +131,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     monkeypatch.setattr(deploy, "Releases", lambda **_: world)
     monkeypatch.setattr(deploy, "make_plan", world.make_plan)
     monkeypatch.setattr(deploy, "check_account", lambda _: "123456789012")
+    monkeypatch.setattr(deploy, "check_names", lambda *_: world.done.append("names"))
     monkeypatch.setattr(deploy, "check_quotas", lambda *_, **__: world.done.append("quotas"))
     monkeypatch.setattr(deploy, "make_service_roles", lambda *_: world.done.append("roles"))
     monkeypatch.setattr(deploy, "synthesise", lambda directory, *_, **__: Assembly(directory))
@@ -156,7 +158,16 @@ def deployment(stubbed: StubbedAws, world: World, **options: Any) -> Deploy:
 def test_a_first_deployment_builds_before_the_stack_and_pushes_after_it(stubbed: StubbedAws, world: World) -> None:
     world.status = None
     deployment(stubbed, world, new=True).run()
-    assert world.done == ["quotas", "check images", "build", "roles", "cdk deploy", "push", "migrate"]
+    assert world.done == ["names", "quotas", "check images", "build", "roles", "cdk deploy", "push", "migrate"]
+
+
+@pytest.mark.parametrize("name", ["", "PR123", "pr.1", "a-b", "1st", "pr1\n", "x" * 40])
+def test_a_name_that_no_environment_can_have_is_refused_before_anybody_is_asked(stubbed: StubbedAws, world: World, name: str) -> None:
+    world.status = None
+    with pytest.raises(UsageError, match=r"must be 1 to 12 lower-case letters and digits") as refused:
+        replace(deployment(stubbed, world, new=True), names=Names(name)).run()
+    assert "\n" not in str(refused.value)
+    assert world.done == []
 
 
 def test_an_environment_of_a_mistyped_name_is_not_made_where_nobody_can_be_asked(stubbed: StubbedAws, world: World) -> None:
@@ -320,3 +331,35 @@ def test_a_later_deployment_has_its_own_addresses(stubbed: StubbedAws, world: Wo
         quota(stubbed, value)
     check_quotas(stubbed.aws, three_addresses, Console(file=world.written), first=False)
     assert stubbed.asked("DescribeAddresses") == []
+
+
+LEFT = {
+    "Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/tap/prod/payment-api"}},
+    "Unnamed": {"Type": "AWS::Logs::LogGroup", "Properties": {}},
+    "Images": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "tap-prod/payment-api"}},
+    "Database": {"Type": "AWS::RDS::DBCluster", "Properties": {"DBClusterIdentifier": "tap-prod"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("log_group", "repository", "cluster", "left"),
+    [
+        (
+            "/tap/prod/payment-api",
+            "tap-prod/payment-api",
+            "tap-prod",
+            r"log groups /tap/prod/payment-api; repositories tap-prod/payment-api; databases tap-prod\.",
+        ),
+        ("/tap/prod/payment-api-of-others", "tap-prod/payment-api", "others", r"left repositories tap-prod/payment-api\."),
+        (None, "others", "others", None),
+    ],
+)
+def test_what_an_environment_of_the_same_name_left_is_found_before_cloudformation_stumbles_over_it(
+    stubbed: StubbedAws, tmp_path: Path, log_group: str | None, repository: str, cluster: str, left: str | None
+) -> None:
+    (tmp_path / "a.template.json").write_text(json.dumps({"Resources": LEFT}))
+    stubbed.answer("ecr", "describe_repositories", {"repositories": [{"repositoryName": repository}]})
+    stubbed.answer("rds", "describe_db_clusters", {"DBClusters": [{"DBClusterIdentifier": cluster}]})
+    stubbed.answer("logs", "describe_log_groups", {"logGroups": [{"logGroupName": log_group}] if log_group else []})
+    with pytest.raises(UsageError, match=left) if left else contextlib.nullcontext():
+        check_names(stubbed.aws, Assembly(tmp_path))

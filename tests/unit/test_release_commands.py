@@ -5,7 +5,7 @@ import json
 from collections.abc import Generator
 
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from rich.console import Console
 
 from payments.cli.aws.app_spec import app_spec, revision
@@ -363,6 +363,8 @@ def test_a_stack_that_cannot_be_updated(stubbed: StubbedAws, written: io.StringI
     [
         (NoCredentialsError(), "No AWS credentials: run `aws sso login`"),
         (ClientError({"Error": {"Code": "ExpiredToken", "Message": "x"}}, "GetCallerIdentity"), "doesn't accept the credentials"),
+        (ClientError({"Error": {"Code": "AuthFailure", "Message": "x"}}, "DescribeVpcs"), "hasn't enabled this region"),
+        (EndpointConnectionError(endpoint_url="https://sts.eu-wset-1.amazonaws.com/"), "Is there such a region"),
         (
             ClientError({"Error": {"Code": "AccessDenied", "Message": "User a may\nnot"}}, "DescribeStacks"),
             "These credentials may not DescribeStacks: User a may not",

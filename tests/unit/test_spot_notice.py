@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lib.hooks import resume_scaling, spot_notice, synthetic_payment
+from rehearsal.emulator.events import interruption
 
 BLUE, GREEN = "arn:aws:elasticloadbalancing:blue", "arn:aws:elasticloadbalancing:green"
 
@@ -41,6 +42,19 @@ ADDRESS = {"name": "privateIPv4Address", "value": "10.0.1.2"}
 def test_it_leaves_both_groups_whichever_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     told = noticed(monkeypatch, family="tap-dev-payment-api", details=[{"name": "subnetId", "value": "subnet-1"}, ADDRESS])
     assert told == [(group, [{"Id": "10.0.1.2", "Port": 8080}]) for group in (BLUE, GREEN)]
+
+
+def test_what_the_rehearsal_tells_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a rehearsal would show nothing of the function."""
+    given = dict.fromkeys(("clusterArn", "group", "taskArn", "capacityProviderName"), "x") | {
+        "lastStatus": "RUNNING",
+        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:1:task-definition/tap-dev-payment-api:7",
+    }
+    task = json.loads(interruption(given, "10.0.1.7")["Detail"])
+    assert (task["desiredStatus"], task["stopCode"]) == ("STOPPED", "SpotInterruption")
+    (interface,) = task["attachments"]
+    told = noticed(monkeypatch, family="tap-dev-payment-api", details=interface["details"])
+    assert [(group, targets[0]["Id"]) for group, targets in told] == [(BLUE, "10.0.1.7"), (GREEN, "10.0.1.7")]
 
 
 @pytest.mark.parametrize(

@@ -312,6 +312,17 @@ class Names:
         return f"/tap/{self.environment}/{service}"
 
 
+_ENVIRONMENT_CHARACTERS_MAX = 32 - max(len(Names("").target_group(service, colour)) for service in Service for colour in Colour)
+"""Load balancers and target groups have names of at most 32 characters, and the environment ends them."""
+
+
+def environment_mistake(environment: str) -> str | None:
+    """Return what is wrong with an environment's name, in one line."""
+    if re.fullmatch(r"[a-z][a-z0-9]*", environment) and len(environment) <= _ENVIRONMENT_CHARACTERS_MAX:
+        return None
+    return f"The environment suffix {environment!r} must be 1 to {_ENVIRONMENT_CHARACTERS_MAX} lower-case letters and digits, beginning with a letter."
+
+
 RELEASED_IMAGE_PREFIX = "released-"
 """How a tag begins that an image is given when it comes into service: repositories keep these apart from what was only pushed."""
 

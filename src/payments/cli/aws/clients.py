@@ -39,8 +39,19 @@ if TYPE_CHECKING:  # the types are a development tool: they aren't there where t
 
 _boto3: Any = boto3  # its own annotations name clients whose types aren't installed
 _CREDENTIALS_REFUSED = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "OptInRequired",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
 )
+"""By which services refuse credentials as such: those of an account that hasn't enabled the region, too."""
 _FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
 
@@ -112,7 +123,7 @@ def one_line_errors() -> Generator[None]:
     except NoRegionError:
         raise UsageError("No region: give --region, or set AWS_REGION.") from None
     except EndpointConnectionError as failure:
-        raise UsageError(f"AWS can't be reached: {failure}") from None
+        raise UsageError(f"AWS can't be reached: {failure}. Is there such a region, and a connection to the internet?") from None
     except ClientError as failure:
         raise UsageError(_explain(failure)) from None
     except BotoCoreError as failure:
@@ -132,7 +143,10 @@ def error_message(failure: ClientError) -> str:
 def _explain(failure: ClientError) -> str:
     code, message = error_code(failure), error_message(failure)
     if code in _CREDENTIALS_REFUSED:
-        return "AWS doesn't accept the credentials (expired, or of another account): log in again, for instance with `aws sso login`."
+        return (
+            "AWS doesn't accept the credentials (expired, or wrong, or of an account that hasn't enabled this region): log in again, for instance with "
+            "`aws sso login`."
+        )
     if code in _FORBIDDEN:
         return f"These credentials may not {failure.operation_name}: {message}"
     return f"AWS refused {failure.operation_name}: {message} ({code})"

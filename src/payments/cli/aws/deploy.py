@@ -23,12 +23,12 @@ from payments.cli.aws.clients import Aws
 from payments.cli.aws.environment import DeployedEnvironment, DeployedService
 from payments.cli.aws.images import Images, current_tag
 from payments.cli.aws.plan import deployed_colours, deployed_templates, make_plan
-from payments.cli.aws.preflight import check_account, check_quotas, make_service_roles
+from payments.cli.aws.preflight import check_account, check_names, check_quotas, make_service_roles
 from payments.cli.aws.release import Releases
 from payments.cli.aws.smoke import pay, sandbox_key
 from payments.cli.aws.zones import choose_zones, kept_zones
 from payments.cli.data_directory import UsageError
-from payments.runtime.topology import SERVICES, Architecture, Colour, Names, Service
+from payments.runtime.topology import SERVICES, Architecture, Colour, Names, Service, environment_mistake
 
 _CDK = Path(sys.prefix) / "cdk" / "node_modules" / ".bin" / "cdk"
 _STEADY_SECONDS_MAX = 900.0
@@ -45,8 +45,9 @@ class Options:
     allow_http: bool = False
     private_webhooks: bool = False
     writes_per_second: int | None = None
-    acquirer_ports: str | None = None
     """Of an API key for which nothing else is set; else 100."""
+    acquirer_ports: str | None = None
+    """TCP ports of acquirers' hosts other than those that are open anyway, with commas between them."""
     zones: str | None = None
     """Three availability zones, with commas between them; else they are chosen when the environment is made."""
     architecture: Architecture | None = None
@@ -89,10 +90,7 @@ class Deploy:
 
     def run(self) -> None:
         """Deploy; raises `UsageError` at the first thing that isn't right, before anything is changed wherever that is possible."""
-        if self.options.dry_run and self.options.bootstrap:
-            raise UsageError("--dry-run changes nothing, and --bootstrap makes a stack: give one of them.")
-        if not _CDK.exists():
-            raise UsageError("The CDK command line isn't set up: run `make cdk`.")
+        self._check_command()
         tag = self.options.image or current_tag()
         if self.options.bootstrap:
             account = self.aws.sts.get_caller_identity()["Account"]
@@ -107,6 +105,8 @@ class Deploy:
         images = Images(self.aws, self.names, self.console)
         with tempfile.TemporaryDirectory(prefix="tap-deploy-") as directory:
             assembly = self._assembly(Path(directory), tag, environment, first=first)
+            if first:
+                check_names(self.aws, assembly)
             check_quotas(self.aws, assembly, self.console, first=first)
             missing = list(SERVICES) if first else images.missing(list(SERVICES), tag)  # at first there are no repositories yet
             platform = architecture(assembly.templates())
@@ -129,6 +129,15 @@ class Deploy:
             images.push(missing, tag)
         self._start(environment, images, tag, sizes)
         self._show(environment, images, tag)
+
+    def _check_command(self) -> None:
+        """Raise `UsageError` for what is wrong before AWS is asked anything."""
+        if self.options.dry_run and self.options.bootstrap:
+            raise UsageError("--dry-run changes nothing, and --bootstrap makes a stack: give one of them.")
+        if mistake := environment_mistake(self.names.environment):
+            raise UsageError(mistake)
+        if not _CDK.exists():
+            raise UsageError("The CDK command line isn't set up: run `make cdk`.")
 
     def _check_meant(self, account: str) -> None:
         """A name that is mistyped would make an environment of its own, beside the one that was meant; raises `UsageError`."""

@@ -18,6 +18,8 @@ _BOOTSTRAP_VERSION_MIN = 6
 _SERVICES_WITH_A_ROLE = ("ecs.amazonaws.com", "ecs.application-autoscaling.amazonaws.com", "rds.amazonaws.com")
 """Each makes its service-linked role with an account's first resource of its kind, and often can't assume what it has just made: then that resource fails,
 and the stack with it."""
+_OUTLIVE = {"AWS::Logs::LogGroup": "LogGroupName", "AWS::ECR::Repository": "RepositoryName", "AWS::RDS::DBCluster": "DBClusterIdentifier"}
+"""What is kept when an environment is destroyed, or made once more by AWS, whose last lines come late; and which property names it."""
 _THERE_ALREADY = ("has been taken", "already exists")
 
 
@@ -53,6 +55,41 @@ def check_account(aws: Aws) -> str:
     if version < _BOOTSTRAP_VERSION_MIN:
         raise UsageError(f"CDK has no bootstrap stack in account {account}, {aws.region}: deploy once with --bootstrap, which makes one.")
     return account
+
+
+def check_names(aws: Aws, assembly: Assembly) -> None:
+    """Raise `UsageError` where what an environment of the same name left is in the way of a new one: CloudFormation makes nothing under a name that is taken."""
+    wanted = _names(assembly.templates())
+    log_groups = wanted["AWS::Logs::LogGroup"]
+    pages = aws.ecr.get_paginator("describe_repositories").paginate()
+    repositories = {each.get("repositoryName") for page in pages for each in page["repositories"]}
+    clusters = {
+        each.get("DBClusterIdentifier") for page in aws.rds.get_paginator("describe_db_clusters").paginate() for each in page["DBClusters"]
+    }
+    there = {
+        "log groups": [each for each in log_groups if _has_log_group(aws, each)],
+        "repositories": [each for each in wanted["AWS::ECR::Repository"] if each in repositories],
+        "databases": [each for each in wanted["AWS::RDS::DBCluster"] if each in clusters],
+    }
+    if left := "; ".join(f"{kind} {', '.join(names)}" for kind, names in there.items() if names):
+        raise UsageError(
+            f'An earlier environment of this name left {left}. Delete them, if nobody needs them any more: docs/deploy.md, "Destroying".'
+        )
+
+
+def _has_log_group(aws: Aws, name: str) -> bool:
+    """The first that a prefix finds is the one that is called so."""
+    found = aws.logs.describe_log_groups(logGroupNamePrefix=name, limit=1)["logGroups"]
+    return any(each.get("logGroupName") == name for each in found)
+
+
+def _names(templates: list[Template]) -> dict[str, list[str]]:
+    """Return the names that templates give to what may outlive its stack, by resource type."""
+    resources = [each for template in templates for each in template["Resources"].values()]
+    return {
+        kind: sorted(name for each in resources if each["Type"] == kind and isinstance(name := each["Properties"].get(named), str))
+        for kind, named in _OUTLIVE.items()
+    }
 
 
 def check_quotas(aws: Aws, assembly: Assembly, console: Console, *, first: bool) -> None:
