@@ -124,6 +124,44 @@ export const elements = {
     assert.deepEqual(await cards(), ['0005 limited', '1117 always', '4242 always']);
   },
 
+  async 'a payment element can be typed into before its intent is known'({ page, context, shop, tap }) {
+    const { client_secret: secret } = await tap.intent({ setup_future_usage: 'off_session' });
+    let answer;
+    await context.route('**/v1/payment_intents/*', async (route) => { await new Promise((resolve) => { answer = resolve; }); await route.continue(); });
+    await page.goto(shop.page(`<div id="payment"></div><script>var ready = new Promise((resolve) => {
+      Stripe('${tap.publishable}').elements({clientSecret: '${secret}'}).create('payment').on('ready', () => resolve(true)).mount('#payment');
+    });</script>`));
+    assert.equal(await page.evaluate(() => ready), true);
+    const frame = page.frameLocator('#payment iframe');
+    await frame.locator('#number').fill('4242');
+    answer();
+    await frame.getByText('you allow localhost to charge your card').waitFor(); // what the intent says is shown when it is known
+    assert.equal(await frame.locator('#number').inputValue(), '4242');
+  },
+
+  async 'an element that is moved in the page is empty, says so, and goes on; who paid meanwhile is told that'({ page, context, shop, tap }) {
+    await page.goto(shop.page(`<div id="there"></div><div id="card"></div><script>
+      var stripe = Stripe('${tap.publishable}'), card = stripe.elements().create('card', {hidePostalCode: true});
+      card.mount('#card');
+      var move = () => document.querySelector('#there').append(document.querySelector('#card'));
+    </script>`));
+    await fill(page, '#card');
+    const moved = await page.evaluate(() => { move(); return stripe.createPaymentMethod({ type: 'card', card }); });
+    assert.match(moved.error.message, /moved in the page, and is empty/);
+    assert.equal((await page.evaluate(() => stripe.createPaymentMethod({ type: 'card', card }))).error.code, 'incomplete_number');
+    await fill(page, '#card');
+    const { client_secret: secret } = await tap.intent();
+    let gone;
+    await context.route('**/confirm', async (route) => {
+      await route.fetch(); // it was paid, and the frame that asked for it is gone
+      gone = page.evaluate(() => move());
+      await route.abort().catch(() => undefined);
+    });
+    const { paymentIntent } = await page.evaluate((secret) => stripe.confirmCardPayment(secret, { payment_method: { card } }), secret);
+    await gone;
+    assert.match(paymentIntent.status, PAID);
+  },
+
   async 'a payment whose intent comes later is checked first'({ page, shop, tap }) {
     await page.goto(
       shop.page(`<div id="payment"></div><script>
@@ -245,6 +283,9 @@ export const elements = {
       ["stripe.elements({mode: 'payment', amount: 1, currency: 'usd'}).create('payment', {wallets: {applePay: 'always'}})", /IntegrationError: Apple Pay/],
       ["Stripe('sk_test_123')", /IntegrationError: You should not use your secret key/],
       ["stripe.elements().create('card').mount('#nowhere')", /IntegrationError: The selector/],
+      ["stripe.elements().create('card').mount('#')", /IntegrationError: The selector/],
+      ["stripe.elements().create('cardCvc').mount(document.querySelector('#x').attachShadow({mode: 'open'}).appendChild(document.createElement('p')))", /IntegrationError: A cardCvc Element can't be in a shadow root/],
+      ["(() => { const style = {}; style.base = style; return stripe.elements().create('card', {style}); })()", /IntegrationError: Invalid options of a card Element/],
       ["stripe.confirmPayment({confirmParams: {}})", /IntegrationError: You must provide confirmParams.return_url/],
       ["stripe.confirmPayment({confirmParams: {return_url: 'javascript:alert(1)'}})", /IntegrationError: .*return_url should be the address/],
       ["stripe.confirmSetup({redirect: 'if_required', confirmParams: {return_url: 'https://'}})", /IntegrationError: .*return_url should be the address/],

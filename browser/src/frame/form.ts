@@ -71,7 +71,7 @@ export class Form implements Peer {
   private build(): void {
     const { options } = this.settings;
     const given: Json = this.type === 'address' ? options?.defaultValues : options?.defaultValues?.billingDetails;
-    const region = new Intl.Locale(navigator.language).region ?? 'US';
+    const region = /[-_]([A-Z]{2})\b/.exec(navigator.language)?.[1] ?? 'US';
     for (const name of this.names) {
       const placeholder: unknown = ['cardNumber', 'cardExpiry', 'cardCvc'].includes(this.type) ? options?.placeholder : undefined;
       const field =
