@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { line } from './hosted.mjs';
 import { authenticate, fill } from './typing.mjs';
 
 const splitPage = (tap) => `
@@ -160,6 +161,33 @@ export const elements = {
     const { paymentIntent } = await page.evaluate((secret) => stripe.confirmCardPayment(secret, { payment_method: { card } }), secret);
     await gone;
     assert.match(paymentIntent.status, PAID);
+  },
+
+  async 'all works within the proxies that a framework such as Vue puts around what it keeps'({ page, shop, tap }) {
+    const { client_secret: secret, id } = await tap.intent();
+    const embedded = await tap.ask('POST', '/v1/checkout/sessions', { mode: 'payment', ui_mode: 'embedded_page', redirect_on_completion: 'never', ...line(0, 'Scarf', 4900) });
+    await page.goto(shop.page(`<div id="payment"></div><div id="checkout"></div><script>
+      var known = new WeakMap();
+      var wrap = (value) => {
+        if (!(value instanceof Map || Array.isArray(value) || Object.prototype.toString.call(value) === '[object Object]')) return value;
+        if (!known.has(value)) known.set(value, new Proxy(value, { get: (target, name, self) => {
+          const member = Reflect.get(target, name, target instanceof Map ? target : self);
+          return target instanceof Map ? member.bind?.(target) ?? member : wrap(member);
+        } }));
+        return known.get(value);
+      };
+      var stripe = wrap(Stripe('${tap.publishable}')), elements = wrap(stripe.elements({clientSecret: '${secret}', appearance: {variables: {colorText: 'red'}}}));
+      var card = wrap(elements.create('payment', {fields: {billingDetails: {address: 'never'}}}));
+      card.mount('#payment');
+      var checkout = async () => { const made = wrap(await stripe.createEmbeddedCheckoutPage({clientSecret: '${embedded.client_secret}'})); made.mount('#checkout'); made.destroy(); };
+    </script>`));
+    await fill(page, '#payment');
+    await page.evaluate(() => { card.update({ business: { name: 'Nordlicht' } }); return checkout().then(checkout); });
+    const { confirmationToken } = await page.evaluate(() => stripe.createConfirmationToken({ elements }));
+    assert.match(confirmationToken.id, /^ctoken_/);
+    assert.match((await page.evaluate(() => stripe.confirmPayment({ elements, redirect: 'if_required' }))).paymentIntent.status, PAID);
+    assert.equal(await tap.outcome({ id }), 'succeeded');
+    assert.equal(await page.evaluate(() => { card.destroy(); return elements.getElement('payment'); }), null);
   },
 
   async 'a payment whose intent comes later is checked first'({ page, shop, tap }) {

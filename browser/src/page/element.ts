@@ -33,6 +33,9 @@ function labelsOf(container: HTMLElement | undefined): Iterable<Element> {
   return root.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`);
 }
 
+/** What can be posted: a framework may have put proxies around all that it keeps. */
+const plain = <Value>(value: Value): Value => JSON.parse(JSON.stringify(value)) as Value;
+
 /** What elements of one group have in common. */
 export interface Group {
   readonly id: string;
@@ -169,8 +172,8 @@ export class TapElement {
     const saved = isPayment ? (this.group.known ?? null) : null;
     const direction = this.container && getComputedStyle(this.container).direction === 'rtl' ? 'rtl' : 'ltr';
     const charges = isPayment && this.tellsTerms ? String(this.options.business?.name ?? location.hostname) : null;
-    const options = JSON.parse(JSON.stringify(this.options ?? {})) as Json;
-    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved, kept, charges };
+    const told = plain({ options: this.options, appearance: this.group.appearance ?? {}, locale: this.group.locale, saved, kept });
+    return { ...told, direction, charges, fonts: fonts.map(({ source, ...font }) => ({ ...plain(font), source })) };
   }
 
   /** Whether the buyer is told that the card is kept: where it is, unless the merchant's page says that itself. */
@@ -310,7 +313,7 @@ export class TapElement {
     const number = ++this.asked;
     return new Promise((resolve) => {
       this.waiting.set(number, resolve);
-      this.port?.postMessage({ does: 'request', number, request } satisfies ToFrame);
+      this.port?.postMessage({ does: 'request', number, request: plain(request) } satisfies ToFrame);
     });
   }
 

@@ -173,7 +173,7 @@ export class Elements implements Group {
   }
 
   forget(element: TapElement): void {
-    for (const [place, each] of this.elements) if (each === element) this.elements.delete(place);
+    this.elements.delete(placeOf(element.type, element.options));
   }
 
   async update(options: Json): Promise<void> {

@@ -63,9 +63,9 @@ export class EmbeddedCheckout {
   }
 
   destroy(): void {
+    if (!this.isOver) shown = undefined; // there is no other one; and `this` may be a framework's proxy
     this.unmount();
     this.isOver = true;
-    if (shown === this) shown = undefined;
   }
 }
 
