@@ -78,6 +78,7 @@ export class Form implements Peer {
         name === 'country'
           ? countryField(this.words, this.language, String(given?.address?.country ?? region), this.type === 'address' && Array.isArray(options?.allowedCountries) ? options.allowedCountries : [])
           : fieldFor(name, this.words, () => this.brand, typeof placeholder === 'string' ? placeholder : this.placeholderOf(name));
+      if (this.type === 'payment' && name === 'name') field.input.setAttribute('autocomplete', 'cc-name'); // it is the card's, beside its number
       this.fields.set(name, field);
       this.listen(field);
     }

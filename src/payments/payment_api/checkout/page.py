@@ -287,7 +287,7 @@ def unknown_routes() -> list[Route]:
     async def answer(request: Request) -> Response:
         return unknown(request)
 
-    return [Route(_ANY_PATH, answer, methods=["GET"])]
+    return [Route(_ANY_PATH, answer, methods=["GET", "POST"])]
 
 
 def said(request: Request, name: str, status: int) -> Response:
