@@ -197,7 +197,14 @@ export const elements = {
         elements.create('payment', {fields: {billingDetails: {address: {country: 'never', postalCode: 'never'}}}}).mount('#payment');
       </script>`),
     );
-    const terms = page.frameLocator('#payment iframe').getByText('you allow localhost to charge your card');
+    const frame = page.frameLocator('#payment iframe');
+    await frame.locator('#number').fill('4242');
+    await page.evaluate(() => { elements.update({ locale: 'de' }); elements.getElement('payment').update({ fields: { billingDetails: { name: 'always', address: 'never' } } }); });
+    await frame.getByLabel('Vollständiger Name').waitFor(); // what the page says anew is shown anew, and what was typed stays
+    assert.equal(await frame.getByLabel('Kartennummer').inputValue(), '4242');
+    await page.evaluate(() => { elements.update({ locale: 'en' }); elements.getElement('payment').update({ fields: { billingDetails: { address: { country: 'never', postalCode: 'never' } } } }); });
+    await frame.getByLabel('Full name').waitFor({ state: 'detached' });
+    const terms = frame.getByText('you allow localhost to charge your card');
     assert.equal(await terms.isVisible(), false);
     await page.evaluate(() => elements.update({ setupFutureUsage: 'off_session' }));
     await terms.waitFor();
