@@ -200,13 +200,21 @@ export class TapElement {
         void this.removed(message.id);
         break;
       case 'enter':
-        this.container?.closest('form')?.requestSubmit();
+        this.submit();
         break;
       default:
         if (message.says === 'focus' || message.says === 'blur') this.state = { ...this.state, focus: message.says === 'focus' };
         this.classes();
         this.emit(message.says, {});
     }
+  }
+
+  /** As a browser does where Enter is pressed in a form: by its button, and not at all while that is disabled. */
+  private submit(): void {
+    const form = this.container?.closest('form');
+    const button = [...(form?.elements ?? [])].find((each) => (each as HTMLButtonElement).type === 'submit') as HTMLElement | undefined;
+    if (button) button.click();
+    else form?.requestSubmit();
   }
 
   private async removed(id: string): Promise<void> {
