@@ -107,6 +107,7 @@ export class TapElement {
 
   /** What is asked of a frame waits until it says that it is there. */
   private expect(frame: HTMLIFrameElement): void {
+    if (this.opened) return; // it does already
     const ready = new Promise<void>((resolve, reject) => {
       const opened = (): void => { clearTimeout(patience); resolve(); };
       const patience = setTimeout(() => { if (this.opened === opened) this.opened = undefined; reject(new Error('no answer')); }, LOAD_PATIENCE);
@@ -140,7 +141,8 @@ export class TapElement {
     if (this.opened === undefined || this.port) this.moved(frame);
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    const [settings, isRead] = [await this.settings(), this.group.known !== undefined];
+    const isRead = this.group.known !== undefined;
+    const settings = await this.settings();
     if (this.port !== port1 || frame.contentWindow === null) return;
     port1.onmessage = ({ data }: MessageEvent<ToPage>) => {
       if (data.says === 'ready') { this.opened?.(); this.opened = undefined; }
@@ -331,6 +333,8 @@ export class TapElement {
     this.frame?.remove();
     this.frame = undefined;
     this.leave('The Element was unmounted.');
+    this.opened?.();
+    this.opened = undefined;
     this.classes();
     this.state = { empty: true, complete: false, invalid: false, focus: false };
     this.container = undefined;
