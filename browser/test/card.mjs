@@ -142,6 +142,18 @@ export const card = {
     assert.deepEqual(sent, Object.fromEntries(Object.entries(card).map(([name, value]) => [`card[${name}]`, value])));
   },
 
+  async 'Enter in a field presses the form’s button, unless that is disabled'({ page, shop, tap }) {
+    await page.goto(shop.page(`${cardPage(tap)}<script>
+      var noted = [], button = document.querySelector('button');
+      button.onclick = () => noted.push('pressed');
+      document.querySelector('#form').onsubmit = (event) => { event.preventDefault(); noted.push('sent'); button.disabled = true; };
+      card.on('escape', () => { noted.push('escaped'); });
+    </script>`));
+    for (const key of ['Enter', 'Enter', 'Escape']) await page.frameLocator('#card iframe').locator('#number').press(key);
+    await page.waitForFunction(() => noted.at(-1) === 'escaped'); // messages of a frame come in their order
+    assert.deepEqual(await page.evaluate(() => noted), ['pressed', 'sent', 'escaped']);
+  },
+
   async 'a field that the buyer goes to is seen, however narrow the card is'({ page, shop, tap }) {
     await page.goto(shop.page(`<div style="width: 280px">${cardPage(tap, '{}')}</div>`));
     const frame = page.frameLocator('#card iframe');

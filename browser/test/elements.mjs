@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { line } from './hosted.mjs';
 import { authenticate, fill } from './typing.mjs';
 
 const splitPage = (tap) => `
@@ -124,6 +125,71 @@ export const elements = {
     assert.deepEqual(await cards(), ['0005 limited', '1117 always', '4242 always']);
   },
 
+  async 'a payment element can be typed into before its intent is known'({ page, context, shop, tap }) {
+    const { client_secret: secret } = await tap.intent({ setup_future_usage: 'off_session' });
+    let answer;
+    await context.route('**/v1/payment_intents/*', async (route) => { await new Promise((resolve) => { answer = resolve; }); await route.continue(); });
+    await page.goto(shop.page(`<div id="payment"></div><script>var ready = new Promise((resolve) => {
+      Stripe('${tap.publishable}').elements({clientSecret: '${secret}'}).create('payment').on('ready', () => resolve(true)).mount('#payment');
+    });</script>`));
+    assert.equal(await page.evaluate(() => ready), true);
+    const frame = page.frameLocator('#payment iframe');
+    await frame.locator('#number').fill('4242');
+    answer();
+    await frame.getByText('you allow localhost to charge your card').waitFor(); // what the intent says is shown when it is known
+    assert.equal(await frame.locator('#number').inputValue(), '4242');
+  },
+
+  async 'an element that is moved in the page is empty, says so, and goes on; who paid meanwhile is told that'({ page, context, shop, tap }) {
+    await page.goto(shop.page(`<div id="there"></div><div id="card"></div><script>
+      var stripe = Stripe('${tap.publishable}'), card = stripe.elements().create('card', {hidePostalCode: true});
+      card.mount('#card');
+      var move = () => document.querySelector('#there').append(document.querySelector('#card'));
+    </script>`));
+    await fill(page, '#card');
+    const moved = await page.evaluate(() => { move(); return stripe.createPaymentMethod({ type: 'card', card }); });
+    assert.match(moved.error.message, /moved in the page, and is empty/);
+    assert.equal((await page.evaluate(() => stripe.createPaymentMethod({ type: 'card', card }))).error.code, 'incomplete_number');
+    await fill(page, '#card');
+    const { client_secret: secret } = await tap.intent();
+    let gone;
+    await context.route('**/confirm', async (route) => {
+      await route.fetch(); // it was paid, and the frame that asked for it is gone
+      gone = page.evaluate(() => move());
+      await route.abort().catch(() => undefined);
+    });
+    const { paymentIntent } = await page.evaluate((secret) => stripe.confirmCardPayment(secret, { payment_method: { card } }), secret);
+    await gone;
+    assert.match(paymentIntent.status, PAID);
+  },
+
+  async 'all works within the proxies that a framework such as Vue puts around what it keeps'({ page, shop, tap }) {
+    const { client_secret: secret, id } = await tap.intent();
+    const embedded = await tap.ask('POST', '/v1/checkout/sessions', { mode: 'payment', ui_mode: 'embedded_page', redirect_on_completion: 'never', ...line(0, 'Scarf', 4900) });
+    await page.goto(shop.page(`<div id="payment"></div><div id="checkout"></div><script>
+      var known = new WeakMap();
+      var wrap = (value) => {
+        if (!(value instanceof Map || Array.isArray(value) || Object.prototype.toString.call(value) === '[object Object]')) return value;
+        if (!known.has(value)) known.set(value, new Proxy(value, { get: (target, name, self) => {
+          const member = Reflect.get(target, name, target instanceof Map ? target : self);
+          return target instanceof Map ? member.bind?.(target) ?? member : wrap(member);
+        } }));
+        return known.get(value);
+      };
+      var stripe = wrap(Stripe('${tap.publishable}')), elements = wrap(stripe.elements({clientSecret: '${secret}', appearance: {variables: {colorText: 'red'}}}));
+      var card = wrap(elements.create('payment', {fields: {billingDetails: {address: 'never'}}}));
+      card.mount('#payment');
+      var checkout = async () => { const made = wrap(await stripe.createEmbeddedCheckoutPage({clientSecret: '${embedded.client_secret}'})); made.mount('#checkout'); made.destroy(); };
+    </script>`));
+    await fill(page, '#payment');
+    await page.evaluate(() => { card.update({ business: { name: 'Nordlicht' } }); return checkout().then(checkout); });
+    const { confirmationToken } = await page.evaluate(() => stripe.createConfirmationToken({ elements }));
+    assert.match(confirmationToken.id, /^ctoken_/);
+    assert.match((await page.evaluate(() => stripe.confirmPayment({ elements, redirect: 'if_required' }))).paymentIntent.status, PAID);
+    assert.equal(await tap.outcome({ id }), 'succeeded');
+    assert.equal(await page.evaluate(() => { card.destroy(); return elements.getElement('payment'); }), null);
+  },
+
   async 'a payment whose intent comes later is checked first'({ page, shop, tap }) {
     await page.goto(
       shop.page(`<div id="payment"></div><script>
@@ -131,7 +197,14 @@ export const elements = {
         elements.create('payment', {fields: {billingDetails: {address: {country: 'never', postalCode: 'never'}}}}).mount('#payment');
       </script>`),
     );
-    const terms = page.frameLocator('#payment iframe').getByText('you allow localhost to charge your card');
+    const frame = page.frameLocator('#payment iframe');
+    await frame.locator('#number').fill('4242');
+    await page.evaluate(() => { elements.update({ locale: 'de' }); elements.getElement('payment').update({ fields: { billingDetails: { name: 'always', address: 'never' } } }); });
+    await frame.getByLabel('Vollständiger Name').waitFor(); // what the page says anew is shown anew, and what was typed stays
+    assert.equal(await frame.getByLabel('Kartennummer').inputValue(), '4242');
+    await page.evaluate(() => { elements.update({ locale: 'en' }); elements.getElement('payment').update({ fields: { billingDetails: { address: { country: 'never', postalCode: 'never' } } } }); });
+    await frame.getByLabel('Full name').waitFor({ state: 'detached' });
+    const terms = frame.getByText('you allow localhost to charge your card');
     assert.equal(await terms.isVisible(), false);
     await page.evaluate(() => elements.update({ setupFutureUsage: 'off_session' }));
     await terms.waitFor();
@@ -245,6 +318,9 @@ export const elements = {
       ["stripe.elements({mode: 'payment', amount: 1, currency: 'usd'}).create('payment', {wallets: {applePay: 'always'}})", /IntegrationError: Apple Pay/],
       ["Stripe('sk_test_123')", /IntegrationError: You should not use your secret key/],
       ["stripe.elements().create('card').mount('#nowhere')", /IntegrationError: The selector/],
+      ["stripe.elements().create('card').mount('#')", /IntegrationError: The selector/],
+      ["stripe.elements().create('cardCvc').mount(document.querySelector('#x').attachShadow({mode: 'open'}).appendChild(document.createElement('p')))", /IntegrationError: A cardCvc Element can't be in a shadow root/],
+      ["(() => { const style = {}; style.base = style; return stripe.elements().create('card', {style}); })()", /IntegrationError: Invalid options of a card Element/],
       ["stripe.confirmPayment({confirmParams: {}})", /IntegrationError: You must provide confirmParams.return_url/],
       ["stripe.confirmPayment({confirmParams: {return_url: 'javascript:alert(1)'}})", /IntegrationError: .*return_url should be the address/],
       ["stripe.confirmSetup({redirect: 'if_required', confirmParams: {return_url: 'https://'}})", /IntegrationError: .*return_url should be the address/],

@@ -113,6 +113,20 @@ export const hosted = {
     assert.deepEqual(data.map(({ status }) => status), ['succeeded', 'failed']);
   },
 
+  async 'who is offline is told so, loses nothing that was typed, and pays when they are back'({ page, context, shop, tap }) {
+    const { url, id } = await session(tap, shop);
+    await page.goto(url);
+    await context.setOffline(true);
+    await submit(page);
+    await page.getByText('You are offline, and nothing was sent.').waitFor();
+    assert.equal(await page.locator('#cvc').inputValue(), '123');
+    await context.setOffline(false);
+    await page.getByText('You are offline').waitFor({ state: 'hidden' });
+    await page.locator('button.primary').click();
+    await page.waitForURL(`${shop.url}/back`);
+    assert.equal((await tap.ask('GET', `/v1/checkout/sessions/${id}`)).payment_status, 'paid');
+  },
+
   async 'a session is paid in the merchant’s own page, which leads on'({ page, shop, tap }) {
     const made = await tap.ask('POST', '/v1/checkout/sessions', { mode: 'payment', ui_mode: 'embedded_page', return_url: `${shop.url}/back?session={CHECKOUT_SESSION_ID}`, ...line(0, 'Scarf', 4900) });
     assert.equal(made.url, null);

@@ -116,6 +116,24 @@ for (const status of ['succeeded', 'processing', 'requires_action', 'requires_ca
   });
 }
 
+for (const status of [409, 429, 503]) {
+  test(`a confirmation that is still under way when nobody asks on is told as that: HTTP ${status}`, async () => {
+    let intent = { status: 'processing' };
+    const send = async (_, { method }) => (method === 'POST' ? answer(status, { error: { message: 'busy' } }) : answer(200, intent));
+    const ask = () => confirm('', 'pi_1_secret_2', {}, access, { fetch: send, pause });
+    assert.deepEqual(await ask(), { status: 200, body: intent });
+    intent = { status: 'requires_payment_method' };
+    assert.equal((await ask()).body.error.message, 'busy');
+  });
+}
+
+test('a connection that is silent is given up', async () => {
+  const signals = [];
+  const send = async (_, { signal }) => { signals.push(signal instanceof AbortSignal); return answer(200, {}); };
+  await call('', 'GET', '/v1/x', {}, access, { fetch: send, pause });
+  assert.deepEqual(signals, [true]);
+});
+
 test('a confirmation that did nothing and has no answer is an error', async () => {
   const send = async (_, { method }) => { if (method === 'POST') throw new TypeError('lost'); return answer(200, { status: 'requires_payment_method' }); };
   await assert.rejects(confirm('', 'pi_1_secret_2', {}, access, { fetch: send, pause }), TypeError);

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from payments.acquirers.acquirer import Order
 from payments.domain.checkout import CheckoutSession
-from payments.domain.outcome import Approved, Unknown
+from payments.domain.outcome import Approved, AuthenticationRequired, Outcome, Unknown
+from payments.payment_api import steps
 from payments.payment_api.checkout.closing import Closing
 from payments.storage.books import find_faults
 from payments.storage.database import Connection
@@ -122,6 +124,39 @@ async def test_an_unknown_outcome_is_waited_for_and_completes_the_session_late(t
     assert (await tap.open_page(session["url"])).body == SHOP
     assert await connection.fetchval("SELECT count(*) FROM payments.attempts") == 1
     assert await find_faults(connection) == []
+
+
+async def test_a_page_says_that_a_payment_is_under_way_when_the_bank_is_slow(
+    tap: InProcess, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = asyncio.Event()
+
+    async def slowly(order: Order) -> Outcome:  # noqa: ARG001 - the protocol's
+        await answers.wait()
+        return bank.answer
+
+    monkeypatch.setattr(bank, "execute", slowly)
+    monkeypatch.setattr(steps, "PAGE_WAIT_SECONDS", 0.1)
+    session = await opened(tap)
+    assert (await pay_on_page(tap, session)).body == session["url"]
+    assert "being processed" in (await tap.open_page(session["url"])).body
+
+    back = "https://shop.example/back"
+    bank.answer = AuthenticationRequired()
+    answers.set()
+    challenged = await tap.post(
+        "payment_intents", amount="100", currency="usd", payment_method="pm_card_visa", confirm="true", return_url=back
+    )
+    answers.clear()
+    led = await tap.decide(challenged.body["next_action"]["redirect_to_url"]["url"], "complete")
+    assert (led.status, "redirect_status=succeeded" in led.body) == (303, True)
+    answers.set()
+
+
+@pytest.mark.parametrize("path", ["/pay/", "/pay/c/test/1/cs_1", "/pay/l/test/1/plink_1/more", "/pay/../x"])
+async def test_an_address_that_was_cut_off_is_answered_to_a_person(tap: InProcess, path: str) -> None:
+    answer = await tap.open_page(PUBLIC_URL + path)
+    assert (answer.status, "<title>Unknown page</title>" in answer.body) == (404, True)
 
 
 async def test_the_job_finishes_what_a_process_that_died_began(tap: InProcess, connection: Connection) -> None:

@@ -28,7 +28,7 @@ from payments.payment_api.challenge import Challenge
 from payments.payment_api.checkout.closing import Closing
 from payments.payment_api.checkout.links import LinkPage
 from payments.payment_api.checkout.opening import Addresses, Opening
-from payments.payment_api.checkout.page import CheckoutPage
+from payments.payment_api.checkout.page import CheckoutPage, unknown_routes
 from payments.payment_api.checkout.paying import Paying
 from payments.payment_api.checkout.view import View
 from payments.payment_api.confirmation import Cards
@@ -180,7 +180,7 @@ class InProcess:
         return found.body
 
     async def decide(self, challenge_url: str, action: str) -> Answer:
-        """Press a button of the challenge page."""
+        """Press a button of the challenge page; of a page that leads on, where it does."""
         path, _, query = challenge_url.partition("?")
         *_, mode, merchant, intent = path.split("/")
         form = [{"type": "http.request", "body": urlencode({"action": action}).encode(), "more_body": False}]
@@ -197,7 +197,7 @@ class InProcess:
             "path_params": {"mode": mode, "merchant": merchant, "intent": intent},
         }
         response = await self.challenge._decide(Request(scope, receive))
-        return Answer(response.status_code, bytes(response.body).decode())
+        return Answer(response.status_code, response.headers.get("location") or bytes(response.body).decode())
 
     async def open_page(self, url: str, **typed: str) -> Answer:
         """Open a checkout page, or send its form; of a page that leads on, where it does."""
@@ -363,6 +363,7 @@ async def in_process(
                     *LinkPage(page=page, pool=pool).routes(),
                     *Receipts(pool=pool, log=page.closing.log).routes(),
                     *Unsubscribing(pool=pool, sealer=sealer, log=page.closing.log).routes(),
+                    *unknown_routes(),
                 ]
             ),
             closing=closing,

@@ -119,17 +119,25 @@ const WITHOUT_CODES =
 /** Where letters have one. */
 export const hasPostalCodes = (country: string): boolean => !WITHOUT_CODES.includes(country);
 
-/** `allowed`: where the merchant takes addresses, or anywhere. */
+/** `allowed`: where the merchant takes addresses, or anywhere. Their names take a browser longer than all else here: they are there a moment later. */
 export function countryField(words: Words, language: string, chosen: string, allowed: readonly string[] = []): Field {
   const select = document.createElement('select');
   select.id = select.name = 'country';
   select.setAttribute('autocomplete', 'country');
   select.setAttribute('aria-label', words.country);
-  const names = new Intl.DisplayNames([language], { type: 'region' });
-  const { compare } = new Intl.Collator(language);
   const offered = allowed.length > 0 ? COUNTRIES.filter((code) => allowed.includes(code)) : COUNTRIES;
-  const options = offered.map((code) => ({ code, name: names.of(code) ?? code })).sort((a, b) => compare(a.name, b.name));
-  for (const { code, name } of options) select.add(new Option(name, code, false, code === chosen));
+  const fill = (): void => {
+    const names = new Intl.DisplayNames([language], { type: 'region' });
+    const { compare } = new Intl.Collator(language);
+    const options = offered.map((code) => ({ code, name: names.of(code) ?? code })).sort((a, b) => compare(a.name, b.name));
+    select.replaceChildren(...options.map(({ code, name }) => new Option(name, code, false, code === chosen)));
+  };
+  if (offered.includes(chosen)) {
+    select.add(new Option('', chosen, false, true));
+    setTimeout(fill);
+  } else {
+    fill();
+  }
   return new Field('country', select, () => null);
 }
 

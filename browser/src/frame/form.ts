@@ -41,6 +41,8 @@ export class Form implements Peer {
   /** The field that the buyer is in. */
   private inside: FieldName | undefined;
   private told = '';
+  /** The shape that it has. */
+  private built = '';
 
   constructor(type: ElementType, group: string, settings: Settings, tell: (message: ToPage) => void) {
     this.type = type;
@@ -50,7 +52,6 @@ export class Form implements Peer {
     this.language = languageOf(settings.locale, navigator.languages);
     this.words = wordsIn(this.language);
     document.adoptedStyleSheets = [this.sheet];
-    this.build();
     this.apply(settings);
     new ResizeObserver(() => this.measure()).observe(document.getElementById('form') ?? document.body);
   }
@@ -68,16 +69,27 @@ export class Form implements Peer {
     });
   }
 
+  /** What is built of the settings, so that it is built anew when they change it. */
+  private get shape(): string {
+    const { allowedCountries, hideIcon, placeholder, showIcon } = this.settings.options ?? {};
+    return JSON.stringify([this.language, this.names, allowedCountries, hideIcon, placeholder, showIcon]);
+  }
+
+  /** Make the fields; what was typed into those that there were stays. */
   private build(): void {
     const { options } = this.settings;
+    const before = new Map(this.fields);
+    this.fields.clear();
+    this.save = undefined;
     const given: Json = this.type === 'address' ? options?.defaultValues : options?.defaultValues?.billingDetails;
-    const region = new Intl.Locale(navigator.language).region ?? 'US';
+    const region = /[-_]([A-Z]{2})\b/.exec(navigator.language)?.[1] ?? 'US';
     for (const name of this.names) {
       const placeholder: unknown = ['cardNumber', 'cardExpiry', 'cardCvc'].includes(this.type) ? options?.placeholder : undefined;
       const field =
         name === 'country'
-          ? countryField(this.words, this.language, String(given?.address?.country ?? region), this.type === 'address' && Array.isArray(options?.allowedCountries) ? options.allowedCountries : [])
+          ? countryField(this.words, this.language, before.get('country')?.text || String(given?.address?.country ?? region), this.type === 'address' && Array.isArray(options?.allowedCountries) ? options.allowedCountries : [])
           : fieldFor(name, this.words, () => this.brand, typeof placeholder === 'string' ? placeholder : this.placeholderOf(name));
+      if (this.type === 'payment' && name === 'name') field.input.setAttribute('autocomplete', 'cc-name'); // it is the card's, beside its number
       this.fields.set(name, field);
       this.listen(field);
     }
@@ -89,6 +101,11 @@ export class Form implements Peer {
     for (const [name, value] of Object.entries(start)) {
       const field = this.fields.get(name as FieldName);
       if (field && typeof value === 'string') field.text = value;
+    }
+    for (const [name, { text, left }] of before) {
+      const field = this.fields.get(name);
+      if (field) field.left = left;
+      if (field && name !== 'country') field.text = text;
     }
     const root = make('main', this.type === 'payment' || this.type === 'address' ? 'form' : 'form plain-form');
     if (root.classList.contains('plain-form')) {
@@ -152,12 +169,14 @@ export class Form implements Peer {
     if (zip && typeof code === 'string' && code !== this.settings.options?.value?.postalCode) zip.text = code;
     const before = JSON.stringify(this.cards);
     this.settings = settings;
+    this.language = languageOf(settings.locale, navigator.languages);
+    this.words = wordsIn(this.language);
+    document.documentElement.lang = this.language;
+    const { shape } = this;
     const [root, form] = [document.querySelector<HTMLElement>('main'), document.querySelector<HTMLElement>('main > .grid')];
-    if (root && form && JSON.stringify(this.cards) !== before) this.offer(root, form);
-    const language = languageOf(settings.locale, navigator.languages);
-    this.language = language;
-    this.words = wordsIn(language);
-    document.documentElement.lang = language;
+    if (shape !== this.built) this.build();
+    else if (root && form && JSON.stringify(this.cards) !== before) this.offer(root, form);
+    this.built = shape;
     document.documentElement.dir = settings.direction;
     if (document.fonts.size === 0) for (const font of settings.fonts) document.fonts.add(new FontFace(font.family, font.source, font.descriptors));
     applyStyle(this.sheet, settings.options, settings.appearance);

@@ -73,7 +73,9 @@ function serve(port: MessagePort, { type, group, settings }: Opening): void {
         tell({ says: 'answer', number: data.number, answer });
         break;
       }
-      default:
+      case 'focus':
+      case 'blur':
+      case 'clear':
         form[data.does]();
     }
   };

@@ -3,7 +3,7 @@
 import type { Json } from '../shared/api.ts';
 import type { ElementType, Opening, Request, Settings, ToFrame, ToPage } from '../shared/protocol.ts';
 import { languageOf, wordsIn } from '../shared/words.ts';
-import { IntegrationError, refuse } from './errors.ts';
+import { IntegrationError, checkPlain, refuse } from './errors.ts';
 
 type Handler = (event: Json) => void;
 
@@ -11,6 +11,30 @@ const LOAD_PATIENCE = 20_000;
 /** Those that there is no occasion for, as with one network to a card, are heard and never told. */
 export const EVENTS = ['ready', 'change', 'focus', 'blur', 'escape', 'loaderror', 'loaderstart', 'networkschange', 'click', 'availablepaymentmethodschange', 'carddetailschange', 'savedpaymentmethodremove', 'savedpaymentmethodupdate'];
 const CLASSES = { base: 'StripeElement', complete: 'StripeElement--complete', empty: 'StripeElement--empty', focus: 'StripeElement--focus', invalid: 'StripeElement--invalid' };
+
+const SPLIT: readonly ElementType[] = ['cardNumber', 'cardExpiry', 'cardCvc'];
+
+/** What a merchant names to show an Element in. Throws `IntegrationError` where there is no such thing. */
+export function containerOf(target: unknown): HTMLElement {
+  let container: unknown = target;
+  try {
+    if (typeof target === 'string') container = document.querySelector(target);
+  } catch {
+    container = null; // no selector at all
+  }
+  if (container instanceof HTMLElement) return container;
+  throw new IntegrationError(`The selector you specified (${String(target)}) applies to no DOM elements that are currently on the page. Make sure the element exists on the page before calling mount().`);
+}
+
+/** The labels beside a container, in its document or shadow root. */
+function labelsOf(container: HTMLElement | undefined): Iterable<Element> {
+  const root = container?.getRootNode();
+  if (!container?.id || !(root instanceof Document || root instanceof ShadowRoot)) return [];
+  return root.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`);
+}
+
+/** What can be posted: a framework may have put proxies around all that it keeps. */
+const plain = <Value>(value: Value): Value => JSON.parse(JSON.stringify(value)) as Value;
 
 /** What elements of one group have in common. */
 export interface Group {
@@ -20,6 +44,8 @@ export interface Group {
   readonly appearance: Json;
   fonts(): Promise<Settings['fonts']>;
   saved(): Promise<Settings['saved']>;
+  /** What `saved()` came to, once it has. */
+  readonly known: Settings['saved'] | undefined;
   readonly fault: Json;
   readonly keeps: boolean;
   kept(): Promise<Settings['kept']>;
@@ -36,12 +62,15 @@ export class TapElement {
   private container: HTMLElement | undefined;
   private port: MessagePort | undefined;
   private ready: Promise<void> = Promise.resolve();
+  /** Tells that it is; none: it was, or won't be. */
+  private opened: (() => void) | undefined;
   private readonly waiting = new Map<number, (answer: Json) => void>();
   private asked = 0;
   private destroyed = false;
   private state = { empty: true, complete: false, invalid: false, focus: false };
 
   constructor(type: ElementType, group: Group, options: Json) {
+    checkPlain(options, `options of a ${type} Element`);
     this.type = type;
     this.group = group;
     this.options = { ...options };
@@ -49,9 +78,9 @@ export class TapElement {
 
   mount(target: string | HTMLElement): void {
     if (this.destroyed) refuse('This Element has already been destroyed. Please create a new one.');
-    const container = typeof target === 'string' ? document.querySelector<HTMLElement>(target) : target;
-    if (!(container instanceof Element)) {
-      throw new IntegrationError(`The selector you specified (${String(target)}) applies to no DOM elements that are currently on the page. Make sure the element exists on the page before calling mount().`);
+    const container = containerOf(target);
+    if (SPLIT.includes(this.type) && container.getRootNode() instanceof ShadowRoot) {
+      refuse(`A ${this.type} Element can't be in a shadow root, where the fields of a card don't find each other: mount a card or payment Element there.`);
     }
     if (this.container === container && this.frame?.isConnected) return;
     this.unmount();
@@ -67,21 +96,33 @@ export class TapElement {
     // `color-scheme`: a frame whose scheme isn't its page's is painted opaque.
     Object.assign(frame.style, { border: '0', padding: '0', display: 'block', overflow: 'hidden', colorScheme: 'normal', minHeight: '0', maxWidth: 'none', height: this.isForm ? '240px' : '1.2em', ...margin });
     this.frame = frame;
-    this.ready = new Promise<void>((resolve, reject) => {
-      const patience = setTimeout(() => reject(new Error('no answer')), LOAD_PATIENCE);
-      // It loads anew when it is moved in the document.
-      frame.addEventListener('load', () => void this.open(frame, () => { clearTimeout(patience); resolve(); }));
-      frame.addEventListener('error', () => reject(new Error('not loaded')));
-    });
-    this.ready.catch(() => {
-      if (this.frame !== frame || !frame.isConnected) return;
-      this.emit('loaderror', { error: this.unreachable });
-    });
+    this.expect(frame);
+    frame.addEventListener('load', () => void this.open(frame));
     container.replaceChildren(frame);
     if (this.type === 'payment') void Promise.all([this.group.saved(), this.group.kept()]); // asked once, and while the frame loads
     this.classes();
-    for (const label of container.id ? document.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`) : []) label.addEventListener('click', this.labelled);
+    for (const label of labelsOf(container)) label.addEventListener('click', this.labelled);
     if (this.isForm) this.emit('loaderstart', {});
+  }
+
+  /** What is asked of a frame waits until it says that it is there. */
+  private expect(frame: HTMLIFrameElement): void {
+    if (this.opened) return; // it does already
+    const ready = new Promise<void>((resolve, reject) => {
+      const opened = (): void => { clearTimeout(patience); resolve(); };
+      const patience = setTimeout(() => { if (this.opened === opened) this.opened = undefined; reject(new Error('no answer')); }, LOAD_PATIENCE);
+      this.opened = opened;
+    });
+    this.ready = ready;
+    ready.catch(() => {
+      if (this.ready === ready && this.frame === frame && frame.isConnected) this.emit('loaderror', { error: this.unreachable });
+    });
+  }
+
+  /** It is loaded anew when it is moved in the document, and empty then. */
+  private moved(frame: HTMLIFrameElement): void {
+    this.leave('The Element was moved in the page, and is empty again.');
+    this.expect(frame);
   }
 
   private get unreachable(): Json {
@@ -94,28 +135,47 @@ export class TapElement {
     return this.type === 'payment' || this.type === 'address';
   }
 
-  private async open(frame: HTMLIFrameElement, opened: () => void): Promise<void> {
-    const settings = await this.settings();
-    if (this.frame !== frame || frame.contentWindow === null) return;
-    this.port?.close();
+  /** Give a frame that was loaded what it shows. */
+  private async open(frame: HTMLIFrameElement): Promise<void> {
+    if (this.frame !== frame) return;
+    if (this.opened === undefined || this.port) this.moved(frame);
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
+    const isRead = this.group.known !== undefined;
+    const settings = await this.settings();
+    if (this.port !== port1 || frame.contentWindow === null) return;
     port1.onmessage = ({ data }: MessageEvent<ToPage>) => {
-      if (data.says === 'ready') opened();
+      if (data.says === 'ready') { this.opened?.(); this.opened = undefined; }
       this.hear(data);
-      if (data.says === 'ready' && this.type === 'payment' && this.group.fault) this.emit('loaderror', { error: this.group.fault });
     };
+    // Browsers that know of it tell at once that the frame is gone, and others when it is there again.
+    port1.addEventListener('close', () => { if (this.port === port1) this.moved(frame); });
     const opening: Opening = { tap: 'open', type: this.type, group: this.group.id, settings };
     frame.contentWindow.postMessage(opening, new URL(frame.src).origin, [port2]);
+    if (this.type !== 'payment') return;
+    await Promise.all([this.group.saved(), this.ready.catch(() => undefined)]);
+    if (this.port !== port1) return;
+    if (this.group.fault) this.emit('loaderror', { error: this.group.fault });
+    if (!isRead) await this.resend();
   }
 
+  /** Nobody waits for an answer of a frame that isn't there any more. */
+  private leave(message: string): void {
+    this.port?.close();
+    this.port = undefined;
+    for (const answer of this.waiting.values()) answer({ error: { type: 'invalid_request_error', message }, isGone: true });
+    this.waiting.clear();
+  }
+
+  /** A customer's cards are what the frame begins with; what its intent says is told when it is known, and nobody has to wait for it to type. */
   private async settings(): Promise<Settings> {
     const isPayment = this.type === 'payment';
-    const [fonts, saved, kept] = await Promise.all([this.group.fonts(), isPayment ? this.group.saved() : null, isPayment ? this.group.kept() : null]);
+    const [fonts, kept] = await Promise.all([this.group.fonts(), isPayment ? this.group.kept() : null]);
+    const saved = isPayment ? (this.group.known ?? null) : null;
     const direction = this.container && getComputedStyle(this.container).direction === 'rtl' ? 'rtl' : 'ltr';
     const charges = isPayment && this.tellsTerms ? String(this.options.business?.name ?? location.hostname) : null;
-    const options = JSON.parse(JSON.stringify(this.options ?? {})) as Json;
-    return { options, appearance: JSON.parse(JSON.stringify(this.group.appearance ?? {})), locale: this.group.locale, direction, fonts, saved, kept, charges };
+    const told = plain({ options: this.options, appearance: this.group.appearance ?? {}, locale: this.group.locale, saved, kept });
+    return { ...told, direction, charges, fonts: fonts.map(({ source, ...font }) => ({ ...plain(font), source })) };
   }
 
   /** Whether the buyer is told that the card is kept: where it is, unless the merchant's page says that itself. */
@@ -142,13 +202,21 @@ export class TapElement {
         void this.removed(message.id);
         break;
       case 'enter':
-        this.container?.closest('form')?.requestSubmit();
+        this.submit();
         break;
       default:
         if (message.says === 'focus' || message.says === 'blur') this.state = { ...this.state, focus: message.says === 'focus' };
         this.classes();
         this.emit(message.says, {});
     }
+  }
+
+  /** As a browser does where Enter is pressed in a form: by its button, and not at all while that is disabled. */
+  private submit(): void {
+    const form = this.container?.closest('form');
+    const button = [...(form?.elements ?? [])].find((each) => (each as HTMLButtonElement).type === 'submit') as HTMLElement | undefined;
+    if (button) button.click();
+    else form?.requestSubmit();
   }
 
   private async removed(id: string): Promise<void> {
@@ -203,6 +271,7 @@ export class TapElement {
   }
 
   update(options: Json): this {
+    checkPlain(options, `options of a ${this.type} Element`);
     this.options = { ...this.options, ...options };
     void this.resend();
     return this;
@@ -250,21 +319,22 @@ export class TapElement {
     } catch {
       return { error: this.unreachable };
     }
+    if (this.port === undefined) return { error: { type: 'invalid_request_error', message: 'The Element was unmounted.' } };
     const number = ++this.asked;
     return new Promise((resolve) => {
       this.waiting.set(number, resolve);
-      this.port?.postMessage({ does: 'request', number, request } satisfies ToFrame);
+      this.port?.postMessage({ does: 'request', number, request: plain(request) } satisfies ToFrame);
     });
   }
 
   unmount(): this {
     const { container } = this;
-    for (const label of container?.id ? document.querySelectorAll(`label[for="${CSS.escape(container.id)}"]`) : []) label.removeEventListener('click', this.labelled);
-    this.port?.close();
+    for (const label of labelsOf(container)) label.removeEventListener('click', this.labelled);
     this.frame?.remove();
-    this.frame = this.port = undefined;
-    for (const answer of this.waiting.values()) answer({ error: { type: 'invalid_request_error', message: 'The Element was unmounted.' } });
-    this.waiting.clear();
+    this.frame = undefined;
+    this.leave('The Element was unmounted.');
+    this.opened?.();
+    this.opened = undefined;
     this.classes();
     this.state = { empty: true, complete: false, invalid: false, focus: false };
     this.container = undefined;

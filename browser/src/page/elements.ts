@@ -3,7 +3,7 @@
 import { type Json, randomId } from '../shared/api.ts';
 import type { ElementType, Kept, Saved, Settings } from '../shared/protocol.ts';
 import { type Group, TapElement } from './element.ts';
-import { refuse, refuseUnsupported } from './errors.ts';
+import { checkPlain, refuse, refuseUnsupported } from './errors.ts';
 import { readFonts } from './fonts.ts';
 import { checkSecret, isSetup } from './intents.ts';
 import { UNSUPPORTED_GROUP_OPTIONS, UNSUPPORTED_OPTIONS } from './unsupported.ts';
@@ -32,6 +32,7 @@ export class Elements implements Group {
   locale: string;
   options: Json;
   submitted = false;
+  known: Settings['saved'] | undefined;
   /** Why the intent could not be read: what is filled in would pay for nothing. */
   fault: Json;
   /** `setup_future_usage` of the intent. */
@@ -59,6 +60,7 @@ export class Elements implements Group {
     if (Array.isArray(types) && !types.includes('card')) refuseUnsupported(`elements({paymentMethodTypes: ${JSON.stringify(types)}})`);
     if (options?.appearance?.labels === 'floating') console.warn('appearance.labels: labels are above their fields; floating ones are not supported.');
     if (options?.appearance?.inputs === 'condensed') console.warn('appearance.inputs: fields are apart; condensed ones are not supported.');
+    checkPlain(options?.appearance, 'appearance of elements()');
     this.read = readFonts(options?.fonts);
   }
 
@@ -77,7 +79,7 @@ export class Elements implements Group {
 
   /** The card that the intent has already. */
   saved(): Promise<Settings['saved']> {
-    this.found ??= this.look().catch(() => null);
+    this.found ??= this.look().catch(() => null).then((found) => (this.known = found));
     return this.found;
   }
 
@@ -171,11 +173,12 @@ export class Elements implements Group {
   }
 
   forget(element: TapElement): void {
-    for (const [place, each] of this.elements) if (each === element) this.elements.delete(place);
+    this.elements.delete(placeOf(element.type, element.options));
   }
 
   async update(options: Json): Promise<void> {
     if (options?.clientSecret !== undefined) refuse('clientSecret is immutable: make a new Elements group.');
+    checkPlain(options?.appearance, 'appearance of elements()');
     this.options = { ...this.options, ...options };
     if (['payment', 'subscription'].includes(this.options.mode)) this.checkAmount(this.options);
     if (typeof options?.locale === 'string') this.locale = options.locale;
@@ -191,6 +194,7 @@ export class Elements implements Group {
     try {
       const intent = await this.asking.retrieve(clientSecret, ['payment_method']);
       this.found = this.keeping = undefined;
+      await this.saved();
       await Promise.all([...this.elements.values()].map((element) => element.resend()));
       return intent?.error ? { error: { message: intent.error.message, status: 'failed' } } : {};
     } catch (failure) {

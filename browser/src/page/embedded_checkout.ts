@@ -2,7 +2,8 @@
 
 import type { Json } from '../shared/api.ts';
 import { languageOf, wordsIn } from '../shared/words.ts';
-import { IntegrationError, refuse, refuseUnsupported } from './errors.ts';
+import { containerOf } from './element.ts';
+import { refuse, refuseUnsupported } from './errors.ts';
 import { isRun } from './intents.ts';
 
 const SECRET = /^(cs_[A-Za-z0-9]+)_secret_(test|live)_(\d+)_([\w-]+)$/;
@@ -35,8 +36,7 @@ export class EmbeddedCheckout {
   mount(target: string | HTMLElement): void {
     if (this.isOver) refuse('This Embedded Checkout has been destroyed. Please make a new one.');
     if (this.frame) refuse('This Embedded Checkout is mounted already.');
-    const container = typeof target === 'string' ? document.querySelector<HTMLElement>(target) : target;
-    if (!(container instanceof Element)) throw new IntegrationError(`The selector you specified (${String(target)}) applies to no DOM elements that are currently on the page.`);
+    const container = containerOf(target);
     const frame = document.createElement('iframe');
     frame.src = this.address;
     frame.title = this.title;
@@ -63,9 +63,9 @@ export class EmbeddedCheckout {
   }
 
   destroy(): void {
+    if (!this.isOver) shown = undefined; // there is no other one; and `this` may be a framework's proxy
     this.unmount();
     this.isOver = true;
-    if (shown === this) shown = undefined;
   }
 }
 

@@ -8,6 +8,15 @@ export const refuse = (message: string): never => {
   throw new IntegrationError(message);
 };
 
+/** Refuse what can't be told to a frame, such as what has itself in it. */
+export function checkPlain(value: unknown, what: string): void {
+  try {
+    JSON.stringify(value);
+  } catch {
+    refuse(`Invalid ${what}: they should be plain data.`);
+  }
+}
+
 const WALLETS: Record<string, string> = {
   applePay: 'Apple Pay',
   googlePay: 'Google Pay',

@@ -1,6 +1,6 @@
 /** Intents in the browser: what is asked of their secrets, and what is done after they are confirmed. */
 
-import { type Access, type Answer, type Json, call, confirm, idOfSecret, pathOfIntent } from '../shared/api.ts';
+import { type Access, type Answer, type Json, call, confirm, idOfSecret, isUndone, pathOfIntent } from '../shared/api.ts';
 import { languageOf, wordsIn } from '../shared/words.ts';
 import { refuse } from './errors.ts';
 import { challenge } from './modal.ts';
@@ -51,6 +51,12 @@ export class Intents {
 
   async retrieve(secret: string, expand?: string[]): Promise<Json> {
     return resultOf(await this.call('GET', pathOfIntent(idOfSecret(secret)), { client_secret: secret, expand }), nameOf(secret));
+  }
+
+  /** What became of an intent while nobody was there to hear it; where that is nothing, `otherwise`. */
+  async found(secret: string, otherwise: { error: Json }): Promise<Json> {
+    const result = await this.retrieve(secret);
+    return result.error || isUndone(result[nameOf(secret)]) ? { error: otherwise.error } : result;
   }
 
   /** Have the buyer do what an intent waits for, and return what became of it. `redirects`: leave the page where the intent says so. */

@@ -123,7 +123,8 @@ export class TapStripe {
     const sent = { use_stripe_sdk: true, ...params };
     if (element) {
       const request: Request = { what: 'confirm', access: this.intents.access, secret, params: { ...sent, payment_method_data: data } };
-      return resultOf((await element.request(request)) as Answer, nameOf(secret));
+      const answer: Json = await element.request(request);
+      return answer.isGone ? this.intents.found(secret, answer) : resultOf(answer as Answer, nameOf(secret));
     }
     return this.intents.confirm(secret, sent);
   }

@@ -23,6 +23,8 @@ export interface Tools {
 
 const TRIES = 5;
 const FIRST_PAUSE = 400;
+/** Longer than Tap takes to say `processing`: a connection that is silent for so long is dead. */
+const SILENCE = 60_000;
 
 /** Hashes and lists in brackets; what is undefined isn't sent, null unsets. */
 export function encodeForm(value: Json, name = ''): string[] {
@@ -79,6 +81,7 @@ export async function call(
         credentials: 'omit',
         cache: 'no-store',
         referrerPolicy: 'no-referrer',
+        signal: AbortSignal.timeout(SILENCE),
       });
       const body: Json = await response.json();
       const again = response.status === 409 || response.status >= 500 || response.headers.get('Stripe-Should-Retry') === 'true';
@@ -95,6 +98,9 @@ export const idOfSecret = (secret: string): string => secret.slice(0, secret.ind
 
 export const pathOfIntent = (id: string): string => `/v1/${id.startsWith('seti_') ? 'setup' : 'payment'}_intents/${encodeURIComponent(id)}`;
 
+/** Whether nothing has been tried with an intent, or nothing came of it. */
+export const isUndone = (intent: Json): boolean => ['requires_payment_method', 'requires_confirmation'].includes(intent.status);
+
 /** What an intent's confirmation came to: its answer, or, where none came, what has become of the intent meanwhile. */
 export async function confirm(base: string, secret: string, params: Json, access: Access, tools?: Tools): Promise<Answer> {
   const path = pathOfIntent(idOfSecret(secret));
@@ -102,13 +108,12 @@ export async function confirm(base: string, secret: string, params: Json, access
   let lost: unknown;
   try {
     answer = await call(base, 'POST', `${path}/confirm`, { ...params, client_secret: secret }, access, tools);
-    if (answer.status < 500) return answer;
+    if (answer.status < 500 && ![409, 429].includes(answer.status)) return answer; // those say that somebody is at it
   } catch (failure) {
     lost = failure;
   }
   const now = await call(base, 'GET', path, { client_secret: secret }, access, tools);
-  const undone = now.status !== 200 || ['requires_payment_method', 'requires_confirmation'].includes(now.body.status);
-  if (!undone) return now;
+  if (now.status === 200 && !isUndone(now.body)) return now;
   if (answer) return answer;
   throw lost;
 }

@@ -30,13 +30,18 @@
   shown(byId("cvc"), (text) => digits(text, 4));
   const form = document.querySelector("form");
   const button = form && form.querySelector("button");
+  const offline = byId("offline");
   let sent = false;
   if (form) form.addEventListener("submit", (event) => {
-    if (sent) { event.preventDefault(); return; }
+    // The browser's own page would lose what was typed. Who presses again knows better, as on a machine that is Tap's own.
+    const warns = !navigator.onLine && offline.hidden;
+    if (warns) offline.hidden = false;
+    if (sent || warns) { event.preventDefault(); return; }
     sent = true;
     button.setAttribute("aria-disabled", "true");
     button.classList.add("busy");
   });
+  window.addEventListener("online", () => { offline.hidden = true; });
   window.addEventListener("pageshow", () => {
     sent = false;
     if (button) { button.removeAttribute("aria-disabled"); button.classList.remove("busy"); }

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from payments.domain.errors import InvalidRequest, ObjectLocked, TapError
+from payments.domain.errors import InvalidRequest, ObjectLocked, OutcomePending, TapError
 from payments.domain.event import Origin, event_of
 from payments.domain.payment_intent import IntentStatus, PaymentError, PaymentIntent
 from payments.domain.resource import next_version
@@ -92,6 +92,8 @@ class Challenge:
                     return say("Unknown action", "Choose one of the two buttons.", 400)
         except ObjectLocked:
             return said(request, "again", 409)
+        except OutcomePending:
+            return _done(request, await self._find(request) or intent)
         except InvalidRequest as refusal:
             return say("Not possible any more", refusal.message, 400)
         except TapError:
@@ -135,7 +137,7 @@ class Challenge:
             authenticated=True,
         )
         await self.steps.begin(unit)
-        return PAYMENT_INTENT.noun.decode((await self.steps.outcome(work, deadline)).snapshot)
+        return PAYMENT_INTENT.noun.decode((await self.steps.outcome_for_page(work, deadline)).snapshot)
 
     async def _attempt_of(self, intent: SetupIntent) -> SetupAttempt:
         attempt = await SETUP_ATTEMPT.noun.get(self.steps.pool, intent.merchant_id, intent.livemode, intent.latest_attempt or "")

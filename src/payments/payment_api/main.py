@@ -20,7 +20,7 @@ from payments.payment_api.challenge import Challenge
 from payments.payment_api.checkout.closing import Closing
 from payments.payment_api.checkout.links import LinkPage
 from payments.payment_api.checkout.opening import Addresses, Opening
-from payments.payment_api.checkout.page import CheckoutPage
+from payments.payment_api.checkout.page import CheckoutPage, unknown_routes
 from payments.payment_api.checkout.paying import Paying
 from payments.payment_api.checkout.view import View
 from payments.payment_api.confirmation import Cards
@@ -172,6 +172,7 @@ async def application(settings: Settings, log: Logger, routes: Routes) -> AsyncG
                 *LinkPage(page=checkout, pool=pool).routes(),
                 *Receipts(pool=pool, log=log).routes(),
                 *Unsubscribing(pool=pool, sealer=sealer, log=log).routes(),
+                *unknown_routes(),
                 *passing_on.routes(),
             ],
         )

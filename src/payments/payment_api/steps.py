@@ -4,6 +4,7 @@ Every call that moves money, or changes a payment's status, is one `Begin`. The 
 claim points at that id: whoever asks again, after whatever crash, is answered from that event.
 """
 
+import asyncio
 import hmac
 import secrets
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from payments.wire.reading import Reader
 
 OUTCOME_WAIT_SECONDS = 25.0
 """How long a client is kept waiting for an outcome that got lost on its way, before it is told to ask again."""
+PAGE_WAIT_SECONDS = 8.0
+"""How long a buyer is kept waiting by a page of ours, before it says that the payment is being processed, and looks again by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,14 @@ class Steps:
         if event is None:
             raise OutcomePending
         return event
+
+    async def outcome_for_page(self, work: OpenAttempt, deadline: float) -> Event:
+        """Have an attempt carried out as `outcome` does; raises `OutcomePending` as soon as a page says so better than a browser that waits."""
+        try:
+            async with asyncio.timeout(PAGE_WAIT_SECONDS):
+                return await self.outcome(work, deadline)
+        except TimeoutError:
+            raise OutcomePending from None
 
     async def seen(self, call: Call) -> Reply | None:
         """Replay the answer to a call that was made before."""

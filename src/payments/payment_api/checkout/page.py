@@ -36,6 +36,8 @@ from payments.wire.render_checkout import RECOVERABLE_SECONDS
 Handler = Callable[[Request], Awaitable[Response]]
 _LOCKED_PAUSES_SECONDS = (0.01, 0.03, 0.1)
 _ITEMS_MAX = 100
+_ANY_PATH = "/pay/{rest:path}"
+"""Of all that buyers open: a person reads what is said there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,15 @@ def guarded(handler: Handler, log: Logger) -> Handler:
 def unknown(request: Request) -> Response:
     """Say that an address is none of ours."""
     return said(request, "unknown", 404)
+
+
+def unknown_routes() -> list[Route]:
+    """Return the routes of what buyers open and isn't there, such as a link that was cut off; they come after those of all pages."""
+
+    async def answer(request: Request) -> Response:
+        return unknown(request)
+
+    return [Route(_ANY_PATH, answer, methods=["GET", "POST"])]
 
 
 def said(request: Request, name: str, status: int) -> Response:

@@ -139,7 +139,7 @@ class Paying:
         )
         deadline = self.steps.lease_end()
         await self.steps.begin(await self._taking(unit, session))
-        return PAYMENT_INTENT.noun.decode((await self.steps.outcome(work, deadline)).snapshot)
+        return PAYMENT_INTENT.noun.decode((await self.steps.outcome_for_page(work, deadline)).snapshot)
 
     async def _taking(self, unit: Begin, session: CheckoutSession) -> Begin:
         """Take one of the times that a payment link may be paid, where they are counted, with the payment; raises `SoldOut`."""
