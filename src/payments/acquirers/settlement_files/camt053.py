@@ -15,7 +15,7 @@ from typing import IO
 from xml.sax.saxutils import escape
 
 from payments.acquirers.settlement_files.camt053_parts import Found, Part, read_parts
-from payments.acquirers.settlement_files.layout import check_header, unbookable
+from payments.acquirers.settlement_files.layout import check_header, moment, unbookable
 from payments.domain.money import CURRENCIES
 from payments.domain.settlement import LineKind, RefusedLine, SettlementHeader, SettlementLine, UnreadableFile
 
@@ -34,9 +34,19 @@ class _Wrong(Exception):
 
 @dataclass(slots=True)
 class _Sum:
-    entries: int = 0
     amount: Decimal = Decimal(0)
     net: Decimal = Decimal(0)
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What the entries of a statement come to."""
+
+    entries: int = 0
+    unread: int = 0
+    """Those of which it isn't known what they come to."""
+    sums: dict[str, _Sum] = field(default_factory=lambda: defaultdict(_Sum))
+    """By currency."""
 
 
 class Camt053File:
@@ -61,28 +71,29 @@ class Camt053File:
 
     def lines(self) -> Iterator[SettlementLine | RefusedLine]:
         """Read the entries, and compare each statement's end with them."""
-        sums: dict[str, _Sum] = defaultdict(_Sum)
+        totals = _Totals()
         try:
             for found in chain([] if self._first is None else [self._first], self._found):
                 if found.entry is not None:
-                    yield self._entry(found.entry, sums)
+                    yield self._entry(found.entry, totals)
                 else:
-                    self._end(found.statement, sums)
-                    sums = defaultdict(_Sum)
+                    self._end(found.statement, totals)
+                    totals = _Totals()
         except UnreadableFile as failure:
             self.faults.append(f"its end can't be read, it may have been cut off: {failure}")
 
-    def _entry(self, entry: Part, sums: dict[str, _Sum]) -> SettlementLine | RefusedLine:
+    def _entry(self, entry: Part, totals: _Totals) -> SettlementLine | RefusedLine:
         self._number += 1
+        totals.entries += 1
         try:
-            amount, currency = _money(entry)
-            direction = entry.get("CdtDbtInd")
-            if direction not in (_CREDIT, _DEBIT):
-                raise _Wrong("CdtDbtInd is neither CRDT nor DBIT")
-            found = sums[currency]
-            found.entries += 1
-            found.amount += amount
-            found.net += amount if direction == _CREDIT else -amount
+            amount, currency, direction = _booked(entry)
+        except _Wrong as mistake:
+            totals.unread += 1
+            return RefusedLine(self._number, str(mistake))
+        found = totals.sums[currency]
+        found.amount += amount
+        found.net += amount if direction == _CREDIT else -amount
+        try:
             line = self._line(entry, amount, currency, direction)
         except _Wrong as mistake:
             return RefusedLine(self._number, str(mistake))
@@ -117,19 +128,25 @@ class Camt053File:
             value_date=_day(entry.get("ValDt/Dt") or entry.get("ValDt/DtTm", "")[:10]),
         )
 
-    def _end(self, statement: Part, sums: dict[str, _Sum]) -> None:
-        """Compare what a statement says of its entries with them."""
+    def _end(self, statement: Part, totals: _Totals) -> None:
+        """Compare what a statement says of its entries with them; their sums only where all of them can be read."""
         name = statement.get("Id") or "a statement"
-        found = list(sums.values()) or [_Sum()]
+        found = list(totals.sums.values()) or [_Sum()]
         if len(found) > 1:
-            self.faults.append(f"{name} has entries in {' and '.join(sums)}")
+            self.faults.append(f"{name} has entries in {' and '.join(totals.sums)}")
             return
         entries, net = statement.get("TxsSummry/TtlNtries/NbOfNtries"), _balance_change(statement)
         total = statement.get("TxsSummry/TtlNtries/Sum")
         if not entries and net is None:
             self.faults.append(f"{name} says neither how many entries it has nor what they come to, so nobody knows whether they are all")
-        if entries and entries != str(found[0].entries):
-            self.faults.append(f"{name} says {entries} entries, and there are {found[0].entries}")
+        elif not entries and totals.unread:
+            self.faults.append(
+                f"{name} doesn't say how many entries it has, and {totals.unread} can't be read, so nobody knows whether they are all"
+            )
+        if entries and entries != str(totals.entries):
+            self.faults.append(f"{name} says {entries} entries, and there are {totals.entries}")
+        if totals.unread:
+            return
         if total and _decimal(total) != found[0].amount:
             self.faults.append(f"{name} says that they come to {total}, and they come to {found[0].amount}")
         if net is not None and net != found[0].net:
@@ -207,8 +224,8 @@ def _balance(code: str, amount: Decimal, currency: str, day: datetime.date) -> s
 def _header_of(found: Found) -> SettlementHeader:
     document, statement = found.document, found.statement
     reference = document.get("GrpHdr/MsgId") or statement.get("Id", "")
-    created = _time(statement.get("CreDtTm") or document.get("GrpHdr/CreDtTm"))
-    first, last = _time(statement.get("FrToDt/FrDtTm")), _time(statement.get("FrToDt/ToDtTm"))
+    created = moment(statement.get("CreDtTm") or document.get("GrpHdr/CreDtTm", ""))
+    first, last = moment(statement.get("FrToDt/FrDtTm", "")), moment(statement.get("FrToDt/ToDtTm", ""))
     if _NAME.fullmatch(reference) is None or created is None or first is None or last is None:
         raise UnreadableFile("its statement needs Id, CreDtTm and FrToDt with FrDtTm and ToDtTm, whose times have a zone")
     acquirer: str | None = statement.get("Acct/Id/Othr/Id")
@@ -231,6 +248,15 @@ def _balance_change(statement: Part) -> Decimal | None:
             found[code] = value if balance.get("CdtDbtInd") == _CREDIT else -value
     opening = found.get("OPBD", found.get("PRCD"))
     return None if opening is None or "CLBD" not in found else found["CLBD"] - opening
+
+
+def _booked(entry: Part) -> tuple[Decimal, str, str]:
+    """Return by how much of which currency an entry changes the balance, and in which direction."""
+    amount, currency = _money(entry)
+    direction = entry.get("CdtDbtInd")
+    if direction not in (_CREDIT, _DEBIT):
+        raise _Wrong("CdtDbtInd is neither CRDT nor DBIT")
+    return amount, currency, direction
 
 
 def _charges(entry: Part, currency: str) -> tuple[Decimal, bool]:
@@ -277,11 +303,3 @@ def _day(text: str) -> datetime.date:
         return datetime.date.fromisoformat(text)
     except ValueError:
         raise _Wrong("ValDt is no date") from None
-
-
-def _time(text: str | None) -> datetime.datetime | None:
-    try:
-        found = datetime.datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return None if found.tzinfo is None else found.astimezone(datetime.UTC)

@@ -70,7 +70,11 @@ def read_parts(file: IO[bytes], digest: Any) -> Iterator[Found]:
             stream.found.clear()
         stream.parser.Parse(b"", True)
         yield from stream.found
-    except expat.ExpatError as failure:
+    except (
+        expat.ExpatError,
+        LookupError,
+        ValueError,
+    ) as failure:  # the latter two: of an encoding that there isn't, or that isn't one for files
         yield from stream.found
         raise UnreadableFile(f"it is no XML: {failure}") from None
 
