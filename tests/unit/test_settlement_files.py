@@ -151,6 +151,14 @@ def test_a_statement_that_was_cut_or_changed_is_not_trusted(fault: str) -> None:
     assert any(fault in each for each in file.faults), file.faults
 
 
+def test_what_a_statement_says_is_printed_on_one_line() -> None:
+    file, _ = read(
+        camt_of(LINES).replace(b"<Id>bank-1-usd</Id>", b"<Id>bank\n&#x9b;31m" + 500 * b"x" + b"</Id>").replace(b"<Sum>", b"<Sum>\n1")
+    )
+    assert file.faults
+    assert all(each.isprintable() and len(each) < 250 for each in file.faults)
+
+
 UNREADABLE = {
     "it is empty": b"",
     "neither a CSV": b"date;amount\n",

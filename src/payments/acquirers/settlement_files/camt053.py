@@ -24,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CURRENCY = re.compile("[a-z]{3}")
 _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,5})?")
 _DIGITS_MAX = 12
+_SHOWN_CHARACTERS = 70
 _KINDS = {each.upper(): each for each in LineKind}
 _CREDIT, _DEBIT = "CRDT", "DBIT"
 
@@ -130,7 +131,7 @@ class Camt053File:
 
     def _end(self, statement: Part, totals: _Totals) -> None:
         """Compare what a statement says of its entries with them; their sums only where all of them can be read."""
-        name = statement.get("Id") or "a statement"
+        name = _shown(statement.get("Id")) or "a statement"
         found = list(totals.sums.values()) or [_Sum()]
         if len(found) > 1:
             self.faults.append(f"{name} has entries in {' and '.join(totals.sums)}")
@@ -144,11 +145,11 @@ class Camt053File:
                 f"{name} doesn't say how many entries it has, and {totals.unread} can't be read, so nobody knows whether they are all"
             )
         if entries and entries != str(totals.entries):
-            self.faults.append(f"{name} says {entries} entries, and there are {totals.entries}")
+            self.faults.append(f"{name} says {_shown(entries)} entries, and there are {totals.entries}")
         if totals.unread:
             return
         if total and _decimal(total) != found[0].amount:
-            self.faults.append(f"{name} says that they come to {total}, and they come to {found[0].amount}")
+            self.faults.append(f"{name} says that they come to {_shown(total)}, and they come to {found[0].amount}")
         if net is not None and net != found[0].net:
             self.faults.append(f"the balance of {name} changes by {net}, and its entries come to {found[0].net}")
 
@@ -237,6 +238,11 @@ def _header_of(found: Found) -> SettlementHeader:
         last_day=(last - datetime.timedelta(microseconds=1)).date(),
         created=created,
     )
+
+
+def _shown(text: str | None) -> str:
+    """Return what can be printed of a text, on one line."""
+    return "".join(each for each in text or "" if each.isprintable())[:_SHOWN_CHARACTERS]
 
 
 def _balance_change(statement: Part) -> Decimal | None:
