@@ -295,6 +295,17 @@ async def test_messages_about_the_line_are_as_the_host_wants_them() -> None:
     assert (echo["3"], "70" in echo) == ("990000", False)
 
 
+@pytest.mark.parametrize(
+    ("currency", "minor_units", "expected"), [("isk", 50_000, 500), ("jpy", 500, 500), ("eur", 500, 500), ("kwd", 5_000, 5_000)]
+)
+def test_amounts_are_in_the_minor_units_of_iso_4217(currency: str, minor_units: int, expected: int) -> None:
+    order = dataclasses.replace(authorization(amount=minor_units), currency=currency)
+    assert int(request(order, terminal(), {})["4"]) == expected
+    part = dataclasses.replace(VOID, currency=currency, amount=minor_units // 5, original_amount=minor_units)
+    message = release(part, terminal(), {}, repeats=False)
+    assert (int(message["4"]), int(message["95"][:12])) == (expected, expected * 4 // 5)
+
+
 def test_time_and_date_at_the_terminal_are_those_of_its_place() -> None:
     order = dataclasses.replace(authorization(), created=1_790_809_200)  # 2026-09-30 23:00 UTC
     message = request(order, terminal(time_zone="Europe/Zurich"), {})
