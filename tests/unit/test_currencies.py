@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments.acquirers.iso8583.currencies import amount_of, minor_units_of
 from payments.domain.errors import InvalidRequest
 from payments.domain.fees import FeeSchedule
 from payments.domain.money import CURRENCIES, format_amount
@@ -194,3 +195,18 @@ def test_fees_are_rounded_half_up_to_what_can_be_paid(amount: int, currency: str
 def test_a_larger_charge_never_costs_less(code: str, one: int, other: int) -> None:
     small, large = sorted((one, other))
     assert FeeSchedule().fee(small, code) <= FeeSchedule().fee(large, code)
+
+
+@given(st.sampled_from(sorted(CURRENCIES)), st.integers(0, 10**6))
+def test_an_amount_in_iso_4217s_minor_units_is_the_same_amount(currency: str, steps: int) -> None:
+    minor_units = steps * CURRENCIES[currency].step
+    assert minor_units_of(amount_of(minor_units, currency), currency) == minor_units
+
+
+def test_iso_4217_has_other_decimals_than_stripe_for_three_currencies() -> None:
+    unlike = {
+        each: amount_of(100 * CURRENCIES[each].step, each)
+        for each in CURRENCIES
+        if amount_of(100 * CURRENCIES[each].step, each) != 100 * CURRENCIES[each].step
+    }
+    assert unlike == {"isk": 100, "mga": 10_000, "ugx": 100}

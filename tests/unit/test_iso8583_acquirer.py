@@ -378,6 +378,8 @@ async def test_the_line_goes_on_after(scripted: tuple[Scripted, Iso8583Acquirer]
         ({"38": "      "}, Approved),
         ({"39": "51"}, Declined),
         ({"39": "10", "4": "000000001000"}, Unknown),
+        ({"39": "10"}, Unknown),
+        ({"39": "32"}, Unknown),
         ({"4": "000000002001"}, Unknown),
         ({"49": "978"}, Unknown),
         ({"39": "94"}, Unknown),

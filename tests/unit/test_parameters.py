@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+import payments
 from payments.domain.errors import InvalidRequest
 from payments.wire.changes import merge_metadata
 from payments.wire.form import DEPTH_MAX, PARAMETERS_MAX, decode_form, decode_json
@@ -303,3 +306,9 @@ def test_previous_attributes_are_what_changed() -> None:
     before: dict[str, object] = {"name": "a", "metadata": {"x": "1", "y": "2"}, "same": 1}
     after: dict[str, object] = {"name": "b", "metadata": {"x": "1", "z": "3"}, "same": 1}
     assert changed_attributes(before, after) == {"name": "a", "metadata": {"y": "2", "z": None}}
+
+
+def test_no_pattern_lets_a_line_feed_follow() -> None:
+    """As `$` does, which an id, a name or a header's value would end with."""
+    found = [path for path in Path(payments.__file__).parent.rglob("*.py") if re.search(r"pattern=r?(['\"]+)[^\n]*\$\1", path.read_text())]
+    assert found == []

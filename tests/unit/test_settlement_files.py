@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -139,6 +140,8 @@ BROKEN_CAMT: dict[str, Callable[[bytes], bytes]] = {
     "the balance of": lambda raw: raw.replace(b"<Amt Ccy='USD'>14.74</Amt>", b"<Amt Ccy='USD'>15.74</Amt>"),
     "says neither": lambda raw: raw.replace(b"TxsSummry", b"Other").replace(b"CLBD", b"XPCD"),
     "entries in": lambda raw: raw.replace(b"<Ntry><Amt Ccy='USD'>5.00", b"<Ntry><Amt Ccy='EUR'>5.00"),
+    "1 can't be read": lambda raw: raw.replace(b"TxsSummry", b"Other").replace(b"<Ntry><Amt Ccy='USD'>5.00", b"<Ntry><Amt Ccy='USD'>5,00"),
+    "junk after": lambda raw: raw + raw.partition(b"?>\n")[2],
 }
 
 
@@ -146,6 +149,14 @@ BROKEN_CAMT: dict[str, Callable[[bytes], bytes]] = {
 def test_a_statement_that_was_cut_or_changed_is_not_trusted(fault: str) -> None:
     file, _ = read(BROKEN_CAMT[fault](camt_of(LINES)))
     assert any(fault in each for each in file.faults), file.faults
+
+
+def test_what_a_statement_says_is_printed_on_one_line() -> None:
+    file, _ = read(
+        camt_of(LINES).replace(b"<Id>bank-1-usd</Id>", b"<Id>bank\n&#x9b;31m" + 500 * b"x" + b"</Id>").replace(b"<Sum>", b"<Sum>\n1")
+    )
+    assert file.faults
+    assert all(each.isprintable() and len(each) < 250 for each in file.faults)
 
 
 UNREADABLE = {
@@ -158,7 +169,15 @@ UNREADABLE = {
     "more than 31 days": csv_of([]).replace(b"2026-11-27,2026-11-27", b"2025-11-27,2026-11-27"),
     "was made on": csv_of([]).replace(b"2026-11-28T02", b"2026-11-26T02"),
     "need a zone": csv_of([]).replace(b"02:00:00Z", b"02:00:00.0"),
-    "no XML": b"<Document",
+    "was made on 2026-11-30, which is in the future": csv_of([]).replace(b"2026-11-28T02", b"2026-11-30T02"),
+    "a date in its header": csv_of([]).replace(b"2026-11-28T02:00:00Z", b"0001-01-01T00:00:00+10:00"),
+    "whose times": re.sub(
+        b"<FrDtTm>.*</ToDtTm>", b"<FrDtTm>0001-01-01T00:00:00Z</FrDtTm><ToDtTm>0001-01-01T00:00:00Z</ToDtTm>", camt_of([])
+    ),
+    "no XML: unclosed token": b"<Document",
+    "no XML: undefined entity": camt_of([]).replace(b"bank-1", b"&bank;"),
+    **{encoding: camt_of([]).replace(b"UTF-8", encoding.encode()) for encoding in ("klingon", "idna", "rot13")},
+    "multi-byte": camt_of([]).replace(b"UTF-8", b"UTF-7"),
     "no camt.053.001 document": b"<html/>",
     "a document type": b'<!DOCTYPE Document [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + camt_of(LINES).partition(b"?>\n")[2],
     "bytes stand between": b"<?xml version='1.0'?><!--" + 3_000_000 * b"x",
@@ -177,6 +196,8 @@ ENTRIES = {
     b"<EndToEndId>att_1</EndToEndId>": (b"<EndToEndId>NOT PROVIDED</EndToEndId>", "no reference of ours"),
     b"<AcctSvcrRef>B1</AcctSvcrRef>": (b"", "no reference of the bank's"),
     b"<Cd>CAPTURE</Cd>": (b"<Cd>REFUND</Cd>", "isn't CRDT"),
+    b"<CdtDbtInd>CRDT</CdtDbtInd><Sts>": (b"<CdtDbtInd>BOTH</CdtDbtInd><Sts>", "neither CRDT nor DBIT"),
+    b"<Ntry><Amt Ccy='USD'>": (b"<Ntry><Amt Ccy='USD'>-", "no amount with a currency"),
     b"</TxDtls></NtryDtls>": (b"</TxDtls><TxDtls/></NtryDtls>", "stands for 2 transactions"),
     b"<ValDt><Dt>2026-11-28</Dt></ValDt>": (b"<ValDt><Dt>2026-11-29</Dt></ValDt>", "in the future"),
     b"<Chrgs><Rcrd><Amt Ccy='USD'>": (b"<Chrgs><Rcrd><Amt Ccy='EUR'>", "a charge is in another currency"),
@@ -189,10 +210,11 @@ def test_an_entry_that_cannot_be_booked_is_said_by_its_number(before: bytes) -> 
     after, reason = ENTRIES[before]
     raw = camt_of(LINES[:1])
     assert before in raw
-    _, (refused,) = read(raw.replace(before, after, 1))
+    file, (refused,) = read(raw.replace(before, after, 1))
     assert isinstance(refused, RefusedLine), refused
     assert refused.number == 1
     assert reason in refused.reason
+    assert file.faults == []  # the others are booked
 
 
 def test_entries_are_read_whatever_the_version_and_without_our_own_codes() -> None:

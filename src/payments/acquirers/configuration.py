@@ -4,6 +4,7 @@ The file has no secrets in it; it says where they are. So every service may read
 """
 
 import os
+import re
 import ssl
 import tomllib
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from payments.acquirers.iso8583.messages import ReferenceNumbers
 from payments.acquirers.registry import Bounds
 from payments.acquirers.routing import BinRange, CardCountries, Country, Currency, Name, Route, Routes, Rule
 from payments.domain.acquirers import NOBODY, SANDBOX
+from payments.domain.money import CURRENCIES
 from payments.domain.settlement import Availability
 from payments.runtime.topology import ACQUIRER_SECRETS_VARIABLE, ACQUIRERS_TOML_VARIABLE
 
@@ -71,6 +73,8 @@ class AcquirerSpec(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_u
 
     def check(self) -> None:
         """Raise `ConfigurationError` for what no type says."""
+        if unknown := [each for each in self.currencies if each not in CURRENCIES]:
+            raise ConfigurationError(f"there is no currency {unknown[0]}")
 
 
 class UrlSpec(AcquirerSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,15 +99,21 @@ class UrlSpec(AcquirerSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def check(self) -> None:
         """Raise `ConfigurationError` for a URL that isn't one, one that anybody could read along at, and for a secret that isn't said to be anywhere."""
+        super().check()
         try:
             parts = urlsplit(self.url)
             host, _ = parts.hostname, parts.port
+            (host or "").encode("idna")
         except ValueError:
             raise ConfigurationError("url is not a URL") from None
+        if re.fullmatch("[!-~]+", self.url) is None:
+            raise ConfigurationError("url is not a URL: it takes ASCII without spaces")
         if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username or parts.password:
             raise ConfigurationError("url must be https://HOST or https://HOST/PATH")
         if parts.scheme == "http" and host not in _LOOPBACK:
             raise ConfigurationError("url must be https, since others could read the card numbers")
+        if not all(each is None or each.isprintable() for each in (self.secret_file, self.secret_variable)):
+            raise ConfigurationError("secret_file and secret_variable are names on one line")
         if (self.secret_file is None) == (self.secret_variable is None):
             raise ConfigurationError("one of secret_file and secret_variable is needed")
 
@@ -111,7 +121,7 @@ class UrlSpec(AcquirerSpec, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class HttpSpec(UrlSpec, frozen=True, kw_only=True, tag="http", forbid_unknown_fields=True):
     """An acquirer that serves Tap's own protocol, docs/acquirer-protocol.json."""
 
-    key_id: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")]
+    key_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
     """Which secret requests are signed with, for the acquirer to know."""
 
 
@@ -134,17 +144,17 @@ class StripeSpec(UrlSpec, frozen=True, kw_only=True, tag="stripe", forbid_unknow
 class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid_unknown_fields=True):
     """A host that speaks ISO 8583:1987 over TCP."""
 
-    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]{1,253}\Z")]
     port: Annotated[int, Meta(ge=1, le=65_535)]
-    terminal_id: Annotated[str, Meta(pattern="^[ -~]{1,8}$")]
+    terminal_id: Annotated[str, Meta(pattern=r"^[ -~]{1,8}\Z")]
     """DE 41."""
-    merchant_id: Annotated[str, Meta(pattern="^[ -~]{1,15}$")]
+    merchant_id: Annotated[str, Meta(pattern=r"^[ -~]{1,15}\Z")]
     """DE 42."""
-    merchant_location: Annotated[str, Meta(pattern="^[ -~]{1,40}$")]
+    merchant_location: Annotated[str, Meta(pattern=r"^[ -~]{1,40}\Z")]
     """DE 43: name (25 characters), city (13), country (2)."""
-    merchant_category_code: Annotated[str, Meta(pattern="^[0-9]{4}$")]
+    merchant_category_code: Annotated[str, Meta(pattern=r"^[0-9]{4}\Z")]
     """DE 18."""
-    institution: Annotated[str, Meta(pattern="^[0-9]{1,11}$")]
+    institution: Annotated[str, Meta(pattern=r"^[0-9]{1,11}\Z")]
     """DE 32: the acquiring institution."""
     encoding: Encoding = "ascii"
     bitmap: Bitmap = "hex"
@@ -156,7 +166,7 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
     length_bytes: Literal[2, 4] = 2
     length_format: LengthFormat = "binary"
     length_counts_itself: bool = False
-    tpdu: Annotated[str, Meta(pattern="^([0-9a-fA-F]{10})?$")] = ""
+    tpdu: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{10})?\Z")] = ""
     """Five bytes in hexadecimal before each message, such as 6000010000."""
     tls: bool = True
     ca_file: str | None = None
@@ -177,9 +187,9 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
     """Of DE 12 and 13, by its name in IANA's database."""
     reference_numbers: ReferenceNumbers = "own"
     """Who gives DE 37. Where the host does, ours have none, and what follows an authorization has the host's."""
-    response_codes: dict[Annotated[str, Meta(pattern="^[0-9A-Za-z]{2}$")], str] = {}
+    response_codes: dict[Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{2}\Z")], str] = {}
     """Stripe's decline codes for response codes (DE 39) that mean something of the host's own."""
-    reversed_codes: list[Annotated[str, Meta(pattern="^[0-9A-Za-z]{2}$")]] = []
+    reversed_codes: list[Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{2}\Z")]] = []
     """Response codes by which the host confirms a reversal, beside 00, 21 and 25."""
     messages: Forms = Forms()
     """What the host wants otherwise in which message."""
@@ -201,6 +211,7 @@ class Iso8583Spec(AcquirerSpec, frozen=True, kw_only=True, tag="iso8583", forbid
 
     def check(self) -> None:
         """Raise `ConfigurationError` for a line that others could read, and for currencies that have no number here."""
+        super().check()
         if not self.tls and self.host not in _LOOPBACK:
             raise ConfigurationError(
                 "tls = false is for hosts on this machine, such as the end of a tunnel, since others could read the card numbers"
@@ -343,6 +354,8 @@ def parse(text: str, where: str, directory: str | None) -> Configuration:
         found = msgspec.convert(tomllib.loads(text), _File)
     except tomllib.TOMLDecodeError as mistake:
         raise ConfigurationError(f"{where}: {mistake}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{where}: it is nested too deeply") from None
     except msgspec.ValidationError as mistake:
         raise ConfigurationError(f"{where}: {_plain(str(mistake))}") from None
     names: set[str] = set()

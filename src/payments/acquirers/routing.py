@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from payments.acquirers.declines import DECLINE_CODES
 from payments.domain.acquirers import SANDBOX
 from payments.domain.errors import NoAcquirer
+from payments.domain.money import CURRENCIES
 
 RETRIED_DECLINES = frozenset({"issuer_not_available", "processing_error", "reenter_transaction", "try_again_later"})
 """The declines after which another acquirer may be asked: those that say nothing about the card or its holder. The schemes forbid to try again after most of
@@ -17,12 +18,12 @@ the others. Source: Visa, "Decline Code Management" (categories 1 to 3); Masterc
 _BUCKETS = 10_000
 _BIN_DIGITS = (2, 8)
 
-Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,30}$")]
-Currency = Annotated[str, Meta(pattern="^[a-z]{3}$")]
-BinRange = Annotated[str, Meta(pattern="^[0-9]{2,8}(-[0-9]{2,8})?$")]
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,30}\Z")]
+Currency = Annotated[str, Meta(pattern=r"^[a-z]{3}\Z")]
+BinRange = Annotated[str, Meta(pattern=r"^[0-9]{2,8}(-[0-9]{2,8})?\Z")]
 """The first digits of card numbers, `424242`, or a range of them, `424200-424299`."""
 Brand = Literal["amex", "diners", "discover", "jcb", "mastercard", "unionpay", "visa", "unknown"]
-Country = Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
 MinorUnits = Annotated[int, Meta(ge=0)]
 Percent = Annotated[float, Meta(gt=0, le=100)]
 
@@ -72,7 +73,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
     acquirers: Annotated[list[Name], Meta(min_length=1, max_length=8)]
     """The first of them; the others while those before them can't be reached."""
-    accounts: list[Annotated[str, Meta(pattern="^acct_[A-Za-z0-9]{1,60}$")]] = []
+    accounts: list[Annotated[str, Meta(pattern=r"^acct_[A-Za-z0-9]{1,60}\Z")]] = []
     currencies: list[Currency] = []
     brands: list[Brand] = []
     bins: list[BinRange] = []
@@ -95,6 +96,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return "an acquirer stands twice in acquirers"
         if len({routes[each].livemode for each in self.acquirers}) > 1:
             return "its acquirers are of both modes"
+        if unknown := [each for each in self.currencies if each not in CURRENCIES]:
+            return f"there is no currency {unknown[0]}"
         if (self.amount_min, self.amount_max) != (None, None) and not self.currencies:
             return "an amount says nothing without currencies"
         if self.amount_min is not None and self.amount_max is not None and self.amount_min > self.amount_max:

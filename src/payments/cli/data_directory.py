@@ -16,7 +16,7 @@ from payments.cli.typed import typed
 from payments.runtime.keyring import KeyRing
 
 _Kept = TypeVar("_Kept", bound=Struct)
-_KeyRing = Annotated[str, Meta(pattern="^([0-9a-f]{64}|[0-9]{1,3}:[0-9a-f]{64}(,[0-9]{1,3}:[0-9a-f]{64})*)$")]
+_KeyRing = Annotated[str, Meta(pattern=r"^([0-9a-f]{64}|[0-9]{1,3}:[0-9a-f]{64}(,[0-9]{1,3}:[0-9a-f]{64})*)\Z")]
 _ENTRIES = {"envelope.key", "gateway", "lock", "logs", "postgres", "run.json", "secrets.json"}
 """What a data directory may hold before it has an envelope key, since a run was stopped while it made it."""
 

@@ -42,7 +42,7 @@ _DEFAULT_CARD = "invoice_settings[default_payment_method]"
 Name = Annotated[str, Meta(max_length=256)]
 Email = Annotated[str, Meta(max_length=512)]
 Phone = Annotated[str, Meta(max_length=20)]
-InvoicePrefix = Annotated[str, Meta(min_length=3, max_length=12, pattern="^[A-Z0-9]+$")]
+InvoicePrefix = Annotated[str, Meta(min_length=3, max_length=12, pattern=r"^[A-Z0-9]+\Z")]
 Locale = Annotated[str, Meta(max_length=35)]
 
 

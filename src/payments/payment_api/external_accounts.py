@@ -31,7 +31,7 @@ _HolderType = Literal["company", "individual"]
 class _BankAccountParam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     object: Literal["bank_account"]
     account_number: Annotated[str, Meta(min_length=1, max_length=50)]
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")]
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
     currency: Annotated[str, Meta(max_length=3)]
     routing_number: Annotated[str, Meta(max_length=20)] | None = None
     account_holder_name: ShortText | None = None

@@ -30,7 +30,7 @@ from payments.wire.resource import retrieve
 
 LookupKey = Annotated[str, Meta(max_length=200)]
 UnitAmount = Annotated[int, Meta(ge=0)]
-UnitAmountDecimal = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$")]
+UnitAmountDecimal = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?\Z")]
 _MINOR_UNITS_MAX = 999_999_999_999
 
 

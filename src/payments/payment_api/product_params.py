@@ -9,11 +9,11 @@ from payments.wire.changes import HashParam, made
 from payments.wire.params import MetadataParam, ShortText
 
 ProductName = Annotated[str, Meta(min_length=1, max_length=5_000)]
-OwnId = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_-]+$")]
+OwnId = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9_-]+\Z")]
 """What a path names in one segment."""
-Url = Annotated[str, Meta(max_length=2_048, pattern=r"^https?://[^\s]+$")]
+Url = Annotated[str, Meta(max_length=2_048, pattern=r"^https?://[^\s]+\Z")]
 Images = Annotated[list[Url], Meta(max_length=8)]
-StatementDescriptor = Annotated[str, Meta(max_length=22, pattern=r"""^[^<>\\'"*]*$""")]
+StatementDescriptor = Annotated[str, Meta(max_length=22, pattern=r"""^[^<>\\'"*]*\Z""")]
 UnitLabel = Annotated[str, Meta(max_length=12)]
 
 
@@ -94,4 +94,4 @@ class UpdateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tax_code: ShortText | UnsetType = UNSET
     tax_details: TaxDetailsParam | Literal[""] | UnsetType = UNSET
     unit_label: UnitLabel | UnsetType = UNSET
-    url: Annotated[str, Meta(max_length=2_048, pattern=r"^(https?://[^\s]+)?$")] | UnsetType = UNSET
+    url: Annotated[str, Meta(max_length=2_048, pattern=r"^(https?://[^\s]+)?\Z")] | UnsetType = UNSET

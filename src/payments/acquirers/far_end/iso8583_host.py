@@ -10,7 +10,7 @@ from payments.acquirers.far_end.faults import BELATED_SECONDS, Fault, Faults
 from payments.acquirers.far_end.judge import Conflict, Decision, Judge
 from payments.acquirers.far_end.record import BankOrder, Record
 from payments.acquirers.iso8583.codec import Codec, Fields, MalformedError
-from payments.acquirers.iso8583.currencies import NUMBERS
+from payments.acquirers.iso8583.currencies import NUMBERS, minor_units_of
 from payments.acquirers.iso8583.framing import Framing, OutOfStepError
 from payments.acquirers.iso8583.messages import answer_type
 from payments.runtime.clock import Clock
@@ -124,11 +124,14 @@ class Iso8583Host:
         if form not in _FORM or any(name not in message for name in ("2", "3", "4", "7", "11", "37", "41", "42", "49")):
             return _reply(message, _FORMAT_ERROR)
         refund = message["3"].startswith("20")
+        currency = _CURRENCIES.get(message["49"])
+        if currency is None:
+            return _reply(message, _FORMAT_ERROR)
         order = BankOrder(
             reference=_reference(message["t"][:3] + "0", message["11"], message["7"]),
             kind="refund" if refund else _FORM[form],
-            amount=int(message["4"]),
-            currency=_CURRENCIES.get(message["49"], message["49"]),
+            amount=minor_units_of(int(message["4"]), currency),
+            currency=currency,
             original=_original(message),
             capture=form == "200",
             number=message["2"],
@@ -159,7 +162,7 @@ class Iso8583Host:
         order = BankOrder(
             reference=_reference("0420", message["11"], message["7"]),
             kind="void",
-            amount=found.amount - int(message["95"][:12]),
+            amount=found.amount - minor_units_of(int(message["95"][:12]), found.currency),
             currency=found.currency,
             original=original,
         )

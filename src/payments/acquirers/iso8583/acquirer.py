@@ -15,14 +15,23 @@ from dataclasses import dataclass, replace
 from payments.acquirers.acquirer import NotSent, Order, SaysNothing
 from payments.acquirers.approvals import approved
 from payments.acquirers.configuration import Iso8583Spec
-from payments.acquirers.declines import PROCESSING_ERROR, declined
+from payments.acquirers.declines import GENERIC_DECLINE, PROCESSING_ERROR, declined
 from payments.acquirers.iso8583 import messages
 from payments.acquirers.iso8583.codec import Fields, MalformedError
 from payments.acquirers.iso8583.currencies import NUMBERS
 from payments.acquirers.iso8583.framing import Framing
 from payments.acquirers.iso8583.line import Line, Place
 from payments.acquirers.iso8583.messages import Build, Numbers, Terminal
-from payments.acquirers.iso8583.responses import APPROVED, DONE, DUPLICATE, NO_REASON_TO_DECLINE, NOT_DECIDED, REVERSED, decline_code
+from payments.acquirers.iso8583.responses import (
+    APPROVED,
+    DONE,
+    DUPLICATE,
+    NO_REASON_TO_DECLINE,
+    NOT_DECIDED,
+    PARTLY,
+    REVERSED,
+    decline_code,
+)
 from payments.acquirers.iso8583.traces import Traces
 from payments.domain.attempt import AttemptKind
 from payments.domain.outcome import Approved, Declined, Final, NotFound, Outcome, Unknown
@@ -149,13 +158,15 @@ class Iso8583Acquirer(SaysNothing):
         answer = await self._answer(message, None if verifies else _Late(order=order))
         if isinstance(answer, Unknown):
             return answer
-        return self._outcome(answer, verifies=verifies)
+        return self._outcome(answer, takes_nothing=verifies or order.kind is AttemptKind.REFUND)
 
     async def _advise(self, order: Order, *, repeats: bool) -> Final | Unknown:
-        answer = await self._repeated(order, messages.completion, await self._numbers(order), repeats=repeats)
+        answer = await self._repeated(order, messages.completion, await self._numbers(order), repeats=repeats, is_first=not repeats)
         if isinstance(answer, Unknown):
             return answer
-        outcome = self._outcome(answer, verifies=False)
+        if answer["39"] == DUPLICATE:  # of something else, such as the capture before: this one was never said until now
+            return declined(PROCESSING_ERROR)
+        outcome = self._outcome(answer, takes_nothing=False)
         return (
             approved(authorization_code=answer.get("38", "").strip() or order.authorization_code)
             if isinstance(outcome, Approved)
@@ -191,14 +202,15 @@ class Iso8583Acquirer(SaysNothing):
         except Exception as failure:
             raise NotSent(f"no trace number: {type(failure).__name__}") from failure
 
-    async def _repeated(self, order: Order, build: Build, numbers: Numbers, *, repeats: bool) -> Fields | Unknown:
+    async def _repeated(self, order: Order, build: Build, numbers: Numbers, *, repeats: bool, is_first: bool = False) -> Fields | Unknown:
         """Send an advice, and again as a repetition, until it is answered or the time is over. Raises `NotSent` while nothing went out.
 
-        A host that calls a repetition a duplicate has the first, and an advice isn't refused: so that is a yes.
+        A host that calls a repetition a duplicate has the first, and an advice isn't refused: so that is a yes. Unless nobody sent it before (`is_first`),
+        what it calls one at once is said again as a repetition.
         """
         answer = await self._answer(build(order, self._terminal, numbers, repeats=repeats), None, timeout_seconds=self._spec.repeat_seconds)
         for _ in range(self._spec.repeats_max):
-            if not isinstance(answer, Unknown) and (repeats or answer["39"] != DUPLICATE):
+            if not isinstance(answer, Unknown) and (repeats or is_first or answer["39"] != DUPLICATE):
                 break
             repeats = True
             with contextlib.suppress(NotSent):
@@ -223,22 +235,25 @@ class Iso8583Acquirer(SaysNothing):
         wrong = [name for name in ("2", "4", "49") if name in answer and answer[name].strip() != message[name].strip()]
         if wrong or "39" not in answer:
             what = f"answer with another field {wrong[0]}" if wrong else "answer without a response code"
-            self.line.counts["contradicts"] += 1
+            self.line.refuse("contradicts", what)
             return Unknown(reason=what)
         return answer
 
-    def _outcome(self, answer: Fields, *, verifies: bool) -> Final | Unknown:
+    def _outcome(self, answer: Fields, *, takes_nothing: bool) -> Final | Unknown:
         code = answer["39"]
-        if code in APPROVED or (verifies and code == NO_REASON_TO_DECLINE):
+        if code in APPROVED or (takes_nothing and code == NO_REASON_TO_DECLINE):
             number = answer.get("37") if self._spec.reference_numbers == "host" else None
             return approved(authorization_code=answer.get("38"), acquirer_reference=number)
         if code in NOT_DECIDED:
             return Unknown(reason=f"response code {code}")
-        return declined(self._spec.response_codes.get(code) or decline_code(code))
+        meaning = self._spec.response_codes.get(code)
+        if meaning is None and decline_code(code) == GENERIC_DECLINE:
+            self.line.refuse("unknown_code", f"{answer['t']}, field 39: {code}")
+        return declined(meaning or decline_code(code))
 
     def _came_late(self, late: _Late, answer: Fields) -> None:
         """What was given up was approved after all: undo it at once. If that fails, whoever takes the attempt over does it."""
-        if answer.get("39") in APPROVED and len(self._late_reversals) < _LATE_REVERSALS_MAX:
+        if answer.get("39") in APPROVED | PARTLY and len(self._late_reversals) < _LATE_REVERSALS_MAX:
             task = asyncio.create_task(self._undo_quietly(late.order), name="reverse late answer")
             self._late_reversals.add(task)
             task.add_done_callback(self._late_reversals.discard)

@@ -1,4 +1,6 @@
-"""The numbers of currencies. Source: ISO 4217."""
+"""Currencies as ISO 4217 has them: their numbers, and how many decimals an amount has, which isn't Stripe's for a few."""
+
+from payments.domain.money import CURRENCIES
 
 NUMBERS: dict[str, str] = dict(
     pair.split("=")
@@ -59,3 +61,22 @@ NUMBERS: dict[str, str] = dict(
         "zar=710",
     ]
 )
+_EXPONENTS = {"isk": 0, "mga": 2, "ugx": 0}
+"""Where ISO 4217 and Stripe differ."""
+
+
+def amount_of(minor_units: int, currency: str) -> int:
+    """Return an amount in ISO 4217's minor units; raises `ValueError` for one that has none there."""
+    amount, rest = divmod(minor_units * 10 ** _exponent(currency), 10 ** CURRENCIES[currency].exponent)
+    if rest:
+        raise ValueError(f"{minor_units} {currency} can't be paid")
+    return amount
+
+
+def minor_units_of(amount: int, currency: str) -> int:
+    """Return an amount that is in ISO 4217's minor units in ours."""
+    return amount * 10 ** CURRENCIES[currency].exponent // 10 ** _exponent(currency)
+
+
+def _exponent(currency: str) -> int:
+    return _EXPONENTS.get(currency, CURRENCIES[currency].exponent)

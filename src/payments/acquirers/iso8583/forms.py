@@ -19,7 +19,7 @@ _ABOUT_THE_LINE = "7:10 11:6 70:3"
 class Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One message."""
 
-    type: Annotated[str, Meta(pattern="^0[0-9]{2}0$")] | None = None
+    type: Annotated[str, Meta(pattern=r"^0[0-9]{2}0\Z")] | None = None
     fields: dict[str, str] = {}
     """By number, beside those that it has anyway; an empty one is left out."""
 

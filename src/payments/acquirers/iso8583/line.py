@@ -194,7 +194,7 @@ class Line(Generic[T]):
             try:
                 message = self.codec.decode(raw)
             except MalformedError as mistake:
-                self._refuse("malformed", str(mistake))
+                self.refuse("malformed", str(mistake))
                 continue
             self._take(message)
 
@@ -204,16 +204,16 @@ class Line(Generic[T]):
             return
         key = self._found(message["t"], message.get("11", ""), message.get("37", ""))
         if message.get("39") == IN_PROGRESS and (key in self._waiting or key in self._given_up):
-            self._refuse("in_progress", message["t"])  # a host may ask for patience; the answer is yet to come
+            self.refuse("in_progress", message["t"])  # a host may ask for patience; the answer is yet to come
             return
         waiting = self._waiting.pop(key, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(message)
         elif (late := self._given_up.pop(key, None)) is not None:
-            self._refuse("late", message["t"])
+            self.refuse("late", message["t"])
             self.on_late(late, message)
         else:
-            self._refuse("to_nobody", message["t"])
+            self.refuse("to_nobody", message["t"])
 
     def _key_of(self, message: Fields) -> Key:
         message_type, stan, number = key_of(message)
@@ -244,9 +244,10 @@ class Line(Generic[T]):
             try:
                 self._writer.write(self.framing.pack(self.codec.encode(answer)))
             except MalformedError as mistake:  # what is longer than the standard allows is read, and not written
-                self._refuse("malformed", str(mistake))
+                self.refuse("malformed", str(mistake))
 
-    def _refuse(self, what: str, detail: str) -> None:
+    def refuse(self, what: str, detail: str) -> None:
+        """Count and log what came in that says nothing, or what nobody here understands."""
         self.counts[what] += 1
         self.log.event("acquirer_message_refused", acquirer=self.name, what=what, detail=detail, count=self.counts[what])
 

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from payments.acquirers.acquirer import Order
 from payments.acquirers.iso8583.codec import Fields
 from payments.acquirers.iso8583.currencies import NUMBERS as CURRENCY_NUMBERS
+from payments.acquirers.iso8583.currencies import amount_of
 from payments.acquirers.iso8583.forms import AS_IT_IS, Form, Forms, formed
 from payments.acquirers.iso8583.traces import NUMBERS, made_of
 from payments.domain.attempt import AttemptKind
@@ -119,12 +120,12 @@ def release(order: Order, terminal: Terminal, numbers: Numbers, *, repeats: bool
     message = {
         **_common(order, terminal, numbers),
         "t": REVERSAL,
-        "4": f"{order.original_amount:012d}",
+        "4": _amount(order.original_amount, order),
         "37": _reference_number(order, terminal, order.original_reference or ""),
         **_approval(order),
         "39": _CUSTOMER_CANCELLATION,
         "90": _original_hold(order, terminal, numbers),
-        **({"95": f"{kept:012d}".ljust(42, "0")} if kept > 0 else {}),
+        **({"95": _amount(kept, order).ljust(42, "0")} if kept > 0 else {}),
     }
     return _repeated(formed(message, terminal.forms.release), repeats=repeats)
 
@@ -157,7 +158,7 @@ def _common(order: Order, terminal: Terminal, numbers: Numbers) -> Fields:
     return {
         "2": order.pan.reveal(),
         "3": _PURCHASE_CODE,
-        "4": f"{order.amount:012d}",
+        "4": _amount(order.amount, order),
         "7": _time(order.created, "%m%d%H%M%S"),
         "11": _stan(order.reference, numbers),
         "12": _time(order.created, "%H%M%S", terminal.zone),
@@ -172,6 +173,10 @@ def _common(order: Order, terminal: Terminal, numbers: Numbers) -> Fields:
         "43": terminal.location.ljust(40),
         "49": CURRENCY_NUMBERS[order.currency],
     }
+
+
+def _amount(minor_units: int, order: Order) -> str:
+    return f"{amount_of(minor_units, order.currency):012d}"
 
 
 def _approval(order: Order) -> Fields:

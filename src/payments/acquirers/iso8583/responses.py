@@ -4,16 +4,18 @@ from payments.acquirers.declines import GENERIC_DECLINE, PROCESSING_ERROR
 
 DONE = "00"
 APPROVED = frozenset({DONE, "08", "11", "16"})
-"""Approved; honour with identification; approved (VIP); approved, update track 3. Partial approval (10) is none: the answer is about another amount."""
+"""Approved; honour with identification; approved (VIP); approved, update track 3."""
+PARTLY = frozenset({"10", "32"})
+"""Approved, or completed, for a part of the amount: money is held, and it isn't what was asked for, whatever the answer's amount says."""
 NO_REASON_TO_DECLINE = "85"
-"""The yes to a card that is only verified."""
+"""The yes to what takes nothing: a card that is only verified, or a refund. Source: Visa."""
 REVERSED = frozenset({DONE, "21", "25"})
 """The yes to a reversal: done, nothing to do, no such transaction."""
 IN_PROGRESS = "09"
 """Have patience: the answer is yet to come."""
 DUPLICATE = "94"
-NOT_DECIDED = frozenset({IN_PROGRESS, "68", DUPLICATE})
-"""Request in progress, response too late, duplicate transmission: what became of the order isn't said."""
+NOT_DECIDED = frozenset({IN_PROGRESS, "68", DUPLICATE}) | PARTLY
+"""Request in progress, response too late, duplicate transmission: what became of the order isn't said; or it became something else."""
 NOT_SUPPORTED = "40"
 """Our no to what a host asks for."""
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from payments.acquirers.settlement_files.layout import Totals, check_header, unbookable
+from payments.acquirers.settlement_files.layout import Totals, check_header, moment, unbookable
 from payments.domain.settlement import LineKind, RefusedLine, SettlementHeader, SettlementLine, UnreadableFile
 
 VERSION = "1"
@@ -151,16 +151,10 @@ def _header(text: str) -> SettlementHeader:
     version, acquirer, reference, first, last, created = found.groups()
     if version != VERSION:
         raise UnreadableFile(f"it is of version {version} of the layout; version {VERSION} is known")
-    first_day, last_day = _date(first), _date(last)
-    try:
-        made = datetime.datetime.fromisoformat(created)
-    except ValueError:
-        made = None
-    if first_day is None or last_day is None or made is None or made.tzinfo is None:
+    first_day, last_day, made = _date(first), _date(last), moment(created)
+    if first_day is None or last_day is None or made is None:
         raise UnreadableFile("a date in its header is none; times need a zone, as in 2026-11-28T02:00:00Z")
-    return SettlementHeader(
-        acquirer=acquirer, reference=reference, first_day=first_day, last_day=last_day, created=made.astimezone(datetime.UTC)
-    )
+    return SettlementHeader(acquirer=acquirer, reference=reference, first_day=first_day, last_day=last_day, created=made)
 
 
 def _what_is_wrong(text: str) -> str:

@@ -10,6 +10,10 @@ from payments.domain.settlement import SettlementHeader, SettlementLine, Unreada
 DAYS_MAX = 31
 """How many days one file may cover: all that was booked on them and isn't in it is said to be missing there."""
 
+_YEAR_MIN = 1970
+_AHEAD = datetime.timedelta(days=1)
+"""How far ahead an acquirer's clock may be."""
+
 
 @dataclass(slots=True)
 class Sum:
@@ -40,6 +44,15 @@ class Totals:
         found.fee += line.fee
 
 
+def moment(text: str) -> datetime.datetime | None:
+    """Return a time in UTC, None for what is none: it needs a zone, and is of this age."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+        return None if found.tzinfo is None or found.year < _YEAR_MIN else found.astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def check_header(header: SettlementHeader, today: datetime.date) -> SettlementHeader:
     """Return the header; raises `UnreadableFile` for days that no file can be of."""
     if header.last_day < header.first_day:
@@ -48,6 +61,8 @@ def check_header(header: SettlementHeader, today: datetime.date) -> SettlementHe
         raise UnreadableFile(f"it covers {header.last_day}, which is in the future")
     if (header.last_day - header.first_day).days >= DAYS_MAX:
         raise UnreadableFile(f"it covers more than {DAYS_MAX} days")
+    if header.created.date() > today + _AHEAD:
+        raise UnreadableFile(f"it was made on {header.created.date()}, which is in the future")
     if header.created.date() < header.first_day:
         raise UnreadableFile(f"it was made on {header.created.date()}, before what it covers")
     return header
