@@ -167,9 +167,8 @@ def _translate(refusal: str, params: dict[str, object], cls: type[object], opera
 def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidRequest:
     if "of length" in reason:
         return InvalidRequest(f"Invalid string: {shown}…; {reason[0].lower()}{reason[1:]}", param=name)
-    kinds = [
-        each for each in expected.split(" | ") if each not in ("str", "null")
-    ]  # beside others, a string is the empty one, which unsets
+    # Beside others, a string is the empty one, which unsets.
+    kinds = [each for each in expected.split(" | ") if each not in ("str", "null")]
     kind = kinds[0] if kinds else "str"
     if kind == "int":
         if shown.startswith("-") and (sign := _SIGNED.get(reason)) is not None:
