@@ -213,6 +213,7 @@ BROKEN: dict[str, bytes] = {
     "a chunk's length that is none": post(b"/v1/refunds", CHUNKED, b"13\r\npayment_intent=pi_1\r\nxyz\r\n"),
     "a negative chunk": post(b"/v1/refunds", CHUNKED, b"13\r\npayment_intent=pi_1\r\n-1\r\n"),
     "a chunk that is longer than said": post(b"/v1/refunds", CHUNKED, b"2\r\npayment_intent=pi_1\r\n0\r\n\r\n"),
+    "a chunk's extension without end": post(b"/v1/refunds", CHUNKED, b"13;" + b"x" * 4_093),
     "chunks whose lines end bare": post(b"/v1/refunds", CHUNKED, b"13\npayment_intent=pi_1\n0\n\n"),
     "half a body after an offer": post(b"/v1/refunds", b"Expect: 100-continue\r\nContent-Length: 50\r\n", b"payment_intent=pi_1"),
     "half a body with a key": post(b"/v1/refunds", b"Idempotency-Key: k\r\n" + CHUNKED, b"13\r\npayment_intent=pi_1\r\n"),

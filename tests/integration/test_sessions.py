@@ -130,6 +130,31 @@ async def test_only_a_server_that_takes_writes_is_connected_to(server: PasswordS
             admin.execute("ALTER ROLE tap RESET default_transaction_read_only")
 
 
+@pytest.mark.parametrize(
+    ("closed", "opened"),
+    [
+        ("ALTER DATABASE another ALLOW_CONNECTIONS false", "ALTER DATABASE another ALLOW_CONNECTIONS true"),
+        ("ALTER DATABASE another RENAME TO before", "ALTER DATABASE before RENAME TO another"),
+        ("ALTER ROLE tap CONNECTION LIMIT 0", "ALTER ROLE tap CONNECTION LIMIT -1"),
+    ],
+    ids=["a closed database", "one that is taken away", "no connection left"],
+)
+async def test_whoever_is_not_let_in_knows_that_it_is_for_now(server: PasswordServer, closed: str, opened: str) -> None:
+    url = f"postgresql://tap:hunter2@127.0.0.1:{server.port}/another"
+    with server.admin() as admin:
+        admin.execute("CREATE DATABASE another")
+        admin.execute(closed)  # type: ignore[arg-type]
+        try:
+            with pytest.raises(CONNECTION_FAILURES):
+                await Sessions().open(url)
+            admin.execute(opened)  # type: ignore[arg-type]
+            await (await Sessions().open(url)).close()
+        finally:
+            admin.execute("ALTER ROLE tap CONNECTION LIMIT -1")
+            for name in ("another", "before"):
+                admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
 async def test_a_pool_for_reading_is_the_writers_too(database: WatchedDatabase) -> None:
     async with database.open_pool("lists", server_settings={"default_transaction_read_only": "on"}) as pool:
         assert await pool.fetchval("SHOW transaction_read_only") == "on"

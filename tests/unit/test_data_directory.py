@@ -175,6 +175,27 @@ def test_a_directory_that_a_run_left_unfinished_is_taken(tmp_path: Path) -> None
     DataDirectory(tmp_path).create()
 
 
+@pytest.mark.parametrize("name", ["envelope.key", "secrets.json"])
+def test_a_key_is_not_made_anew_while_there_is_what_the_lost_one_opens(directory: DataDirectory, name: str) -> None:
+    (directory.path / name).unlink()
+    (directory.postgres / "data.unfinished" / "base").mkdir(parents=True)  # of a first start that broke off: nothing is in there
+    directory.create()
+    (directory.path / name).unlink()
+    (directory.postgres / "data" / "base").mkdir(parents=True)
+    with pytest.raises(UsageError, match=rf"{name} is missing"):
+        directory.create()
+    assert not (directory.path / name).exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"zz", b"ab" * 31, b"\xff", b"1:" + b"ab" * 32 + b",1:" + b"cd" * 32])
+def test_a_damaged_envelope_key_is_one_line_that_tells_none_of_it(directory: DataDirectory, content: bytes) -> None:
+    directory.check_envelope_key()
+    directory.envelope_key.write_bytes(content)
+    with pytest.raises(UsageError, match=r"envelope\.key is damaged: restore it") as refused:
+        directory.check_envelope_key()
+    assert "abab" not in str(refused.value)
+
+
 def test_what_is_no_directory_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300)):

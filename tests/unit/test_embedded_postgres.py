@@ -11,6 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from payments.cli import postgres
+from payments.cli.data_directory import UsageError
 from payments.cli.postgres import EmbeddedPostgres
 
 
@@ -47,3 +48,10 @@ def test_a_socket_fits_its_address_however_long_the_directory_is(tmp_path: Path)
     first, second = (EmbeddedPostgres(tmp_path / ("x" * 200) / name) for name in "ab")
     assert len(str(first._socket_directory / ".s.PGSQL.5432")) <= 107
     assert first._socket_directory != second._socket_directory
+
+
+def test_a_database_of_another_version_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "PG_VERSION").write_text("17\n")
+    with pytest.raises(UsageError, match="is of PostgreSQL 17, and this Tap has"):
+        EmbeddedPostgres(tmp_path).prepare()

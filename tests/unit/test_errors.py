@@ -12,6 +12,9 @@ from payments.wire.errors import failure_error
     [
         (asyncpg.QueryCanceledError("canceling statement due to statement timeout"), 503, "api_error"),
         (TimeoutError(), 503, "api_error"),
+        (asyncpg.DiskFullError("could not extend file: No space left on device; statement"), 503, "api_error"),
+        (asyncpg.OutOfMemoryError("out of memory"), 503, "api_error"),
+        (asyncpg.TooManyConnectionsError("sorry, too many clients already"), 503, "api_error"),
         (asyncpg.LockNotAvailableError("canceling statement due to lock timeout"), 429, "invalid_request_error"),
         (asyncpg.DeadlockDetectedError("deadlock detected"), 429, "invalid_request_error"),
         (asyncpg.InternalClientError("got result for unknown protocol state 3"), 503, "api_error"),

@@ -191,6 +191,7 @@ def test_the_wrong_parameter_is_named_as_the_client_wrote_it(params: dict[str, o
 @pytest.mark.parametrize("count", ["08", "8", "+8", "0000000000000008", "+008", "0" * 5000 + "8", 8])
 def test_an_integer_may_be_padded(count: object) -> None:
     assert parse({"name": "a", "inner": {"count": count}}, Outer).inner == Inner(8)
+    assert parse({"deep": [{"count": count}], "either": count}, Optional) == Optional(deep=[Inner(8)], either=8)
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,61 @@ def test_what_would_be_accepted_is_told_in_stripes_words(params: dict[str, objec
     with pytest.raises(InvalidRequest) as refused:
         parse(params, Bounded)
     assert refused.value.message == message
+
+
+class Optional(Struct, frozen=True, forbid_unknown_fields=True):
+    amount: int | UnsetType | None = UNSET
+    flag: bool | None = None
+    kind: Literal["card", ""] | None = None
+    inner: Outer | Literal[""] | None = None
+    many: list[str] | Literal[""] | None = None
+    either: int | Literal[""] | None = None
+    deep: list[Inner] = []
+    deeper: list["Optional"] = []
+    name: str | None = None
+
+
+@pytest.mark.parametrize("word", ["null", "NULL", "Null", "undefined"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("amount", "Invalid integer: {}"),
+        ("flag", "Invalid boolean: {}"),
+        ("kind", "Invalid kind: must be card"),
+        ("inner", "Invalid object"),
+        ("many", "Invalid array"),
+        ("either", "Invalid integer: {}"),
+    ],
+)
+def test_a_word_for_nothing_is_a_word(name: str, message: str, word: str) -> None:
+    cases: tuple[tuple[dict[str, object], str], ...] = ({name: word}, name), ({"deeper": [{}, {name: word}]}, f"deeper[1][{name}]")
+    for params, named in cases:
+        with pytest.raises(InvalidRequest) as refused:
+            parse(params, Optional)
+        assert (refused.value.message, refused.value.param) == (message.format(word).replace(name, named), named)
+    assert parse({"name": word}, Optional).name == word
+
+
+def test_what_must_be_a_hash_is_told_whatever_else_is_given() -> None:
+    for other in (["a"], 5, "a"):
+        with pytest.raises(InvalidRequest) as refused:
+            parse({"inner": other}, Optional)
+        assert refused.value.message == "Invalid object"
+
+
+def test_nulls_in_json_say_nothing_wherever_they_are() -> None:
+    assert decode_json(b'{"amount": null, "deeper": [{"kind": null}], "deep": [null], "metadata": {"key": null}}') == {
+        "deeper": [{}],
+        "deep": [None],
+        "metadata": {"key": None},
+    }
+
+
+@pytest.mark.parametrize("count", ["1e3", "2000.0", 2000.0, 2**53 + 1])
+def test_an_integer_in_a_list_is_held_to_the_same(count: object) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse({"deep": [{"count": 1}, {"count": count}]}, Optional)
+    assert (refused.value.code, refused.value.param) == ("parameter_invalid_integer", "deep[1][count]")
 
 
 class Paying(Struct, frozen=True, forbid_unknown_fields=True):

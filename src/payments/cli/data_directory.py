@@ -14,6 +14,7 @@ from msgspec import json as msgjson
 from payments.cli.private_files import make_private_directory, tighten, write_private
 from payments.cli.typed import typed
 from payments.runtime.keyring import KeyRing
+from payments.runtime.seal import FileKeyProvider, SealError
 
 _Kept = TypeVar("_Kept", bound=Struct)
 _KeyRing = Annotated[str, Meta(pattern=r"^([0-9a-f]{64}|[0-9]{1,3}:[0-9a-f]{64}(,[0-9]{1,3}:[0-9a-f]{64})*)\Z")]
@@ -132,6 +133,7 @@ class DataDirectory:
         try:
             make_private_directory(self.path)
             self._check_ours()
+            self._check_whole()
             make_private_directory(self.logs)
             if not self.envelope_key.exists():
                 write_private(self.envelope_key, secrets.token_hex(32).encode())
@@ -150,6 +152,21 @@ class DataDirectory:
         unfinished = tuple(f".{name}." for name in _ENTRIES)  # as `write_private` calls a file until it is whole
         if self.envelope_key.name not in found and any(name not in _ENTRIES and not name.startswith(unfinished) for name in found):
             raise UsageError(f"The directory {self.path} has other files than Tap's. Choose another with --data-dir.")
+
+    def _check_whole(self) -> None:
+        """A key made anew opens nothing that was sealed with the one that is lost, and passwords made anew don't let into the database."""
+        for path in (self.envelope_key, self.secrets_file):
+            if not path.exists() and any(self.postgres.glob("data/*")):
+                raise UsageError(
+                    f"{path} is missing, without which the database is of no use: restore it from a copy, or choose another directory with --data-dir."
+                )
+
+    def check_envelope_key(self) -> None:
+        """Raise `UsageError` when the services wouldn't start with it."""
+        try:
+            FileKeyProvider(self.envelope_key).envelope_keys()
+        except SealError:
+            raise _damaged(self.envelope_key) from None
 
     def tighten(self) -> None:
         """Take all rights of others, who may have had some; for who has the lock, since a server may be running."""
@@ -230,4 +247,8 @@ def _decode(path: Path, kind: type[_Kept]) -> _Kept:
     except OSError as failure:
         raise UsageError(f"Can't read {path}: {failure.strerror}.") from None
     except ValueError:  # of JSON, of UTF-8 and of types
-        raise UsageError(f"{path} is damaged: restore it from a copy, or choose another directory with --data-dir.") from None
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> UsageError:
+    return UsageError(f"{path} is damaged: restore it from a copy, or choose another directory with --data-dir.")

@@ -55,7 +55,7 @@ _TARGET = r"""^(?:https?://[^/?#]*)?(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/\[\]-]|%[0
 """A request target whose path needs no mending: Go escapes a path anew as soon as one character of it should have been, and an encoded slash is lost then.
 Source: RFC 9112, section 3.2; `URL.EscapedPath` of Go's net/url."""
 
-_BROKEN_BODY = "chunk|trailer|^(?:readfrom tcp .*: )?unexpected EOF$"
+_BROKEN_BODY = "chunk|trailer|header line too long|^(?:readfrom tcp .*: )?unexpected EOF$"
 """What Go says when a request's body breaks off, or isn't framed as it should be: to Caddy it is a gateway's fault, since it comes up while the request is
 sent on. Of a service that breaks off before its answer Go says `EOF`. Source: Go's net/http, `transfer.go` and `internal/chunked.go`."""
 

@@ -79,6 +79,7 @@ class LocalRun:
         self.directory.create()
         lock = self.directory.lock()
         self.directory.tighten()
+        self.directory.check_envelope_key()
         self.directory.save_run(None)  # a run that was killed left what it was
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -82,8 +82,13 @@ class EmbeddedPostgres:
                 _utils.ensure_folder_permissions(folder, stat.S_IRGRP | stat.S_IROTH | stat.S_IXGRP | stat.S_IXOTH)
                 self._let_through(folder)
         self._let_through(self._data)
-        if not (self._data / "PG_VERSION").exists():
+        made_by = self._data / "PG_VERSION"
+        if not made_by.exists():
             self._initialise()
+        elif (version := made_by.read_text(encoding="ascii").strip()) != str(_VERSION):
+            raise UsageError(
+                f"The database in {self._directory} is of PostgreSQL {version}, and this Tap has {_VERSION}. Choose another directory with --data-dir."
+            )
         access = self._data / "pg_hba.conf"
         wanted = _TRUST if self._password is None else _PASSWORDS
         if access.read_text(encoding="utf-8") != wanted:

@@ -73,13 +73,18 @@ CONNECTION_FAILURES = (
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.DatabaseDroppedError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     *LOGIN_REFUSALS,
 )
 """The server went away, perhaps in the middle of an answer, and whether the statement under way took effect is not known; or it doesn't let us in, as for a
-moment of a rotation; or it isn't the one that takes writes, as for a while of a failover."""
+moment of a rotation, while others have all connections, or while a restored database takes the place of another; or it isn't the one that takes writes, as for a while of a failover."""
 _OF_ROWS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 
 

@@ -85,6 +85,9 @@ class Sessions:
         except TimeoutError:
             self._silent_until = self._now() + PAUSE_SECONDS
             raise
+        except asyncpg.ObjectNotInPrerequisiteStateError as refusal:
+            # What a database says that is closed; a server that is says it in a code of its own. To a statement the same code says something else.
+            raise asyncpg.CannotConnectNowError(str(refusal)) from refusal
         _set_options(connection)
         self._open.add(connection)
         return connection

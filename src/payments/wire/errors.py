@@ -110,11 +110,11 @@ INTERNAL_ERROR = WireError(500, _encode({"error": {"type": "api_error", "message
 
 
 def failure_error(failure: Exception) -> WireError:
-    """Map what Tap didn't raise itself: what the database gave up in time, or was lost with it, may be tried again; the rest is a failure of ours."""
+    """Map what Tap didn't raise itself: what the database gave up in time, or had no room for, or was lost with it, may be tried again; the rest is a failure of ours."""
     match failure:
         case asyncpg.LockNotAvailableError() | asyncpg.DeadlockDetectedError():
             return wire_error(errors.ObjectLocked())
-        case asyncpg.QueryCanceledError() | TimeoutError():
+        case asyncpg.QueryCanceledError() | asyncpg.InsufficientResourcesError() | TimeoutError():
             return wire_error(errors.Overloaded())
         case _ if isinstance(failure, CONNECTION_FAILURES):
             return wire_error(errors.DatabaseAway())

@@ -128,11 +128,17 @@ def _conflict(name: str) -> InvalidRequest:
 
 def _without_nulls(params: Params) -> Params:
     """Leave out what is null, which a form can't say: nothing is given. The merchant's own values are kept, null and all: there it removes a key."""
-    return {
-        name: _without_nulls(cast("Params", value)) if isinstance(value, dict) and name != _METADATA else value
-        for name, value in params.items()
-        if value is not None
-    }
+    return {name: value if name == _METADATA else _without_nulls_in(value) for name, value in params.items() if value is not None}
+
+
+def _without_nulls_in(value: object) -> object:
+    match value:
+        case dict():
+            return _without_nulls(cast("Params", value))
+        case list():
+            return [_without_nulls_in(each) for each in cast("list[object]", value)]
+        case _:
+            return value
 
 
 def _check_json(value: object, depth: int) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct
-from msgspec.inspect import EnumType, ListType, LiteralType, StructType, Type, UnionType, type_info
+from msgspec.inspect import BoolType, DictType, EnumType, IntType, ListType, LiteralType, StructType, Type, UnionType, type_info
 
 from payments.domain.errors import InvalidRequest
 from payments.domain.people import is_email
@@ -34,10 +34,10 @@ def parse(params: dict[str, object], cls: type[T], operation: str = "") -> T:
         try:
             parsed = msgspec.convert(params, cls, strict=False)
         except msgspec.ValidationError as refusal:
-            if not _unpad_integer(str(refusal), params) and not _drop_telemetry(str(refusal), params):
+            if not _unpad_integer(str(refusal), params, cls) and not _drop_telemetry(str(refusal), params):
                 raise _translate(str(refusal), params, cls, operation) from None
         else:
-            _check(params, parsed, [])
+            _check(params, parsed, [], cls)
             return parsed
     raise InvalidRequest("Invalid request: too many parameters are integers with leading zeros.")
 
@@ -53,7 +53,7 @@ def _drop_telemetry(refusal: str, params: dict[str, object]) -> bool:
     return True
 
 
-def _unpad_integer(refusal: str, params: dict[str, object]) -> bool:
+def _unpad_integer(refusal: str, params: dict[str, object], cls: type[object]) -> bool:
     """Take the zeros before an integer away, which msgspec refuses: 08 is 8. Tells whether that was the reason.
 
     Without `int`, which raises for some thousand digits.
@@ -62,7 +62,7 @@ def _unpad_integer(refusal: str, params: dict[str, object]) -> bool:
     path = _path(location[1]) if location else []
     given = _at(params, path)
     padded = _PADDED.fullmatch(given) if isinstance(given, str) else None
-    if not path or not refusal.startswith("Expected `int") or padded is None:
+    if not path or padded is None or not any(isinstance(each, IntType) for each in _types(type_info(cls), path)):
         return False
     parent, plain = _at(params, path[:-1]), padded[1] + padded[2]
     if not isinstance(parent, dict) or plain == given:
@@ -71,17 +71,25 @@ def _unpad_integer(refusal: str, params: dict[str, object]) -> bool:
     return True
 
 
-def _check(params: dict[str, object], parsed: object, path: list[str]) -> None:
-    """Refuse what msgspec takes for an integer and nobody else does, `1e3` or `2000.0`, and what no 53 bits hold; and what no mail can go to."""
-    for name, given in params.items():
-        value = getattr(parsed, name, None)
-        if type(value) is int and not _is_integer(given, value):
-            field = _bracketed([*path, name])
-            raise InvalidRequest(f"Invalid integer: {str(given)[:100]}", code="parameter_invalid_integer", param=field)
-        if name == _RECEIPT_EMAIL and value and not is_email(str(value)):
-            raise InvalidRequest(f"Invalid email address: {str(value)[:100]}", code="email_invalid", param=_bracketed([*path, name]))
-        if isinstance(value, Struct) and isinstance(given, dict):
-            _check(cast("dict[str, object]", given), value, [*path, name])
+def _check(given: object, parsed: object, path: list[str], cls: type[object]) -> None:
+    """Refuse what msgspec takes for something that nobody meant: `1e3` or `2000.0` for an integer, what no 53 bits hold, and the word `null` for nothing,
+    as a form says it whose sender had no value: a refund of the amount `null` isn't one of all. And refuse what no mail can go to.
+    """
+    match parsed:
+        case Struct() if isinstance(given, dict):
+            for name, each in cast("dict[str, object]", given).items():
+                _check(each, getattr(parsed, name, each), [*path, name], cls)
+        case list() if isinstance(given, list):
+            for index, (each, value) in enumerate(zip(cast("list[object]", given), cast("list[object]", parsed), strict=True)):
+                _check(each, value, [*path, str(index)], cls)
+        case int() if not isinstance(parsed, bool) and not _is_integer(given, parsed):
+            raise InvalidRequest(f"Invalid integer: {str(given)[:100]}", code="parameter_invalid_integer", param=_bracketed(path))
+        case str() if parsed and path[-1:] == [_RECEIPT_EMAIL] and not is_email(parsed):
+            raise InvalidRequest(f"Invalid email address: {parsed[:100]}", code="email_invalid", param=_bracketed(path))
+        case None if given is not None:
+            raise _unfit(cls, path, str(given))
+        case _:
+            pass
 
 
 def _is_integer(given: object, value: int) -> bool:
@@ -151,8 +159,7 @@ def _translate(refusal: str, params: dict[str, object], cls: type[object], opera
         return InvalidRequest(message, code="parameter_invalid_empty", param=name)
     shown = str(given)[:100] if isinstance(given, str | int | float | bool) else "{}"
     if _ENUM.match(reason):
-        accepted = _one_of(_accepted(type_info(cls), path))
-        return InvalidRequest(f"Invalid {name}: must be {accepted}", param=name)
+        return _unfit(cls, path, shown)
     if match := _LENGTH.match(reason):
         return _of_wrong_length(given, name, "most" if match[1] == "<=" else "least", match[2])
     if match := _EXPECTED.match(reason):
@@ -170,7 +177,9 @@ def _of_wrong_length(given: object, name: str, bound: str, length: str) -> Inval
 
 
 def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidRequest:
-    kind = expected.split(" ", maxsplit=1)[0].split("|", maxsplit=1)[0]
+    # Beside others, a string is the empty one, which unsets.
+    kinds = [each for each in expected.split(" | ") if each not in ("str", "null")]
+    kind = kinds[0] if kinds else "str"
     if kind == "int":
         if shown.startswith("-") and (sign := _SIGNED.get(reason)) is not None:
             return InvalidRequest(f"Invalid {sign} integer", code="parameter_invalid_integer", param=name)
@@ -190,18 +199,38 @@ def _mistyped(expected: str, name: str, shown: str, reason: str) -> InvalidReque
     return InvalidRequest(f"Invalid string: {shown}", param=name)
 
 
-def _accepted(described: Type, path: list[str]) -> list[str]:
-    """Return what a parameter may be, in alphabetical order; "", which unsets, aside."""
+def _unfit(cls: type[object], path: list[str], shown: str) -> InvalidRequest:
+    """Say what a parameter must be that was given as another word."""
+    name, types = _bracketed(path), _types(type_info(cls), path)
+    if accepted := [value for each in types for value in _values(each)]:
+        return InvalidRequest(f"Invalid {name}: must be {_one_of(accepted)}", param=name)
+    kinds = [kind for each in types for described, kind in _KINDS if isinstance(each, described)]
+    return _mistyped(kinds[0] if kinds else "str", name, shown, "")
+
+
+_KINDS = ((IntType, "int"), (BoolType, "bool"), (ListType, "array"), (StructType, "object"), (DictType, "object"))
+"""As msgspec calls what it expected."""
+
+
+def _types(described: Type, path: list[str]) -> list[Type]:
+    """Return what a parameter may be."""
     match described:
         case UnionType(types=types):
-            return [value for each in types for value in _accepted(each, path)]
+            return [found for each in types for found in _types(each, path)]
         case ListType(item_type=item) if path:
-            return _accepted(item, path[1:])
+            return _types(item, path[1:])
         case StructType(fields=fields) if path:
-            return [value for each in fields if each.encode_name == path[0] for value in _accepted(each.type, path[1:])]
-        case LiteralType(values=values) if not path:
+            return [found for each in fields if each.encode_name == path[0] for found in _types(each.type, path[1:])]
+        case _:
+            return [] if path else [described]
+
+
+def _values(described: Type) -> list[str]:
+    """Return the words that a parameter may be, in alphabetical order; "", which unsets, aside."""
+    match described:
+        case LiteralType(values=values):
             return [str(value) for value in values if value != ""]
-        case EnumType(cls=cls) if not path:
+        case EnumType(cls=cls):
             return [str(each.value) for each in cls]
         case _:
             return []
@@ -210,8 +239,6 @@ def _accepted(described: Type, path: list[str]) -> list[str]:
 def _one_of(values: list[str]) -> str:
     """As Stripe lists what a parameter may be."""
     match values:
-        case []:
-            return "another one"
         case [only]:
             return only
         case [one, other]:
