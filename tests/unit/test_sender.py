@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from payments.notification_service import sender as sender_module
 from payments.notification_service.connections import RESPONSE_BYTES_MAX, Answer
 from payments.notification_service.sender import Resolver, Sender
 from tests.support.waiting import eventually
@@ -340,6 +341,15 @@ async def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to() -
             assert await sender.post(f"http://Example.COM.:{received.port}/a?b=c", {}, b"{}") == Answer(200)
     assert names.asked == ["example.com"]
     assert received.requests[0].startswith(f"POST /a?b=c HTTP/1.1\r\nHost: example.com:{received.port}\r\n".encode())
+
+
+async def test_of_a_name_with_thousands_of_addresses_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr(sender_module, "is_public", lambda address: not looked_at.append(address))
+    monkeypatch.setattr(sender_module, "_ADDRESSES_MAX", 0)
+    with closing(Sender(Names(["93.184.216.34"] * 10_000).resolve, allow_private=False)) as sender:
+        assert await sender.post("http://example.com/", {}, b"{}") == Answer(error="gaierror")
+    assert len(looked_at) < 100
 
 
 async def test_the_next_address_is_tried_when_one_refuses() -> None:

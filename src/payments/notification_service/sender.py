@@ -26,6 +26,9 @@ from payments.notification_service.targets import Target, TargetRefusedError, is
 SEND_SECONDS_MAX = 20.0
 """How long an attempt may last: look-up, connection, handshake, request and answer together."""
 _ADDRESSES_MAX = 4
+"""How many of a name's are tried."""
+_ADDRESSES_CHECKED_MAX = 32
+"""The others are never connected to: a name may have thousands, and each costs the loop time."""
 _CONNECT_SECONDS_MAX = 4.0
 """For one address, as long as there is another one to try."""
 _CLOSE_SECONDS_MAX = 1.0
@@ -116,7 +119,7 @@ class Sender:
     async def _connect(self, target: Target, timing: Timing) -> Connection:
         """Connect to one of the addresses that were checked, and to nothing else: the name is looked up this once."""
         since = Stopwatch()
-        addresses = await self._resolve(target.host)
+        addresses = (await self._resolve(target.host))[:_ADDRESSES_CHECKED_MAX]
         timing.resolve_ms = since.lap_ms()
         if not self._allow_private and not all(is_public(address) for address in addresses):
             raise TargetRefusedError(f"{target.host} is not a public address")
