@@ -154,7 +154,7 @@ class Deliverer:
         answered = failed("")
         try:
             if time.monotonic() > begin_until:
-                self._log.event("delivery begun too late", event=due.event.id, endpoint=due.endpoint.id)
+                self._log.event("delivery begun too late", merchant=due.event.merchant_id, delivery=f"{due.event.id}.{due.endpoint.id}")
                 return
             sent = await self._attempt(due, bodies)
             answered = sent.answered
