@@ -108,6 +108,7 @@ def try_listeners(stripe: str, environment: Mapping[str, str], status: Mapping[s
             for name, command in commands.items():
                 with heard[name].open("wb") as output:
                     processes.append(subprocess.Popen([stripe, *command, *api], env=environment, stdout=output, stderr=output))
+            wait_until(lambda: posted(url, b"", {}) != 0, "the handler listens")
             for path in heard.values():
                 wait_until(lambda each=path: "Ready!" in each.read_text(), f"{path.name} is ready")
             run("trigger", "payment_intent.succeeded", "--api-version", VERSION)

@@ -12,6 +12,7 @@ import stripe
 from aiohttp import web
 
 from payments.domain.webhook_endpoint import WebhookEndpoint
+from payments.notification_service import deliverer as deliverer_module
 from payments.notification_service.channels.webhook import secret_context
 from payments.notification_service.connections import Answer
 from payments.notification_service.retries import RETRY_SECONDS
@@ -320,6 +321,26 @@ async def test_what_was_sent_and_not_recorded_is_sent_again(notifier: Notifier, 
         await notifier.make_due()
         await notifier.deliver()
         assert len(received.bodies) == 1
+
+
+async def test_what_was_claimed_and_not_begun_in_time_is_left_to_whoever_has_it_then(
+    notifier: Notifier, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was stopped between the two: another one has sent it since, and what comes after it."""
+    async with receiver() as received:
+        await notifier.endpoint(received.url)
+        await tell(connection)
+        await dispatch(notifier.pool, 100)
+        monkeypatch.setattr(deliverer_module, "_BEGIN_SECONDS_MAX", -1.0)
+        await notifier.deliver()
+        assert received.bodies == []
+        assert await notifier.statuses() == [("pending", 0)]
+        assert notifier.deliverer.under_way == 0
+        monkeypatch.undo()
+        await notifier.make_due()
+        await notifier.deliver()
+        assert len(received.bodies) == 1
+        assert await notifier.statuses() == [("delivered", 1)]
 
 
 async def test_a_receiver_that_hangs_does_not_hold_up_the_others(notifier: Notifier, connection: Connection) -> None:

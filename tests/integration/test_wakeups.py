@@ -15,9 +15,9 @@ from payments.notification_service.dispatcher import Dispatcher
 from payments.runtime.background import Background
 from payments.runtime.logging import Logger
 from payments.storage.database import Connection, connect
-from payments.storage.wakeup import Waker, Wakeup
+from payments.storage.wakeup import DELIVERIES_CHANNEL, Waker, Wakeup
 from tests.integration.notifier import Notifier, notifier_on, tell
-from tests.support.waiting import eventually
+from tests.support.waiting import SECONDS_MAX, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +27,12 @@ def _nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(notifier: Notifier, wakeup: Wakeup) -> AsyncGenerator[None]:
+async def running(notifier: Notifier, wakeup: Wakeup, *, dispatches: bool = True) -> AsyncGenerator[None]:
     background = Background(Logger("test", notifier.log))
     background.keep("listen", wakeup.listen)
-    background.keep("dispatch", Dispatcher(notifier.pool, wakeup, notifier.deliverer.wake).run)
+    if dispatches:
+        tell = Waker(notifier.pool, DELIVERIES_CHANNEL).wake
+        background.keep("dispatch", Dispatcher(notifier.pool, wakeup, notifier.deliverer.wake, on_many=tell).run)
     background.keep("deliver", notifier.deliverer.run)
     try:
         yield
@@ -93,6 +95,38 @@ async def test_what_was_told_while_nobody_listened_is_found_when_somebody_does(d
                 return await notifier.statuses() == [("delivered", 1)]
 
             await eventually(is_delivered, "it is delivered")
+
+
+async def test_a_copy_that_is_idle_is_told_of_what_another_one_has_too_much_of(database_url: str, connection: Connection) -> None:
+    over = asyncio.Event()
+
+    async def hang(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        await over.wait()
+        return Answer(200)
+
+    begun = asyncio.Event()
+
+    async def begin(_: str, __: Mapping[str, str], ___: bytes) -> Answer:
+        begun.set()
+        return Answer(200)
+
+    def listening(notifier: Notifier) -> Wakeup:
+        return Wakeup(lambda: connect(database_url), {DELIVERIES_CHANNEL: notifier.deliverer.wake})
+
+    async with notifier_on(database_url, send=hang) as busy, notifier_on(database_url, send=begin) as idle:
+        await busy.endpoint("http://a/hook")
+        async with running(busy, listening(busy)), running(idle, listening(idle), dispatches=False):
+
+            async def looked() -> bool:
+                """At what there is, which is nothing, when it began to listen."""
+                return await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT'") == 2
+
+            await eventually(looked, "both listen")
+            await tell(connection, count=200)
+            Waker(busy.pool).wake()
+            async with asyncio.timeout(SECONDS_MAX):
+                await begun.wait()
+            over.set()
 
 
 async def test_a_delivery_is_tried_again_when_its_pause_is_over(

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from payments.notification_service import sender as sender_module
 from payments.notification_service.connections import RESPONSE_BYTES_MAX, Answer
 from payments.notification_service.sender import Resolver, Sender
 from tests.support.waiting import eventually
@@ -150,6 +151,11 @@ async def answer_of(handle: Handle, *, seconds_max: float | None = None) -> Answ
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf of it", Answer(200)),
         (b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n", Answer(999)),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 100_000, Answer(200)),
+        (b"HTTP/1.1 200 OK\nRetry-After: 1\n\n", Answer(200, "1")),
+        (OK + b"HTTP/1.1 500 X\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", Answer(200)),
+        (b"HTTP/1.1 200\r\nA:\r\nContent-Length: 0\r\n\r\n", Answer(200)),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", Answer(200)),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nRetry-After: 9\r\n\r\n", Answer(200)),
     ],
 )
 async def test_an_answer_is_what_its_head_says(response: bytes, answer: Answer) -> None:
@@ -170,6 +176,11 @@ async def test_an_answer_is_what_its_head_says(response: bytes, answer: Answer) 
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "RemoteProtocolError"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000, "RemoteProtocolError"),
         (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000, "RemoteProtocolError"),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 10_000 + b"Content-Length: 0\r\n\r\n", "RemoteProtocolError"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "RemoteProtocolError"),
+        (b"HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n", "RemoteProtocolError"),
+        (b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + OK, "RemoteProtocolError"),
+        (b"<h1>HTTP 0.9</h1>", "RemoteProtocolError"),
         (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100, "ResponseTooLargeError"),
         (b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 10_000 + b"\r\n\r\n", "RemoteProtocolError"),
         (b"x" * 1_000_000, "RemoteProtocolError"),
@@ -332,6 +343,15 @@ async def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to() -
     assert received.requests[0].startswith(f"POST /a?b=c HTTP/1.1\r\nHost: example.com:{received.port}\r\n".encode())
 
 
+async def test_of_a_name_with_thousands_of_addresses_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr(sender_module, "is_public", lambda address: not looked_at.append(address))
+    monkeypatch.setattr(sender_module, "_ADDRESSES_MAX", 0)
+    with closing(Sender(Names(["93.184.216.34"] * 10_000).resolve, allow_private=False)) as sender:
+        assert await sender.post("http://example.com/", {}, b"{}") == Answer(error="gaierror")
+    assert len(looked_at) < 100
+
+
 async def test_the_next_address_is_tried_when_one_refuses() -> None:
     async with receiving(says(OK), address="127.0.0.2") as received:
         with closing(Sender(Names(["127.0.0.3", "127.0.0.2"]).resolve, allow_private=True)) as sender:
@@ -356,6 +376,10 @@ async def test_a_connection_serves_the_next_delivery() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
         OK + OK,
+        OK + b"HTTP/1",
+        OK + b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\nmore",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
     ],
 )
@@ -380,6 +404,40 @@ async def test_a_connection_that_was_closed_meanwhile_costs_no_attempt() -> None
         await closed.wait()
         assert await sender.post(received.url, {}, b"{}") == Answer(200)
         assert (received.connections, len(received.requests)) == (2, 2)
+
+
+@pytest.mark.parametrize("unasked", [b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", OK, b"x"])
+async def test_what_came_between_two_requests_answers_none(unasked: bytes) -> None:
+    async with receiving(says(OK, close=False)) as received, sending() as sender:
+        idle = asyncio.Event()
+
+        async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(OK)
+            await idle.wait()
+            writer.write(unasked)
+            await writer.drain()
+
+        async with receiving(speak) as speaking:
+            assert await sender.post(speaking.url, {}, b"{}") == Answer(200)
+            idle.set()
+            for _ in range(3):  # the loop goes round, so that it came
+                assert await sender.post(received.url, {}, b"{}") == Answer(200)
+            assert await sender.post(speaking.url, {}, b"{}") == Answer(200)
+            assert (speaking.connections, len(speaking.requests)) == (2, 2)
+
+
+async def test_an_answer_that_comes_before_the_request_counts() -> None:
+    async def nothing(_: asyncio.StreamReader) -> bytes:
+        return b""
+
+    async with receiving(says(b"HTTP/1.1 202 Accepted\r\n\r\n"), read=nothing) as received, sending() as sender:  # as by `nc -l`
+        assert await sender.post(received.url, {}, b"{}") == Answer(202)
+
+
+async def test_no_header_is_more_than_a_line() -> None:
+    async with receiving(says(OK)) as received, sending() as sender:
+        assert await sender.post(received.url, {"A": "b\r\nContent-Length: 0\r\n\r\nPOST / HTTP/1.1"}, b"{}") == Answer(error="ValueError")
+    assert not received.requests
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """A Tap that commands call: the local run, or any by its URL and a key. Plain HTTP, since the SDK takes half a second to import."""
 
+import http.client
 import json
 import os
 import ssl
@@ -51,20 +52,38 @@ class Api:
         return f"Basic {b64encode(f'{self.key}:'.encode()).decode()}"
 
     def call(self, method: str, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Make a call; raises `ApiError` or `NoAnswerError`."""
+        """Make a call; raises `ApiError` or `NoAnswerError`. A redirect isn't followed: the key is for nobody else."""
         body = urlencode(flattened(params or {}))
         url = f"{self.base_url}{path}" + (f"?{body}" if body and method == "GET" else "")
-        request = urllib.request.Request(url, body.encode() if method == "POST" else None, method=method)  # noqa: S310 - http or https, as `api_of` saw to
-        request.add_header("Authorization", self.authorization)
         try:
-            with urllib.request.urlopen(request, timeout=_SECONDS_MAX, context=self.tls) as answer:  # noqa: S310 - likewise
-                return json.load(answer)
+            request = urllib.request.Request(url, body.encode() if method == "POST" else None, method=method)  # noqa: S310 - http or https, as `api_of` saw to
+            request.add_header("Authorization", self.authorization)
+            opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=self.tls))
+            with opener.open(request, timeout=_SECONDS_MAX) as response:
+                answer: Any = json.load(response)
         except urllib.error.HTTPError as refusal:
             with refusal:
+                if location := refusal.headers.get("Location"):
+                    raise NoAnswerError(elsewhere(self.base_url, location)) from None
                 raise ApiError(refusal.code, _error(refusal.read())) from None
-        except OSError as failure:
-            reason = getattr(failure, "reason", failure)
+        except json.JSONDecodeError:
+            answer = None
+        except (OSError, http.client.HTTPException, ValueError) as failure:
+            reason = getattr(failure, "reason", None) or failure or type(failure).__name__
             raise NoAnswerError(f"{self.base_url} doesn't answer: {reason}") from None
+        if not isinstance(answer, dict):
+            raise NoAnswerError(f"{self.base_url} is no Tap: its answer isn't understood.")
+        return answer  # pyright: ignore[reportUnknownVariableType] - of JSON
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:  # noqa: ARG002 - the library's signature
+        return None
+
+
+def elsewhere(base_url: str, location: str) -> str:
+    """Say that an answer was a redirect."""
+    return f"{base_url} leads elsewhere: give --api-base as it is in {location!r}, if that is where the key belongs."
 
 
 def api_of(data_dir: Path, api_base: str | None) -> Api:

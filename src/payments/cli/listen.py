@@ -13,10 +13,11 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from payments.cli.api_client import Api, ApiError
+from payments.cli.api_client import Api, ApiError, elsewhere
 from payments.cli.data_directory import UsageError
 from payments.cli.listen_secret import signing_secret
 from payments.notification_service.signing import delivery_headers, signature_headers
@@ -29,7 +30,7 @@ _FORWARD_SECONDS_MAX = 30.0
 _FORWARDS_MAX = 16
 """At once; the stream waits while so many are under way."""
 _MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-_NOT_TO_BE_RETRIED = {400, 401, 403, 404, 405}
+_TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +58,22 @@ class _Message:
 
 
 def forward_url(given: str) -> str:
-    """Return the URL that `localhost:4242/webhook`, `4242/webhook` or `/webhook` stands for."""
-    if given.startswith(("http://", "https://")):
-        return given
-    if given.startswith("/"):
-        return f"http://localhost{given}"
+    """Return the URL that `localhost:4242/webhook`, `4242/webhook` or `/webhook` stands for; raises `UsageError` for what is none."""
     port, slash, path = given.partition("/")
-    return f"http://localhost:{port}{slash}{path}" if port.isdecimal() else f"http://{given}"
+    if given.startswith(("http://", "https://")):
+        url = given
+    elif given.startswith("/"):
+        url = f"http://localhost{given}"
+    else:
+        url = f"http://localhost:{port}{slash}{path}" if port.isdecimal() else f"http://{given}"
+    try:
+        parts = urlsplit(url)
+        is_url = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise UsageError(f"{given} is no URL to forward to: write localhost:4242/webhook.")
+    return url
 
 
 def run_listen(find: Callable[[], Api], options: Options) -> None:
@@ -101,10 +111,10 @@ class _Listening:
                             failures = 0
                             await self._take(session, message)
                     except _RefusedError as refusal:
-                        self._refused(refusal)
+                        self._refused(refusal, is_first=failures == 0)
                     except (OSError, aiohttp.ClientError, TimeoutError, UsageError) as failure:
                         if not self._ready:
-                            raise UsageError(f"Tap doesn't answer: {failure or type(failure).__name__}") from None
+                            raise _as_usage(failure) from None
                         if failures == 0:
                             _say("Tap is away; listening again when it is back …")
                     await asyncio.sleep(_PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS) - 1)])
@@ -114,13 +124,15 @@ class _Listening:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    def _refused(self, refusal: "_RefusedError") -> None:
+    def _refused(self, refusal: "_RefusedError", *, is_first: bool) -> None:
         """Begin anew when what came meanwhile can't be had; raises `UsageError` for what won't get better."""
         if refusal.error.get("param") == "after" and self._last_id:
             _say("Some events since then can't be had any more: see GET /v1/events. Listening from now on.")
             self._last_id = ""
-        elif refusal.status in _NOT_TO_BE_RETRIED:
+        elif refusal.status < 500 and refusal.status != _TOO_MANY:
             raise refusal
+        elif is_first:
+            _say(f"{refusal} Trying again …")
 
     async def _messages(self) -> AsyncGenerator[_Message]:
         """Yield what comes, until the connection ends."""
@@ -134,9 +146,13 @@ class _Listening:
         tls: Any = api.tls if api.tls is not None else True
         async with aiohttp.ClientSession(timeout=timeout, read_bufsize=_MESSAGE_BYTES_MAX) as session:
             query = [("types[]", each) for each in self._options.types]
-            async with session.get(f"{api.base_url}{_PATH}", params=query, headers=headers, ssl=tls) as answer:
+            async with session.get(f"{api.base_url}{_PATH}", params=query, headers=headers, ssl=tls, allow_redirects=False) as answer:
+                if location := answer.headers.get("Location"):
+                    raise UsageError(elsewhere(api.base_url, location))
                 if answer.status != 200:
                     raise await _refusal(answer)
+                if answer.content_type != "text/event-stream":
+                    raise UsageError(f"{api.base_url} is no Tap: its answer isn't understood.")
                 self._say_ready(api, answer.headers.get("Stripe-Version", ""))
                 fields: dict[str, str] = {}
                 async for line in answer.content:
@@ -185,6 +201,10 @@ class _Listening:
             _say(line)
         else:
             print(line, flush=True)
+
+
+def _as_usage(failure: Exception) -> UsageError:
+    return failure if isinstance(failure, UsageError) else UsageError(f"Tap doesn't answer: {failure or type(failure).__name__}")
 
 
 class _RefusedError(ApiError):

@@ -108,11 +108,12 @@ class RequestLog:
 def run_tail(
     directory: DataDirectory, wanted: Wanted, *, since: float | None, after: str | None, as_json: bool, tell: Callable[[str], None]
 ) -> None:
-    """Tell requests as they are answered, until Ctrl-C; from a time or after a request, if one is named."""
+    """Tell requests as they are answered, until Ctrl-C; from a time or after a request, if one is named, else from now on."""
     directory.secrets()  # raises when there never was a run
     log = RequestLog(directory)
     if after is None:
-        log.skip_to(time.time() if since is None else since)
+        since = time.time() if since is None else since
+        log.skip_to(since)
     passed = after is None
     while True:
         for request in log.read():

@@ -35,6 +35,8 @@ from payments.wire.rendering import render_event
 
 LEASE_SECONDS = SEND_SECONDS_MAX + 10
 """Longer than an attempt and its recording take: it runs out for those whose copy of the service died."""
+_BEGIN_SECONDS_MAX = LEASE_SECONDS - SEND_SECONDS_MAX
+"""After a claim. What this process didn't begin by then, as when it was stopped for a while, another one may have sent, and what comes after it as well."""
 FAILING_SECONDS_MAX = 3 * 24 * 3600.0
 """An endpoint that nothing got through to for so long gets nothing more."""
 _POLL_SECONDS = 5.0
@@ -121,11 +123,12 @@ class Deliverer:
         room = self._shares.room()
         if not room.free:
             return 0
+        begin_until = time.monotonic() + _BEGIN_SECONDS_MAX
         due = await self._deliveries.claim(room)
         bodies: _Bodies = {}
         for delivery in due:
             self._shares.begin(delivery.endpoint.merchant_id, delivery.endpoint.id)
-            self._keep(self._deliver(delivery, bodies))
+            self._keep(self._deliver(delivery, bodies, begin_until))
         self._awaited = len(due) // 2
         self._enough.clear()
         return len(due)
@@ -147,9 +150,12 @@ class Deliverer:
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
-    async def _deliver(self, due: DueDelivery, bodies: _Bodies) -> None:
+    async def _deliver(self, due: DueDelivery, bodies: _Bodies, begin_until: float) -> None:
         answered = failed("")
         try:
+            if time.monotonic() > begin_until:
+                self._log.event("delivery begun too late", merchant=due.event.merchant_id, delivery=f"{due.event.id}.{due.endpoint.id}")
+                return
             sent = await self._attempt(due, bodies)
             answered = sent.answered
             await self._record(sent)

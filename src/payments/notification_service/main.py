@@ -44,7 +44,7 @@ from payments.storage.jobs import PostgresJobs, reporting
 from payments.storage.outbox import oldest_waiting_seconds
 from payments.storage.streams import Streams
 from payments.storage.stripe_cli import REQUESTS_CHANNEL, TAILS_CHANNEL, forget
-from payments.storage.wakeup import STREAMS_CHANNEL, Waker, Wakeup
+from payments.storage.wakeup import DELIVERIES_CHANNEL, STREAMS_CHANNEL, Waker, Wakeup
 from payments.storage.watched_database import open_database
 from payments.storage.write_limits import WriteLimitStore
 from payments.wire.api import build_api
@@ -108,12 +108,12 @@ async def delivery(settings: Settings, reaching: ChannelSettings, log: Logger, o
         )
         deliverer = Deliverer(deliveries=deliveries, results=results, pool=database.pool, channels=channels, clock=database.clock, log=log)
         replayer = Replayer(database.pool, deliverer.wake)
-        wakeup = Wakeup(lambda: database.connect("listen"), {STREAMS_CHANNEL: on_streamed})
-        streams_waker = Waker(database.pool, STREAMS_CHANNEL)
+        wakeup = Wakeup(lambda: database.connect("listen"), {STREAMS_CHANNEL: on_streamed, DELIVERIES_CHANNEL: deliverer.wake})
+        tell_streamed, tell_deliveries = Waker(database.pool, STREAMS_CHANNEL).wake, Waker(database.pool, DELIVERIES_CHANNEL).wake
         background = Background(log)
         background.keep("watch database", database.watch)
         background.keep("listen", wakeup.listen)
-        background.keep("dispatch", Dispatcher(database.pool, wakeup, deliverer.wake, streams_waker.wake).run)
+        background.keep("dispatch", Dispatcher(database.pool, wakeup, deliverer.wake, tell_streamed, tell_deliveries).run)
         background.keep("deliver", deliverer.run)
         background.keep("replay", replayer.run)
         background.watch("record deliveries", lambda: results.stalled_seconds)

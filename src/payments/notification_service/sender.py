@@ -11,13 +11,11 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import h11
-
 from payments.notification_service.connections import (
-    READ_BYTES,
     Answer,
     Connection,
     KeptConnections,
+    RemoteProtocolError,
     ResponseTooLargeError,
     Stopwatch,
     Timing,
@@ -28,6 +26,9 @@ from payments.notification_service.targets import Target, TargetRefusedError, is
 SEND_SECONDS_MAX = 20.0
 """How long an attempt may last: look-up, connection, handshake, request and answer together."""
 _ADDRESSES_MAX = 4
+"""How many of a name's are tried."""
+_ADDRESSES_CHECKED_MAX = 32
+"""The others are never connected to: a name may have thousands, and each costs the loop time."""
 _CONNECT_SECONDS_MAX = 4.0
 """For one address, as long as there is another one to try."""
 _CLOSE_SECONDS_MAX = 1.0
@@ -82,7 +83,7 @@ class Sender:
                 await self._exchange(parse_target(url), headers, body, answer)
         except TimeoutError:
             answer.timed_out, failure = True, "timeout"
-        except (OSError, ValueError, h11.ProtocolError, ResponseTooLargeError) as refusal:
+        except (OSError, ValueError, RemoteProtocolError, ResponseTooLargeError) as refusal:
             failure = type(refusal).__name__
         answer.timing.total_ms = since.lap_ms()
         answer.body_is_cut = answer.body_is_cut or bool(failure)
@@ -99,7 +100,7 @@ class Sender:
         if connection is not None:
             try:
                 await self._ask(connection, target, headers, body, answer)
-            except (OSError, h11.ProtocolError):
+            except (OSError, RemoteProtocolError):
                 if not connection.silent:
                     raise
                 # The receiver had closed it meanwhile. If it took this delivery before, it gets it twice, as it may get any.
@@ -118,7 +119,7 @@ class Sender:
     async def _connect(self, target: Target, timing: Timing) -> Connection:
         """Connect to one of the addresses that were checked, and to nothing else: the name is looked up this once."""
         since = Stopwatch()
-        addresses = await self._resolve(target.host)
+        addresses = (await self._resolve(target.host))[:_ADDRESSES_CHECKED_MAX]
         timing.resolve_ms = since.lap_ms()
         if not self._allow_private and not all(is_public(address) for address in addresses):
             raise TargetRefusedError(f"{target.host} is not a public address")
@@ -141,10 +142,10 @@ class Sender:
             await loop.sock_connect(opened, (address, target.port))
             timing.connect_ms = since.lap_ms()
             if not target.tls:
-                return Connection(*await asyncio.open_connection(sock=opened, limit=READ_BYTES))
-            streams = await asyncio.open_connection(
+                return (await loop.create_connection(Connection, sock=opened))[1]
+            _, connection = await loop.create_connection(
+                Connection,
                 sock=opened,
-                limit=READ_BYTES,
                 ssl=self._tls,
                 server_hostname=target.host,
                 ssl_handshake_timeout=SEND_SECONDS_MAX,
@@ -154,4 +155,4 @@ class Sender:
             opened.close()
             raise
         timing.tls_ms = since.lap_ms()
-        return Connection(*streams)
+        return connection

@@ -13,6 +13,7 @@ from payments.storage.database import CONNECTION_FAILURES, Connection, Pool
 
 CHANNEL = "tap_outbox"
 STREAMS_CHANNEL = "tap_streams"
+DELIVERIES_CHANNEL = "tap_deliveries"
 _INTERVAL_SECONDS = 0.05
 _PROBE_SECONDS = 5.0
 """Besides the kernel, which gives a connection up whose packets get lost."""
