@@ -114,7 +114,8 @@ def test_a_mistake_is_one_line_and_says_what_is_wrong(postgres: EmbeddedPostgres
     status, (line,), errors = run(empty_database_url, "verify")
     assert (status, line["kind"], errors) == (1, "UndefinedTableError", "")
     status, (line,), errors = run(postgres.url("nowhere"), "migrate")
-    assert (status, line["kind"], errors) == (1, "InvalidCatalogNameError", "")
+    assert (status, line["kind"], errors) == (1, "DatabaseUnreachableError", "")
+    assert line["message"].endswith("can't be reached: InvalidCatalogNameError")
 
 
 async def test_a_database_that_sleeps_is_waited_for_but_not_for_ever() -> None:

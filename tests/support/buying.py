@@ -47,8 +47,8 @@ class Page(HTMLParser):
             self.fields[self._select] = given.get("value") or ""
 
     def texts(self, css_class: str) -> list[str]:
-        """What stands in the paragraphs of a class."""
-        return re.findall(rf'<p class="{css_class}"[^>]*>(.*?)</p>', self.html)
+        """What stands in the paragraphs of a class that are shown."""
+        return re.findall(rf'<p class="{css_class}"(?![^>]* hidden)[^>]*>(.*?)</p>', self.html)
 
     @property
     def button(self) -> str:

@@ -105,8 +105,8 @@ async def reach(settings: MaintenanceSettings, credentials: Credentials | None, 
 
 
 def _is_final(failure: BaseException, credentials: Credentials | None) -> bool:
-    """Tell whether waiting won't help: a wrong URL, certificate or CA file, or a password that is never rotated."""
-    misconfigured = isinstance(failure, (ValueError, FileNotFoundError, asyncpg.ClientConfigurationError))
+    """Tell whether waiting won't help: a wrong URL, certificate, CA file or name of a database, or a password that is never rotated."""
+    misconfigured = isinstance(failure, (ValueError, FileNotFoundError, asyncpg.ClientConfigurationError, asyncpg.InvalidCatalogNameError))
     return misconfigured or (credentials is None and isinstance(failure, LOGIN_REFUSALS))
 
 
