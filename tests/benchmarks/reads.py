@@ -21,6 +21,7 @@ from msgspec.structs import fields
 from payments.domain.errors import TapError
 from payments.payment_api.indexing import Indexing
 from payments.payment_api.public_api import public_api
+from payments.payment_api.stripe_cli import StripeCli
 from payments.runtime.clock import SystemClock
 from payments.runtime.logging import Logger
 from payments.runtime.rows import RowByRow
@@ -139,6 +140,7 @@ def api(pool: Any, tap: InProcess) -> list[Endpoint[Any]]:
     """The route table; all but its reads would find nothing to work with."""
     parts: dict[str, Any] = dict.fromkeys(signature(public_api).parameters)
     parts["reader"] = Reader(pool, Lists(pool), tap.clock)
+    parts["stripe_cli"] = StripeCli(tap.sealer, "")
     return [*public_api(**parts)]
 
 

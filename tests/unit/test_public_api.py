@@ -1,7 +1,8 @@
 """The route table says what may be called with what; the front door, the refusals and the page on the API agree with it."""
 
 import re
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -44,6 +45,7 @@ from payments.wire.kinds import (
     WEBHOOK_ENDPOINT,
 )
 from payments.wire.params import parse
+from tests.benchmarks.reads import api
 from tests.support.public_api import PAGE, endpoints, mounted, own, refused, with_tables
 from tests.support.refusal_reasons import NOT_THERE, REASONS, reasons_for
 from tests.support.stripe_parameters import TAKEN, of_stripe, of_tap
@@ -203,3 +205,8 @@ def test_each_kind_is_known_by_what_its_objects_say_that_they_are() -> None:
         assert issubclass(kind.noun.struct, Resource)
         assert name == kind.noun.struct.OBJECT
         assert {each for expandable in kind.expandable.values() for each in expandable.kinds} <= KINDS.keys()
+
+
+def test_the_bench_of_reads_asks_what_is_served() -> None:
+    asked = api(None, cast("Any", SimpleNamespace(clock=None, sealer=None)))
+    assert [each.operation for each in asked] == [each.operation for each in mounted()[Service.PAYMENT_API]]
