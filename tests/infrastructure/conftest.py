@@ -15,7 +15,7 @@ from tests.support.assemblies import assembly
 from tests.support.shared import made_once
 from tests.support.warm_app import JSII_CACHE, cdk_variables
 
-os.environ.setdefault(JSII_CACHE, f"{sys.prefix}/jsii")  # as app.py has it, for who imports the CDK in the tests' own process
+os.environ.setdefault(JSII_CACHE, cdk_variables()[JSII_CACHE])  # for who imports the CDK in the tests' own process
 ROOT = Path(__file__).parents[2]
 OWN = "own"
 """A user's own app, `own_app.py`, which is held against all that ours is held against; its environment is called "test"."""
